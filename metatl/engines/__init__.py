@@ -1,0 +1,7 @@
+"""Engines: how the tasks of a meta-batch are run."""
+
+from metatl.engines.batched import Batched
+from metatl.engines.engine import Engine, Outer, OuterGradient
+from metatl.engines.loop import Loop
+
+__all__ = ["Batched", "Engine", "Loop", "Outer", "OuterGradient"]

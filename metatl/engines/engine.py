@@ -1,0 +1,110 @@
+"""What an engine is: a way to run the tasks of a meta-batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metatl import tree
+from metatl.adapt import Adaptation, query_loss
+from metatl.net import Net
+from metatl.types import Episode, Guide, Metrics, MetatlError, Params, Transfer, Unroll
+
+TaskFunction = Callable[[Episode], Any]
+"""One task's episode -> nested tuples and dicts of tensors."""
+
+
+class OuterGradient(NamedTuple):
+    """The gradient of the mean outer loss over a meta-batch: for the weights, and for the guide where learned."""
+
+    params: Params
+    guide: Guide
+
+
+@dataclass(frozen=True)
+class Outer:
+    """What an outer gradient is taken of, and with respect to what.
+
+    unroll: how the inner loop is differentiated; learn_guide: whether the guide is a variable too; step_weights:
+    [steps + 1] weights of the query losses along the trajectory, or None for the last one alone.
+    """
+
+    unroll: Unroll = "full"
+    learn_guide: bool = False
+    step_weights: Tensor | None = None
+
+
+class Engine(ABC):
+    """A way to run the tasks of a meta-batch; all engines give the same outer gradient."""
+
+    @abstractmethod
+    def map(self, fn: TaskFunction, episodes: Episode) -> Any:
+        """fn of every task, results stacked along a leading task axis."""
+
+    @abstractmethod
+    def outer_gradient(
+        self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
+    ) -> tuple[OuterGradient, Metrics]:
+        """Gradient of the mean over tasks of the query loss after adaptation, and mean metrics."""
+
+
+def moving_names(transfer: Transfer, learn_guide: bool) -> frozenset[str] | None:
+    """Names whose guide is not zero throughout; None when the guide itself is a variable."""
+    if learn_guide:
+        return None
+    return frozenset(name for name, entry in transfer.guide.items() if bool((entry != 0).any()))
+
+
+def check_guide(transfer: Transfer) -> None:
+    """Raise MetatlError when the guide does not cover every weight."""
+    missing = [name for name in transfer.params if name not in transfer.guide]
+    if missing:
+        raise MetatlError(f"the guide has no entry for weight '{missing[0]}'; every weight must be covered")
+
+
+def as_variables(transfer: Transfer, learn_guide: bool) -> tuple[Transfer, list[Tensor]]:
+    """A copy of the transfer whose variables require gradients, and those variables in order."""
+    params = {name: p.detach().requires_grad_() for name, p in transfer.params.items()}
+    guide = {name: g.detach().requires_grad_(learn_guide) for name, g in transfer.guide.items()}
+    variables = [*params.values(), *(guide.values() if learn_guide else ())]
+    return Transfer(params, guide, transfer.buffers), variables
+
+
+def gradient_of(loss: Tensor, variables: list[Tensor]) -> list[Tensor]:
+    """d loss / d variables, zero for a variable that the loss does not touch."""
+    if not loss.requires_grad:
+        return [torch.zeros_like(v) for v in variables]
+    grads = torch.autograd.grad(loss, variables, allow_unused=True)
+    return [torch.zeros_like(v) if g is None else g for g, v in zip(grads, variables, strict=True)]
+
+
+def named_gradient(grads: list[Tensor], transfer: Transfer, learn_guide: bool) -> OuterGradient:
+    """The flat list of `as_variables` order, with names again."""
+    params = dict(zip(transfer.params, grads, strict=False))
+    guide = dict(zip(transfer.guide, grads[len(params) :], strict=True)) if learn_guide else {}
+    return OuterGradient(params, guide)
+
+
+def task_loss(net: Net, adaptation: Adaptation, transfer: Transfer, outer: Outer) -> TaskFunction:
+    """The outer loss and metrics of one task as a function of its episode."""
+    moving = moving_names(transfer, outer.learn_guide)
+
+    def fn(episode: Episode) -> tuple[Tensor, Metrics]:
+        return query_loss(net, adaptation, transfer, episode, outer.unroll, moving, outer.step_weights)
+
+    return fn
+
+
+def tasks_of(episodes: Episode) -> int:
+    """Number of tasks in a stacked meta-batch."""
+    return episodes.support.x.shape[0]
+
+
+def task(episodes: Episode, index: int | slice) -> Episode:
+    """One task, or a slice of tasks, of a stacked meta-batch."""
+    return tree.at(episodes, index)

@@ -1,0 +1,39 @@
+"""What a head is: how a task's output layer starts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from metatl.net import Net
+from metatl.types import Batch, Guide, Params, Transfer
+
+
+class Head(ABC):
+    """A way to start a task's output layer."""
+
+    fresh: bool = True
+    """Whether the layer is new for every task; a fresh layer's guide is 1, whatever the transfer's guide says."""
+
+    @abstractmethod
+    def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
+        """The layer's weight [outputs, d] and bias [outputs]."""
+
+    def init(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Params, Guide]:
+        """All weights with the task's output layer in place, and the guide that goes with them."""
+        if not self.fresh:
+            return dict(transfer.params), dict(transfer.guide)
+        weight, bias = self.weights(net, transfer, support)
+        layer = {net.head + ".weight": weight}
+        if net.head + ".bias" in transfer.params:
+            layer[net.head + ".bias"] = bias
+        ones = {name: torch.ones((), dtype=weight.dtype, device=weight.device) for name in layer}
+        return {**transfer.params, **layer}, {**transfer.guide, **ones}
+
+
+def class_means(features: Tensor, y: Tensor, outputs: int) -> Tensor:
+    """Mean feature of every class: features [n, d], y [n] -> [outputs, d]; an absent class has mean 0."""
+    member = torch.nn.functional.one_hot(y, outputs).to(features.dtype)
+    return member.T @ features / member.sum(0).clamp_min(1.0).unsqueeze(-1)

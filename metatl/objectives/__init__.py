@@ -1,0 +1,8 @@
+"""Terms of objectives: the task's loss, anchors, penalties."""
+
+from metatl.objectives.kl_anchor import KLAnchor
+from metatl.objectives.penalties import L2, L2SP
+from metatl.objectives.task_loss import TaskLoss
+from metatl.objectives.term import Anchor, Term
+
+__all__ = ["L2", "L2SP", "Anchor", "KLAnchor", "TaskLoss", "Term"]

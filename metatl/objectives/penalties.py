@@ -1,0 +1,56 @@
+"""Penalties on the weights themselves."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from metatl import tree
+from metatl.objectives.term import Anchor, Term
+from metatl.types import Batch, Params
+
+
+def _half_square(params: Params, like: Tensor) -> Tensor:
+    if not params:
+        return like.sum() * 0.0
+    return 0.5 * sum((leaf.square().sum() for leaf in params.values()), start=like.new_zeros(()))
+
+
+@dataclass(frozen=True)
+class L2(Term):
+    """weight / 2 * |theta|^2, towards 0.
+
+    Args:
+        weight: factor.
+    """
+
+    weight: float = 1e-4
+
+    def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
+        """The penalty."""
+        return self.weight * _half_square(params, output)
+
+
+@dataclass(frozen=True)
+class L2SP(Term):
+    """alpha / 2 * |w_S - w_S^0|^2 + beta / 2 * |w_head|^2: weights stay near their start, the new head near 0.
+
+    Source: Li, Grandvalet & Davoine 2018, arXiv 1802.01483. Use it without weight decay in the rule.
+
+    Args:
+        alpha: pull of the carried weights towards their start.
+        beta: pull of the new output layer towards 0.
+        head: regular expression that names the output layer's weights.
+    """
+
+    alpha: float = 0.1
+    beta: float = 0.01
+    head: str = r"(^|\.)head\."
+
+    def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
+        """The penalty."""
+        new, shared = tree.split(params, lambda name: re.search(self.head, name) is not None)
+        moved = {name: leaf - anchor.params[name] for name, leaf in shared.items()}
+        return self.alpha * _half_square(moved, output) + self.beta * _half_square(new, output)

@@ -1,0 +1,43 @@
+"""What a term of an objective is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor
+
+from metatl.types import Batch, Params
+
+
+class Anchor(NamedTuple):
+    """The frozen reference of one task: its weights and its outputs (logits) on the rows at hand.
+
+    params: the weights at the start of the task, output layer included; output: [n, outputs], or None when no term
+    of the objective asks for it.
+    """
+
+    params: Params
+    output: Tensor | None
+
+
+class Term(ABC):
+    """One summand of an objective: (params, output, batch, anchor) -> scalar.
+
+    All terms of an objective share one forward pass. What a term needs of the frozen reference is computed once
+    per task, not once per step.
+    """
+
+    needs_anchor_output: bool = False
+
+    @abstractmethod
+    def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
+        """The weighted value, 0-d; differentiable in params and output."""
+
+
+def total(terms: tuple[Term, ...], params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
+    """The objective: the sum of its terms."""
+    value = terms[0](params, output, batch, anchor)
+    for term in terms[1:]:
+        value = value + term(params, output, batch, anchor)
+    return value

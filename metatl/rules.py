@@ -1,0 +1,140 @@
+"""Rules: gradients to proposed updates, as pure functions that can be differentiated.
+
+A rule never adds the update to the weights: the guide acts last, between the proposal and the addition.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+
+from metatl import tree
+from metatl.types import Params
+
+RuleState = dict[str, Params]
+"""What a rule remembers, by role and weight name; only tensors, so that a checkpoint holds it as it is."""
+
+
+class Rule(ABC):
+    """A way to turn gradients into proposed updates: theta <- theta + guide * update."""
+
+    @abstractmethod
+    def init(self, params: Params) -> RuleState:
+        """The memory before the first step."""
+
+    @abstractmethod
+    def update(self, grads: Params, state: RuleState, params: Params) -> tuple[Params, RuleState]:
+        """The proposed updates (to be added) and the new memory."""
+
+
+def _with_decay(grads: Params, params: Params, weight_decay: float) -> Params:
+    if weight_decay == 0.0:
+        return grads
+    return tree.map(lambda g, p: g + weight_decay * p, grads, params)
+
+
+@dataclass(frozen=True)
+class SGD(Rule):
+    """Stochastic gradient descent as in torch.optim.SGD: v <- momentum v + g; update = -lr v.
+
+    Args:
+        lr: rate.
+        momentum: share of the last step's direction that is kept.
+        nesterov: look one momentum step ahead: update = -lr (g + momentum v).
+        weight_decay: added to the gradient as weight_decay * theta.
+    """
+
+    lr: float = 0.1
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+
+    def init(self, params: Params) -> RuleState:
+        """Zeros for the momentum, nothing without it."""
+        return {"velocity": tree.zeros(params)} if self.momentum else {}
+
+    def update(self, grads: Params, state: RuleState, params: Params) -> tuple[Params, RuleState]:
+        """-lr times the (momentum-averaged) gradient."""
+        grads = _with_decay(grads, params, self.weight_decay)
+        if not self.momentum:
+            return tree.scale(grads, -self.lr), state
+        velocity = tree.map(lambda v, g: self.momentum * v + g, state["velocity"], grads)
+        ahead = tree.map(lambda g, v: g + self.momentum * v, grads, velocity) if self.nesterov else velocity
+        return tree.scale(ahead, -self.lr), {"velocity": velocity}
+
+
+@dataclass(frozen=True)
+class Adam(Rule):
+    """Adam as in torch.optim.Adam: update = -lr m^ / (sqrt(v^ + eps_root) + eps). Kingma & Ba, arXiv 1412.6980.
+
+    Args:
+        lr: rate.
+        b1: decay of the first moment.
+        b2: decay of the second moment.
+        eps: added outside the root.
+        eps_root: added inside the root: without it the derivative of the update is NaN where a gradient is 0.
+        weight_decay: added to the gradient as weight_decay * theta.
+    """
+
+    lr: float = 1e-3
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+    eps_root: float = 0.0
+    weight_decay: float = 0.0
+
+    def init(self, params: Params) -> RuleState:
+        """Zero moments and a zero step count."""
+        like = next(iter(params.values()))
+        count = torch.zeros((), dtype=like.dtype, device=like.device)
+        return {"first": tree.zeros(params), "second": tree.zeros(params), "count": {"steps": count}}
+
+    def update(self, grads: Params, state: RuleState, params: Params) -> tuple[Params, RuleState]:
+        """The bias-corrected step."""
+        grads = _with_decay(grads, params, self.weight_decay)
+        count = state["count"]["steps"] + 1
+        first = tree.map(lambda m, g: self.b1 * m + (1 - self.b1) * g, state["first"], grads)
+        second = tree.map(lambda v, g: self.b2 * v + (1 - self.b2) * g * g, state["second"], grads)
+        rate = -self.lr / (1 - self.b1**count)
+        root = (1 - self.b2**count).sqrt()
+
+        def step(m: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+            return rate * m / ((v + self.eps_root).sqrt() / root + self.eps)
+
+        return tree.map(step, first, second), {"first": first, "second": second, "count": {"steps": count}}
+
+
+@dataclass(frozen=True)
+class AdamW(Rule):
+    """Adam with decoupled decay: update = Adam's - lr weight_decay theta. Loshchilov & Hutter, arXiv 1711.05101.
+
+    Args:
+        lr: rate.
+        b1: decay of the first moment.
+        b2: decay of the second moment.
+        eps: added outside the root.
+        eps_root: added inside the root (see Adam).
+        weight_decay: share of the weight that lr takes away each step; a guide scales it too.
+    """
+
+    lr: float = 1e-3
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+    eps_root: float = 0.0
+    weight_decay: float = 1e-2
+
+    def _adam(self) -> Adam:
+        return Adam(self.lr, self.b1, self.b2, self.eps, self.eps_root)
+
+    def init(self, params: Params) -> RuleState:
+        """Adam's memory."""
+        return self._adam().init(params)
+
+    def update(self, grads: Params, state: RuleState, params: Params) -> tuple[Params, RuleState]:
+        """Adam's step and the decay, in one proposed update."""
+        updates, state = self._adam().update(grads, state, params)
+        decay = self.lr * self.weight_decay
+        return tree.map(lambda u, p: u - decay * p, updates, params), state

@@ -1,0 +1,126 @@
+"""Arithmetic on named tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Tree = dict[str, Tensor]
+
+
+def map(fn: Callable[..., Tensor], first: Mapping[str, Tensor], *rest: Mapping[str, Tensor]) -> Tree:
+    """fn applied name by name; every later tree needs the names of the first."""
+    return {name: fn(leaf, *(tree[name] for tree in rest)) for name, leaf in first.items()}
+
+
+def add(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tree:
+    """a + b."""
+    return map(torch.add, a, b)
+
+
+def sub(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tree:
+    """a - b."""
+    return map(torch.sub, a, b)
+
+
+def scale(a: Mapping[str, Tensor], factor: float | Tensor) -> Tree:
+    """factor * a."""
+    return {name: leaf * factor for name, leaf in a.items()}
+
+
+def lerp(before: Mapping[str, Tensor], after: Mapping[str, Tensor], weight: Mapping[str, Tensor]) -> Tree:
+    """before + weight * (after - before), entry by entry: a guide around any finished update."""
+    return map(lambda b, a, w: b + w * (a - b), before, after, weight)
+
+
+def square(a: Mapping[str, Tensor]) -> Tree:
+    """a * a."""
+    return map(torch.square, a)
+
+
+def zeros(a: Mapping[str, Tensor]) -> Tree:
+    """Zeros of the same shapes."""
+    return map(torch.zeros_like, a)
+
+
+def ones(a: Mapping[str, Tensor]) -> Tree:
+    """Ones of the same shapes."""
+    return map(torch.ones_like, a)
+
+
+def detach(a: Mapping[str, Tensor]) -> Tree:
+    """The same values, outside every graph."""
+    return map(Tensor.detach, a)
+
+
+def mean(a: Mapping[str, Tensor]) -> Tree:
+    """Mean over the leading (task) axis."""
+    return {name: leaf.mean(0) for name, leaf in a.items()}
+
+
+def norm(a: Mapping[str, Tensor]) -> Tensor:
+    """Euclidean norm of all entries together, 0-d."""
+    return torch.stack([leaf.square().sum() for leaf in a.values()]).sum().sqrt()
+
+
+def count(a: Mapping[str, Tensor]) -> int:
+    """Number of entries of all tensors together."""
+    return sum(leaf.numel() for leaf in a.values())
+
+
+def split(a: Mapping[str, Tensor], keep: Callable[[str], bool]) -> tuple[Tree, Tree]:
+    """The entries whose name `keep` accepts, and the others."""
+    yes = {name: leaf for name, leaf in a.items() if keep(name)}
+    return yes, {name: leaf for name, leaf in a.items() if name not in yes}
+
+
+def flat(a: Mapping[str, Tensor]) -> Tensor:
+    """All entries in one vector, in the order of the names."""
+    return torch.cat([leaf.reshape(-1) for leaf in a.values()])
+
+
+def unflat(vector: Tensor, like: Mapping[str, Tensor]) -> Tree:
+    """The inverse of `flat`: pieces of the vector in the shapes of `like`."""
+    pieces = torch.split(vector, [leaf.numel() for leaf in like.values()])
+    return {name: piece.view(leaf.shape) for (name, leaf), piece in zip(like.items(), pieces, strict=True)}
+
+
+def to(a: Mapping[str, Tensor], device: str | torch.device) -> Tree:
+    """The same tensors on a device."""
+    return {name: leaf.to(device) for name, leaf in a.items()}
+
+
+def leaves(value: Any) -> Iterable[Tensor]:
+    """Every tensor of nested tuples and dicts, in a fixed order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():  # pyright: ignore[reportUnknownVariableType]
+            yield from leaves(item)
+    else:
+        for item in value:
+            yield from leaves(item)
+
+
+def at(value: Any, index: int | slice) -> Any:
+    """The same nesting with every tensor indexed along its leading axis."""
+    if isinstance(value, Tensor):
+        return value[index]
+    if isinstance(value, dict):
+        return {name: at(item, index) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    items = [at(item, index) for item in value]
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+
+
+def gather(values: list[Any], join: Callable[[list[Tensor]], Tensor]) -> Any:
+    """One nesting out of many alike: `torch.stack` or `torch.cat` over every leaf."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        return join(values)
+    if isinstance(first, dict):
+        return {name: gather([value[name] for value in values], join) for name in first}  # pyright: ignore[reportUnknownVariableType]
+    items = [gather(list(column), join) for column in zip(*values, strict=True)]
+    return type(first)(*items) if hasattr(first, "_fields") else type(first)(items)

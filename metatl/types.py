@@ -1,0 +1,64 @@
+"""The nouns that every room shares: named tensors, batches, episodes, transfers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+Params = dict[str, Tensor]
+"""Weights by dotted name, as in `named_parameters()`."""
+Guide = dict[str, Tensor]
+"""One scale per weight for its update; same names as the weights, each entry broadcasts to its weight.
+An entry with one axis more than its weight has a leading inner-step axis."""
+Buffers = dict[str, Tensor]
+"""What a module holds beside its weights, by dotted name (running moments of batch norms)."""
+Metrics = dict[str, Tensor]
+"""0-d tensors, left on the device until a recorder reads them."""
+
+Unroll = Literal["full", "first_order"]
+"""How the inner loop is differentiated: through its gradients, or taking them as constants."""
+Moments = Literal["batch", "support", "frozen"]
+"""Which rows give batch norm its moments: all rows of the pass (transductive), the support rows, or none."""
+Split = Literal["meta_train", "meta_val", "meta_test"]
+"""Disjoint sets of classes (or subjects, or functions)."""
+
+
+class MetatlError(Exception):
+    """A user's mistake, said in one line: what was wrong and what to do. The command exits with code 2."""
+
+
+class Batch(NamedTuple):
+    """Examples: x [n, ...] and y [n] (class index, int64) or [n, d] (regression target, float)."""
+
+    x: Tensor
+    y: Tensor
+
+
+class Episode(NamedTuple):
+    """One task's support and query examples; a meta-batch has a leading task axis on every tensor.
+
+    Rows are ordered round by round: example k of every class, then example k + 1 of every class, so that any
+    contiguous slice whose length is a multiple of `way` is balanced over classes.
+    """
+
+    support: Batch
+    query: Batch
+
+
+def _nothing() -> dict[str, Tensor]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What is carried from old tasks to new ones: an initialisation, a guide, and the buffers.
+
+    It is the whole interface between learning and using: every learner returns one, every evaluation and every
+    personalisation starts from one, every checkpoint holds one.
+    """
+
+    params: Params
+    guide: Guide = field(default_factory=_nothing)
+    buffers: Buffers = field(default_factory=_nothing)
