@@ -1,0 +1,189 @@
+"""Examples on the device, sorted by class: episodes are gathered from it; own arrays become one in a line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metatl.data.images import folder_arrays
+from metatl.types import MetatlError
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Examples sorted by class; an example is decoded as `x * scale + shift`, float32.
+
+    x: [turns * n, *shape] uint8 or float32: `turns` blocks of the same n examples, block k turned by k * 90
+    degrees. offsets, counts: [classes] int64, each class's first row and number of rows; sizes: the counts as
+    plain ints.
+    """
+
+    x: Tensor
+    offsets: Tensor
+    counts: Tensor
+    sizes: tuple[int, ...]
+    names: tuple[str, ...]
+    scale: float = 1.0
+    shift: float = 0.0
+    turns: int = 1
+
+    @staticmethod
+    def from_arrays(x: Any, y: Any, names: Sequence[str] | None = None, where: str = "x, y") -> Bank:
+        """One's own arrays: x [n, ...], y [n] (integers or strings; `names[i]` is then the name of label i).
+
+        uint8 images [n, h, w] or [n, h, w, channels] become [n, channels, h, w] with values / 255; all else
+        is kept as float32. MetatlError for lengths that differ, values that are no numbers, an empty class.
+        """
+        values, labels = _array(x, where), _array(y, where)
+        if values.ndim < 2 or labels.ndim != 1 or len(values) != len(labels) or not len(labels):
+            raise MetatlError(
+                f"{where}: x has shape {values.shape} and y {labels.shape}; they need [n, ...] and [n], n > 0"
+            )
+        kinds, index = np.unique(labels, return_inverse=True)
+        if names is not None:
+            kinds, index = np.arange(len(names)), _labelled(labels, names, where)
+        counts = np.bincount(index.reshape(-1), minlength=len(kinds))
+        called = tuple(map(str, names if names is not None else kinds.tolist()))
+        if not counts.all():
+            raise MetatlError(
+                f"{where}: class {called[int(counts.argmin())]!r} is empty: leave it out of the names"
+            )
+        decoded, scale = _decodable(values, where)
+        order = np.argsort(index.reshape(-1), kind="stable")
+        return Bank.sorted_by_class(torch.from_numpy(decoded[order]), counts.tolist(), called, scale)
+
+    @staticmethod
+    def sorted_by_class(x: Tensor, sizes: Sequence[int], names: Sequence[str], scale: float = 1.0) -> Bank:
+        """A bank from rows that already lie class by class, `sizes[c]` rows of class c."""
+        counts = torch.tensor(sizes, dtype=torch.int64, device=x.device)
+        return Bank(x, counts.cumsum(0) - counts, counts, tuple(map(int, sizes)), tuple(names), scale)
+
+    @staticmethod
+    def from_npz(path: str | Path) -> Bank:
+        """An npz file with `x` and `y`, and `names` if labels have names; MetatlError if it is not that."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                held = {key: file[key] for key in ("x", "y", "names") if key in file.files}
+                found = ", ".join(file.files)
+        except (OSError, ValueError, EOFError, RuntimeError, KeyError) as error:
+            raise MetatlError(f"{path}: cannot be read as an npz file ({_line(error)})") from error
+        if "x" not in held or "y" not in held:
+            raise MetatlError(f"{path}: needs the arrays x and y, and has {found or 'none'}")
+        names = [str(name) for name in held["names"].tolist()] if "names" in held else None
+        return Bank.from_arrays(held["x"], held["y"], names, str(path))
+
+    @staticmethod
+    def from_folder(path: str | Path, size: int = 28, grey: bool = True) -> Bank:
+        """A folder of images by class (`path/<class>/<image>`), resized; MetatlError if one is unreadable."""
+        x, sizes, names = folder_arrays(Path(path), size, grey)
+        return Bank.sorted_by_class(torch.from_numpy(x), sizes, names, 1 / 255)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.sizes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return tuple(self.x.shape[1:])
+
+    @cached_property
+    def smallest(self) -> tuple[str, int]:
+        """The class with the fewest examples and how many it has."""
+        place = min(range(self.classes), key=self.sizes.__getitem__)
+        return self.names[place], self.sizes[place]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (16 hex digits) of the examples, the class sizes and the class names."""
+        digest = hashlib.sha256(repr((self.x.dtype, self.shape, self.sizes, self.names, self.turns)).encode())
+        digest.update(repr((self.scale, self.shift)).encode())
+        digest.update(self.x.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The examples of `rows` (any shape), decoded: [*rows.shape, *shape] float32."""
+        picked = self.x.index_select(0, rows.reshape(-1)).to(torch.float32)
+        if self.scale != 1.0:
+            picked.mul_(self.scale)
+        if self.shift != 0.0:
+            picked.add_(self.shift)
+        return picked.view(*rows.shape, *self.shape)
+
+    def pick(self, classes: Sequence[int]) -> Bank:
+        """The bank of these classes only, in this order."""
+        rows = torch.cat([torch.arange(self.sizes[c]) + int(self.offsets[c]) for c in classes])
+        part = Bank.sorted_by_class(
+            self.x[rows.to(self.x.device)], [self.sizes[c] for c in classes], [self.names[c] for c in classes]
+        )
+        return replace(part, scale=self.scale, shift=self.shift)
+
+    def turned(self) -> Bank:
+        """The same bank with every image also turned by 90, 180 and 270 degrees (four times the memory)."""
+        return replace(self, x=torch.cat([torch.rot90(self.x, k, (-2, -1)) for k in range(4)]), turns=4)
+
+    def turned_classes(self) -> Bank:
+        """Turned images as classes of their own, four times as many: c turned by k is class k * classes + c."""
+        names = [f"{name}/rot{90 * k:03d}" for k in range(4) for name in self.names]
+        return replace(
+            Bank.sorted_by_class(self.turned().x, self.sizes * 4, names, self.scale), shift=self.shift
+        )
+
+    def to(self, device: torch.device | str) -> Bank:
+        """The same bank on `device`."""
+        return replace(
+            self, x=self.x.to(device), offsets=self.offsets.to(device), counts=self.counts.to(device)
+        )
+
+
+def _array(values: Any, where: str) -> np.ndarray[Any, Any]:
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.dtype.kind not in "biufUS":
+        raise MetatlError(
+            f"{where}: holds {array.dtype} values; give numbers, and integers or strings as labels"
+        )
+    return array
+
+
+def _labelled(labels: np.ndarray[Any, Any], names: Sequence[str], where: str) -> np.ndarray[Any, Any]:
+    """Labels as positions in `names`, whether they are positions already or the names themselves."""
+    if labels.dtype.kind in "US":
+        places = {str(name): place for place, name in enumerate(names)}
+        unknown = sorted(set(map(str, labels.tolist())) - set(places))
+        if unknown:
+            raise MetatlError(f"{where}: label {unknown[0]!r} is not among the names")
+        return np.array([places[str(label)] for label in labels.tolist()])
+    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(names):
+        raise MetatlError(
+            f"{where}: with {len(names)} names the labels must be integers 0 .. {len(names) - 1}"
+        )
+    return labels.astype(np.int64)
+
+
+def _decodable(x: np.ndarray[Any, Any], where: str) -> tuple[np.ndarray[Any, Any], float]:
+    """x as the bank stores it, and the scale that decodes it."""
+    if x.dtype == np.uint8 and x.ndim == 3:
+        return x[:, None], 1 / 255
+    if x.dtype == np.uint8:
+        channels_last = x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3)
+        return (np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if channels_last else x), 1 / 255
+    if x.dtype.kind not in "biuf":
+        raise MetatlError(f"{where}: x holds {x.dtype} values; give numbers")
+    decoded = x.astype(np.float32)
+    broken = ~np.isfinite(decoded.reshape(len(x), -1)).all(1)
+    if broken.any():
+        raise MetatlError(f"{where}: example {int(broken.argmax())} of x holds a value that is not finite")
+    return decoded, 1.0
+
+
+def _line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

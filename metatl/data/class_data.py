@@ -1,0 +1,138 @@
+"""Three banks of disjoint classes and the samplers: what every data set of classes is once it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import comb
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor
+
+from metatl.data.bank import Bank
+from metatl.data.episodes import MOST, Draw, batch_rows, draw_rows, epoch_order, key_of
+from metatl.data.source import SPLITS, Data, Tasks
+from metatl.types import Batch, Episode, MetatlError, Split
+
+
+@final
+@dataclass(frozen=True)
+class ClassData(Data):
+    """A classification data set: one bank each for meta_train, meta_val and meta_test.
+
+    facts: plain values for `describe`; recipe: the content fingerprint where a recipe fixes the content (a
+    procedural data set), otherwise the banks' bytes are hashed.
+    """
+
+    name: str
+    banks: Mapping[Split, Bank]
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    recipe: str | None = None
+    kind: Literal["classification", "regression"] = "classification"
+    shape: tuple[int, ...] = field(init=False)
+    _epochs: dict[tuple[Split, int, int], Tensor] = field(
+        default_factory=dict[tuple[Split, int, int], Tensor], repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        shapes = {bank.shape for bank in self.banks.values()}
+        if len(shapes) != 1:
+            raise MetatlError(f"{self.name}: the splits hold examples of different shapes: {sorted(shapes)}")
+        object.__setattr__(self, "shape", shapes.pop())
+
+    def outputs(self, tasks: Tasks) -> int:
+        """One unit for each class of an episode."""
+        return tasks.way
+
+    def classes(self, split: Split) -> int:
+        """Number of classes in the split."""
+        return self._bank(split).classes
+
+    def check(self, split: Split, tasks: Tasks) -> None:
+        """Raise MetatlError for more classes or examples than the split has, naming the smallest class."""
+        tasks.check()
+        bank, (name, size) = self._bank(split), self._bank(split).smallest
+        if tasks.way > bank.classes:
+            raise MetatlError(
+                f"way is {tasks.way}, but {split} of {self.name} has {bank.classes} classes: lower way"
+            )
+        if tasks.shot + tasks.query > size:
+            raise MetatlError(
+                f"shot + query is {tasks.shot + tasks.query}, but class {name!r} in {split} of {self.name} "
+                f"has {size} examples: lower shot or query"
+            )
+        if tasks.subsets == "enumerated" and comb(bank.classes, tasks.way) > MOST:
+            raise MetatlError(
+                f"{split} of {self.name} has too many subsets of {tasks.way} out of {bank.classes} classes "
+                "to enumerate: use subsets: random"
+            )
+
+    def plan(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Draw:
+        """The classes, rows and turns of these episodes; raises MetatlError as `check`."""
+        self.check(split, tasks)
+        bank = self._bank(split)
+        episodes = torch.arange(first, first + count, device=bank.x.device)
+        return draw_rows(bank, tasks, key_of(seed, split), episodes)
+
+    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
+        """Episodes first .. first + count - 1, stacked; raises MetatlError as `check`."""
+        rows, bank = self.plan(split, tasks, seed, first, count).rows, self._bank(split)
+        labels = torch.arange(tasks.way, device=rows.device)
+
+        def part(rows: Tensor) -> Batch:
+            flat = rows.reshape(count, -1)
+            return Batch(bank.gather(flat), labels.repeat(count, rows.shape[1]))
+
+        return Episode(part(rows[:, : tasks.shot]), part(rows[:, tasks.shot :]))
+
+    def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
+        """Of the content and of the rows (which include the turns) that episodes 0 .. count - 1 use."""
+        digest = hashlib.sha256(self.content.encode() + repr((split, tasks)).encode())
+        for first in range(0, count, 256):
+            rows = self.plan(split, tasks, seed, first, min(256, count - first)).rows
+            digest.update(rows.cpu().contiguous().numpy().astype("<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def content(self) -> str:
+        """The fingerprint of the data itself."""
+        whole = self.recipe or "".join(
+            self.banks[split].fingerprint for split in SPLITS if split in self.banks
+        )
+        return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+    def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
+        """Examples step * size onwards of an endless stream of shuffled epochs; y = class in the split."""
+        bank, key = self._bank(split), key_of(seed, split)
+        n = sum(bank.sizes)
+        start, stop = step * size, (step + 1) * size
+        parts = [
+            self._epoch(split, key, epoch)[max(start - epoch * n, 0) : stop - epoch * n]
+            for epoch in range(start // n, (stop - 1) // n + 1)
+        ]
+        positions = torch.arange(start, stop, device=bank.x.device)
+        rows, labels = batch_rows(bank, torch.cat(parts), key, positions)
+        return Batch(bank.gather(rows), labels)
+
+    def describe(self) -> dict[str, Any]:
+        """Name, classes and examples of each split, the facts given, the content fingerprint."""
+        counts = {
+            split: {"classes": bank.classes, "examples": sum(bank.sizes)}
+            for split, bank in self.banks.items()
+        }
+        return {"name": self.name, "shape": list(self.shape), **counts, **self.facts, "content": self.content}
+
+    def _bank(self, split: Split) -> Bank:
+        if split not in self.banks:
+            raise MetatlError(f"{self.name} has no {split}: it has {', '.join(self.banks) or 'nothing'}")
+        return self.banks[split]
+
+    def _epoch(self, split: Split, key: int, epoch: int) -> Tensor:
+        """The order of an epoch, kept while it is in use: sorting it anew for every batch would be slow."""
+        if (split, key, epoch) not in self._epochs:
+            if len(self._epochs) > 3:
+                self._epochs.pop(next(iter(self._epochs)))
+            self._epochs[split, key, epoch] = epoch_order(self._bank(split), key, epoch)
+        return self._epochs[split, key, epoch]

@@ -1,0 +1,101 @@
+"""What every data set offers: a `Source` that a config names, and the loaded `Data` that draws episodes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from metatl.types import Batch, Episode, MetatlError, Split
+
+SPLITS: tuple[Split, Split, Split] = ("meta_train", "meta_val", "meta_test")
+"""The three disjoint sets, in the order in which reports name them."""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The shape of an episode: `way` classes with `shot` support and `query` query examples each.
+
+    subsets: "random" draws the classes; "enumerated" gives episode i the i-th combination of classes in
+    lexicographic order, modulo their number (say all C(10, 3) = 120 triples of digits), and takes subjects in
+    their own order.
+    """
+
+    way: int = 5
+    shot: int = 1
+    query: int = 15
+    subsets: Literal["random", "enumerated"] = "random"
+
+    def check(self) -> None:
+        """Refuse an episode that no data can serve; raises MetatlError."""
+        if self.way < 2:
+            raise MetatlError(f"way is {self.way}: a task needs at least 2 classes")
+        if self.shot < 1:
+            raise MetatlError(f"shot is {self.shot}: the support set needs at least 1 example a class")
+        if self.query < 0:
+            raise MetatlError(f"query is {self.query}: give 0 for no query set, or a positive number")
+        if self.subsets not in ("random", "enumerated"):
+            raise MetatlError(f"subsets is {self.subsets!r}: it is 'random' or 'enumerated'")
+
+
+class Data(ABC):
+    """A loaded, device-resident data set; every draw depends on (seed, split, index) and on nothing else."""
+
+    shape: tuple[int, ...]
+    """Of one example, e.g. (1, 28, 28)."""
+    kind: Literal["classification", "regression"]
+    name: str
+
+    @abstractmethod
+    def outputs(self, tasks: Tasks) -> int:
+        """Output units that a net needs for an episode."""
+
+    @abstractmethod
+    def check(self, split: Split, tasks: Tasks) -> None:
+        """Raise MetatlError if `split` cannot serve such episodes, naming what is too small."""
+
+    @abstractmethod
+    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
+        """Episodes `first` to `first + count - 1`, stacked: support.x [count, way * shot, *shape] float32.
+
+        Rows lie round by round (see `Episode`); query = 0 gives an empty query. MetatlError as `check`.
+        """
+
+    @abstractmethod
+    def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
+        """16 hex digits of SHA-256 over the data's content and what episodes 0 .. count - 1 draw from it."""
+
+    @abstractmethod
+    def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
+        """One ordinary mini-batch for supervised training; y = class index within the split's classes."""
+
+    @abstractmethod
+    def classes(self, split: Split) -> int:
+        """Number of classes that `batch` labels (0 for regression)."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Plain values for reports: name, counts, split rule, preparation, content fingerprint."""
+
+
+class Source(ABC):
+    """What a config's `data:` names; concrete ones are frozen dataclasses with plain typed fields."""
+
+    @abstractmethod
+    def load(self, device: str = "cpu") -> Data:
+        """Read, verify and place the data; raises MetatlError where something is missing or damaged."""
+
+
+def device_of(name: str) -> torch.device:
+    """The device called `name`; raises MetatlError where torch has no such device."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        gpus = torch.cuda.device_count()
+        raise MetatlError(
+            f"device {name!r} is not there: use 'cpu'" + (" or 'cuda'" if gpus else "")
+        ) from error
+    return device
