@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 SAME = ("data", "split", "way", "shot", "query", "seed", "episodes", "episodes_hash", "score")
 """What two reports must share to be compared; every other entry of a protocol belongs to the method."""
-INTERVAL = "95 %: 1.96 sd / sqrt(episodes), sd with n - 1"
+INTERVAL = "95 % interval, 1.96 sd / sqrt(episodes), sd with n - 1"
 
 
 class Scored(Protocol):
