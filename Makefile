@@ -1,0 +1,53 @@
+# make demo | test | lint | clean. The environment is made once, in .venv, and used from there: nothing to activate.
+VENV ?= .venv
+DEMO_CONFIGS ?= configs/demo/*.yaml
+DEMO_OUT ?= runs/demo
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+
+PYTHON_IN := $(VENV)/bin/python
+INSTALL := $(PYTHON_IN) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help install demo test lint clean
+help:
+	@echo "make demo    install, then compare every method on embedded data (DEMO_ARGS=\"--key value\" for other sizes)"
+	@echo "make test    install with the peers higher and learn2learn, then run all tests (PYTEST_ARGS=...)"
+	@echo "make lint    ruff, ruff format and pyright"
+	@echo "make install what make demo needs, and no more"
+	@echo "make clean   remove the environment and caches; runs/ and results/ stay"
+
+install: $(VENV)/.installed
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/metatl benchmark $(DEMO_CONFIGS) --out $(DEMO_OUT) $(DEMO_ARGS)
+
+# A machine without a C compiler leaves no stamp for the peers, so that a later call looks again.
+test: $(VENV)/.tests $(VENV)/.peers
+	$(PYTHON_IN) -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.tests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright --pythonpath $(PYTHON_IN)
+
+$(VENV)/.created:
+	@sh scripts/make_venv.sh $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "metatl: installing torch and the other pinned requirements into $(VENV) (a few minutes the first time)"
+	@$(INSTALL) setuptools torch
+	@$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.installed
+	@echo "metatl: installing pytest, ruff, pyright and what else the tests need into $(VENV)"
+	@$(INSTALL) --no-build-isolation --editable '.[test]'
+	@touch $@
+
+$(VENV)/.peers: $(VENV)/.installed scripts/install_peers.sh
+	@sh scripts/install_peers.sh $(VENV)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
