@@ -194,6 +194,22 @@ def test_resumed_event_files_are_one_curve(tmp_path):
     assert [(row["step"], row["loss"]) for row in lines(tmp_path / "metrics.jsonl")] == expected
 
 
+def test_what_was_flushed_is_on_disk(tmp_path, monkeypatch):
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    write = RecordWriter.write
+    monkeypatch.setattr(RecordWriter, "write", lambda self, data: (time.sleep(0.01), write(self, data)))
+    board = TensorBoard(tmp_path)
+    for step in range(1, 21):
+        board.scalars(step, {"loss": 1.0})  # the slow writer falls behind
+    board.flush()
+    copied = [path.read_bytes() for path in tmp_path.glob("events*")]  # as a kill would leave it
+    board.close()
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "events.out.tfevents.1").write_bytes(copied[0])
+    assert [step for step, _ in curve(tmp_path / "killed", "loss")] == list(range(1, 21))
+
+
 def test_a_clock_that_goes_back_does_not_turn_the_curve(tmp_path, monkeypatch):
     for now, first in [(2_000_000_000, 1), (1_900_000_000, 4), (1_900_000_000, 7)]:
         monkeypatch.setattr(time, "time", lambda now=now: now + 0.25)
