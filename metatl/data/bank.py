@@ -9,12 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from metatl.data.images import folder_arrays
-from metatl.types import MetatlError
+from metatl.data.labelled import labelled_arrays, npz_arrays
 
 
 @dataclass(frozen=True)
@@ -42,23 +41,8 @@ class Bank:
         uint8 images [n, h, w] or [n, h, w, channels] become [n, channels, h, w] with values / 255; all else
         is kept as float32. MetatlError for lengths that differ, values that are no numbers, an empty class.
         """
-        values, labels = _array(x, where), _array(y, where)
-        if values.ndim < 2 or labels.ndim != 1 or len(values) != len(labels) or not len(labels):
-            raise MetatlError(
-                f"{where}: x has shape {values.shape} and y {labels.shape}; they need [n, ...] and [n], n > 0"
-            )
-        kinds, index = np.unique(labels, return_inverse=True)
-        if names is not None:
-            kinds, index = np.arange(len(names)), _labelled(labels, names, where)
-        counts = np.bincount(index.reshape(-1), minlength=len(kinds))
-        called = tuple(map(str, names if names is not None else kinds.tolist()))
-        if not counts.all():
-            raise MetatlError(
-                f"{where}: class {called[int(counts.argmin())]!r} is empty: leave it out of the names"
-            )
-        decoded, scale = _decodable(values, where)
-        order = np.argsort(index.reshape(-1), kind="stable")
-        return Bank.sorted_by_class(torch.from_numpy(decoded[order]), counts.tolist(), called, scale)
+        decoded, sizes, called, scale = labelled_arrays(x, y, names, where)
+        return Bank.sorted_by_class(torch.from_numpy(decoded), sizes, called, scale)
 
     @staticmethod
     def sorted_by_class(x: Tensor, sizes: Sequence[int], names: Sequence[str], scale: float = 1.0) -> Bank:
@@ -69,16 +53,8 @@ class Bank:
     @staticmethod
     def from_npz(path: str | Path) -> Bank:
         """An npz file with `x` and `y`, and `names` if labels have names; MetatlError if it is not that."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                held = {key: file[key] for key in ("x", "y", "names") if key in file.files}
-                found = ", ".join(file.files)
-        except (OSError, ValueError, EOFError, RuntimeError, KeyError) as error:
-            raise MetatlError(f"{path}: cannot be read as an npz file ({_line(error)})") from error
-        if "x" not in held or "y" not in held:
-            raise MetatlError(f"{path}: needs the arrays x and y, and has {found or 'none'}")
-        names = [str(name) for name in held["names"].tolist()] if "names" in held else None
-        return Bank.from_arrays(held["x"], held["y"], names, str(path))
+        x, y, names = npz_arrays(Path(path))
+        return Bank.from_arrays(x, y, names, str(path))
 
     @staticmethod
     def from_folder(path: str | Path, size: int = 28, grey: bool = True) -> Bank:
@@ -132,7 +108,7 @@ class Bank:
         return replace(self, x=torch.cat([torch.rot90(self.x, k, (-2, -1)) for k in range(4)]), turns=4)
 
     def turned_classes(self) -> Bank:
-        """Turned images as classes of their own, four times as many: c turned by k is class k * classes + c."""
+        """Turned images as classes of their own, four times as many: c turned by k is k * classes + c."""
         names = [f"{name}/rot{90 * k:03d}" for k in range(4) for name in self.names]
         return replace(
             Bank.sorted_by_class(self.turned().x, self.sizes * 4, names, self.scale), shift=self.shift
@@ -143,47 +119,3 @@ class Bank:
         return replace(
             self, x=self.x.to(device), offsets=self.offsets.to(device), counts=self.counts.to(device)
         )
-
-
-def _array(values: Any, where: str) -> np.ndarray[Any, Any]:
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-    if array.dtype.kind not in "biufUS":
-        raise MetatlError(
-            f"{where}: holds {array.dtype} values; give numbers, and integers or strings as labels"
-        )
-    return array
-
-
-def _labelled(labels: np.ndarray[Any, Any], names: Sequence[str], where: str) -> np.ndarray[Any, Any]:
-    """Labels as positions in `names`, whether they are positions already or the names themselves."""
-    if labels.dtype.kind in "US":
-        places = {str(name): place for place, name in enumerate(names)}
-        unknown = sorted(set(map(str, labels.tolist())) - set(places))
-        if unknown:
-            raise MetatlError(f"{where}: label {unknown[0]!r} is not among the names")
-        return np.array([places[str(label)] for label in labels.tolist()])
-    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(names):
-        raise MetatlError(
-            f"{where}: with {len(names)} names the labels must be integers 0 .. {len(names) - 1}"
-        )
-    return labels.astype(np.int64)
-
-
-def _decodable(x: np.ndarray[Any, Any], where: str) -> tuple[np.ndarray[Any, Any], float]:
-    """x as the bank stores it, and the scale that decodes it."""
-    if x.dtype == np.uint8 and x.ndim == 3:
-        return x[:, None], 1 / 255
-    if x.dtype == np.uint8:
-        channels_last = x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3)
-        return (np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if channels_last else x), 1 / 255
-    if x.dtype.kind not in "biuf":
-        raise MetatlError(f"{where}: x holds {x.dtype} values; give numbers")
-    decoded = x.astype(np.float32)
-    broken = ~np.isfinite(decoded.reshape(len(x), -1)).all(1)
-    if broken.any():
-        raise MetatlError(f"{where}: example {int(broken.argmax())} of x holds a value that is not finite")
-    return decoded, 1.0
-
-
-def _line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,70 @@
+"""Prepared arrays kept in the user's cache directory: checksummed npz files, written beside and renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+_CHECKSUM = "checksum"
+
+
+def cache_dir() -> Path:
+    """`$XDG_CACHE_HOME/metatl`, else `~/.cache/metatl`."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path("~/.cache").expanduser()) / "metatl"
+
+
+def cached(name: str, build: Callable[[], Arrays]) -> Arrays:
+    """The arrays kept under `name`, or what `build` makes, kept for the next time.
+
+    A damaged file is made anew; where the directory cannot be written the arrays are just not kept.
+    """
+    path = cache_dir() / f"{name}.npz"
+    held = _read(path)
+    if held is not None:
+        return held
+    arrays = build()
+    with suppress(OSError):
+        _write(path, arrays)
+    return arrays
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        return None
+    found = arrays.pop(_CHECKSUM, None)
+    return arrays if found is not None and str(found) == checksum(arrays) else None
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            kept: dict[str, Any] = {**arrays, _CHECKSUM: np.array(checksum(arrays))}
+            np.savez(file, **kept)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def checksum(arrays: Arrays) -> str:
+    """SHA-256 over names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for key in sorted(arrays):
+        array = np.ascontiguousarray(arrays[key])
+        digest.update(repr((key, array.dtype.str, array.shape)).encode())
+        digest.update(array.data)
+    return digest.hexdigest()
