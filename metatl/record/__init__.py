@@ -4,7 +4,15 @@ A step is the number of steps done, from 1. Record a step before its checkpoint 
 between the two: a run that is killed and resumed from that checkpoint then leaves no gap and no double line.
 """
 
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from metatl.record.console import Console
 from metatl.record.guides import describe, overlap, record_guide
@@ -18,13 +26,17 @@ __all__ = [
     "Recorder",
     "Recorders",
     "TensorBoard",
+    "bar",
     "describe",
     "flat",
     "floats",
     "interval",
     "open_recorders",
     "overlap",
+    "peak_mib",
     "record_guide",
+    "recording",
+    "tensorboard",
 ]
 
 
@@ -35,3 +47,41 @@ def open_recorders(directory: Path, total: int, resume_step: int = 0, label: str
     lines = JsonLines.open(directory / "metrics.jsonl", resume_step)
     board = TensorBoard(directory, purge_step=resume_step + 1 if resume_step else 0)
     return Recorders([lines, board, Console(total, resume_step, label)], directory)
+
+
+@contextmanager
+def recording(directory: Path, label: str, resume_step: int, total: int) -> Generator[Recorders]:
+    """`open_recorders`, closed at the end whatever happens."""
+    recorders = open_recorders(directory, total, resume_step, label)
+    try:
+        yield recorders
+    finally:
+        recorders.close()
+
+
+@contextmanager
+def tensorboard(directory: Path, resume_step: int) -> Generator[Recorders]:
+    """TensorBoard alone, behind what a run of `resume_step` steps recorded there; closed at the end."""
+    recorders = Recorders([TensorBoard(directory, purge_step=resume_step + 1)], directory)
+    try:
+        yield recorders
+    finally:
+        recorders.close()
+
+
+@contextmanager
+def bar(label: str, total: int, unit: str = "episode") -> Generator[Callable[[int], None]]:
+    """A progress bar with rate and time left; call what it gives with how many are done."""
+    console = Console(total, label=label, unit=unit)
+    try:
+        yield console.tick
+    finally:
+        console.close()
+
+
+def peak_mib(device: str) -> float:
+    """Most memory held so far, in MiB: of torch on a CUDA device, else of the process."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes there, KiB elsewhere

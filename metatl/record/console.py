@@ -28,15 +28,19 @@ class Console(Recorder):
         total: int,
         start: int = 0,
         label: str = "",
+        unit: str = "step",
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream, self._clock, self._label = stream or sys.stderr, clock, label
+        self._stream, self._clock, self._label, self._unit = stream or sys.stderr, clock, label, f" {unit}"
         self._total, self._start, self._done, self._shown = total, start, start, start
         self._began = self._said = clock()
         self._told: dict[str, str] = {}
         terminal = self._stream.isatty()
-        style: dict[str, Any] = dict(unit=" step", dynamic_ncols=True, file=self._stream, desc=label or None)
+        style: dict[str, Any] = dict(
+            unit=self._unit, dynamic_ncols=True, file=self._stream, desc=label or None
+        )
+        style["leave"] = None  # of nested bars the outermost alone stays on the screen
         self._bar = _Bar(total=total, initial=start, **style) if terminal else None
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
@@ -66,7 +70,9 @@ class Console(Recorder):
         self._said, self._shown = self._clock(), self._done
         form = "{desc}{n_fmt}/{total_fmt} ({percentage:.0f} %), {rate_fmt}, {remaining} left{postfix}"
         label = f"{self._label}: " if self._label else ""
-        told: dict[str, Any] = dict(prefix=label, unit=" step", postfix=self._postfix(), initial=self._start)
+        told: dict[str, Any] = dict(
+            prefix=label, unit=self._unit, postfix=self._postfix(), initial=self._start
+        )
         line = tqdm.format_meter(self._done, self._total, self._said - self._began, bar_format=form, **told)
         print(line, file=self._stream, flush=True)
 

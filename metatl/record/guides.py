@@ -95,13 +95,13 @@ def record_guide(recorder: Recorder, transfer: Transfer, step: int, prefix: str 
     recorder.scalars(step, said)
     guide = {name: _mean_over_steps(entry, transfer.params[name]) for name, entry in transfer.guide.items()}
     for name, entry in guide.items():
-        recorder.histogram(step, f"{prefix}/{name}", entry)
+        recorder.histogram(f"{prefix}/{name}", entry, step)
     depths = _by_depth(_tensors(transfer))
     profile = depth_profile({m: s.mean for m, s in depths.items()}, {m: s.frozen for m, s in depths.items()})
-    recorder.figure(step, f"{prefix}/by_depth", profile)
-    recorder.figure(step, f"{prefix}/histograms", guide_histogram(guide))
+    recorder.figure(f"{prefix}/by_depth", profile, step)
+    recorder.figure(f"{prefix}/histograms", guide_histogram(guide), step)
     if any(entry.dim() > 1 for entry in guide.values()):
-        recorder.figure(step, f"{prefix}/filters", filter_map(guide))
+        recorder.figure(f"{prefix}/filters", filter_map(guide), step)
 
 
 def _mean_over_steps(entry: Tensor, weight: Tensor) -> Tensor:

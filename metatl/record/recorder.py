@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from metatl.types import MetatlError, Metrics
+from metatl.types import Episode, MetatlError, Metrics
 
 
 def floats(metrics: Metrics) -> dict[str, float]:
@@ -41,17 +41,20 @@ class Recorder(ABC):
     def images(self, step: int, images: Mapping[str, Any]) -> None:  # noqa: B027
         """Pictures by tag, uint8 [3, height, width]."""
 
-    def figure(self, step: int, tag: str, figure: Figure) -> None:  # noqa: B027
+    def figure(self, tag: str, figure: Figure, step: int) -> None:  # noqa: B027
         """A matplotlib figure."""
 
-    def text(self, step: int, tag: str, text: str) -> None:  # noqa: B027
+    def episode(self, tag: str, episode: Episode, predictions: Tensor, step: int) -> None:  # noqa: B027
+        """Support and query images with the classes [queries] that were said."""
+
+    def text(self, tag: str, text: str, step: int = 0) -> None:  # noqa: B027
         """Markdown."""
 
-    def histogram(self, step: int, tag: str, values: Tensor) -> None:  # noqa: B027
+    def histogram(self, tag: str, values: Tensor, step: int) -> None:  # noqa: B027
         """Many numbers, shown by their distribution."""
 
     def hparams(self, config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:  # noqa: B027
-        """The resolved configuration beside the final metrics; once, at the end of a run."""
+        """The resolved configuration, and the metrics to show beside it; once, at the end of a run."""
 
     def flush(self) -> None:  # noqa: B027
         """Everything said so far is safe; call it before a checkpoint is written."""
@@ -96,17 +99,21 @@ class Recorders(Recorder):
         """To each."""
         self._each(lambda recorder: recorder.images(step, images))
 
-    def figure(self, step: int, tag: str, figure: Figure) -> None:
+    def figure(self, tag: str, figure: Figure, step: int) -> None:
         """To each."""
-        self._each(lambda recorder: recorder.figure(step, tag, figure))
+        self._each(lambda recorder: recorder.figure(tag, figure, step))
 
-    def text(self, step: int, tag: str, text: str) -> None:
+    def episode(self, tag: str, episode: Episode, predictions: Tensor, step: int) -> None:
         """To each."""
-        self._each(lambda recorder: recorder.text(step, tag, text))
+        self._each(lambda recorder: recorder.episode(tag, episode, predictions, step))
 
-    def histogram(self, step: int, tag: str, values: Tensor) -> None:
+    def text(self, tag: str, text: str, step: int = 0) -> None:
         """To each."""
-        self._each(lambda recorder: recorder.histogram(step, tag, values))
+        self._each(lambda recorder: recorder.text(tag, text, step))
+
+    def histogram(self, tag: str, values: Tensor, step: int) -> None:
+        """To each."""
+        self._each(lambda recorder: recorder.histogram(tag, values, step))
 
     def hparams(self, config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """To each."""

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from metatl.record.recorder import Recorder, one_line
-from metatl.render import picture
+from metatl.render import episode_grid, picture
+from metatl.types import Episode
 
 # Shown under "custom scalars": a margin takes the three tags of `interval`, a multiline a pattern.
 LAYOUT = {
@@ -36,6 +37,7 @@ class TensorBoard(Recorder):
     def __init__(self, directory: Path, purge_step: int | None = None) -> None:
         from torch.utils.tensorboard import SummaryWriter  # a second of importing that --help need not pay
 
+        self._tags: set[str] = set()
         with one_line(directory):
             directory.mkdir(parents=True, exist_ok=True)
             _age_event_files(directory)
@@ -44,6 +46,7 @@ class TensorBoard(Recorder):
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """One point on each curve."""
+        self._tags |= values.keys()
         for tag, value in values.items():
             self._writer.add_scalar(tag, value, step)
 
@@ -52,27 +55,33 @@ class TensorBoard(Recorder):
         for tag, image in images.items():
             self._writer.add_image(tag, image, step)
 
-    def figure(self, step: int, tag: str, figure: Figure) -> None:
+    def figure(self, tag: str, figure: Figure, step: int) -> None:
         """Shown under images."""
         self.images(step, {tag: picture(figure)})  # add_figure would go through pyplot
 
-    def text(self, step: int, tag: str, text: str) -> None:
+    def episode(self, tag: str, episode: Episode, predictions: Tensor, step: int) -> None:
+        """Shown under images."""
+        self.figure(tag, episode_grid(episode, predictions, int(episode.support.y.max()) + 1), step)
+
+    def text(self, tag: str, text: str, step: int = 0) -> None:
         """Shown under text."""
         self._writer.add_text(tag, text, step)
 
-    def histogram(self, step: int, tag: str, values: Tensor) -> None:
+    def histogram(self, tag: str, values: Tensor, step: int) -> None:
         """Shown under histograms and distributions."""
         self._writer.add_histogram(tag, values, step)
 
     def hparams(self, config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-        """Shown under hparams; in this run itself, where `add_hparams` would open a run of its own."""
+        """Shown under hparams; in this run itself, where `add_hparams` would open a run of its own.
+
+        The page shows the newest scalar of each metric's tag; one that was not recorded yet is recorded now.
+        """
         from torch.utils.tensorboard.summary import hparams
 
         file = self._writer._get_file_writer()  # pyright: ignore[reportPrivateUsage]
         for summary in hparams(flat(config), dict(metrics)):
             file.add_summary(summary)
-        for tag, value in metrics.items():
-            self._writer.add_scalar(tag, value, 0)
+        self.scalars(0, {tag: value for tag, value in metrics.items() if tag not in self._tags})
 
     def flush(self) -> None:
         """Write what waits in the queue."""

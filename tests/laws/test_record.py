@@ -24,15 +24,19 @@ from metatl.record import (
     Recorder,
     Recorders,
     TensorBoard,
+    bar,
     describe,
     flat,
     floats,
     interval,
     open_recorders,
     overlap,
+    peak_mib,
     record_guide,
+    recording,
+    tensorboard,
 )
-from metatl.types import MetatlError, Transfer
+from metatl.types import Batch, Episode, MetatlError, Transfer
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -57,10 +61,10 @@ class Kept(Recorder):
     def scalars(self, step, values):
         self.told |= values
 
-    def figure(self, step, tag, figure):
+    def figure(self, tag, figure, step):
         self.told[tag] = figure
 
-    def histogram(self, step, tag, values):
+    def histogram(self, tag, values, step):
         self.told[tag] = values
 
 
@@ -142,9 +146,9 @@ def test_event_files_hold_what_was_said(tmp_path):
     board.scalars(1, {"meta_train/inner_loss/0": 2.0, "meta_train/inner_loss/1": 1.0})
     board.scalars(2, {**interval("meta_val/accuracy", 80.0, 1.5), "time/step_ms": 3.0})
     board.images(2, {"pixels": np.zeros((3, 4, 5), np.uint8)})
-    board.figure(2, "plot", render.learning_curves({"a": ([0, 1], [0, 1])}))
-    board.text(0, "config", "way: 5")
-    board.histogram(2, "guide/w", torch.rand(100))
+    board.figure("plot", render.learning_curves({"a": ([0, 1], [0, 1])}), 2)
+    board.text("config", "way: 5")
+    board.histogram("guide/w", torch.rand(100), 2)
     board.close()
     found = events(tmp_path)
     assert curve(tmp_path, "meta_train/inner_loss/1") == [(1, 1.0)]
@@ -176,6 +180,57 @@ def test_hparams_stay_in_the_run_of_the_scalars(tmp_path):
     assert metadata.SESSION_END_INFO_TAG in found.summary_metadata
     assert curve(tmp_path, "meta_test/accuracy") == [(0, 97.5)]
     assert curve(tmp_path, "loss") == [(1, 1.0)]
+
+
+def test_hparams_do_not_repeat_what_was_recorded(tmp_path):
+    with tensorboard(tmp_path, 50) as recorder:
+        recorder.scalars(50, {"meta_test/score": 0.5})
+        recorder.hparams({"way": 5}, {"meta_test/score": 0.5, "other": 1.0})
+    assert curve(tmp_path, "meta_test/score") == [(50, 0.5)]
+    assert curve(tmp_path, "other") == [(0, 1.0)]
+
+
+def test_an_evaluation_recorded_behind_a_run_hides_nothing_of_it(tmp_path):
+    with recording(tmp_path, "maml", 0, 3) as recorder:
+        for step in (1, 2, 3):
+            recorder.scalars(step, {"loss": step})
+    with tensorboard(tmp_path, 3) as recorder:
+        recorder.scalars(3, {"meta_test/score": 0.5})
+    assert curve(tmp_path, "loss") == [(1, 1), (2, 2), (3, 3)]
+    assert curve(tmp_path, "meta_test/score") == [(3, 0.5)]
+
+
+def test_recording_closes_when_the_run_breaks(tmp_path):
+    with pytest.raises(KeyboardInterrupt), recording(tmp_path, "maml", 0, 3) as recorder:  # noqa: PT012
+        recorder.scalars(1, {"loss": 1.0})
+        raise KeyboardInterrupt
+    assert curve(tmp_path, "loss") == [(1, 1.0)]
+    with pytest.raises(ValueError, match="closed"):
+        recorder.scalars(2, {"loss": 1.0})
+
+
+def test_an_episode_becomes_an_image(tmp_path):
+    batch = Batch(torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 0, 1]))
+    with tensorboard(tmp_path, 0) as recorder:
+        recorder.episode("meta_test/episode", Episode(batch, batch), batch.y, 9)
+    (image,) = events(tmp_path).Images("meta_test/episode")
+    assert image.step == 9
+    assert image.encoded_image_string.startswith(b"\x89PNG")
+
+
+def test_bar_counts_what_it_is_told_to(capsys):
+    with bar("gtl: evaluating", 600) as advance:
+        advance(300)
+        advance(600)
+    assert re.fullmatch(
+        r"gtl: evaluating: 600/600 \(100 %\), .* episode/s, 00:00 left", capsys.readouterr().err.strip()
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to compare with")
+def test_peak_memory_is_in_mib():
+    kernel = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak_mib("cpu") == pytest.approx(int(kernel[1]) / 1024, rel=0.05)
 
 
 def test_flat_config():
@@ -337,11 +392,11 @@ def test_all_recorders_hear_everything(tmp_path):
     first, second = Kept(), Kept()
     both = Recorders([first, second])
     both.scalars(1, {"loss": 1.0})
-    both.histogram(1, "w", torch.ones(2))
-    both.figure(1, "f", Figure())
+    both.histogram("w", torch.ones(2), 1)
+    both.figure("f", Figure(), 1)
     for said in (
         both.tick(1),
-        both.text(1, "a", "b"),
+        both.text("a", "b"),
         both.images(1, {}),
         both.hparams({}, {}),
         both.flush(),
