@@ -75,7 +75,9 @@ class Adaptation:
     guide_from_support: SupportGuide | None = None
     guided: Guided = "update"
 
-    def __call__(self, net: Net, transfer: Transfer, support: Batch, unroll: Unroll = "first_order") -> Params:
+    def __call__(
+        self, net: Net, transfer: Transfer, support: Batch, unroll: Unroll = "first_order"
+    ) -> Params:
         """The adapted weights of one task."""
         params = transfer.params
         for point in self.trajectory(net, transfer, support, unroll):
@@ -111,10 +113,19 @@ class Adaptation:
                 rows = net(weights, transfer.buffers, piece.batch.x)
             return total(self.terms, weights, rows, piece.batch, Anchor(frozen, piece.anchor_output))
 
-        free = None if moving is None else (moving | {n for n in params if self.head.fresh and net.is_head(n)})
+        free = (
+            None if moving is None else (moving | {n for n in params if self.head.fresh and net.is_head(n)})
+        )
         pieces = _pieces(Piece(support, output), self.batch_size, self.steps)
         return descend(
-            objective, params, pieces, rule=self.rule, guide=guide, unroll=unroll, moving=free, guided=self.guided
+            objective,
+            params,
+            pieces,
+            rule=self.rule,
+            guide=guide,
+            unroll=unroll,
+            moving=free,
+            guided=self.guided,
         )
 
 
@@ -127,14 +138,19 @@ def _pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
         index = [(step * size + i) % rows for i in range(size)]
         start = index[0]
         # A slice is a view; only a step that wraps around the end has to gather.
-        where = slice(start, start + size) if start + size <= rows else torch.tensor(index, device=support.batch.x.device)
+        where = (
+            slice(start, start + size)
+            if start + size <= rows
+            else torch.tensor(index, device=support.batch.x.device)
+        )
         picked = None if support.anchor_output is None else support.anchor_output[where]
         yield Piece(Batch(support.batch.x[where], support.batch.y[where]), picked)
 
 
 def guide_at(guide: Guide, params: Params, step: int) -> Guide:
     """The guide of one inner step: entries with one axis more than their weight are indexed along it (the last
-    row serves all later steps)."""
+    row serves all later steps).
+    """
     return {
         name: entry[min(step, entry.shape[0] - 1)] if entry.dim() == params[name].dim() + 1 else entry
         for name, entry in guide.items()
@@ -231,3 +247,15 @@ def query_loss(
     metrics["query_loss"] = last.detach()
     metrics["query_score"] = score(output.detach(), episode.query.y)
     return loss, metrics
+
+
+def displacement(net: Net, adaptation: Adaptation, transfer: Transfer, support: Batch) -> Params:
+    """How far one task's adaptation moves every carried weight: adapt(theta, task) - theta.
+
+    Reptile moves the initialisation by its mean over tasks, GTL's raw guide is its second moment, and the second
+    moment of one SGD step of rate 1 on single examples is the diagonal empirical Fisher information. A fresh output
+    layer is not carried and has no displacement.
+    """
+    moved = adaptation(net, transfer, support)
+    kept = {n: p for n, p in transfer.params.items() if not (adaptation.head.fresh and net.is_head(n))}
+    return {name: moved[name].detach() - p for name, p in kept.items()}

@@ -79,7 +79,9 @@ class Net:
         finally:
             self.module.eval()
 
-    def updated_buffers(self, buffers: Buffers, sink: dict[int, tuple[Tensor, Tensor]], momentum: float) -> Buffers:
+    def updated_buffers(
+        self, buffers: Buffers, sink: dict[int, tuple[Tensor, Tensor]], momentum: float
+    ) -> Buffers:
         """Running moments moved towards those of the last pass: r + momentum * (m - r)."""
         new = dict(buffers)
         for name, child in self.module.named_modules():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +24,10 @@ from metatl.engines.engine import (
     task_loss,
     tasks_of,
 )
+from metatl.engines.ops import rerouted
 from metatl.net import Net
 from metatl.norm import check_norms
-from metatl.types import Episode, Metrics, MetatlError, Transfer
+from metatl.types import Episode, MetatlError, Metrics, Transfer
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Batched(Engine):
 
     def map(self, fn: TaskFunction, episodes: Episode) -> Any:
         """fn of every task, chunk by chunk."""
-        with nullcontext():
+        with rerouted():
             results = [vmap(fn)(chunk) for chunk in self._chunks(episodes)]
         return tree.gather(results, torch.cat)
 
@@ -67,7 +67,8 @@ class Batched(Engine):
         sums: list[Tensor] | None = None
         seen: list[Metrics] = []
         for chunk in self._chunks(episodes):
-            losses, metrics = vmap(fn)(chunk)
+            with rerouted():
+                losses, metrics = vmap(fn)(chunk)
             grads = gradient_of(losses.sum() / count, variables)
             sums = grads if sums is None else [s + g for s, g in zip(sums, grads, strict=True)]
             seen.append(metrics)

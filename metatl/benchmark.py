@@ -1,0 +1,97 @@
+"""Many experiments on the same episodes: one table, one plot, one JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from metatl import compare, config, record, render, store
+from metatl.evaluate import Report
+from metatl.run import Run, prepare, report
+from metatl.types import MetatlError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a benchmark found: a row a method, the protocol they share, and the table for a terminal."""
+
+    rows: list[compare.Row]
+    protocol: dict[str, object]
+    table: str
+
+
+def benchmark(
+    paths: Sequence[Path],
+    overrides: Sequence[str] = (),
+    out: Path | None = None,
+    reference: str | None = None,
+    no_transfer: str | None = None,
+) -> Outcome:
+    """Run or load each experiment, evaluate all on the same episodes, write table.md, report.json and plot.png.
+
+    reference: the method that differences are paired with, `fine-tune` where there is one; no_transfer: the method
+    that says which episodes were harmed, `scratch` where there is one. Every config is checked before any work.
+    """
+    runs = [prepare(config.load(path, overrides), overrides) for path in paths]
+    _check_names(runs, paths)
+    reports: list[Report] = []
+    with record.bar("benchmark", len(runs), unit="method") as bar:
+        for done, run in enumerate(runs):
+            reports.append(report(run))
+            bar(done + 1)
+    return outcome(reports, out, reference, no_transfer)
+
+
+def outcome(
+    reports: Sequence[Report], out: Path | None, reference: str | None, no_transfer: str | None
+) -> Outcome:
+    """The table of finished reports, written to `out` where given."""
+    names = [found.method for found in reports]
+    to = reference or ("fine-tune" if "fine-tune" in names else names[0])
+    floor = no_transfer or ("scratch" if "scratch" in names else None)
+    rows = compare.rows(reports, to, floor)
+    protocol = compare.protocol(reports, to, floor)
+    if out is not None:
+        store.write_text(out / "table.md", render.markdown(rows, protocol))
+        store.write_json(out / "report.json", {"protocol": protocol, "rows": rows})
+        store.write_atomic(out / "plot.png", render.png(render.benchmark_plot(rows, protocol)))
+    return Outcome(rows, protocol, render.console(rows, protocol))
+
+
+def _check_names(runs: Sequence[Run], paths: Sequence[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for run, path in zip(runs, paths, strict=True):
+        name = run.experiment.name
+        if name in seen:
+            raise MetatlError(f"{path} and {seen[name]} are both named '{name}'; give each its own name")
+        seen[name] = path
+
+
+def find_config(folder: Path) -> Path:
+    """The resolved config of a run directory; raises MetatlError for a folder that is not one."""
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise MetatlError(f"{folder} is not a run directory (it has no config.yaml); name one under runs/")
+    return path
+
+
+def run_of(folder: Path, overrides: Sequence[str] = ()) -> Run:
+    """The run that a run directory holds, with overrides."""
+    values = config.read(find_config(folder))
+    return prepare(config.parse(values, overrides, str(folder)), overrides)
+
+
+def evaluated(run: Run) -> Report:
+    """A finished run under the protocol its overrides give, kept beside the run's own report."""
+    return report(run, beside=True)
+
+
+def compared(folders: Sequence[Path]) -> str:
+    """The paired differences of finished runs to the first of them, as a table for a terminal."""
+    reports = [store.load_report(folder) for folder in folders]
+    names = [found.method for found in reports]
+    if len(set(names)) < len(names):
+        # Two runs of one method (seeds, say) are told apart by their folders.
+        reports = [replace(found, method=f"{found.method}:{folder.name}") for found, folder in zip(reports, folders)]
+    return render.console(compare.differences(reports), compare.protocol(reports, reports[0].method, None))

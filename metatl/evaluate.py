@@ -1,0 +1,186 @@
+"""The one episodic evaluation: the same named episodes for every method, one score an episode."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from metatl import tree
+from metatl.adapt import Adaptation, predict, score
+from metatl.data.source import Data, Tasks
+from metatl.engines.engine import Engine, check_guide, moving_names, task
+from metatl.net import Net
+from metatl.types import Episode, MetatlError, Split, Transfer
+
+Progress = Callable[[int, int], None]
+"""Called with episodes done and episodes in all."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Which episodes a method is evaluated on; every method with the same values sees the same episodes.
+
+    Args:
+        tasks: shape of the episodes.
+        episodes: number of meta-test episodes.
+        seed: of the episode stream.
+        select_episodes: number of meta-val episodes on which rates are chosen.
+        chunk: episodes drawn and adapted at once; bounds memory, changes no score.
+    """
+
+    tasks: Tasks = Tasks()
+    episodes: int = 600
+    seed: int = 0
+    select_episodes: int = 100
+    chunk: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse fewer than two episodes: an interval needs them."""
+        if self.episodes < 2 or self.select_episodes < 1 or self.chunk < 1:
+            raise MetatlError("evaluation: episodes must be at least 2, select_episodes and chunk at least 1")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation found.
+
+    scores: [episodes] float64, accuracy in [0, 1] (or mean squared error, lower is better), in episode order;
+    protocol: how they were taken; facts: what they cost.
+    """
+
+    method: str
+    scores: NDArray[np.float64]
+    protocol: dict[str, Any]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float:
+        """Mean score."""
+        return float(self.scores.mean())
+
+    @property
+    def ci95(self) -> float:
+        """Half of the 95 % interval of the mean: 1.96 sd / sqrt(episodes)."""
+        return 1.96 * float(self.scores.std(ddof=1)) / math.sqrt(len(self.scores))
+
+
+def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data: Data, tasks: Tasks) -> None:
+    """Raise MetatlError when the carried output layer does not fit the episodes, or the guide not the weights."""
+    check_guide(transfer)
+    rows, needed = transfer.params[net.head + ".weight"].shape[0], data.outputs(tasks)
+    if not adaptation.head.fresh and rows != needed:
+        raise MetatlError(
+            f"head Learned carries {rows} outputs but the episodes need {needed}; choose adaptation.head Zeros, "
+            "Prototypes or Ridge, or a start that was trained on such episodes"
+        )
+
+
+def evaluate(
+    net: Net,
+    transfer: Transfer,
+    adaptation: Adaptation,
+    data: Data,
+    evaluation: Evaluation,
+    engine: Engine,
+    *,
+    method: str = "method",
+    split: Split = "meta_test",
+    progress: Progress | None = None,
+) -> Report:
+    """Adapt the transfer to every episode's support set and score its query set.
+
+    Raises MetatlError when the split cannot serve such episodes or the output layer does not fit them.
+    """
+    tasks, net = evaluation.tasks, net.with_outputs(data.outputs(evaluation.tasks))
+    data.check(split, tasks)
+    if tasks.query < 1:
+        raise MetatlError("evaluation.tasks.query is 0: a score needs at least one query example a class")
+    check_adaptation(net, transfer, adaptation, data, tasks)
+    total = evaluation.episodes if split == "meta_test" else evaluation.select_episodes
+    moving = moving_names(transfer, False)
+
+    def one(episode: Episode) -> torch.Tensor:
+        params = transfer.params
+        for point in adaptation.trajectory(net, transfer, episode.support, "first_order", moving):
+            params = point.params
+        return score(predict(net, params, transfer, episode, adaptation.moments), episode.query.y)
+
+    found: list[torch.Tensor] = []
+    seconds = 0.0
+    with torch.no_grad():
+        for first in range(0, total, evaluation.chunk):
+            count = min(evaluation.chunk, total - first)
+            drawn = data.draw(split, tasks, evaluation.seed, first, count)
+            began = time.perf_counter()
+            found.append(engine.map(one, drawn).to("cpu", torch.float64))
+            seconds += time.perf_counter() - began
+            if progress is not None:
+                progress(first + count, total)
+        example = task(data.draw(split, tasks, evaluation.seed, 0, 1), 0)
+        facts = {
+            "trainable": trainable(net, transfer, adaptation, example),
+            "ms_per_task": 1000.0 * seconds / total,
+        }
+    protocol = _protocol(net, adaptation, data, evaluation, split, total)
+    return Report(method, torch.cat(found).numpy(), protocol, facts)
+
+
+def _protocol(
+    net: Net, adaptation: Adaptation, data: Data, evaluation: Evaluation, split: Split, episodes: int
+) -> dict[str, Any]:
+    tasks = evaluation.tasks
+    return {
+        "data": data.name,
+        "split": split,
+        "way": data.outputs(tasks),
+        "shot": tasks.shot,
+        "query": tasks.query,
+        "seed": evaluation.seed,
+        "episodes": episodes,
+        "episodes_hash": data.fingerprint(split, tasks, evaluation.seed, episodes),
+        "score": "accuracy" if data.kind == "classification" else "loss",
+        "moments": adaptation.moments if net.batch_moments else "none",
+        "transductive": adaptation.moments == "batch" and net.batch_moments,
+        "steps": adaptation.steps,
+    }
+
+
+def trainable(net: Net, transfer: Transfer, adaptation: Adaptation, episode: Episode) -> int:
+    """Number of weights that a task may move: entries whose guide is not 0 at some inner step."""
+    if adaptation.steps == 0:
+        return 0
+    params, guide = adaptation.head.init(net, transfer, episode.support)
+    if adaptation.guide_from_support is not None:
+        extra = adaptation.guide_from_support(
+            net, params, lambda p: net(p, transfer.buffers, episode.support.x), episode.support
+        )
+        guide = {name: guide[name] * extra[name] for name in params}
+    total = 0
+    for name, leaf in params.items():
+        moves = guide[name] != 0
+        moves = moves.any(0) if moves.dim() > leaf.dim() else moves
+        total += int(moves.expand_as(leaf).sum())
+    return total
+
+
+def predictions(
+    net: Net, transfer: Transfer, adaptation: Adaptation, episode: Episode
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Adapted outputs for one episode's query rows, and the query labels (pictures, calibration)."""
+    with torch.no_grad():
+        params = adaptation(net, transfer, episode.support)
+        return predict(net, params, transfer, episode, adaptation.moments), episode.query.y
+
+
+def to_device(transfer: Transfer, device: str | torch.device) -> Transfer:
+    """The same transfer on a device."""
+    return Transfer(
+        tree.to(transfer.params, device), tree.to(transfer.guide, device), tree.to(transfer.buffers, device)
+    )

@@ -1,0 +1,95 @@
+"""An experiment: data, model, learner, evaluation, as values."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from metatl.adapt import Adaptation
+from metatl.data.source import Source
+from metatl.engines.batched import Batched
+from metatl.engines.engine import Engine
+from metatl.evaluate import Evaluation
+from metatl.guides.guide import TransferGuide
+from metatl.learners.keep import Keep
+from metatl.learners.learner import Learner
+from metatl.types import MetatlError
+
+ModelMaker = Callable[[tuple[int, ...], int], nn.Module]
+"""(shape of one example, outputs) -> module."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Data, model, what is learned, and how it is evaluated.
+
+    Args:
+        name: of the method, as tables print it.
+        data: where episodes and batches come from.
+        model: any nn.Module class that takes (shape, outputs, ...).
+        learner: what is learned; Keep learns nothing.
+        start: config of the experiment whose transfer this one starts from; run if it is not complete.
+        guide: made from the learned transfer before it is used.
+        adaptation: how an episode's support set is used.
+        evaluation: the episodes.
+        select: grid of adaptation values, chosen on meta-val, e.g. {"rule.lr": [0.1, 0.3], "steps": [5, 20]}.
+        engine: how tasks are run.
+        head: dotted name of the output layer; the last nn.Linear for None.
+        family: group in tables and plots.
+        seed: of the weights and of everything drawn in learning.
+        device: cpu, cuda, cuda:1, ...
+        runs: folder of the run directories.
+        record_every: steps between two records.
+        validate_every: steps between two looks at meta-val while learning; 0 for none.
+    """
+
+    name: str
+    data: Source
+    model: ModelMaker
+    learner: Learner = Keep()
+    start: str | None = None
+    guide: TransferGuide | None = None
+    adaptation: Adaptation = Adaptation()
+    evaluation: Evaluation = Evaluation()
+    select: dict[str, list[Any]] | None = None
+    engine: Engine = Batched()
+    head: str | None = None
+    family: str = "other"
+    seed: int = 0
+    device: str = "cpu"
+    runs: str = "runs"
+    record_every: int = 20
+    validate_every: int = 0
+
+
+def with_value(value: Any, path: str, new: Any) -> Any:
+    """A copy of nested frozen dataclasses and tuples with one field replaced, e.g. "rule.lr" or "terms.0.alpha"."""
+    key, _, rest = path.partition(".")
+    if isinstance(value, tuple) and key.isdigit() and int(key) < len(value):
+        items = list(value)
+        items[int(key)] = with_value(items[int(key)], rest, new) if rest else new
+        return tuple(items)
+    if not dataclasses.is_dataclass(value) or key not in {field.name for field in dataclasses.fields(value)}:
+        raise MetatlError(f"select: {type(value).__name__} has no field '{key}'; name a field of the adaptation")
+    inner = with_value(getattr(value, key), rest, new) if rest else new
+    return dataclasses.replace(value, **{key: inner})  # pyright: ignore[reportArgumentType]
+
+
+def candidates(experiment: Experiment) -> list[tuple[dict[str, Any], Adaptation]]:
+    """Every combination of the selection grid with its adaptation; one without a choice when there is no grid."""
+    grid = experiment.select or {}
+    for key, values in grid.items():
+        if not values:
+            raise MetatlError(f"select: '{key}' has no values; give a list")
+    found: list[tuple[dict[str, Any], Adaptation]] = []
+    for combination in itertools.product(*grid.values()):
+        adaptation = experiment.adaptation
+        for path, value in zip(grid, combination, strict=True):
+            adaptation = with_value(adaptation, path, value)
+        found.append((dict(zip(grid, combination, strict=True)), adaptation))
+    return found

@@ -1,0 +1,34 @@
+"""Guides: one scale per weight for its update."""
+
+from metatl.guides.by_name import ByName
+from metatl.guides.controls import Constant, LayerMean, Permuted
+from metatl.guides.depth_decay import DepthDecay
+from metatl.guides.fisher import SupportFisher, fisher
+from metatl.guides.grad_norm import RelativeGradNorm
+from metatl.guides.guide import TransferGuide, layers
+from metatl.guides.masks import MagnitudeMask, RandomMask
+from metatl.guides.ones import Ones
+from metatl.guides.per_step import PerStep
+from metatl.guides.shape import MinMax, Shape, TopK
+from metatl.guides.unfreeze import Unfreeze
+
+__all__ = [
+    "ByName",
+    "Constant",
+    "DepthDecay",
+    "LayerMean",
+    "MagnitudeMask",
+    "MinMax",
+    "Ones",
+    "PerStep",
+    "Permuted",
+    "RandomMask",
+    "RelativeGradNorm",
+    "Shape",
+    "SupportFisher",
+    "TopK",
+    "TransferGuide",
+    "Unfreeze",
+    "fisher",
+    "layers",
+]

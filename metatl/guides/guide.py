@@ -1,0 +1,42 @@
+"""What a guide made from a transfer is, and the layers that guides speak of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+
+from metatl.net import Net
+from metatl.types import Guide, MetatlError, Params, Transfer
+
+
+class TransferGuide(ABC):
+    """A guide made once from what is carried, before any task."""
+
+    @abstractmethod
+    def __call__(self, net: Net, transfer: Transfer) -> Guide:
+        """One entry for every weight of the transfer."""
+
+
+def layers(params: Params) -> list[list[str]]:
+    """The names of the weights by layer, input first.
+
+    A layer begins at a weight with two axes or more; biases and the norm behind it belong to it.
+    """
+    groups: list[list[str]] = []
+    for name, leaf in params.items():
+        if leaf.dim() > 1 or not groups:
+            groups.append([])
+        groups[-1].append(name)
+    return groups
+
+
+def filled(params: Params, values: dict[str, float]) -> Guide:
+    """A 0-d entry for every weight; raises MetatlError naming a weight without a value."""
+    for name in params:
+        if name not in values:
+            raise MetatlError(f"the guide has no value for weight '{name}'; every weight must be covered")
+    return {
+        name: torch.tensor(values[name], dtype=leaf.dtype, device=leaf.device)
+        for name, leaf in params.items()
+    }

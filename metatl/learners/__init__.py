@@ -1,0 +1,11 @@
+"""Learners: ways of learning what is carried."""
+
+from metatl.learners.episodic import Episodic
+from metatl.learners.keep import Keep
+from metatl.learners.learner import Learner, State
+from metatl.learners.reptile import Reptile
+from metatl.learners.scout import Scout
+from metatl.learners.source_fisher import SourceFisher
+from metatl.learners.supervised import Supervised
+
+__all__ = ["Episodic", "Keep", "Learner", "Reptile", "Scout", "SourceFisher", "State", "Supervised"]

@@ -1,0 +1,121 @@
+"""Learning through adaptation: the MAML family and ProtoNet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from metatl import tree
+from metatl.adapt import Adaptation
+from metatl.data.source import Data, Tasks
+from metatl.engines.engine import Engine, Outer
+from metatl.guides.guide import TransferGuide
+from metatl.heads.learned import Learned
+from metatl.learners.learner import Learner, Schedule, State, moved, size_at
+from metatl.net import Net
+from metatl.rules import Adam, AdamW, Rule
+from metatl.types import Episode, MetatlError, Metrics, Params, Transfer, Unroll
+
+
+@dataclass(frozen=True)
+class Episodic(Learner):
+    """theta <- theta + rule(grad of the mean query loss after adaptation), over a stream of episodes.
+
+    MAML (Finn, Abbeel & Levine 2017, arXiv 1703.03400), FOMAML (unroll first_order), ANIL and BOIL (a guide that is
+    zero on the body or on the head), Meta-SGD (learn init_and_guide; Li et al. 2017, arXiv 1707.09835), MAML++ (guide
+    PerStep, multi_step; arXiv 1810.09502), ProtoNet (head Prototypes, zero steps), Proto-MAML: values, not classes.
+
+    Args:
+        steps: outer steps.
+        meta_batch: tasks per outer step.
+        tasks: shape of the training episodes.
+        adaptation: the inner loop in training.
+        rule: of the outer loop.
+        unroll: `full` (second order) or `first_order`.
+        guide: where the guide starts; ones for None.
+        learn: whether the guide is learned beside the initialisation.
+        guide_rate: factor on the guide's outer step.
+        multi_step: outer steps during which the query losses of all inner steps count (MAML++); 0 for none.
+        schedule: of the outer step size.
+        clip: bound on every entry of the outer gradient.
+    """
+
+    steps: int = 1000
+    meta_batch: int = 16
+    tasks: Tasks = Tasks()
+    adaptation: Adaptation = Adaptation()
+    rule: Rule = Adam(1e-3)
+    unroll: Unroll = "full"
+    guide: TransferGuide | None = None
+    learn: Literal["init", "init_and_guide"] = "init"
+    guide_rate: float = 1.0
+    multi_step: int = 0
+    schedule: Schedule = "constant"
+    clip: float | None = None
+
+    def outputs(self, data: Data) -> int:
+        """What an episode needs."""
+        return data.outputs(self.tasks)
+
+    def check(self, net: Net, start: Transfer, data: Data) -> None:
+        """Episodes must be possible, a carried output layer must fit them, and Adam must be differentiable."""
+        data.check("meta_train", self.tasks)
+        rows = start.params[net.head + ".weight"].shape[0]
+        if isinstance(self.adaptation.head, Learned) and rows != self.outputs(data):
+            raise MetatlError(
+                f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; choose a "
+                "fresh head (Zeros, Prototypes, Ridge) or another start"
+            )
+        rule = self.adaptation.rule
+        if self.unroll == "full" and isinstance(rule, Adam | AdamW) and rule.eps_root <= 0:
+            raise MetatlError(
+                f"the inner {type(rule).__name__} cannot be differentiated where a gradient is 0 (NaN); set its "
+                "eps_root, 1e-8 say, or unroll first_order"
+            )
+
+    def draw(self, data: Data, seed: int, step: int) -> Episode:
+        """One meta-batch of meta_train."""
+        return data.draw("meta_train", self.tasks, seed, step * self.meta_batch, self.meta_batch)
+
+    def init(self, net: Net, start: Transfer) -> State:
+        """The start, with its guide and the rule's memory."""
+        net = net.with_outputs(net.outputs)
+        guide = start.guide if self.guide is None else self.guide(net, start)
+        carried = Transfer(start.params, guide, start.buffers)
+        return State(carried, 0, self.rule.init(self._variables(carried.params, carried.guide)))
+
+    def _variables(self, params: Params, guide: Params) -> Params:
+        named = {"params." + name: leaf for name, leaf in params.items()}
+        if self.learn == "init_and_guide":
+            named |= {"guide." + name: leaf for name, leaf in guide.items()}
+        return named
+
+    def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
+        """One meta-batch."""
+        carried = state.transfer
+        weights = self._step_weights(state.step, next(iter(carried.params.values())))
+        outer = Outer(self.unroll, self.learn == "init_and_guide", weights)
+        grads, metrics = engine.outer_gradient(net, carried, self.adaptation, drawn, outer)
+        named = self._variables(grads.params, grads.guide)
+        metrics["outer_gradient_norm"] = tree.norm(named)
+        size = size_at(self.schedule, state.step, self.steps)
+        before = self._variables(carried.params, carried.guide)
+        after, memory = moved(self.rule, before, named, state.memory, size, self.clip)
+        params = {name: after["params." + name] for name in carried.params}
+        guide = carried.guide
+        if self.learn == "init_and_guide":
+            rate = self.guide_rate
+            guide = {n: g + rate * (after["guide." + n] - g) for n, g in carried.guide.items()}
+        return State(Transfer(params, guide, carried.buffers), state.step + 1, memory), metrics
+
+    def _step_weights(self, step: int, like: Tensor) -> Tensor | None:
+        """MAML++: 1/S for each inner step at first, the early ones falling to 0.03/S, the rest to the last."""
+        inner = self.adaptation.steps
+        if step >= self.multi_step or inner < 2:
+            return None
+        early = max(1.0 - step / self.multi_step, 0.03) / inner
+        values = [0.0, *[early] * (inner - 1), 1.0 - early * (inner - 1)]
+        return torch.tensor(values, dtype=like.dtype, device=like.device)

@@ -1,0 +1,78 @@
+"""What a learner is: a way of learning a Transfer."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from metatl import tree
+from metatl.data.source import Data
+from metatl.engines.engine import Engine
+from metatl.net import Net
+from metatl.rules import Rule, RuleState
+from metatl.types import Metrics, Params, Transfer
+
+Schedule = Literal["constant", "linear", "cosine"]
+"""How the size of the outer step falls from 1 to 0 over a run."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a learner stands: what it has learned, the steps done, and its memory (only tensors, by role, name)."""
+
+    transfer: Transfer
+    step: int
+    memory: dict[str, Params]
+
+
+class Learner(ABC):
+    """A way of learning a Transfer: init, then `steps` steps, then finish."""
+
+    steps: int
+
+    @abstractmethod
+    def outputs(self, data: Data) -> int:
+        """Units of the output layer that it trains."""
+
+    @abstractmethod
+    def check(self, net: Net, start: Transfer, data: Data) -> None:
+        """Raise MetatlError before any work when the data or the start cannot serve."""
+
+    @abstractmethod
+    def draw(self, data: Data, seed: int, step: int) -> Any:
+        """What one step learns from; depends on (seed, step) only."""
+
+    @abstractmethod
+    def init(self, net: Net, start: Transfer) -> State:
+        """The state before the first step."""
+
+    @abstractmethod
+    def step(self, net: Net, engine: Engine, state: State, drawn: Any) -> tuple[State, Metrics]:
+        """One step; metrics are 0-d tensors, left on the device."""
+
+    def finish(self, net: Net, state: State) -> Transfer:
+        """What is carried on."""
+        return state.transfer
+
+
+def size_at(schedule: Schedule, step: int, steps: int) -> float:
+    """Factor on the outer step: 1, 1 - t, or (1 + cos pi t) / 2 with t = step / steps."""
+    share = step / max(steps, 1)
+    if schedule == "linear":
+        return 1.0 - share
+    return (1.0 + math.cos(math.pi * share)) / 2.0 if schedule == "cosine" else 1.0
+
+
+def moved(
+    rule: Rule, params: Params, grads: Params, memory: RuleState, size: float, clip: float | None
+) -> tuple[Params, RuleState]:
+    """params + size * rule(gradient), the gradient clamped entry by entry to +-clip where given."""
+    if clip is not None:
+        grads = tree.map(lambda g: g.clamp(-clip, clip), grads)
+    with torch.no_grad():
+        updates, memory = rule.update(grads, memory, params)
+        return tree.add(params, tree.scale(updates, size)), memory

@@ -1,0 +1,70 @@
+"""Reptile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metatl import tree
+from metatl.adapt import Adaptation, displacement
+from metatl.data.source import Data, Tasks
+from metatl.engines.engine import Engine
+from metatl.learners.learner import Learner, Schedule, State, size_at
+from metatl.net import Net
+from metatl.rules import Adam
+from metatl.types import Episode, MetatlError, Metrics, Transfer
+
+
+@dataclass(frozen=True)
+class Reptile(Learner):
+    """theta <- theta + rate * mean over tasks of (adapt(theta, task) - theta).
+
+    Source: Nichol, Achiam & Schulman 2018, arXiv 1803.02999; inner Adam without first moment, linear decay.
+
+    Args:
+        steps: outer steps.
+        meta_batch: tasks per outer step.
+        tasks: shape of the training tasks; `query` is not used.
+        adaptation: the inner loop; a published one has batches smaller than the support set.
+        rate: epsilon, before its schedule.
+        schedule: of the rate.
+    """
+
+    steps: int = 1000
+    meta_batch: int = 5
+    tasks: Tasks = Tasks(5, 10, 0)
+    adaptation: Adaptation = Adaptation(Adam(1e-3, b1=0.0), 5, batch_size=10, moments="batch")
+    rate: float = 1.0
+    schedule: Schedule = "linear"
+
+    def outputs(self, data: Data) -> int:
+        """What an episode needs."""
+        return data.outputs(self.tasks)
+
+    def check(self, net: Net, start: Transfer, data: Data) -> None:
+        """Episodes must be possible and the carried output layer must fit them."""
+        data.check("meta_train", self.tasks)
+        rows = start.params[net.head + ".weight"].shape[0]
+        if not self.adaptation.head.fresh and rows != self.outputs(data):
+            raise MetatlError(
+                f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; choose a "
+                "fresh head (Zeros, Prototypes) or another start"
+            )
+
+    def draw(self, data: Data, seed: int, step: int) -> Episode:
+        """One meta-batch of meta_train, support rows only."""
+        support_only = Tasks(self.tasks.way, self.tasks.shot, 0, self.tasks.subsets)
+        return data.draw("meta_train", support_only, seed, step * self.meta_batch, self.meta_batch)
+
+    def init(self, net: Net, start: Transfer) -> State:
+        """The start; there is nothing to remember."""
+        return State(start, 0, {})
+
+    def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
+        """One meta-batch."""
+        carried = state.transfer
+        moves = engine.map(lambda task: displacement(net, self.adaptation, carried, task.support), drawn)
+        mean = tree.mean(moves)
+        size = self.rate * size_at(self.schedule, state.step, self.steps)
+        params = {n: p + size * mean[n] if n in mean else p for n, p in carried.params.items()}
+        new = Transfer(params, carried.guide, carried.buffers)
+        return State(new, state.step + 1, {}), {"displacement_norm": tree.norm(mean)}

@@ -1,0 +1,96 @@
+"""Scouting: how far each weight moves on sub-problems becomes its guide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from metatl import tree
+from metatl.adapt import Adaptation, displacement
+from metatl.data.source import Data, Tasks
+from metatl.engines.engine import Engine
+from metatl.guides.shape import MinMax, Shape
+from metatl.heads import Zeros
+from metatl.learners.learner import Learner, State
+from metatl.net import Net
+from metatl.rules import SGD
+from metatl.types import Episode, Metrics, Params, Transfer
+
+
+@dataclass(frozen=True)
+class Scout(Learner):
+    """guide = shape(mean over scouts of d^2), d = adapt(theta, sub-problem) - theta: Guided Transfer Learning.
+
+    Every scout starts from the same carried weights, learns a random class subset of the source classes without a
+    guide, and leaves only its displacement behind. A fresh output layer is not carried; its guide is 1. Sources:
+    Nikolic, Andric & Nikolic 2023, arXiv 2303.16154; Li et al. 2023, arXiv 2311.12045.
+
+    Args:
+        steps: groups of scouts; all scouts of a group run at once.
+        scouts: in a group.
+        tasks: shape of a sub-problem: `way` classes of `shot` examples; `query` is not used.
+        adaptation: how a scout learns: long, with fresh head.
+        moment: mean of the squared displacement (published), or of its absolute value.
+        shape: from the statistic to the guide.
+        outlier: a scout whose displacement is this many times the median of its group, or not finite, is left out
+            and counted: one diverged scout would flatten all guides.
+    """
+
+    steps: int = 4
+    scouts: int = 25
+    tasks: Tasks = Tasks(4, 10, 0)
+    adaptation: Adaptation = Adaptation(SGD(0.1, momentum=0.9), 50, Zeros(), batch_size=20, moments="batch")
+    moment: Literal["squared", "absolute"] = "squared"
+    shape: Shape = MinMax()
+    outlier: float = 10.0
+
+    def outputs(self, data: Data) -> int:
+        """What a sub-problem needs."""
+        return data.outputs(self.tasks)
+
+    def check(self, net: Net, start: Transfer, data: Data) -> None:
+        """Sub-problems must be possible."""
+        data.check("meta_train", self.tasks)
+
+    def draw(self, data: Data, seed: int, step: int) -> Episode:
+        """One group of sub-problems of meta_train."""
+        support_only = Tasks(self.tasks.way, self.tasks.shot, 0, self.tasks.subsets)
+        return data.draw("meta_train", support_only, seed, step * self.scouts, self.scouts)
+
+    def init(self, net: Net, start: Transfer) -> State:
+        """Sums of zero, in float32 at least."""
+        sums = {
+            n: torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32))
+            for n, p in start.params.items()
+        }
+        one = next(iter(sums.values()))
+        return State(start, 0, {"sum": sums, "count": {"scouts": one.new_zeros(())}})
+
+    def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
+        """One group of scouts: add up their moments."""
+        start = Transfer(state.transfer.params, tree.ones(state.transfer.params), state.transfer.buffers)
+        moves: Params = engine.map(
+            lambda task: displacement(net, self.adaptation, start, task.support), drawn
+        )
+        sizes = torch.stack([leaf.flatten(1).square().sum(1) for leaf in moves.values()]).sum(0).sqrt()
+        finite = sizes.isfinite()
+        good = finite & (sizes <= self.outlier * sizes[finite].median()) if bool(finite.any()) else finite
+        power = torch.square if self.moment == "squared" else torch.abs
+        sums = {
+            n: s + power(moves[n][good]).sum(0) if n in moves else s for n, s in state.memory["sum"].items()
+        }
+        count = state.memory["count"]["scouts"] + good.sum()
+        metrics = {"displacement_norm": sizes[good].mean(), "scouts_left_out": (~good).sum()}
+        memory = {"sum": sums, "count": {"scouts": count}}
+        return State(state.transfer, state.step + 1, memory), metrics
+
+    def finish(self, net: Net, state: State) -> Transfer:
+        """The start with its guide."""
+        count = state.memory["count"]["scouts"].clamp_min(1.0)
+        raw = tree.scale(state.memory["sum"], 1.0 / count)
+        fresh, body = tree.split(raw, lambda n: self.adaptation.head.fresh and net.is_head(n))
+        guide = {**self.shape(body, tree.count(fresh)), **tree.ones(fresh)}
+        carried = state.transfer
+        return Transfer(carried.params, {n: guide[n] for n in carried.params}, carried.buffers)

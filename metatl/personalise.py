@@ -1,0 +1,110 @@
+"""A finished run in a few lines: load, adapt to (x, y), predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metatl import store
+from metatl.adapt import Adaptation, predict
+from metatl.benchmark import run_of
+from metatl.experiment import with_value
+from metatl.net import Net
+from metatl.run import learn
+from metatl.types import Batch, Episode, MetatlError, Transfer
+
+
+@dataclass(frozen=True)
+class Personaliser:
+    """A learned transfer with its net and its way of adapting."""
+
+    net: Net
+    transfer: Transfer
+    adaptation: Adaptation
+
+    def adapt(self, x: Tensor, y: Sequence[Any] | Tensor) -> Personal:
+        """Adapt to examples x [n, ...] with labels y [n] of any kind (or real targets [n, d]).
+
+        A fresh output layer gets one row for every distinct label, in sorted order. Raises MetatlError for empty,
+        mismatched or non-finite examples, or labels that a carried output layer has no row for.
+        """
+        if len(x) == 0 or len(x) != len(y):
+            raise MetatlError(f"{len(x)} examples with {len(y)} labels; give as many labels as examples, at least 1")
+        if not bool(torch.isfinite(x).all()):
+            raise MetatlError("the examples hold NaN or infinity; clean them first")
+        like = next(iter(self.transfer.params.values()))
+        x = x.to(like)
+        real = isinstance(y, Tensor) and y.is_floating_point()
+        carried = self.transfer.params[self.net.head + ".weight"].shape[0]
+        labels: list[Any] = [] if real else sorted({_plain(label) for label in y})
+        if not real and not self.adaptation.head.fresh:
+            if any(not isinstance(label, int) or not 0 <= label < carried for label in labels):
+                raise MetatlError(f"this transfer carries its output layer: labels are 0 to {carried - 1}")
+            labels = list(range(carried))
+        if real:
+            target = torch.as_tensor(y).to(like)
+        else:
+            target = torch.tensor([labels.index(_plain(label)) for label in y], device=like.device)
+        net = self.net.with_outputs(len(labels) if labels else carried)
+        support = Batch(x, target)
+        with torch.no_grad():
+            params = self.adaptation(net, self.transfer, support)
+        fitted = Transfer(params, self.transfer.guide, self.transfer.buffers)
+        return Personal(net, fitted, self.adaptation, support, labels)
+
+
+@dataclass(frozen=True)
+class Personal:
+    """A model adapted to somebody's examples."""
+
+    net: Net
+    transfer: Transfer
+    adaptation: Adaptation
+    support: Batch
+    labels: list[Any]
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """Logits (or regression outputs) for new examples x [n, ...]."""
+        x = x.to(self.support.x)
+        nothing = Batch(x, self.support.y[:0])
+        episode = Episode(self.support, nothing)
+        with torch.no_grad():
+            return predict(self.net, self.transfer.params, self.transfer, episode, self.adaptation.moments)
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Class probabilities [n, labels] for new examples."""
+        return self.outputs(x).softmax(-1)
+
+    def predict(self, x: Tensor) -> list[Any]:
+        """The most probable label of each new example."""
+        return [self.labels[i] for i in self.outputs(x).argmax(-1).tolist()]
+
+    def save(self, path: str | Path) -> None:
+        """Write the adapted weights as safetensors."""
+        store.save_transfer(Path(path), self.transfer)
+
+
+def _plain(label: Any) -> Any:
+    return label.item() if isinstance(label, Tensor) else label
+
+
+def load(folder: str | Path) -> Personaliser:
+    """The transfer of a run directory, ready to adapt with the rates that were chosen on meta-val."""
+    run = run_of(Path(folder))
+    transfer, _ = learn(run)
+    adaptation = chosen_adaptation(run.folder, run.experiment.adaptation)
+    return Personaliser(run.net, transfer, adaptation)
+
+
+def chosen_adaptation(folder: Path, adaptation: Adaptation) -> Adaptation:
+    """The adaptation with the values that the run's report selected, if it has one."""
+    if not (folder / "report.json").is_file():
+        return adaptation
+    for path, value in store.load_report(folder).facts.get("selected", {}).items():
+        adaptation = with_value(adaptation, path, value)
+    return adaptation

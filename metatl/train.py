@@ -1,0 +1,91 @@
+"""The one outer loop, for every learner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from metatl import store
+from metatl.data.source import Data
+from metatl.engines.engine import Engine
+from metatl.learners.learner import Learner, State
+from metatl.net import Net
+from metatl.types import MetatlError, Metrics
+
+Callback = Callable[[State, Metrics], None]
+"""Called behind every step with the new state and the step's metrics, still on the device."""
+
+
+def train(
+    learner: Learner,
+    net: Net,
+    engine: Engine,
+    state: State,
+    data: Data,
+    seed: int,
+    callbacks: Sequence[Callback] = (),
+) -> State:
+    """Step the learner from `state` to its last step.
+
+    What a step draws, and every random number in it, depends on (seed, step) only, so a run that is resumed from a
+    checkpoint is bitwise the run that was not interrupted.
+    """
+    while state.step < learner.steps:
+        torch.manual_seed((seed * 1_000_003 + state.step) % 2**63)
+        drawn = learner.draw(data, seed, state.step)
+        state, metrics = learner.step(net, engine, state, drawn)
+        for callback in callbacks:
+            callback(state, metrics)
+    return state
+
+
+def check_finite(state: State, metrics: Metrics) -> None:
+    """Raise MetatlError naming the step when a metric or a carried weight is NaN or infinite."""
+    for name, value in metrics.items():
+        if not bool(torch.isfinite(value).all()):
+            raise MetatlError(
+                f"'{name}' is {float(value)} at step {state.step}: the run has diverged; lower a learning rate or set "
+                "`clip`. The last good checkpoint is kept"
+            )
+    for name, leaf in state.transfer.params.items():
+        if not bool(torch.isfinite(leaf).all()):
+            raise MetatlError(
+                f"weight '{name}' is not finite behind step {state.step}: the run has diverged; lower a learning "
+                "rate or set `clip`. The last good checkpoint is kept"
+            )
+
+
+class Checkpoints:
+    """Writes the state every `seconds`, and whenever `now` is called; never a state that is not finite."""
+
+    def __init__(self, path: Path, seconds: float = 20.0) -> None:
+        self.path, self.seconds = path, seconds
+        self.last = time.monotonic()
+        self.saved = -1
+
+    def __call__(self, state: State, metrics: Metrics, spent: float) -> None:
+        """Write when the time has come; `spent`: seconds of learning so far."""
+        if time.monotonic() - self.last >= self.seconds:
+            check_finite(state, metrics)
+            self.now(state, spent)
+
+    def now(self, state: State, spent: float) -> None:
+        """Write this state."""
+        if state.step != self.saved:
+            store.save_checkpoint(self.path, state, spent)
+            self.last, self.saved = time.monotonic(), state.step
+
+    def resume(self) -> tuple[State, float] | None:
+        """The last whole checkpoint and its seconds, if any; a damaged one falls back to the one before it."""
+        previous = self.path.with_name(self.path.name + ".previous")
+        for path in (self.path, previous):
+            if path.is_file():
+                try:
+                    return store.load_checkpoint(path)
+                except MetatlError:
+                    if path == previous or not previous.is_file():
+                        raise
+        return None
