@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PYTHON_IN := $(VENV)/bin/python
 INSTALL := $(PYTHON_IN) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test lint lint-rules lint-format lint-types clean
 help:
 	@echo "make demo    install, then compare every method on embedded data (DEMO_ARGS=\"--key value\" for other sizes)"
 	@echo "make test    install with the peers higher and learn2learn, then run all tests (PYTEST_ARGS=...)"
@@ -25,9 +25,12 @@ demo: $(VENV)/.installed
 test: $(VENV)/.tests $(VENV)/.peers
 	$(PYTHON_IN) -m pytest $(PYTEST_ARGS)
 
-lint: $(VENV)/.tests
-	$(VENV)/bin/ruff check .
+lint: lint-rules lint-format lint-types
+lint-rules: $(VENV)/.tests
+	$(VENV)/bin/ruff check --output-format concise .
+lint-format: $(VENV)/.tests
 	$(VENV)/bin/ruff format --check .
+lint-types: $(VENV)/.tests
 	$(VENV)/bin/pyright --pythonpath $(PYTHON_IN)
 
 $(VENV)/.created:
