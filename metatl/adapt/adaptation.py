@@ -1,0 +1,137 @@
+"""How a transfer becomes a task's weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metatl import tree
+from metatl.adapt.descend import Guided, Piece, Point, descend
+from metatl.heads import Head, Learned
+from metatl.net import Net
+from metatl.norm import Rows, moments_from
+from metatl.objectives.task_loss import TaskLoss
+from metatl.objectives.term import Anchor, Term, total
+from metatl.rules import SGD, Rule
+from metatl.types import Batch, Guide, Moments, Params, Transfer, Unroll
+
+
+class SupportGuide(ABC):
+    """A guide computed anew for every task from its support set (FISH masks, relative gradient norms)."""
+
+    @abstractmethod
+    def __call__(self, net: Net, params: Params, output: Callable[[Params], Tensor], support: Batch) -> Guide:
+        """The guide, which multiplies the transfer's; `output` gives the support logits for weights."""
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How a transfer becomes a task's weights: head, then `steps` of theta <- theta + guide * rule(gradient).
+
+    Args:
+        rule: proposes the updates.
+        steps: inner steps.
+        head: how the output layer starts.
+        terms: the objective on the support rows.
+        moments: which rows give batch norm its moments in predictions; `batch` is transductive.
+        batch_size: support rows per step, contiguous and cycling; all rows for None.
+        guide_from_support: a guide computed per task, multiplied with the transfer's.
+        guided: what the guide scales: the finished `update`, or the `gradient` before the rule, as both
+            published GTL code bases do (under Adam that cancels all but the zeros).
+    """
+
+    rule: Rule = SGD(0.1)
+    steps: int = 5
+    head: Head = Learned()
+    terms: tuple[Term, ...] = (TaskLoss(),)
+    moments: Moments = "support"
+    batch_size: int | None = None
+    guide_from_support: SupportGuide | None = None
+    guided: Guided = "update"
+
+    def __call__(
+        self, net: Net, transfer: Transfer, support: Batch, unroll: Unroll = "first_order"
+    ) -> Params:
+        """The adapted weights of one task."""
+        params = transfer.params
+        for point in self.trajectory(net, transfer, support, unroll):
+            params = point.params
+        return params
+
+    def trajectory(
+        self,
+        net: Net,
+        transfer: Transfer,
+        support: Batch,
+        unroll: Unroll,
+        moving: frozenset[str] | None = None,
+    ) -> Iterator[Point]:
+        """The weights before the first step and behind every step.
+
+        moving: names whose guide is not zero throughout; the others are passed through untouched, at no cost.
+        """
+        with moments_from(Rows(frozen=self.moments == "frozen")):
+            params, guide = self.head.init(net, transfer, support)
+            frozen = tree.detach(params)
+            if self.guide_from_support is not None and self.steps:
+                extra = self.guide_from_support(
+                    net, frozen, lambda p: net(p, transfer.buffers, support.x), support
+                )
+                guide = {name: guide[name] * extra[name] for name in params}
+            output = None
+            if any(term.needs_anchor_output for term in self.terms):
+                output = net(frozen, transfer.buffers, support.x).detach()
+
+        def objective(weights: Params, piece: Piece) -> Tensor:
+            with moments_from(Rows(frozen=self.moments == "frozen")):
+                rows = net(weights, transfer.buffers, piece.batch.x)
+            return total(self.terms, weights, rows, piece.batch, Anchor(frozen, piece.anchor_output))
+
+        free = (
+            None if moving is None else (moving | {n for n in params if self.head.fresh and net.is_head(n)})
+        )
+        pieces = _pieces(Piece(support, output), self.batch_size, self.steps)
+        return descend(
+            objective,
+            params,
+            pieces,
+            rule=self.rule,
+            guide=guide,
+            unroll=unroll,
+            moving=free,
+            guided=self.guided,
+        )
+
+
+def _pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
+    rows = support.batch.x.shape[0]
+    for step in range(steps):
+        if size is None or size >= rows:
+            yield support
+            continue
+        index = [(step * size + i) % rows for i in range(size)]
+        start = index[0]
+        # A slice is a view; only a step that wraps around the end has to gather.
+        where = (
+            slice(start, start + size)
+            if start + size <= rows
+            else torch.tensor(index, device=support.batch.x.device)
+        )
+        picked = None if support.anchor_output is None else support.anchor_output[where]
+        yield Piece(Batch(support.batch.x[where], support.batch.y[where]), picked)
+
+
+def displacement(net: Net, adaptation: Adaptation, transfer: Transfer, support: Batch) -> Params:
+    """How far one task's adaptation moves every carried weight: adapt(theta, task) - theta.
+
+    Reptile moves the initialisation by its mean over tasks, GTL's raw guide is its second moment, and the
+    second moment of one SGD step of rate 1 on single examples is the diagonal empirical Fisher information. A
+    fresh output layer is not carried and has no displacement.
+    """
+    moved = adaptation(net, transfer, support)
+    kept = {n: p for n, p in transfer.params.items() if not (adaptation.head.fresh and net.is_head(n))}
+    return {name: moved[name].detach() - p for name, p in kept.items()}

@@ -1,0 +1,85 @@
+"""Guided descent: the update rule of every inner loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import grad_and_value
+
+from metatl import tree
+from metatl.rules import Rule
+from metatl.types import Batch, Guide, Params, Unroll
+
+Guided = Literal["update", "gradient"]
+"""What a guide scales: the finished update, or the gradient before the rule."""
+
+
+class Point(NamedTuple):
+    """A point of an inner trajectory: the weights, and the support loss there (None behind the last step)."""
+
+    params: Params
+    loss: Tensor | None
+
+
+class Piece(NamedTuple):
+    """The support rows of one inner step, and the frozen reference's outputs on them where a term asks."""
+
+    batch: Batch
+    anchor_output: Tensor | None
+
+
+def guide_at(guide: Guide, params: Params, step: int) -> Guide:
+    """The guide of one inner step: an entry with one axis more than its weight is indexed along it.
+
+    The last row serves all later steps.
+    """
+    return {
+        name: entry[min(step, entry.shape[0] - 1)] if entry.dim() == params[name].dim() + 1 else entry
+        for name, entry in guide.items()
+    }
+
+
+def descend(
+    objective: Callable[[Params, Piece], Tensor],
+    params: Params,
+    pieces: Iterator[Piece],
+    *,
+    rule: Rule,
+    guide: Guide,
+    unroll: Unroll,
+    moving: frozenset[str] | None = None,
+    guided: Guided = "update",
+) -> Iterator[Point]:
+    """Guided descent, theta <- theta + guide * rule(grad objective(theta)), point by point.
+
+    unroll: `full` differentiates through the gradients; `first_order` takes them as constants, and then
+    nothing of the inner passes is recorded for the outer derivative.
+    """
+    free, still = tree.split(params, lambda name: moving is None or name in moving)
+    first_order = unroll == "first_order"
+    fixed = tree.detach(still) if first_order else still
+    state = rule.init(free)
+    for step, piece in enumerate(pieces):
+        point = tree.detach(free) if first_order else free
+
+        def loss_at(weights: Params, piece: Piece = piece) -> Tensor:
+            return objective(_in_order(params, weights, fixed), piece)
+
+        grads, loss = grad_and_value(loss_at)(point)
+        yield Point(_in_order(params, free, still), loss)
+        grads = tree.detach(grads) if first_order else grads
+        scale = guide_at({name: guide[name] for name in free}, free, step)
+        if guided == "gradient":
+            grads = tree.map(torch.mul, grads, scale)
+        updates, state = rule.update(grads, state, free)
+        if guided == "update":
+            updates = tree.map(torch.mul, updates, scale)
+        free = tree.add(free, updates)
+    yield Point(_in_order(params, free, still), None)
+
+
+def _in_order(names: Params, free: Params, still: Params) -> Params:
+    return {name: free[name] if name in free else still[name] for name in names}
