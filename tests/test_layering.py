@@ -34,7 +34,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "models": r"(?!)",
     "objectives": r"term",
 }
-TOUCHES_FILES = ("data/", "store.py", "record/")  # recorders append to streams, all else is stored
+TOUCHES_FILES = ("data/", "store/", "record/")  # recorders append to streams, all else is stored
 FILE_CALLS = {
     *("open", "mkdir", "unlink", "rmdir", "touch", "symlink_to"),
     *("write_text", "write_bytes", "read_text", "read_bytes"),
@@ -175,7 +175,7 @@ def readings_of_arguments(path: Path) -> Iterator[str]:
 
 
 def file_touches(path: Path) -> Iterator[str]:
-    """Only data/, store.py and the recorders touch files."""
+    """Only data/, store/ and the recorders touch files."""
     if not name_of(path).startswith(TOUCHES_FILES):
         yield from file_calls(tree_of(path))
 

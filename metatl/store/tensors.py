@@ -1,0 +1,111 @@
+"""Transfers and checkpoints as safetensors with a format version and a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from metatl.learners.learner import State
+from metatl.store.files import write_atomic
+from metatl.types import MetatlError, Transfer
+
+VERSION = 1
+_SEP = "::"
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        leaf = tensors[name].detach().cpu().contiguous()
+        sha.update(f"{name}{leaf.dtype}{tuple(leaf.shape)}".encode())
+        sha.update(leaf.reshape(-1).view(torch.uint8).numpy().tobytes() if leaf.numel() else b"")
+    return sha.hexdigest()
+
+
+def _write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], meta: dict[str, str]) -> None:
+    # Clones: safetensors refuses tensors that share memory (an expanded guide, a tied weight).
+    plain = {name: leaf.detach().cpu().contiguous().clone() for name, leaf in tensors.items()}
+    header = {**meta, "format": f"metatl-{kind}", "version": str(VERSION), "sha256": _digest(plain)}
+    write_atomic(path, save(plain, header))
+
+
+def _read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise MetatlError(f"{path} is not there")
+    try:
+        with safe_open(path, "pt") as file:
+            meta = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise MetatlError(f"{path} is damaged ({error}); restore it or run its config again") from error
+    if meta.get("format") != f"metatl-{kind}":
+        raise MetatlError(
+            f"{path} is not a metatl {kind} but {meta.get('format', 'some other safetensors file')}"
+        )
+    version = meta.get("version", "")
+    if not version.isdigit() or int(version) > VERSION:
+        raise MetatlError(
+            f"{path} has format version {version}; this metatl reads up to {VERSION}: update metatl"
+        )
+    if meta.get("sha256") != _digest(tensors):
+        raise MetatlError(f"{path} is damaged (its checksum differs); restore it or run its config again")
+    return tensors, meta
+
+
+def _flat(transfer: Transfer) -> dict[str, Tensor]:
+    groups = {"params": transfer.params, "guide": transfer.guide, "buffers": transfer.buffers}
+    return {
+        f"{group}{_SEP}{name}": leaf for group, tensors in groups.items() for name, leaf in tensors.items()
+    }
+
+
+def _group(tensors: dict[str, Tensor], group: str, order: list[str]) -> dict[str, Tensor]:
+    return {name: tensors[f"{group}{_SEP}{name}"] for name in order}
+
+
+def _orders(transfer: Transfer) -> dict[str, list[str]]:
+    return {"params": list(transfer.params), "guide": list(transfer.guide), "buffers": list(transfer.buffers)}
+
+
+def save_transfer(path: Path, transfer: Transfer, meta: dict[str, str] | None = None) -> None:
+    """Write a transfer as safetensors."""
+    header = {**(meta or {}), "names": json.dumps(_orders(transfer))}
+    _write_tensors(path, "transfer", _flat(transfer), header)
+
+
+def load_transfer(path: Path) -> Transfer:
+    """Read a transfer; raises MetatlError for a missing, foreign, newer or damaged file."""
+    tensors, meta = _read_tensors(path, "transfer")
+    names = json.loads(meta["names"])
+    return Transfer(*(_group(tensors, group, names[group]) for group in ("params", "guide", "buffers")))
+
+
+def save_checkpoint(path: Path, state: State, seconds: float = 0.0) -> None:
+    """Write a learner's state and the seconds it took so far; the one before stays as `<name>.previous`."""
+    memory = {f"memory{_SEP}{role}{_SEP}{n}": t for role, ts in state.memory.items() for n, t in ts.items()}
+    names = {**_orders(state.transfer), "memory": [[role, list(ts)] for role, ts in state.memory.items()]}
+    meta = {"names": json.dumps(names), "step": str(state.step), "seconds": str(seconds)}
+    if path.is_file():
+        previous = path.with_name(path.name + ".previous")
+        previous.unlink(missing_ok=True)
+        os.link(path, previous)
+    _write_tensors(path, "checkpoint", {**_flat(state.transfer), **memory}, meta)
+
+
+def load_checkpoint(path: Path) -> tuple[State, float]:
+    """Read a state and its seconds; raises MetatlError for a missing, foreign, newer or damaged file."""
+    tensors, meta = _read_tensors(path, "checkpoint")
+    names = json.loads(meta["names"])
+    carried = Transfer(*(_group(tensors, group, names[group]) for group in ("params", "guide", "buffers")))
+    memory = {
+        role: {name: tensors[f"memory{_SEP}{role}{_SEP}{name}"] for name in order}
+        for role, order in names["memory"]
+    }
+    return State(carried, int(meta["step"]), memory), float(meta["seconds"])
