@@ -15,7 +15,8 @@ class ByName(TransferGuide):
     r"""The value of the first rule whose regular expression is found in the weight's name.
 
     Freezing, feature extraction, surgical fine-tuning, bias-only tuning, ANIL and BOIL are such lists, e.g.
-    [["^head\\.", 1], ["", 0]]. Raises MetatlError for a weight that no rule covers and for a broken expression.
+    [["^head\\.", 1], ["", 0]]. Raises MetatlError for a weight that no rule covers and for a broken
+    expression.
 
     Args:
         rules: pairs (regular expression, guide).

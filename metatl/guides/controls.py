@@ -45,7 +45,7 @@ class Permuted(TransferGuide):
 
 @dataclass(frozen=True)
 class LayerMean(TransferGuide):
-    """Every tensor's mean in all its entries: layers kept, weights destroyed; the output layer's guide stays."""
+    """Every tensor's mean in all its entries: layers kept, weights not; the output layer's guide stays."""
 
     def __call__(self, net: Net, transfer: Transfer) -> Guide:
         """One value a tensor."""

@@ -25,9 +25,9 @@ def fisher(
     """Diagonal Fisher information of every weight, mean over the rows of `output(params)` [n, classes].
 
     empirical: mean_n (d log p(y_n | x_n) / d theta)^2 with the true labels; true: mean_n sum_c p(c | x_n)
-    (d log p(c | x_n) / d theta)^2; absolute: mean_n |d log p(y_n | x_n) / d theta|. Rows share the pass, so batch
-    norm keeps the moments of all rows while each row's gradient is taken alone. Source: Sung, Nair & Raffel 2021,
-    arXiv 2111.09839.
+    (d log p(c | x_n) / d theta)^2; absolute: mean_n |d log p(y_n | x_n) / d theta|. Rows share the pass, so
+    batch norm keeps the moments of all rows while each row's gradient is taken alone. Source: Sung, Nair &
+    Raffel 2021, arXiv 2111.09839.
     """
     if y.is_floating_point():
         raise MetatlError(
@@ -37,7 +37,8 @@ def fisher(
     def log_p(weights: Params) -> Tensor:
         return output(weights).log_softmax(-1)
 
-    logs, back = vjp(log_p, params)
+    passed = vjp(log_p, params)
+    logs, back = passed[0], passed[1]
     rows, classes = logs.shape
     if kind == "true":
         pick = torch.eye(rows * classes, dtype=logs.dtype, device=logs.device).view(-1, rows, classes)
@@ -53,7 +54,7 @@ def fisher(
 
 @dataclass(frozen=True)
 class SupportFisher(SupportGuide):
-    """A guide from the Fisher information of the task's own support set, at the weights before the first step.
+    """A guide from the Fisher information of the task's own support set, at the weights before any step.
 
     The output layer is always trainable and not ranked.
 

@@ -21,7 +21,7 @@ class Shape(ABC):
 
     @abstractmethod
     def __call__(self, raw: Params, always: int = 0) -> Guide:
-        """The guide of the weights in `raw`; `always` counts trainable weights outside of it (a fresh head)."""
+        """The guide of the weights in `raw`; `always` counts trainable ones outside of it (a fresh head)."""
 
 
 def _focused(raw: Tensor, focus: Focus) -> Tensor:
@@ -60,16 +60,18 @@ def _tempered(g: Tensor, temperature: Temperature, slope: float, intercept: floa
 class MinMax(Shape):
     """GTL's guide: (m - min m) / (max m - min m), then a temperature; the least-moved weight gets exactly 0.
 
-    Sources: Nikolic, Andric & Nikolic 2023, arXiv 2303.16154; focus and temperature by the names of the authors'
-    2024 library. A tensor that is constant (one entry, or no movement) gets 1 everywhere under the default focus.
+    Sources: Nikolic, Andric & Nikolic 2023, arXiv 2303.16154; focus and temperature by the names of the
+    authors' 2024 library. A tensor that is constant (one entry, or no movement) gets 1 everywhere under the
+    default focus.
 
     Args:
-        scope: minimum and maximum of every `tensor` (the published code), or of all weights together (`global`).
-        focus: zero_enforced_and_normalized = the formula above; raw = m; zero_enforced = m - min; normalized =
-            m / max.
-        temperature: behind the focus, per tensor, clipped at 0; R = max - min: freezing = step = 1 from the 99th
-            percentile on, else 0; icy 2g - R; chilly g - min; room g; warm g/2 + R/2; evaporating g/4 + R; custom
-            slope * g - intercept.
+        scope: minimum and maximum of every `tensor` (the published code), or of all weights together
+            (`global`).
+        focus: zero_enforced_and_normalized = the formula above; raw = m; zero_enforced = m - min; normalized
+            = m / max.
+        temperature: behind the focus, per tensor, clipped at 0; R = max - min: freezing = step = 1 from the
+            99th percentile on, else 0; icy 2g - R; chilly g - min; room g; warm g/2 + R/2; evaporating g/4 +
+            R; custom slope * g - intercept.
         slope: of the custom temperature.
         intercept: of the custom temperature.
         power: exponent on the result; below 1 it opens the guide, above 1 it closes it.
@@ -104,8 +106,9 @@ class MinMax(Shape):
 class TopK(Shape):
     """FISH's guide: 1 for the k largest entries of all weights together, 0 for the rest.
 
-    k = int(density * all weights) - always: a fresh output layer is always trainable, is not ranked, and counts in
-    the budget. Source: Sung, Nair & Raffel 2021, arXiv 2111.09839. Raises MetatlError when nothing is left.
+    k = int(density * all weights) - always: a fresh output layer is always trainable, is not ranked, and
+    counts in the budget. Source: Sung, Nair & Raffel 2021, arXiv 2111.09839. Raises MetatlError when nothing
+    is left.
 
     Args:
         density: share of all weights that may move, 0 to 1.
@@ -124,8 +127,8 @@ class TopK(Shape):
         k = int(self.density * (scores.numel() + always)) - always
         if k <= 0:
             raise MetatlError(
-                f"TopK: density {self.density} of {scores.numel() + always} weights leaves none beside the output "
-                f"layer's {always}; raise the density"
+                f"TopK: density {self.density} of {scores.numel() + always} weights leaves none beside the "
+                f"output layer's {always}; raise the density"
             )
         best = scores.topk(min(k, scores.numel())).indices
         return tree.unflat(torch.zeros_like(scores).scatter(0, best, 1.0), raw)

@@ -15,8 +15,8 @@ from metatl.types import Guide, Transfer
 class Unfreeze(TransferGuide):
     """Layers start to move one after another, the output layer first: a guide with a leading step axis.
 
-    The layer with k layers above it has guide 0 before inner step k * every and 1 from then on. Source: Howard &
-    Ruder 2018, arXiv 1801.06146.
+    The layer with k layers above it has guide 0 before inner step k * every and 1 from then on. Source:
+    Howard & Ruder 2018, arXiv 1801.06146.
 
     Args:
         every: inner steps between two layers.

@@ -15,7 +15,7 @@ class Head(ABC):
     """A way to start a task's output layer."""
 
     fresh: bool = True
-    """Whether the layer is new for every task; a fresh layer's guide is 1, whatever the transfer's guide says."""
+    """Whether the layer is new for every task; then its guide is 1, whatever the transfer's guide says."""
 
     @abstractmethod
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:

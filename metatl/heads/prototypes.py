@@ -15,12 +15,13 @@ from metatl.types import Batch, Transfer
 class Prototypes(Head):
     """A linear layer with W = 2 c / T, b = -|c|^2 / T, c the class means of the support features.
 
-    Its softmax is that of the negative squared distances to the means over T, so zero steps from it are ProtoNet
-    (Snell, Swersky & Zemel 2017, arXiv 1703.05175) and some steps Proto-MAML (Triantafillou et al. 2020, arXiv
-    1903.03096). The means are differentiable in the weights.
+    Its softmax is that of the negative squared distances to the means over T, so zero steps from it are
+    ProtoNet (Snell, Swersky & Zemel 2017, arXiv 1703.05175) and some steps Proto-MAML (Triantafillou et al.
+    2020, arXiv 1903.03096). The means are differentiable in the weights.
 
     Args:
-        temperature: T; large values soften the predictions and shrink the head's scale for the steps that follow.
+        temperature: T; large values soften the predictions and shrink the head's scale for the steps that
+            follow.
     """
 
     temperature: float = 1.0

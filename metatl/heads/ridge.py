@@ -16,8 +16,8 @@ from metatl.types import Batch, Transfer
 class Ridge(Head):
     """Ridge regression of one-hot labels (or real targets) on the support features, in closed form.
 
-    With rows X [n, d], centred by their mean: W = scale * Y^T (X X^T + l2 I)^-1 X, bias by the means. The n x n
-    form is cheap for few examples. Source: Bertinetto et al. 2019, arXiv 1805.08136 (R2-D2).
+    With rows X [n, d], centred by their mean: W = scale * Y^T (X X^T + l2 I)^-1 X, bias by the means. The n x
+    n form is cheap for few examples. Source: Bertinetto et al. 2019, arXiv 1805.08136 (R2-D2).
 
     Args:
         l2: ridge penalty.

@@ -23,7 +23,9 @@ class Conv1d(nn.Module):
         for i in range(blocks):
             before = shape[0] if i == 0 else filters
             layers.append(
-                nn.Sequential(nn.Conv1d(before, filters, 5, stride=2, padding=2), BatchNorm(filters), nn.ReLU())
+                nn.Sequential(
+                    nn.Conv1d(before, filters, 5, stride=2, padding=2), BatchNorm(filters), nn.ReLU()
+                )
             )
         self.blocks = nn.Sequential(*layers)
         self.head = nn.Linear(filters, outputs)

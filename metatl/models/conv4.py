@@ -12,8 +12,9 @@ from metatl.norm import BatchNorm
 class Conv4(nn.Module):
     """Four blocks of 3x3 convolution, batch norm, ReLU, and a linear head.
 
-    form `stride`: stride 2, same padding, global mean over space (published MAML on Omniglot); form `pool`: stride 1
-    and 2x2 max-pooling, flattened (miniImageNet, ProtoNet). Source: Vinyals et al. 2016, arXiv 1606.04080.
+    form `stride`: stride 2, same padding, global mean over space (published MAML on Omniglot); form `pool`:
+    stride 1 and 2x2 max-pooling, flattened (miniImageNet, ProtoNet). Source: Vinyals et al. 2016, arXiv
+    1606.04080.
 
     Args:
         shape: of one example, (channels, height, width).
@@ -23,7 +24,11 @@ class Conv4(nn.Module):
     """
 
     def __init__(
-        self, shape: tuple[int, ...], outputs: int, filters: int = 64, form: Literal["stride", "pool"] = "stride"
+        self,
+        shape: tuple[int, ...],
+        outputs: int,
+        filters: int = 64,
+        form: Literal["stride", "pool"] = "stride",
     ) -> None:
         super().__init__()
         channels, height, width = shape

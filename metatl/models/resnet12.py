@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,10 +29,10 @@ class _Block(nn.Module):
 
 
 class ResNet12(nn.Module):
-    """Four residual blocks of three 3x3 convolutions, leaky ReLU 0.1, 2x2 max-pooling, global mean, linear head.
+    """Four residual blocks of three 3x3 convolutions, leaky ReLU, 2x2 max-pooling; global mean, linear head.
 
-    Source: Oreshkin, Rodriguez & Lacoste 2018, arXiv 1805.10123; widths 64-160-320-640 of Lee et al. 2019, arXiv
-    1904.03758, without DropBlock.
+    Source: Oreshkin, Rodriguez & Lacoste 2018, arXiv 1805.10123; widths 64-160-320-640 of Lee et al. 2019,
+    arXiv 1904.03758, without DropBlock.
 
     Args:
         shape: of one example, (channels, height, width); at least 16 x 16.
@@ -43,7 +45,7 @@ class ResNet12(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [shape[0], *widths]
-        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)))
+        self.blocks = nn.Sequential(*(_Block(a, b) for a, b in pairwise(sizes)))
         self.head = nn.Linear(sizes[-1], outputs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

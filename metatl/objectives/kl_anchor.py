@@ -15,8 +15,8 @@ class KLAnchor(Term):
     """(1 - alpha) CE(y, p) + alpha KL(p0 || p), p0 the frozen start's probabilities at temperature 1.
 
     Up to the entropy of p0 this is the cross-entropy with the target (1 - alpha) onehot(y) + alpha p0, so
-    d/dlogit = p - target: alpha 0 is plain fine-tuning, alpha 1 has its optimum at the start. Source: Phan et al.
-    2020, arXiv 2004.11349, after Yu et al., ICASSP 2013.
+    d/dlogit = p - target: alpha 0 is plain fine-tuning, alpha 1 has its optimum at the start. Source: Phan et
+    al. 2020, arXiv 2004.11349, after Yu et al., ICASSP 2013.
 
     Args:
         alpha: weight of the anchor, 0 to 1.
@@ -34,7 +34,9 @@ class KLAnchor(Term):
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The anchored loss, mean over rows."""
         if anchor.output is None:
-            raise MetatlError("KLAnchor needs the frozen model's outputs and stands in a task's own objective only")
+            raise MetatlError(
+                "KLAnchor needs the frozen model's outputs and stands in a task's own objective only"
+            )
         log_p = output.log_softmax(-1)
         log_p0 = anchor.output.log_softmax(-1)
         label = -log_p.gather(-1, batch.y.unsqueeze(-1)).mean()

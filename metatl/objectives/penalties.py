@@ -35,7 +35,7 @@ class L2(Term):
 
 @dataclass(frozen=True)
 class L2SP(Term):
-    """alpha / 2 * |w_S - w_S^0|^2 + beta / 2 * |w_head|^2: weights stay near their start, the new head near 0.
+    """alpha / 2 * |w_S - w_S^0|^2 + beta / 2 * |w_head|^2: weights stay near the start, a new head near 0.
 
     Source: Li, Grandvalet & Davoine 2018, arXiv 1802.01483. Use it without weight decay in the rule.
 

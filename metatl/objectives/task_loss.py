@@ -12,7 +12,7 @@ from metatl.types import Batch, Params
 
 
 def nll(output: Tensor, y: Tensor) -> Tensor:
-    """Mean over rows of the cross-entropy (y integer) or of the squared error (y real, mean over its axes)."""
+    """Mean over rows of the cross-entropy (y integer) or the squared error (y real, mean over its axes)."""
     if y.is_floating_point():
         return F.mse_loss(output, y)
     # Gathering from log-softmax is what cross_entropy does; written out, it batches over tasks at any order.

@@ -13,8 +13,8 @@ from metatl.types import Batch, Params
 class Anchor(NamedTuple):
     """The frozen reference of one task: its weights and its outputs (logits) on the rows at hand.
 
-    params: the weights at the start of the task, output layer included; output: [n, outputs], or None when no term
-    of the objective asks for it.
+    params: the weights at the start of the task, output layer included; output: [n, outputs], or None when no
+    term of the objective asks for it.
     """
 
     params: Params
@@ -24,8 +24,8 @@ class Anchor(NamedTuple):
 class Term(ABC):
     """One summand of an objective: (params, output, batch, anchor) -> scalar.
 
-    All terms of an objective share one forward pass. What a term needs of the frozen reference is computed once
-    per task, not once per step.
+    All terms of an objective share one forward pass. What a term needs of the frozen reference is computed
+    once per task, not once per step.
     """
 
     needs_anchor_output: bool = False
