@@ -13,14 +13,14 @@ from torch import Tensor
 from metatl import tree
 from metatl.adapt import Adaptation, query_loss
 from metatl.net import Net
-from metatl.types import Episode, Guide, Metrics, MetatlError, Params, Transfer, Unroll
+from metatl.types import Episode, Guide, MetatlError, Metrics, Params, Transfer, Unroll
 
 TaskFunction = Callable[[Episode], Any]
 """One task's episode -> nested tuples and dicts of tensors."""
 
 
 class OuterGradient(NamedTuple):
-    """The gradient of the mean outer loss over a meta-batch: for the weights, and for the guide where learned."""
+    """The gradient of a meta-batch's mean outer loss: for the weights, and for the guide where learned."""
 
     params: Params
     guide: Guide
@@ -30,8 +30,9 @@ class OuterGradient(NamedTuple):
 class Outer:
     """What an outer gradient is taken of, and with respect to what.
 
-    unroll: how the inner loop is differentiated; learn_guide: whether the guide is a variable too; step_weights:
-    [steps + 1] weights of the query losses along the trajectory, or None for the last one alone.
+    unroll: how the inner loop is differentiated; learn_guide: whether the guide is a variable too;
+    step_weights: [steps + 1] weights of the query losses along the trajectory, or None for the last one
+    alone.
     """
 
     unroll: Unroll = "full"

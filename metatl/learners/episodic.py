@@ -24,9 +24,10 @@ from metatl.types import Episode, MetatlError, Metrics, Params, Transfer, Unroll
 class Episodic(Learner):
     """theta <- theta + rule(grad of the mean query loss after adaptation), over a stream of episodes.
 
-    MAML (Finn, Abbeel & Levine 2017, arXiv 1703.03400), FOMAML (unroll first_order), ANIL and BOIL (a guide that is
-    zero on the body or on the head), Meta-SGD (learn init_and_guide; Li et al. 2017, arXiv 1707.09835), MAML++ (guide
-    PerStep, multi_step; arXiv 1810.09502), ProtoNet (head Prototypes, zero steps), Proto-MAML: values, not classes.
+    MAML (Finn, Abbeel & Levine 2017, arXiv 1703.03400), FOMAML (unroll first_order), ANIL and BOIL (a guide
+    that is zero on the body or on the head), Meta-SGD (learn init_and_guide; Li et al. 2017, arXiv
+    1707.09835), MAML++ (guide PerStep, multi_step; arXiv 1810.09502), ProtoNet (head Prototypes, zero steps),
+    Proto-MAML: values, not classes.
 
     Args:
         steps: outer steps.
@@ -61,19 +62,19 @@ class Episodic(Learner):
         return data.outputs(self.tasks)
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
-        """Episodes must be possible, a carried output layer must fit them, and Adam must be differentiable."""
+        """Episodes must be possible, a carried output layer must fit, Adam must be differentiable."""
         data.check("meta_train", self.tasks)
         rows = start.params[net.head + ".weight"].shape[0]
         if isinstance(self.adaptation.head, Learned) and rows != self.outputs(data):
             raise MetatlError(
-                f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; choose a "
-                "fresh head (Zeros, Prototypes, Ridge) or another start"
+                f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; "
+                "choose a fresh head (Zeros, Prototypes, Ridge) or another start"
             )
         rule = self.adaptation.rule
         if self.unroll == "full" and isinstance(rule, Adam | AdamW) and rule.eps_root <= 0:
             raise MetatlError(
-                f"the inner {type(rule).__name__} cannot be differentiated where a gradient is 0 (NaN); set its "
-                "eps_root, 1e-8 say, or unroll first_order"
+                f"the inner {type(rule).__name__} cannot be differentiated where a gradient is 0 (NaN); set "
+                "its eps_root, 1e-8 say, or unroll first_order"
             )
 
     def draw(self, data: Data, seed: int, step: int) -> Episode:
@@ -112,7 +113,7 @@ class Episodic(Learner):
         return State(Transfer(params, guide, carried.buffers), state.step + 1, memory), metrics
 
     def _step_weights(self, step: int, like: Tensor) -> Tensor | None:
-        """MAML++: 1/S for each inner step at first, the early ones falling to 0.03/S, the rest to the last."""
+        """MAML++: 1/S for each inner step at first; the early ones fall to 0.03/S, the last has the rest."""
         inner = self.adaptation.steps
         if step >= self.multi_step or inner < 2:
             return None

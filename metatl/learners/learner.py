@@ -22,7 +22,7 @@ Schedule = Literal["constant", "linear", "cosine"]
 
 @dataclass(frozen=True)
 class State:
-    """Where a learner stands: what it has learned, the steps done, and its memory (only tensors, by role, name)."""
+    """Where a learner stands: what it has learned, the steps done, its memory (tensors by role and name)."""
 
     transfer: Transfer
     step: int

@@ -46,8 +46,8 @@ class Reptile(Learner):
         rows = start.params[net.head + ".weight"].shape[0]
         if not self.adaptation.head.fresh and rows != self.outputs(data):
             raise MetatlError(
-                f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; choose a "
-                "fresh head (Zeros, Prototypes) or another start"
+                f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; "
+                "choose a fresh head (Zeros, Prototypes) or another start"
             )
 
     def draw(self, data: Data, seed: int, step: int) -> Episode:

@@ -21,11 +21,12 @@ from metatl.types import Episode, Metrics, Params, Transfer
 
 @dataclass(frozen=True)
 class Scout(Learner):
-    """guide = shape(mean over scouts of d^2), d = adapt(theta, sub-problem) - theta: Guided Transfer Learning.
+    """Guided Transfer Learning: guide = shape(mean over scouts of d^2), d = adapt(theta, task) - theta.
 
-    Every scout starts from the same carried weights, learns a random class subset of the source classes without a
-    guide, and leaves only its displacement behind. A fresh output layer is not carried; its guide is 1. Sources:
-    Nikolic, Andric & Nikolic 2023, arXiv 2303.16154; Li et al. 2023, arXiv 2311.12045.
+    Every scout starts from the same carried weights, learns a random class subset of the source classes
+    without a guide, and leaves only its displacement behind. A fresh output layer is not carried; its guide
+    is 1.
+    Sources: Nikolic, Andric & Nikolic 2023, arXiv 2303.16154; Li et al. 2023, arXiv 2311.12045.
 
     Args:
         steps: groups of scouts; all scouts of a group run at once.
@@ -34,8 +35,8 @@ class Scout(Learner):
         adaptation: how a scout learns: long, with fresh head.
         moment: mean of the squared displacement (published), or of its absolute value.
         shape: from the statistic to the guide.
-        outlier: a scout whose displacement is this many times the median of its group, or not finite, is left out
-            and counted: one diverged scout would flatten all guides.
+        outlier: a scout whose displacement is this many times the median of its group, or not finite, is left
+            out and counted: one diverged scout would flatten all guides.
     """
 
     steps: int = 4

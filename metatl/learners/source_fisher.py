@@ -19,8 +19,8 @@ from metatl.types import Batch, MetatlError, Metrics, Moments, Transfer
 class SourceFisher(Learner):
     """guide = shape(Fisher information on source examples): FISH's mask, chosen before any new task is seen.
 
-    The output layer is always trainable, is not ranked, and counts in the budget. Source: Sung, Nair & Raffel 2021,
-    arXiv 2111.09839.
+    The output layer is always trainable, is not ranked, and counts in the budget. Source: Sung, Nair & Raffel
+    2021, arXiv 2111.09839.
 
     Args:
         steps: mini-batches of source examples.
@@ -47,8 +47,8 @@ class SourceFisher(Learner):
         rows = start.params[net.head + ".weight"].shape[0]
         if data.kind != "classification" or rows != self.outputs(data):
             raise MetatlError(
-                f"SourceFisher needs a start that classifies the data's {self.outputs(data)} source classes, but its "
-                f"output layer has {rows} rows; set `start` to a Supervised run on the same data"
+                f"SourceFisher needs a start that classifies the data's {self.outputs(data)} source classes, "
+                f"but its output layer has {rows} rows; set `start` to a Supervised run on the same data"
             )
 
     def draw(self, data: Data, seed: int, step: int) -> Batch:

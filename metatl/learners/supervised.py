@@ -47,8 +47,8 @@ class Supervised(Learner):
         rows = start.params[net.head + ".weight"].shape[0]
         if rows != self.outputs(data):
             raise MetatlError(
-                f"the start's output layer has {rows} rows but the data has {self.outputs(data)} source classes; "
-                "leave `start` out or start from a run on the same classes"
+                f"the start's output layer has {rows} rows but the data has {self.outputs(data)} source "
+                "classes; leave `start` out or start from a run on the same classes"
             )
 
     def draw(self, data: Data, seed: int, step: int) -> Batch:
