@@ -28,10 +28,11 @@ def benchmark(
     reference: str | None = None,
     no_transfer: str | None = None,
 ) -> Outcome:
-    """Run or load each experiment, evaluate all on the same episodes, write table.md, report.json and plot.png.
+    """Run or load each experiment, evaluate all on the same episodes, write table, report and plot.
 
-    reference: the method that differences are paired with, `fine-tune` where there is one; no_transfer: the method
-    that says which episodes were harmed, `scratch` where there is one. Every config is checked before any work.
+    reference: the method that differences are paired with, `fine-tune` where there is one; no_transfer: the
+    method that says which episodes were harmed, `scratch` where there is one. Every config is checked before
+    any work.
     """
     runs = [prepare(config.load(path, overrides), overrides) for path in paths]
     _check_names(runs, paths)
@@ -93,5 +94,8 @@ def compared(folders: Sequence[Path]) -> str:
     names = [found.method for found in reports]
     if len(set(names)) < len(names):
         # Two runs of one method (seeds, say) are told apart by their folders.
-        reports = [replace(found, method=f"{found.method}:{folder.name}") for found, folder in zip(reports, folders)]
+        reports = [
+            replace(found, method=f"{found.method}:{folder.name}")
+            for found, folder in zip(reports, folders, strict=True)
+        ]
     return render.console(compare.differences(reports), compare.protocol(reports, reports[0].method, None))

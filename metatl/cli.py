@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from metatl import benchmark, config, store
+from metatl import benchmark, config
 from metatl.run import Run, learn, prepare, report
 from metatl.types import MetatlError
 
@@ -67,7 +67,9 @@ def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
 def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
     run = benchmark.run_of(Path(words.run), rest)
     if not run.learned.is_file():
-        raise MetatlError(f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it")
+        raise MetatlError(
+            f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it"
+        )
     found = benchmark.evaluated(run)
     _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
 
@@ -106,12 +108,17 @@ def _nothing_left(rest: Sequence[str]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="metatl", description="Learn what to carry over from old tasks to new ones, and measure whether it helps."
+        prog="metatl",
+        description="Learn what to carry over from old tasks to new ones, and measure whether it helps.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    made = {name: commands.add_parser(name, help=about, description=about + ".") for name, about in _ABOUT.items()}
+    made = {
+        name: commands.add_parser(name, help=about, description=about + ".") for name, about in _ABOUT.items()
+    }
     for name in ("run", "benchmark", "evaluate"):
-        made[name].epilog = "Any key of a config can be overridden: --learner.steps 100 --adaptation.rule.lr 0.1"
+        made[
+            name
+        ].epilog = "Any key of a config can be overridden: --learner.steps 100 --adaptation.rule.lr 0.1"
     made["run"].add_argument("config", nargs="?", help="YAML file")
     made["run"].add_argument("--learn-only", action="store_true", help="stop before the evaluation")
     made["run"].add_argument("--print_config", action="store_true", help="print the resolved config and stop")
@@ -119,9 +126,13 @@ def _parser() -> argparse.ArgumentParser:
     made["benchmark"].add_argument("configs", nargs="*", help="YAML files")
     made["benchmark"].add_argument("--out", help="folder for table.md, report.json and plot.png")
     made["benchmark"].add_argument("--reference", help="method that differences are paired with [fine-tune]")
-    made["benchmark"].add_argument("--no-transfer", help="method that says which episodes are harmed [scratch]")
+    made["benchmark"].add_argument(
+        "--no-transfer", help="method that says which episodes are harmed [scratch]"
+    )
     made["evaluate"].add_argument("run", help="run directory")
-    made["compare"].add_argument("runs", nargs="+", help="run directories; the first is compared with the others")
+    made["compare"].add_argument(
+        "runs", nargs="+", help="run directories; the first is compared with the others"
+    )
     made["profile"].add_argument("workloads", nargs="+", help="W1, W2, W3, W4, or configs")
     made["profile"].add_argument("--engines", default="batched,loop", help="comma-separated [batched,loop]")
     made["profile"].add_argument("--device", default="cpu", help="cpu, cuda, ...")

@@ -66,8 +66,12 @@ def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def parser(program: str = "metatl run") -> ArgumentParser:
     """The parser whose keys are the fields of `Experiment`."""
     logging.getLogger("jsonargparse").setLevel(logging.ERROR)
-    made = ArgumentParser(prog=program, exit_on_error=False, description="One experiment; see the keys below.")
-    made.add_argument("--config", action=ActionConfigFile, help="YAML text or file with values for the keys below")
+    made = ArgumentParser(
+        prog=program, exit_on_error=False, description="One experiment; see the keys below."
+    )
+    made.add_argument(
+        "--config", action=ActionConfigFile, help="YAML text or file with values for the keys below"
+    )
     made.add_class_arguments(Experiment, None)
     return made
 
@@ -89,7 +93,14 @@ def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), where: str =
 
 def _one_line(error: Exception) -> str:
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    noise = ("Subtypes:", "Errors:", "Given value type:", "Given value:", "Does not validate", "Expected a <class 'None")
+    noise = (
+        "Subtypes:",
+        "Errors:",
+        "Given value type:",
+        "Given value:",
+        "Does not validate",
+        "Expected a <class 'None",
+    )
     return ": ".join(line.rstrip(":") for line in lines if not line.startswith(noise))
 
 

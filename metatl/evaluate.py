@@ -72,13 +72,13 @@ class Report:
 
 
 def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data: Data, tasks: Tasks) -> None:
-    """Raise MetatlError when the carried output layer does not fit the episodes, or the guide not the weights."""
+    """Raise MetatlError when the carried output layer does not fit the episodes, or a weight has no guide."""
     check_guide(transfer)
     rows, needed = transfer.params[net.head + ".weight"].shape[0], data.outputs(tasks)
     if not adaptation.head.fresh and rows != needed:
         raise MetatlError(
-            f"head Learned carries {rows} outputs but the episodes need {needed}; choose adaptation.head Zeros, "
-            "Prototypes or Ridge, or a start that was trained on such episodes"
+            f"head Learned carries {rows} outputs but the episodes need {needed}; choose adaptation.head "
+            "Zeros, Prototypes or Ridge, or a start that was trained on such episodes"
         )
 
 

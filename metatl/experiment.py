@@ -68,20 +68,22 @@ class Experiment:
 
 
 def with_value(value: Any, path: str, new: Any) -> Any:
-    """A copy of nested frozen dataclasses and tuples with one field replaced, e.g. "rule.lr" or "terms.0.alpha"."""
+    """A copy of nested frozen dataclasses and tuples with one field replaced: "rule.lr", "terms.0.alpha"."""
     key, _, rest = path.partition(".")
     if isinstance(value, tuple) and key.isdigit() and int(key) < len(value):
         items = list(value)
         items[int(key)] = with_value(items[int(key)], rest, new) if rest else new
         return tuple(items)
     if not dataclasses.is_dataclass(value) or key not in {field.name for field in dataclasses.fields(value)}:
-        raise MetatlError(f"select: {type(value).__name__} has no field '{key}'; name a field of the adaptation")
+        raise MetatlError(
+            f"select: {type(value).__name__} has no field '{key}'; name a field of the adaptation"
+        )
     inner = with_value(getattr(value, key), rest, new) if rest else new
     return dataclasses.replace(value, **{key: inner})  # pyright: ignore[reportArgumentType]
 
 
 def candidates(experiment: Experiment) -> list[tuple[dict[str, Any], Adaptation]]:
-    """Every combination of the selection grid with its adaptation; one without a choice when there is no grid."""
+    """Every combination of the selection grid with its adaptation; a single empty one without a grid."""
     grid = experiment.select or {}
     for key, values in grid.items():
         if not values:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,8 @@ from metatl.types import Buffers, MetatlError, Params, Transfer
 class Net:
     """A module without its weights: output = net(params, buffers, x).
 
-    head: dotted name of the linear layer that gives the output; a task may start it anew with any number of rows.
+    head: dotted name of the linear layer that gives the output; a task may start it anew with any number of
+        rows.
     outputs: rows that a task's output layer has (way, or the dimension of a regression target).
     """
 
@@ -71,7 +72,7 @@ class Net:
         return name.startswith(self.head + ".")
 
     @contextmanager
-    def training(self) -> Iterator[None]:
+    def training(self) -> Generator[None]:
         """Passes with dropout on, for ordinary training; adaptation runs with it off."""
         self.module.train()
         try:

@@ -1,14 +1,14 @@
 """Normalisation that is exact under vmap and second order, and the choice of rows that give the moments.
 
-The stock affine batch, layer and instance norms give silently wrong meta-gradients under vmap and second order
-(torch 2.13: forward exact, gradient about 2 % off on a Conv4). Normalising without the affine part and then
-`* weight + bias` is exact; every norm here is written so.
+The stock affine batch, layer and instance norms give silently wrong meta-gradients under vmap and second
+order (torch 2.13: forward exact, gradient about 2 % off on a Conv4). Normalising without the affine part and
+then `* weight + bias` is exact; every norm here is written so.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _rows: ContextVar[Rows] = ContextVar("rows", default=Rows())
 
 
 @contextmanager
-def moments_from(rows: Rows) -> Iterator[None]:
+def moments_from(rows: Rows) -> Generator[None]:
     """Run forward passes with the moments of batch norms taken from these rows."""
     token = _rows.set(rows)
     try:
@@ -53,8 +53,8 @@ def _along_channels(vector: Tensor, x: Tensor) -> Tensor:
 class BatchNorm(nn.Module):
     """Batch norm over axis 1 of [n, channels, ...]: (x - mean) / sqrt(var + eps) * weight + bias.
 
-    The moments come from the rows that `moments_from` names, never from `self.training`; the running moments are
-    buffers that a learner updates from outside. Source: Ioffe & Szegedy 2015, arXiv 1502.03167.
+    The moments come from the rows that `moments_from` names, never from `self.training`; the running moments
+    are buffers that a learner updates from outside. Source: Ioffe & Szegedy 2015, arXiv 1502.03167.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5, affine: bool = True) -> None:
@@ -171,6 +171,6 @@ def check_norms(module: nn.Module) -> None:
     for name, child in module.named_modules():
         if _replacement(child) is not None:
             raise MetatlError(
-                f"layer '{name}' is a stock {type(child).__name__}: vmap and second order through its affine part "
-                "give wrong meta-gradients in torch; pass the net through metatl.replace_norms(net) first"
+                f"layer '{name}' is a stock {type(child).__name__}: vmap and second order through its affine "
+                "part give wrong meta-gradients; pass the net through metatl.replace_norms(net) first"
             )

@@ -30,11 +30,13 @@ class Personaliser:
     def adapt(self, x: Tensor, y: Sequence[Any] | Tensor) -> Personal:
         """Adapt to examples x [n, ...] with labels y [n] of any kind (or real targets [n, d]).
 
-        A fresh output layer gets one row for every distinct label, in sorted order. Raises MetatlError for empty,
-        mismatched or non-finite examples, or labels that a carried output layer has no row for.
+        A fresh output layer gets one row for every distinct label, in sorted order. Raises MetatlError for
+        empty, mismatched or non-finite examples, or labels that a carried output layer has no row for.
         """
         if len(x) == 0 or len(x) != len(y):
-            raise MetatlError(f"{len(x)} examples with {len(y)} labels; give as many labels as examples, at least 1")
+            raise MetatlError(
+                f"{len(x)} examples with {len(y)} labels; give as many labels as examples, at least 1"
+            )
         if not bool(torch.isfinite(x).all()):
             raise MetatlError("the examples hold NaN or infinity; clean them first")
         like = next(iter(self.transfer.params.values()))

@@ -67,7 +67,9 @@ class SGD(Rule):
 
 @dataclass(frozen=True)
 class Adam(Rule):
-    """Adam as in torch.optim.Adam: update = -lr m^ / (sqrt(v^ + eps_root) + eps). Kingma & Ba, arXiv 1412.6980.
+    """Adam as in torch.optim.Adam: update = -lr m^ / (sqrt(v^ + eps_root) + eps).
+
+    Source: Kingma & Ba 2015, arXiv 1412.6980.
 
     Args:
         lr: rate.
@@ -108,7 +110,9 @@ class Adam(Rule):
 
 @dataclass(frozen=True)
 class AdamW(Rule):
-    """Adam with decoupled decay: update = Adam's - lr weight_decay theta. Loshchilov & Hutter, arXiv 1711.05101.
+    """Adam with decoupled decay: update = Adam's - lr weight_decay theta.
+
+    Source: Loshchilov & Hutter 2019, arXiv 1711.05101.
 
     Args:
         lr: rate.

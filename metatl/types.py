@@ -55,8 +55,8 @@ def _nothing() -> dict[str, Tensor]:
 class Transfer:
     """What is carried from old tasks to new ones: an initialisation, a guide, and the buffers.
 
-    It is the whole interface between learning and using: every learner returns one, every evaluation and every
-    personalisation starts from one, every checkpoint holds one.
+    It is the whole interface between learning and using: every learner returns one, every evaluation and
+    every personalisation starts from one, every checkpoint holds one.
     """
 
     params: Params
