@@ -1,1 +1,67 @@
-"""Learn what to carry over from old tasks to new ones, and measure whether it helps."""
+"""metatl: learn what to carry over from old tasks to new ones, and measure whether it helps.
+
+A finished run: `metatl.load("runs/gtl/...").adapt(x, y).predict(new_x)`. Any module of one's own:
+`net = metatl.Net.of(module)`, then `metatl.Adaptation(steps=5)(net, net.start(), metatl.Batch(x, y))`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from metatl import engines, guides, heads, learners, models, objectives, rules, tree
+from metatl.adapt import Adaptation, SupportGuide, displacement, predict
+from metatl.data import Bank, ClassData, Tasks
+from metatl.evaluate import Evaluation, Report, evaluate
+from metatl.net import Net
+from metatl.norm import replace_norms
+from metatl.train import train
+from metatl.types import Batch, Episode, MetatlError, Transfer
+
+if TYPE_CHECKING:
+    from metatl.personalise import Personal, Personaliser, load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Adaptation",
+    "Bank",
+    "Batch",
+    "ClassData",
+    "Episode",
+    "Evaluation",
+    "MetatlError",
+    "Net",
+    "Personal",
+    "Personaliser",
+    "Report",
+    "SupportGuide",
+    "Tasks",
+    "Transfer",
+    "displacement",
+    "engines",
+    "evaluate",
+    "guides",
+    "heads",
+    "learners",
+    "load",
+    "models",
+    "objectives",
+    "predict",
+    "replace_norms",
+    "rules",
+    "train",
+    "tree",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # These read configs and draw pictures, which takes longer to import than torch itself.
+    if name in ("Personal", "Personaliser", "load"):
+        from metatl import personalise
+
+        return getattr(personalise, name)
+    raise AttributeError(f"module 'metatl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
