@@ -1,8 +1,30 @@
 """Data sets: sources that a config names, device-resident banks, pure samplers of episodes."""
 
+from metatl.data.arrays import Arrays, ImageFolder
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.glyphs import Glyphs
+from metatl.data.hapt import Hapt
+from metatl.data.hapt_data import HaptData
+from metatl.data.mnist import Mnist
+from metatl.data.omniglot import Omniglot
+from metatl.data.sinusoid import Sinusoid, SinusoidData
 from metatl.data.source import SPLITS, Data, Source, Tasks
 
-__all__ = ["SPLITS", "Bank", "ClassData", "Data", "Glyphs", "Source", "Tasks"]
+__all__ = [
+    "SPLITS",
+    "Arrays",
+    "Bank",
+    "ClassData",
+    "Data",
+    "Glyphs",
+    "Hapt",
+    "HaptData",
+    "ImageFolder",
+    "Mnist",
+    "Omniglot",
+    "Sinusoid",
+    "SinusoidData",
+    "Source",
+    "Tasks",
+]

@@ -43,6 +43,12 @@ def bits(key: int | Tensor, counter: Tensor) -> Tensor:
     return mix_(counter.mul(_GOLDEN).add_(_GOLDEN).add(key))
 
 
+def derived(key: Tensor, purpose: int) -> Tensor:
+    """A key of its own for each key and purpose: `bits` for one counter, without making a tensor of it."""
+    step = ((purpose + 1) * _GOLDEN) & _WORD
+    return mix_(key + (step - (1 << 64) if step >> 63 else step))
+
+
 def below(words: Tensor, n: int | Tensor) -> Tensor:
     """Integers 0 .. n - 1 from random words (n below 2^31): floor(n * upper half / 2^32)."""
     return _shift_right(words, 32).mul_(n) >> 32
@@ -59,18 +65,38 @@ def normal(words: Tensor) -> Tensor:
     return (quarters.to(torch.float64) * 2.0**-16 - (2.0 - 2.0**-15)) * 3.0**0.5
 
 
-def first_of_shuffle(key: int | Tensor, sizes: int | Tensor, longest: int, take: int) -> Tensor:
-    """The first `take` of a random order of 0 .. size - 1, no repeats, for every key: [*key.shape, take].
+def first_of_shuffle(key: Tensor, sizes: int | Tensor, longest: int, take: int) -> Tensor:
+    """First `take` of a random order of 0 .. size - 1, no repeats, for every key: [*key.shape, take].
 
-    Each candidate gets a random word whose low bits are the candidate itself; the largest words win. So there
-    are no ties, and the winners need no second look-up. longest >= every size; sizes broadcast to the keys.
+    longest >= every size; sizes broadcast to the keys. Which of two exact ways is taken rests on `take` and
+    `longest` alone: a word for every candidate, or one for every draw where candidates are far more.
     """
-    candidates = torch.arange(longest, device=key.device if isinstance(key, Tensor) else None)
-    rows = key.unsqueeze(-1) if isinstance(key, Tensor) else key
+    if take <= 64 and longest >= 32 * take:
+        return _few_of_many(key, sizes, take)
+    candidates = torch.arange(longest, device=key.device)
     low = (1 << max(longest - 1, 1).bit_length()) - 1
-    words = bits(rows, candidates).bitwise_and_(~low).bitwise_or_(candidates)
+    # The low bits of a word are its candidate: no ties, and the largest words are the answer.
+    words = bits(key.unsqueeze(-1), candidates).bitwise_and_(~low).bitwise_or_(candidates)
     if isinstance(sizes, Tensor):
         words.masked_fill_(candidates >= sizes.unsqueeze(-1), torch.iinfo(torch.int64).min)
     if take == longest:
         return words.sort(-1, descending=True).values & low
     return words.topk(take, -1).values & low
+
+
+def _few_of_many(key: Tensor, sizes: int | Tensor, take: int) -> Tensor:
+    """Draw i is from 0 .. size - take + i, or that last one itself if it repeats an earlier draw.
+
+    Floyd's sampling (Bentley and Floyd 1987). The set is uniform, its order is not: it is shuffled
+    afterwards.
+    """
+    steps = torch.arange(take, device=key.device)
+    last = (sizes.unsqueeze(-1) if isinstance(sizes, Tensor) else sizes) - take + steps
+    picked = below(bits(key.unsqueeze(-1), steps), last + 1)
+    last = last.expand_as(picked)
+    for i in range(1, take):
+        repeats = (picked[..., :i] == picked[..., i, None]).any(-1)
+        picked[..., i] = torch.where(repeats, last[..., i], picked[..., i])
+    if take == 1:
+        return picked
+    return picked.gather(-1, first_of_shuffle(derived(key, take), take, take, take))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metatl.data.counter import below, bits, normal, number, uniform
+from metatl.data.counter import below, bits, derived, normal, number, uniform
 
 STROKES, POINTS, _TRIES = 4, 40, 4
 _ALPHABET, _CHARACTER = 101, 102
@@ -82,7 +82,7 @@ def _cells_touched(program: Programs) -> Tensor:
 
 def _vocabulary(letters: Tensor) -> tuple[Tensor, Tensor]:
     """Control points [..., 4, 2] of the strokes with these keys, and which are drawn with a corner."""
-    draws = [bits(letters, torch.tensor(k)) for k in range(6)]
+    draws = [derived(letters, k) for k in range(6)]
     kind = below(draws[0], len(_KINDS))
     angle = (below(draws[1], 8).to(torch.float64) + 0.15 * normal(draws[2])) * (torch.pi / 4)
     length = 0.6 + 0.8 * uniform(draws[3])

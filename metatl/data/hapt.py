@@ -1,0 +1,103 @@
+"""HAPT: smartphone motion of 30 people in 6 activities (Reyes-Ortiz et al. 2016); a task is a person."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+
+from metatl.data.fetch import Files
+from metatl.data.hapt_data import HaptData
+from metatl.data.hapt_people import People, Windows
+from metatl.data.labelled import Array, read_npz
+from metatl.data.source import Source, device_of
+from metatl.types import MetatlError, Split
+
+ACTIVITIES = 6
+FILES = Files(
+    "hapt",
+    (("hapt_windows_128.npz",),),
+    (),
+    "UCI's HAPT set cut into windows: int16 x[10929, 6, 128], scale, y, subject, experiment, ...",
+)
+OFFICIAL = "1f41dd283ae1e24b175780eb13c08b17bf03367853b5db793d888b2b0d842eda"
+"""SHA-256 over the bytes of x, y, subject, experiment."""
+_SHAPES = {
+    "x": (10929, 6, 128),
+    "scale": (6,),
+    "y": (10929,),
+    "subject": (10929,),
+    "experiment": (10929,),
+    "activity": (12,),
+    "train_subjects": (21,),
+    "test_subjects": (9,),
+}
+
+
+@final
+@dataclass(frozen=True)
+class Hapt(Source):
+    """Windows [6, 128] (accelerometer x, y, z, gyroscope x, y, z; 2.56 s at 50 Hz), standardised per channel.
+
+    root: the folder of hapt_windows_128.npz; else `$METATL_DATA/hapt` or the cache. meta_train and meta_val
+    divide the official 21 training people (`val_subjects` are meta_val), meta_test is the official 9. Mean
+    and deviation are those of meta_train. The six activities without the transitions; the same labels in
+    every task.
+    """
+
+    root: str | None = None
+    val_subjects: tuple[int, ...] = (5, 11, 17, 23, 29)
+
+    def load(self, device: str = "cpu") -> HaptData:
+        """Read, check, standardise; MetatlError if the file is missing or damaged or a subject unknown."""
+        place = device_of(device)
+        held = arrays(FILES.folder(self.root))
+        train, test = (sorted(map(int, held[key])) for key in ("train_subjects", "test_subjects"))
+        if not self.val_subjects or not set(self.val_subjects) < set(train):
+            raise MetatlError(f"hapt: val_subjects must be some, not all, of the training subjects {train}")
+        people: dict[Split, list[int]] = {
+            "meta_train": [person for person in train if person not in self.val_subjects],
+            "meta_val": sorted(self.val_subjects),
+            "meta_test": test,
+        }
+        windows = _standardised(held, people["meta_train"])
+        parts: dict[Split, People] = {
+            split: People.of(windows, own, ACTIVITIES, place) for split, own in people.items()
+        }
+        names = tuple(str(name).lower() for name in held["activity"][:ACTIVITIES])
+        left_out = {person for own in people.values() for person in own}
+        left_out -= {person for part in parts.values() for person in part.ids}
+        facts = {"standardised": "per channel, by meta_train", "left_out": sorted(left_out)}
+        content = hashlib.sha256((digest(held) + repr(people)).encode()).hexdigest()[:16]
+        return HaptData(parts, names, facts, content, tuple(windows.x.shape[1:]))
+
+
+def _standardised(held: dict[str, Array], train: list[int]) -> Windows:
+    """Windows of the first six activities in units of the training people's deviations."""
+    kept = held["y"] <= ACTIVITIES
+    x, y, subject, recording = (held[key][kept] for key in ("x", "y", "subject", "experiment"))
+    x = x * held["scale"].astype(np.float32)[:, None]
+    seen = x[np.isin(subject, train)].astype(np.float64)
+    x = (x - seen.mean((0, 2))[:, None]) / seen.std((0, 2))[:, None]
+    return Windows(torch.from_numpy(x.astype(np.float32)), y.astype(np.int64) - 1, subject, recording)
+
+
+def arrays(folder: Path) -> dict[str, Array]:
+    """The file's arrays; MetatlError if one is missing or has another shape."""
+    file = folder / FILES.layouts[0][0]
+    held = read_npz(file)
+    for key, shape in _SHAPES.items():
+        if key not in held or held[key].shape != shape:
+            found = list(held[key].shape) if key in held else "missing"
+            raise MetatlError(f"{file}: {key} is {found}, not {list(shape)}: get it again")
+    return held
+
+
+def digest(held: dict[str, Array]) -> str:
+    """Of the content; equal to OFFICIAL when every window is as published."""
+    parts = (np.ascontiguousarray(held[key]).tobytes() for key in ("x", "y", "subject", "experiment"))
+    return hashlib.sha256(b"".join(parts)).hexdigest()

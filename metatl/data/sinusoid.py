@@ -1,0 +1,113 @@
+"""Sinusoid regression (Finn, Abbeel, Levine 2017, arXiv 1703.03400): every task is a sine wave of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metatl.data.counter import bits, derived, number, uniform
+from metatl.data.source import SPLITS, Data, Source, Tasks, device_of
+from metatl.types import Batch, Episode, MetatlError, Split
+
+_WAVE, _POINT, _MIXED = 201, 202, 203
+
+
+@final
+@dataclass(frozen=True)
+class Sinusoid(Source):
+    """y = A sin(x - phase): amplitude, phase and x uniform over these ranges (phase up to pi if left out)."""
+
+    amplitude: tuple[float, float] = (0.1, 5.0)
+    phase: tuple[float, float] = (0.0, torch.pi)
+    x: tuple[float, float] = (-5.0, 5.0)
+
+    def load(self, device: str = "cpu") -> SinusoidData:
+        """Nothing to read; MetatlError for a range that is upside down."""
+        for name, (low, high) in asdict(self).items():
+            if not low <= high:
+                raise MetatlError(f"sinusoid: {name} is [{low}, {high}]: the first must not be the larger")
+        return SinusoidData(self, device_of(device))
+
+
+@final
+@dataclass(frozen=True)
+class SinusoidData(Data):
+    """Waves drawn from the ranges; `way` and `subsets` play no part."""
+
+    ranges: Sinusoid
+    device: torch.device
+    shape: tuple[int, ...] = (1,)
+    kind: Literal["classification", "regression"] = "regression"
+    name: str = "sinusoid"
+
+    def outputs(self, tasks: Tasks) -> int:
+        """One: the value of the wave."""
+        return 1
+
+    def classes(self, split: Split) -> int:
+        """None: this is regression."""
+        return 0
+
+    def check(self, split: Split, tasks: Tasks) -> None:
+        """Only shot and query have to make sense."""
+        tasks.check()
+
+    def waves(self, split: Split, seed: int, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """Amplitudes and phases [count] of these episodes, float64."""
+        return self._waves(number(_WAVE, seed, SPLITS.index(split)), self._indices(first, count))
+
+    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
+        """x, y [count, shot or query, 1] float32."""
+        self.check(split, tasks)
+        x = self._places(split, seed, self._indices(first, count), tasks.shot + tasks.query)
+        amplitude, phase = self.waves(split, seed, first, count)
+        both = Batch(*self._points(amplitude[:, None], phase[:, None], x))
+        support, query = (
+            Batch(*(part.split([tasks.shot, tasks.query], 1)[k] for part in both)) for k in (0, 1)
+        )
+        return Episode(support, query)
+
+    def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
+        """Of the ranges, the waves and the places x of episodes 0 .. count - 1."""
+        digest = hashlib.sha256(repr((self.describe(), split, tasks.shot, tasks.query)).encode())
+        x = self._places(split, seed, self._indices(0, count), tasks.shot + tasks.query)
+        for values in (*self.waves(split, seed, 0, count), x):
+            digest.update(values.cpu().numpy().astype(np.dtype("<f8")).tobytes())
+        return digest.hexdigest()[:16]
+
+    def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
+        """Every row from a wave of its own: what a net pre-trained on all tasks at once sees."""
+        rows, key = self._indices(step * size, size), number(_MIXED, seed, SPLITS.index(split))
+        amplitude, phase = self._waves(key, rows)
+        return Batch(*self._points(amplitude, phase, _between(bits(number(key, 1), rows), self.ranges.x)))
+
+    def describe(self) -> dict[str, Any]:
+        """Name and ranges."""
+        return {"name": self.name, **{key: list(value) for key, value in asdict(self.ranges).items()}}
+
+    def _places(self, split: Split, seed: int, episodes: Tensor, n: int) -> Tensor:
+        own = bits(number(_POINT, seed, SPLITS.index(split)), episodes)[:, None]
+        return _between(bits(own, self._indices(0, n)), self.ranges.x)
+
+    def _waves(self, key: int, index: Tensor) -> tuple[Tensor, Tensor]:
+        own = bits(key, index)
+        words = [derived(own, k) for k in (0, 1)]
+        return _between(words[0], self.ranges.amplitude), _between(words[1], self.ranges.phase)
+
+    def _points(self, amplitude: Tensor, phase: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x is rounded to float32 first: y belongs to the very x that a net is given."""
+        x = x.float()
+        return x.unsqueeze(-1), (amplitude * torch.sin(x.double() - phase)).float().unsqueeze(-1)
+
+    def _indices(self, first: int, count: int) -> Tensor:
+        return torch.arange(first, first + count, device=self.device)
+
+
+def _between(words: Tensor, limits: tuple[float, float]) -> Tensor:
+    low, high = limits
+    return low + (high - low) * uniform(words)
