@@ -34,7 +34,8 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "models": r"(?!)",
     "objectives": r"term",
 }
-TOUCHES_FILES = ("data/", "store/", "record/")  # recorders append to streams, all else is stored
+# recorders append to streams, the compiled kernels are built once and kept; all else is stored
+TOUCHES_FILES = ("data/", "store/", "record/", "engines/ops_native.py")
 FILE_CALLS = {
     *("open", "mkdir", "unlink", "rmdir", "touch", "symlink_to"),
     *("write_text", "write_bytes", "read_text", "read_bytes"),
