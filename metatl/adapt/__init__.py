@@ -5,13 +5,14 @@
 Everything here is a pure function of one task; engines run many tasks at once by mapping over it.
 """
 
-from metatl.adapt.adaptation import Adaptation, SupportGuide, displacement
+from metatl.adapt.adaptation import Adaptation, Inner, SupportGuide, displacement
 from metatl.adapt.descend import Guided, Piece, Point, descend, guide_at
-from metatl.adapt.query import predict, query_loss, score
+from metatl.adapt.query import predict, predict_with, query_loss, score
 
 __all__ = [
     "Adaptation",
     "Guided",
+    "Inner",
     "Piece",
     "Point",
     "SupportGuide",
@@ -19,6 +20,7 @@ __all__ = [
     "displacement",
     "guide_at",
     "predict",
+    "predict_with",
     "query_loss",
     "score",
 ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +28,19 @@ class SupportGuide(ABC):
     @abstractmethod
     def __call__(self, net: Net, params: Params, output: Callable[[Params], Tensor], support: Batch) -> Guide:
         """The guide, which multiplies the transfer's; `output` gives the support logits for weights."""
+
+
+class Inner(NamedTuple):
+    """One task's inner problem, whoever descends on it.
+
+    params: the start, output layer included; guide: scales of the updates; pieces: the rows of every step;
+    objective: (weights, the net's output on a piece's rows, that piece) -> scalar.
+    """
+
+    params: Params
+    guide: Guide
+    pieces: Iterator[Piece]
+    objective: Callable[[Params, Tensor, Piece], Tensor]
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,28 @@ class Adaptation:
 
         moving: names whose guide is not zero throughout; the others are passed through untouched, at no cost.
         """
-        with moments_from(Rows(frozen=self.moments == "frozen")):
+        inner = self.inner(net, transfer, support)
+
+        def objective(weights: Params, piece: Piece) -> Tensor:
+            with self.support_moments():
+                output = net(weights, transfer.buffers, piece.batch.x)
+            return inner.objective(weights, output, piece)
+
+        fresh = {name for name in inner.params if self.head.fresh and net.is_head(name)}
+        return descend(
+            objective,
+            inner.params,
+            inner.pieces,
+            rule=self.rule,
+            guide=inner.guide,
+            unroll=unroll,
+            moving=None if moving is None else moving | fresh,
+            guided=self.guided,
+        )
+
+    def inner(self, net: Net, transfer: Transfer, support: Batch) -> Inner:
+        """The problem that `trajectory` descends on."""
+        with self.support_moments():
             params, guide = self.head.init(net, transfer, support)
             frozen = tree.detach(params)
             if self.guide_from_support is not None and self.steps:
@@ -82,29 +118,18 @@ class Adaptation:
                     net, frozen, lambda p: net(p, transfer.buffers, support.x), support
                 )
                 guide = {name: guide[name] * extra[name] for name in params}
-            output = None
+            anchor = None
             if any(term.needs_anchor_output for term in self.terms):
-                output = net(frozen, transfer.buffers, support.x).detach()
+                anchor = net(frozen, transfer.buffers, support.x).detach()
 
-        def objective(weights: Params, piece: Piece) -> Tensor:
-            with moments_from(Rows(frozen=self.moments == "frozen")):
-                rows = net(weights, transfer.buffers, piece.batch.x)
-            return total(self.terms, weights, rows, piece.batch, Anchor(frozen, piece.anchor_output))
+        def objective(weights: Params, output: Tensor, piece: Piece) -> Tensor:
+            return total(self.terms, weights, output, piece.batch, Anchor(frozen, piece.anchor_output))
 
-        free = (
-            None if moving is None else (moving | {n for n in params if self.head.fresh and net.is_head(n)})
-        )
-        pieces = _pieces(Piece(support, output), self.batch_size, self.steps)
-        return descend(
-            objective,
-            params,
-            pieces,
-            rule=self.rule,
-            guide=guide,
-            unroll=unroll,
-            moving=free,
-            guided=self.guided,
-        )
+        return Inner(params, guide, _pieces(Piece(support, anchor), self.batch_size, self.steps), objective)
+
+    def support_moments(self) -> AbstractContextManager[None]:
+        """Where passes over support rows take the moments of batch norms from."""
+        return moments_from(Rows(frozen=self.moments == "frozen"))
 
 
 def _pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
