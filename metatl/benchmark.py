@@ -48,6 +48,8 @@ def outcome(
     reports: Sequence[Report], out: Path | None, reference: str | None, no_transfer: str | None
 ) -> Outcome:
     """The table of finished reports, written to `out` where given."""
+    better = 1.0 if reports[0].protocol["score"] == "accuracy" else -1.0
+    reports = sorted(reports, key=lambda found: -better * found.mean)
     names = [found.method for found in reports]
     to = reference or ("fine-tune" if "fine-tune" in names else names[0])
     floor = no_transfer or ("scratch" if "scratch" in names else None)

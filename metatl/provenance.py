@@ -5,20 +5,33 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-_PACKAGES = ("metatl", "torch", "numpy", "tensorboard", "jsonargparse", "safetensors", "learn2learn", "higher")
+_PACKAGES = (
+    "metatl",
+    "torch",
+    "numpy",
+    "tensorboard",
+    "jsonargparse",
+    "safetensors",
+    "learn2learn",
+    "higher",
+)
 
 
 def _git(*words: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True, timeout=10, check=True
+            ["git", "-C", str(Path(__file__).parent), *words],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -34,10 +47,10 @@ def _version(package: str) -> str | None:
 
 def now() -> str:
     """The time in UTC, to the second."""
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def provenance(command: list[str], device: str) -> dict[str, Any]:
+def provenance(device: str) -> dict[str, Any]:
     """Plain values: git commit and uncommitted difference, versions, device, threads, command, start time."""
     card = torch.cuda.get_device_name() if device.startswith("cuda") and torch.cuda.is_available() else None
     return {
@@ -48,7 +61,7 @@ def provenance(command: list[str], device: str) -> dict[str, Any]:
         "processor": platform.processor() or platform.machine(),
         "device": card or device,
         "threads": torch.get_num_threads(),
-        "command": command,
+        "command": sys.orig_argv,
         "started": now(),
         "interpreter": sys.implementation.name,
     }

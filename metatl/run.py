@@ -1,15 +1,14 @@
-"""Running an experiment: learn (resuming), choose rates on meta-val, evaluate on meta-test once, keep everything.
+"""Running an experiment: learn (resuming), choose rates on meta-val, evaluate on meta-test once.
 
-Run directory, `<runs>/<name>/<digest>-s<seed>/`: config.yaml (resolved), provenance.json, metrics.jsonl, TensorBoard
-event files, last.ckpt, transfer.safetensors, report.json, episodes.npy. The digest is taken over what is learned (data,
-model, learner, guide, start), so evaluating in another way learns nothing again.
+Run directory, `<runs>/<name>/<digest>-s<seed>/`: config.yaml (resolved), provenance.json, metrics.jsonl,
+TensorBoard event files, last.ckpt, transfer.safetensors, report.json, episodes.npy. The digest is taken over
+what is learned (data, model, learner, guide, start), so evaluating in another way learns nothing again.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +20,10 @@ import yaml
 
 from metatl import config, record, store
 from metatl.data.source import Data, Source
-from metatl.evaluate import Report, check_adaptation, evaluate, predictions, to_device
 from metatl.engines.engine import task
+from metatl.evaluate import Report, check_adaptation, evaluate, predictions, to_device
 from metatl.experiment import Experiment, candidates
-from metatl.learners.learner import Learner, State
+from metatl.learners.learner import State
 from metatl.net import Net
 from metatl.provenance import now, provenance
 from metatl.train import Checkpoints, check_finite, train
@@ -93,11 +92,17 @@ def _built(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Trans
         try:
             module = experiment.model(data.shape, outputs)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise MetatlError(f"the model cannot be built for examples of shape {data.shape}: {error}") from error
+            raise MetatlError(
+                f"the model cannot be built for examples of shape {data.shape}: {error}"
+            ) from error
     net = Net.of(module.to(experiment.device), experiment.head)
     transfer = net.start()
     try:
-        x = data.batch("meta_train", 2, 0, 0).x if data.kind == "classification" else torch.zeros(2, *data.shape)
+        x = (
+            data.batch("meta_train", 2, 0, 0).x
+            if data.kind == "classification"
+            else torch.zeros(2, *data.shape)
+        )
         with torch.no_grad():
             net(transfer.params, transfer.buffers, x.to(experiment.device))
     except (RuntimeError, ValueError, IndexError) as error:
@@ -107,7 +112,7 @@ def _built(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Trans
 
 
 def _fitting(own: Transfer, start: Transfer, net: Net, where: str) -> Transfer:
-    """The start's weights, once their names and shapes are those of the model (rows of the output layer apart)."""
+    """The start's weights, once names and shapes are those of the model (rows of the output layer apart)."""
     for name in [*own.params, *start.params]:
         if name not in own.params or name not in start.params:
             side = "the start" if name not in start.params else "this config's model"
@@ -115,7 +120,8 @@ def _fitting(own: Transfer, start: Transfer, net: Net, where: str) -> Transfer:
         mine, theirs = own.params[name].shape, start.params[name].shape
         if mine != theirs and not net.is_head(name):
             raise MetatlError(
-                f"start {where} does not fit the model: weight '{name}' is {list(theirs)} there and {list(mine)} here"
+                f"start {where} does not fit the model: weight '{name}' is {list(theirs)} there "
+                f"and {list(mine)} here"
             )
     return start
 
@@ -142,7 +148,7 @@ def _describe(run: Run) -> None:
     # The start is found from the run directory's own config too, wherever that is read from.
     described["start"] = run.experiment.start and str(Path(run.experiment.start).absolute())
     store.write_text(run.folder / "config.yaml", yaml.safe_dump(described, sort_keys=False))
-    store.write_json(run.folder / "provenance.json", provenance(sys.argv, run.experiment.device))
+    store.write_json(run.folder / "provenance.json", provenance(run.experiment.device))
 
 
 def _learn(run: Run, start: Transfer) -> tuple[Transfer, float]:
@@ -154,7 +160,8 @@ def _learn(run: Run, start: Transfer) -> tuple[Transfer, float]:
     state = State(to_device(state.transfer, experiment.device), state.step, _on(state, experiment.device))
     began = time.perf_counter() - spent
     with record.recording(run.folder, experiment.name, state.step, learner.steps) as recorder:
-        recorder.text("config", f"```\n{yaml.safe_dump(config.describe(experiment), sort_keys=False)}\n```", 0)
+        if state.step == 0:
+            recorder.text("config", f"```\n{config.dump(experiment)}\n```", 0)
         watch = _Watch(run, net, recorder, checkpoints, began, state)
         try:
             state = train(learner, net, experiment.engine, state, run.data, experiment.seed, [watch])
@@ -178,42 +185,50 @@ class _Watch:
     """What happens between the steps of a run: records, looks at meta-val, checkpoints."""
 
     def __init__(
-        self, run: Run, net: Net, recorder: record.Recorder, checkpoints: Checkpoints, began: float, state: State
+        self,
+        run: Run,
+        net: Net,
+        recorder: record.Recorder,
+        checkpoints: Checkpoints,
+        began: float,
+        state: State,
     ) -> None:
         self.run, self.net, self.recorder, self.checkpoints = run, net, recorder, checkpoints
         self.began, self.state, self.last = began, state, (state.step, time.perf_counter())
 
     def __call__(self, state: State, metrics: Metrics) -> None:
-        """Behind every step."""
-        self.state = state
+        """Behind every step: first what is recorded, then the state that may be checkpointed."""
         experiment, steps = self.run.experiment, self.run.experiment.learner.steps
         last = state.step == steps
+        self.recorder.tick(state.step)
         if last or state.step % experiment.record_every == 0:
             check_finite(state, metrics)
-            before, then = self.last
-            self.last = (state.step, time.perf_counter())
-            values = {f"meta_train/{name}": float(value) for name, value in metrics.items()}
-            values["time/step_ms"] = 1000.0 * (self.last[1] - then) / (state.step - before)
-            values["memory/peak_mib"] = record.peak_mib(experiment.device)
-            self.recorder.scalars(state.step, values)
-        else:
-            self.recorder.tick(state.step)
+            self.recorder.scalars(state.step, self._values(state, metrics))
         if experiment.validate_every and (last or state.step % experiment.validate_every == 0):
             self.recorder.scalars(state.step, self._validated(state))
-        self.checkpoints(state, metrics, time.perf_counter() - self.began)
+        self.state = state
+        if self.checkpoints.due():
+            check_finite(state, metrics)
+            self.recorder.flush()
+            self.checkpoints.now(state, time.perf_counter() - self.began)
+
+    def _values(self, state: State, metrics: Metrics) -> dict[str, float]:
+        before, then = self.last
+        self.last = (state.step, time.perf_counter())
+        kind = _kind(self.run)
+        values = {f"meta_train/{n.replace('score', kind)}": v for n, v in record.floats(metrics).items()}
+        values["time/step_ms"] = 1000.0 * (self.last[1] - then) / (state.step - before)
+        values["memory/peak_mib"] = record.peak_mib(self.run.experiment.device)
+        return values
 
     def _validated(self, state: State) -> dict[str, float]:
-        run = self.run
-        report = evaluate(
-            self.net,
-            run.experiment.learner.finish(self.net, state),
-            run.experiment.adaptation,
-            run.data,
-            run.experiment.evaluation,
-            run.experiment.engine,
-            split="meta_val",
-        )
-        return {"meta_val/score": report.mean, "meta_val/ci95": report.ci95}
+        transfer = self.run.experiment.learner.finish(self.net, state)
+        found = _one(self.run, transfer, self.run.experiment.adaptation, "meta_val", None)
+        return record.interval(f"meta_val/{_kind(self.run)}", found.mean, found.ci95)
+
+
+def _kind(run: Run) -> str:
+    return "accuracy" if run.data.kind == "classification" else "mse"
 
 
 def report(run: Run, beside: bool = False) -> Report:
@@ -290,13 +305,14 @@ def _one(run: Run, transfer: Transfer, adaptation: Any, split: Any, progress: An
 
 def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report) -> None:
     experiment, tasks = run.experiment, run.experiment.evaluation.tasks
+    behind = experiment.learner.steps + 1
     with record.tensorboard(run.folder, experiment.learner.steps) as recorder:
         episode = task(run.data.draw("meta_test", tasks, experiment.evaluation.seed, 0, 1), 0)
         output, _ = predictions(run.net.with_outputs(made.protocol["way"]), transfer, adaptation, episode)
         if run.data.kind == "classification" and len(run.data.shape) == 3:
-            recorder.episode("meta_test/episode", episode, output.argmax(-1), experiment.learner.steps)
-        values = {"meta_test/score": made.mean, "meta_test/ci95": made.ci95}
-        recorder.scalars(experiment.learner.steps, values)
+            recorder.episode("meta_test/episode", episode, output.argmax(-1), behind)
+        values = {f"meta_test/{_kind(run)}": made.mean, "meta_test/ci95": made.ci95}
+        recorder.scalars(behind, values)
         recorder.hparams(_hparams(config.describe(experiment)), values)
 
 
@@ -311,5 +327,3 @@ def _hparams(value: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(value, list):
         return {prefix: str(value)}
     return {} if value is None else {prefix: value}
-
-

@@ -30,8 +30,8 @@ def train(
 ) -> State:
     """Step the learner from `state` to its last step.
 
-    What a step draws, and every random number in it, depends on (seed, step) only, so a run that is resumed from a
-    checkpoint is bitwise the run that was not interrupted.
+    What a step draws, and every random number in it, depends on (seed, step) only, so a run that is resumed
+    from a checkpoint is bitwise the run that was not interrupted.
     """
     while state.step < learner.steps:
         torch.manual_seed((seed * 1_000_003 + state.step) % 2**63)
@@ -47,14 +47,14 @@ def check_finite(state: State, metrics: Metrics) -> None:
     for name, value in metrics.items():
         if not bool(torch.isfinite(value).all()):
             raise MetatlError(
-                f"'{name}' is {float(value)} at step {state.step}: the run has diverged; lower a learning rate or set "
-                "`clip`. The last good checkpoint is kept"
+                f"'{name}' is {float(value)} at step {state.step}: the run has diverged; lower a learning "
+                "rate or set `clip`. The last good checkpoint is kept"
             )
     for name, leaf in state.transfer.params.items():
         if not bool(torch.isfinite(leaf).all()):
             raise MetatlError(
-                f"weight '{name}' is not finite behind step {state.step}: the run has diverged; lower a learning "
-                "rate or set `clip`. The last good checkpoint is kept"
+                f"weight '{name}' is not finite behind step {state.step}: the run has diverged; lower a "
+                "learning rate or set `clip`. The last good checkpoint is kept"
             )
 
 
@@ -66,11 +66,9 @@ class Checkpoints:
         self.last = time.monotonic()
         self.saved = -1
 
-    def __call__(self, state: State, metrics: Metrics, spent: float) -> None:
-        """Write when the time has come; `spent`: seconds of learning so far."""
-        if time.monotonic() - self.last >= self.seconds:
-            check_finite(state, metrics)
-            self.now(state, spent)
+    def due(self) -> bool:
+        """Whether the time has come to write again."""
+        return time.monotonic() - self.last >= self.seconds
 
     def now(self, state: State, spent: float) -> None:
         """Write this state."""
@@ -79,7 +77,7 @@ class Checkpoints:
             self.last, self.saved = time.monotonic(), state.step
 
     def resume(self) -> tuple[State, float] | None:
-        """The last whole checkpoint and its seconds, if any; a damaged one falls back to the one before it."""
+        """The last whole checkpoint and its seconds, if any; a damaged one falls back to the one before."""
         previous = self.path.with_name(self.path.name + ".previous")
         for path in (self.path, previous):
             if path.is_file():
