@@ -156,16 +156,11 @@ def trainable(net: Net, transfer: Transfer, adaptation: Adaptation, episode: Epi
     """Number of weights that a task may move: entries whose guide is not 0 at some inner step."""
     if adaptation.steps == 0:
         return 0
-    params, guide = adaptation.head.init(net, transfer, episode.support)
-    if adaptation.guide_from_support is not None:
-        extra = adaptation.guide_from_support(
-            net, params, lambda p: net(p, transfer.buffers, episode.support.x), episode.support
-        )
-        guide = {name: guide[name] * extra[name] for name in params}
+    inner = adaptation.inner(net, transfer, episode.support)
     total = 0
-    for name, leaf in params.items():
-        moves = guide[name] != 0
-        moves = moves.any(0) if moves.dim() > leaf.dim() else moves
+    for name, leaf in inner.params.items():
+        moves = inner.guide[name] != 0
+        moves = moves[: adaptation.steps].any(0) if moves.dim() > leaf.dim() else moves
         total += int(moves.expand_as(leaf).sum())
     return total
 

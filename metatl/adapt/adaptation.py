@@ -6,24 +6,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from metatl import tree
 from metatl.adapt.descend import Guided, Piece, Point, descend
-from metatl.heads import Head, Learned
+from metatl.heads import Head, Learned, Ridge
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Term, total
 from metatl.rules import SGD, Rule
-from metatl.types import Batch, Guide, Moments, Params, Transfer, Unroll
+from metatl.types import Batch, Guide, MetatlError, Moments, Params, Transfer, Unroll
 
 
 class SupportGuide(ABC):
     """A guide computed anew for every task from its support set (FISH masks, relative gradient norms)."""
+
+    head: Head = Ridge()
+    """Stands in for a blind output layer: behind one of zeros every gradient of the body is 0."""
 
     @abstractmethod
     def __call__(self, net: Net, params: Params, output: Callable[[Params], Tensor], support: Batch) -> Guide:
@@ -68,6 +71,18 @@ class Adaptation:
     guide_from_support: SupportGuide | None = None
     guided: Guided = "update"
 
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        if self.steps < 0 or (self.batch_size is not None and self.batch_size < 1):
+            raise MetatlError("adaptation: steps must be 0 or more, batch_size 1 or more (or left out)")
+        if self.moments not in get_args(Moments) or self.guided not in get_args(Guided):
+            raise MetatlError(
+                f"adaptation: moments is one of {', '.join(get_args(Moments))}, guided one of "
+                f"{', '.join(get_args(Guided))}; they are {self.moments!r} and {self.guided!r}"
+            )
+        if not self.terms:
+            raise MetatlError("adaptation: terms is empty; TaskLoss is the plain objective")
+
     def __call__(
         self, net: Net, transfer: Transfer, support: Batch, unroll: Unroll = "first_order"
     ) -> Params:
@@ -96,7 +111,6 @@ class Adaptation:
                 output = net(weights, transfer.buffers, piece.batch.x)
             return inner.objective(weights, output, piece)
 
-        fresh = {name for name in inner.params if self.head.fresh and net.is_head(name)}
         return descend(
             objective,
             inner.params,
@@ -104,7 +118,7 @@ class Adaptation:
             rule=self.rule,
             guide=inner.guide,
             unroll=unroll,
-            moving=None if moving is None else moving | fresh,
+            moving=None if moving is None else moving | self.fresh(net, transfer),
             guided=self.guided,
         )
 
@@ -114,18 +128,27 @@ class Adaptation:
             params, guide = self.head.init(net, transfer, support)
             frozen = tree.detach(params)
             if self.guide_from_support is not None and self.steps:
+                at = frozen
+                if self.head.blind:
+                    at = tree.detach(self.guide_from_support.head.init(net, transfer, support)[0])
                 extra = self.guide_from_support(
-                    net, frozen, lambda p: net(p, transfer.buffers, support.x), support
+                    net, at, lambda p: net(p, transfer.buffers, support.x), support
                 )
                 guide = {name: guide[name] * extra[name] for name in params}
             anchor = None
             if any(term.needs_anchor_output for term in self.terms):
                 anchor = net(frozen, transfer.buffers, support.x).detach()
 
+        fresh = self.fresh(net, transfer)
+
         def objective(weights: Params, output: Tensor, piece: Piece) -> Tensor:
-            return total(self.terms, weights, output, piece.batch, Anchor(frozen, piece.anchor_output))
+            return total(self.terms, weights, output, piece.batch, Anchor(frozen, piece.anchor_output, fresh))
 
         return Inner(params, guide, _pieces(Piece(support, anchor), self.batch_size, self.steps), objective)
+
+    def fresh(self, net: Net, transfer: Transfer) -> frozenset[str]:
+        """Names of the weights that are new to every task."""
+        return frozenset(name for name in transfer.params if self.head.fresh and net.is_head(name))
 
     def support_moments(self) -> AbstractContextManager[None]:
         """Where passes over support rows take the moments of batch norms from."""

@@ -13,6 +13,7 @@ from torch.func import vjp, vmap
 from metatl import tree
 from metatl.adapt import SupportGuide
 from metatl.guides.shape import Shape, TopK
+from metatl.heads import Head, Ridge
 from metatl.net import Net
 from metatl.types import Batch, Guide, MetatlError, Params
 
@@ -61,10 +62,13 @@ class SupportFisher(SupportGuide):
     Args:
         shape: from information to guide; TopK gives FISH's mask.
         kind: of Fisher information.
+        head: output layer that it is taken with where the adaptation's own starts at zero, behind which every
+            gradient of the body is 0.
     """
 
     shape: Shape = TopK()
     kind: FisherKind = "empirical"
+    head: Head = Ridge()
 
     def __call__(self, net: Net, params: Params, output: Callable[[Params], Tensor], support: Batch) -> Guide:
         """The guide of one task."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import grad
 
 from metatl.adapt import SupportGuide
+from metatl.heads import Head, Ridge
 from metatl.net import Net
 from metatl.objectives.task_loss import nll
 from metatl.types import Batch, Guide, Params
@@ -17,10 +18,18 @@ from metatl.types import Batch, Guide, Params
 
 @dataclass(frozen=True)
 class RelativeGradNorm(SupportGuide):
-    """Auto-RGN: every tensor's |gradient| / |weights| on the support set, over the largest of them.
+    """Auto-RGN: every tensor's |gradient| / |weights| on the support set, over the largest.
 
-    The output layer is fresh or shared and keeps guide 1. Source: Lee et al. 2023, arXiv 2210.11466.
+    The output layer keeps guide 1; tensors with one axis (norms, biases) keep 0: they start at 0 and would
+    outrank everything, and the published rule leaves norms out too. Source: Lee et al. 2023, arXiv
+    2210.11466.
+
+    Args:
+        head: output layer that gradients are taken with where the adaptation's own starts at zero, behind
+            which every gradient of the body is 0.
     """
+
+    head: Head = Ridge()
 
     def __call__(self, net: Net, params: Params, output: Callable[[Params], Tensor], support: Batch) -> Guide:
         """One 0-d entry a tensor."""
@@ -28,7 +37,6 @@ class RelativeGradNorm(SupportGuide):
         ratio = {
             name: g.norm() / params[name].norm().clamp_min(1e-12)
             for name, g in grads.items()
-            # A norm's bias starts at 0 and would outrank everything; the published rule leaves norms out too.
             if not net.is_head(name) and g.dim() > 1
         }
         largest = torch.stack(list(ratio.values())).max().clamp_min(1e-12)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metatl.net import Net
-from metatl.types import Batch, Guide, Params, Transfer
+from metatl.types import Batch, Guide, MetatlError, Params, Transfer
 
 
 class Head(ABC):
@@ -17,14 +17,26 @@ class Head(ABC):
     fresh: bool = True
     """Whether the layer is new for every task; then its guide is 1, whatever the transfer's guide says."""
 
+    blind: bool = False
+    """Whether the layer passes no gradient to the weights below it when a task starts (zeros)."""
+    needs_bias: bool = False
+    """Whether the layer is what it says only with a bias."""
+
     @abstractmethod
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
         """The layer's weight [outputs, d] and bias [outputs]."""
 
     def init(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Params, Guide]:
-        """All weights with the task's output layer in place, and the guide that goes with them."""
+        """All weights with the task's output layer in place, and the guide that goes with them.
+
+        Raises MetatlError for a layer without the bias that this head needs.
+        """
         if not self.fresh:
             return dict(transfer.params), dict(transfer.guide)
+        if self.needs_bias and net.head + ".bias" not in transfer.params:
+            raise MetatlError(
+                f"head {type(self).__name__} needs an output layer with a bias; build '{net.head}' with one"
+            )
         weight, bias = self.weights(net, transfer, support)
         layer = {net.head + ".weight": weight}
         if net.head + ".bias" in transfer.params:
@@ -34,6 +46,11 @@ class Head(ABC):
 
 
 def class_means(features: Tensor, y: Tensor, outputs: int) -> Tensor:
-    """Mean feature of every class: features [n, d], y [n] -> [outputs, d]; an absent class has mean 0."""
+    """Mean feature of every class: features [n, d], y [n] -> [outputs, d]; an absent class has mean 0.
+
+    Raises MetatlError for real targets.
+    """
+    if y.is_floating_point():
+        raise MetatlError("head Prototypes needs class labels; choose Ridge or Learned for real targets")
     member = torch.nn.functional.one_hot(y, outputs).to(features.dtype)
     return member.T @ features / member.sum(0).clamp_min(1.0).unsqueeze(-1)

@@ -26,6 +26,8 @@ class Prototypes(Head):
 
     temperature: float = 1.0
 
+    needs_bias = True
+
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
         """W [outputs, d] and b [outputs]."""
         features = net.features(transfer.params, transfer.buffers, support.x)

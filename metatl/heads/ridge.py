@@ -27,6 +27,8 @@ class Ridge(Head):
     l2: float = 1.0
     scale: float = 1.0
 
+    needs_bias = True
+
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
         """W [outputs, d] and b [outputs]."""
         x = net.features(transfer.params, transfer.buffers, support.x)

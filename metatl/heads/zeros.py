@@ -13,7 +13,9 @@ from metatl.types import Batch, Transfer
 
 @dataclass(frozen=True)
 class Zeros(Head):
-    """A fresh output layer of zeros: uniform predictions, no random draw."""
+    """A fresh output layer of zeros: uniform predictions, no random draw; the first step moves it alone."""
+
+    blind = True
 
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
         """Zeros [outputs, d] and [outputs]."""
