@@ -43,7 +43,13 @@ class Supervised(Learner):
         return max(data.classes("meta_train"), 1)
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
-        """The carried output layer must have a row for every source class."""
+        """The carried output layer must have a row for every source class; no term may hold a task's start."""
+        for term in self.terms:
+            if term.needs_anchor:
+                raise MetatlError(
+                    f"{type(term).__name__} holds the start of a task and stands in an adaptation's terms; "
+                    "pre-training has none"
+                )
         rows = start.params[net.head + ".weight"].shape[0]
         if rows != self.outputs(data):
             raise MetatlError(

@@ -24,6 +24,7 @@ class KLAnchor(Term):
 
     alpha: float = 0.5
 
+    needs_anchor = True
     needs_anchor_output = True
 
     def __post_init__(self) -> None:
@@ -37,6 +38,8 @@ class KLAnchor(Term):
             raise MetatlError(
                 "KLAnchor needs the frozen model's outputs and stands in a task's own objective only"
             )
+        if batch.y.is_floating_point():
+            raise MetatlError("KLAnchor needs class labels; use L2SP to hold a regression near its start")
         log_p = output.log_softmax(-1)
         log_p0 = anchor.output.log_softmax(-1)
         label = -log_p.gather(-1, batch.y.unsqueeze(-1)).mean()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -35,22 +34,24 @@ class L2(Term):
 
 @dataclass(frozen=True)
 class L2SP(Term):
-    """alpha / 2 * |w_S - w_S^0|^2 + beta / 2 * |w_head|^2: weights stay near the start, a new head near 0.
+    """alpha / 2 * |w - w0|^2 + beta / 2 * |w_new|^2: carried weights stay near their start, new ones near 0.
+
+    New is a fresh output layer; one that the transfer carries stays near its start like the rest.
 
     Source: Li, Grandvalet & Davoine 2018, arXiv 1802.01483. Use it without weight decay in the rule.
 
     Args:
         alpha: pull of the carried weights towards their start.
-        beta: pull of the new output layer towards 0.
-        head: regular expression that names the output layer's weights.
+        beta: pull of a fresh output layer towards 0.
     """
 
     alpha: float = 0.1
     beta: float = 0.01
-    head: str = r"(^|\.)head\."
+
+    needs_anchor = True
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The penalty."""
-        new, shared = tree.split(params, lambda name: re.search(self.head, name) is not None)
+        new, shared = tree.split(params, lambda name: name in anchor.fresh)
         moved = {name: leaf - anchor.params[name] for name, leaf in shared.items()}
         return self.alpha * _half_square(moved, output) + self.beta * _half_square(new, output)

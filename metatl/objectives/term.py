@@ -13,12 +13,14 @@ from metatl.types import Batch, Params
 class Anchor(NamedTuple):
     """The frozen reference of one task: its weights and its outputs (logits) on the rows at hand.
 
-    params: the weights at the start of the task, output layer included; output: [n, outputs], or None when no
+    params: the weights at the start of the task, output layer included; fresh: names of those that are new to
+    the task (a fresh output layer); output: [n, outputs], or None when no
     term of the objective asks for it.
     """
 
     params: Params
     output: Tensor | None
+    fresh: frozenset[str] = frozenset()
 
 
 class Term(ABC):
@@ -28,7 +30,10 @@ class Term(ABC):
     once per task, not once per step.
     """
 
+    needs_anchor: bool = False
+    """Whether it holds on to a task's start, so that it means nothing outside an adaptation."""
     needs_anchor_output: bool = False
+    """Whether it asks for the frozen reference's outputs too."""
 
     @abstractmethod
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
