@@ -71,6 +71,11 @@ class Net:
         """Whether a weight belongs to the output layer."""
         return name.startswith(self.head + ".")
 
+    def head_size(self, params: Params, outputs: int) -> int:
+        """Number of weights of an output layer with this many rows."""
+        width = params[self.head + ".weight"].shape[-1]
+        return outputs * (width + (self.head + ".bias" in params))
+
     @contextmanager
     def training(self) -> Generator[None]:
         """Passes with dropout on, for ordinary training; adaptation runs with it off."""

@@ -13,9 +13,10 @@ from metatl.net import Net
 from metatl.types import Guide, Params, Transfer
 
 
-def _masked(net: Net, transfer: Transfer, raw: Params, density: float) -> Guide:
+def _masked(net: Net, raw: Params, density: float, way: int) -> Guide:
     head, body = tree.split(raw, net.is_head)
-    return {**TopK(density)(body, tree.count(head)), **tree.ones(head)}
+    mask = {**TopK(density)(body, net.head_size(raw, way)), **tree.ones(head)}
+    return {name: mask[name] for name in raw}
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,18 @@ class RandomMask(TransferGuide):
     Args:
         density: share of all weights that may move.
         seed: of the draw.
+        way: rows of the output layer that the tasks will have; it counts in the budget.
     """
 
     density: float = 0.005
     seed: int = 0
+    way: int = 5
 
     def __call__(self, net: Net, transfer: Transfer) -> Guide:
         """The mask."""
         generator = torch.Generator().manual_seed(self.seed)
         raw = {n: torch.rand(p.shape, generator=generator).to(p.device) for n, p in transfer.params.items()}
-        return _masked(net, transfer, raw, self.density)
+        return _masked(net, raw, self.density, self.way)
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,12 @@ class MagnitudeMask(TransferGuide):
 
     Args:
         density: share of all weights that may move.
+        way: rows of the output layer that the tasks will have; it counts in the budget.
     """
 
     density: float = 0.005
+    way: int = 5
 
     def __call__(self, net: Net, transfer: Transfer) -> Guide:
         """The mask."""
-        return _masked(net, transfer, tree.map(torch.abs, transfer.params), self.density)
+        return _masked(net, tree.map(torch.abs, transfer.params), self.density, self.way)

@@ -92,6 +92,8 @@ class Scout(Learner):
         count = state.memory["count"]["scouts"].clamp_min(1.0)
         raw = tree.scale(state.memory["sum"], 1.0 / count)
         fresh, body = tree.split(raw, lambda n: self.adaptation.head.fresh and net.is_head(n))
-        guide = {**self.shape(body, tree.count(fresh)), **tree.ones(fresh)}
+        # A fresh head is a task's own, with a row for each of its classes, however many the carried one has.
+        always = net.head_size(raw, net.outputs) if fresh else 0
+        guide = {**self.shape(body, always), **tree.ones(fresh)}
         carried = state.transfer
         return Transfer(carried.params, {n: guide[n] for n in carried.params}, carried.buffers)

@@ -72,6 +72,5 @@ class SourceFisher(Learner):
         carried = state.transfer
         head, body = tree.split(state.memory["sum"], net.is_head)
         # The carried head is replaced by a task's own, so what counts in the budget is a task's output layer.
-        width = carried.params[net.head + ".weight"].shape[-1]
-        guide = {**self.shape(body, self.way * (width + 1)), **tree.ones(head)}
+        guide = {**self.shape(body, net.head_size(carried.params, self.way)), **tree.ones(head)}
         return Transfer(carried.params, {n: guide[n] for n in carried.params}, carried.buffers)
