@@ -38,15 +38,20 @@ def _focused(raw: Tensor, focus: Focus) -> Tensor:
     return torch.where(constant, torch.ones_like(raw), (raw - low) / torch.where(constant, 1.0, spread))
 
 
-def _tempered(g: Tensor, temperature: Temperature, slope: float, intercept: float) -> Tensor:
-    spread = g.max() - g.min()
+def _tempered(g: Tensor, temperature: Temperature, slope: float, intercept: float, unit: bool) -> Tensor:
+    low, spread = g.min(), g.max() - g.min()
+    if unit:
+        # A constant tensor has no range of its own: under the default focus it lies at the top of [0, 1].
+        constant = spread <= 0
+        low = torch.where(constant, torch.zeros_like(low), low)
+        spread = torch.where(constant, torch.ones_like(spread), spread)
     if temperature in ("freezing", "step"):
         rank = max(0, -(-99 * g.numel() // 100) - 1)
         cut = g.flatten().sort().values[rank]
         return (g >= cut).to(g.dtype)
     table = {
         "icy": (2.0, -spread),
-        "chilly": (1.0, -g.min()),
+        "chilly": (1.0, -low),
         "room": (1.0, 0.0),
         "warm": (0.5, spread / 2),
         "evaporating": (0.25, spread),
@@ -97,7 +102,8 @@ class MinMax(Shape):
         return {name: self._finish(leaf) for name, leaf in focused.items()}
 
     def _finish(self, g: Tensor) -> Tensor:
-        g = _tempered(g, self.temperature, self.slope, self.intercept)
+        unit = self.focus == "zero_enforced_and_normalized"
+        g = _tempered(g, self.temperature, self.slope, self.intercept, unit)
         g = self.factor * (g if self.power == 1.0 else g.pow(self.power))
         return torch.where(g > self.threshold, g, torch.zeros_like(g)) if self.threshold > 0 else g
 
