@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from metatl import tree
-from metatl.types import Params
+from metatl.types import MetatlError, Params
 
 RuleState = dict[str, Params]
 """What a rule remembers, by role and weight name; only tensors, so that a checkpoint holds it as it is."""
@@ -19,6 +19,9 @@ RuleState = dict[str, Params]
 
 class Rule(ABC):
     """A way to turn gradients into proposed updates: theta <- theta + guide * update."""
+
+    differentiable: bool = True
+    """Whether the update has a derivative wherever the gradient is finite, as a full unroll needs."""
 
     @abstractmethod
     def init(self, params: Params) -> RuleState:
@@ -50,6 +53,11 @@ class SGD(Rule):
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse Nesterov's look ahead without a momentum, as torch does."""
+        if self.nesterov and self.momentum <= 0:
+            raise MetatlError("SGD: nesterov needs a momentum above 0, 0.9 say")
 
     def init(self, params: Params) -> RuleState:
         """Zeros for the momentum, nothing without it."""
@@ -87,6 +95,11 @@ class Adam(Rule):
     eps_root: float = 0.0
     weight_decay: float = 0.0
 
+    @property
+    def differentiable(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Not without eps_root: d/dg g / sqrt(g^2) is NaN where a gradient is 0."""
+        return self.eps_root > 0
+
     def init(self, params: Params) -> RuleState:
         """Zero moments and a zero step count."""
         like = next(iter(params.values()))
@@ -100,10 +113,10 @@ class Adam(Rule):
         first = tree.map(lambda m, g: self.b1 * m + (1 - self.b1) * g, state["first"], grads)
         second = tree.map(lambda v, g: self.b2 * v + (1 - self.b2) * g * g, state["second"], grads)
         rate = -self.lr / (1 - self.b1**count)
-        root = (1 - self.b2**count).sqrt()
+        unbiased = 1 - self.b2**count
 
         def step(m: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-            return rate * m / ((v + self.eps_root).sqrt() / root + self.eps)
+            return rate * m / ((v / unbiased + self.eps_root).sqrt() + self.eps)
 
         return tree.map(step, first, second), {"first": first, "second": second, "count": {"steps": count}}
 
@@ -129,6 +142,11 @@ class AdamW(Rule):
     eps: float = 1e-8
     eps_root: float = 0.0
     weight_decay: float = 1e-2
+
+    @property
+    def differentiable(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Not without eps_root (see Adam)."""
+        return self.eps_root > 0
 
     def _adam(self) -> Adam:
         return Adam(self.lr, self.b1, self.b2, self.eps, self.eps_root)

@@ -13,10 +13,9 @@ from metatl.adapt import Adaptation
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine, Outer
 from metatl.guides.guide import TransferGuide
-from metatl.heads.learned import Learned
 from metatl.learners.learner import Learner, Schedule, State, moved, size_at
 from metatl.net import Net
-from metatl.rules import Adam, AdamW, Rule
+from metatl.rules import Adam, Rule
 from metatl.types import Episode, MetatlError, Metrics, Params, Transfer, Unroll
 
 
@@ -65,13 +64,13 @@ class Episodic(Learner):
         """Episodes must be possible, a carried output layer must fit, Adam must be differentiable."""
         data.check("meta_train", self.tasks)
         rows = start.params[net.head + ".weight"].shape[0]
-        if isinstance(self.adaptation.head, Learned) and rows != self.outputs(data):
+        if not self.adaptation.head.fresh and rows != self.outputs(data):
             raise MetatlError(
                 f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; "
                 "choose a fresh head (Zeros, Prototypes, Ridge) or another start"
             )
         rule = self.adaptation.rule
-        if self.unroll == "full" and isinstance(rule, Adam | AdamW) and rule.eps_root <= 0:
+        if self.unroll == "full" and not rule.differentiable:
             raise MetatlError(
                 f"the inner {type(rule).__name__} cannot be differentiated where a gradient is 0 (NaN); set "
                 "its eps_root, 1e-8 say, or unroll first_order"
@@ -83,7 +82,6 @@ class Episodic(Learner):
 
     def init(self, net: Net, start: Transfer) -> State:
         """The start, with its guide and the rule's memory."""
-        net = net.with_outputs(net.outputs)
         guide = start.guide if self.guide is None else self.guide(net, start)
         carried = Transfer(start.params, guide, start.buffers)
         return State(carried, 0, self.rule.init(self._variables(carried.params, carried.guide)))
