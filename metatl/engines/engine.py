@@ -62,10 +62,20 @@ def moving_names(transfer: Transfer, learn_guide: bool) -> frozenset[str] | None
 
 
 def check_guide(transfer: Transfer) -> None:
-    """Raise MetatlError when the guide does not cover every weight."""
-    missing = [name for name in transfer.params if name not in transfer.guide]
-    if missing:
-        raise MetatlError(f"the guide has no entry for weight '{missing[0]}'; every weight must be covered")
+    """Raise MetatlError naming a weight without a guide, or with one that does not broadcast to it."""
+    for name, leaf in transfer.params.items():
+        if name not in transfer.guide:
+            raise MetatlError(f"the guide has no entry for weight '{name}'; every weight must be covered")
+        entry = transfer.guide[name].shape
+        own = entry[1:] if len(entry) == leaf.dim() + 1 else entry
+        fits = len(own) <= leaf.dim() and all(
+            a in (1, b) for a, b in zip(reversed(own), reversed(leaf.shape), strict=False)
+        )
+        if not fits or 0 in entry:
+            raise MetatlError(
+                f"the guide of weight '{name}' has shape {list(entry)}, which does not broadcast to "
+                f"{list(leaf.shape)}; a leading inner-step axis may stand in front"
+            )
 
 
 def as_variables(transfer: Transfer, learn_guide: bool) -> tuple[Transfer, list[Tensor]]:
