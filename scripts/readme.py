@@ -1,0 +1,82 @@
+"""Put the generated tables into README.md and the expected results into the configs' header comments.
+
+    python scripts/readme.py            # write
+    python scripts/readme.py --check    # exit 1 if anything would change
+
+A block `<!-- table results/NAME/report.json -->` ... `<!-- end -->` of README.md is replaced by that report's rows; the
+line `# Expected:` of every config in FOLDERS by what its method reached there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = {"configs/demo": "results/demo", "configs/omniglot/quick": "results/omniglot-quick"}
+
+
+def table(report: dict[str, Any]) -> str:
+    protocol = report["protocol"]
+    lines = [
+        f"{protocol['way']}-way {protocol['shot']}-shot on unseen classes of {protocol['data']}, "
+        f"{report['rows'][0]['episodes']} episodes, the same for every method; 95 % intervals; differences paired with "
+        f"{protocol['reference']}, p Holm-corrected; harmed = episodes worse than {protocol['harmed_against']}.",
+        "",
+        "| method | mode | accuracy, % | difference | p | harmed, % | weights moved | learn, s | ms a task |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in report["rows"]:
+        mode = "transductive" if row["transductive"] else "inductive"
+        difference = f"{row['difference']:+.2f} ± {row['difference_ci95']:.2f}"
+        p = "<0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+        if row["method"] == protocol["reference"]:
+            difference, p = "reference", ""
+        lines.append(
+            f"| {row['method']} | {mode} | {row['accuracy']:.2f} ± {row['ci95']:.2f} | {difference} | {p} "
+            f"| {row['harmed']:.0f} | {row['trainable']:,} | {row['seconds_to_learn']:.0f} | {row['ms_per_task']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def readme(text: str) -> str:
+    def filled(match: re.Match[str]) -> str:
+        report = ROOT / match[1]
+        body = table(json.loads(report.read_text())) if report.is_file() else "(not run yet)"
+        return f"<!-- table {match[1]} -->\n{body}\n<!-- end -->"
+
+    return re.sub(r"<!-- table (\S+) -->\n.*?<!-- end -->", filled, text, flags=re.S)
+
+
+def expected(text: str, rows: dict[str, dict[str, Any]], where: str, episodes: int) -> str:
+    name = re.search(r"^name: (\S+)", text, flags=re.M)
+    if name is None or name[1] not in rows:
+        return text
+    row = rows[name[1]]
+    line = f"# Expected: {row['accuracy']:.1f} +- {row['ci95']:.1f} % on {episodes} meta-test episodes ({where}/table.md)"
+    return re.sub(r"^# Expected:.*$", line, text, count=1, flags=re.M)
+
+
+def main() -> int:
+    changes = {ROOT / "README.md": readme((ROOT / "README.md").read_text())}
+    for folder, where in FOLDERS.items():
+        path = ROOT / where / "report.json"
+        if not path.is_file():
+            continue
+        report = json.loads(path.read_text())
+        rows = {row["method"]: row for row in report["rows"]}
+        for file in sorted((ROOT / folder).glob("*.yaml")):
+            changes[file] = expected(file.read_text(), rows, where, report["rows"][0]["episodes"])
+    changed = [path for path, text in changes.items() if path.read_text() != text]
+    for path in changed:
+        print(path.relative_to(ROOT))
+        if "--check" not in sys.argv:
+            path.write_text(changes[path])
+    return 1 if changed and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
