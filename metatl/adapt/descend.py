@@ -11,7 +11,7 @@ from torch.func import grad_and_value
 
 from metatl import tree
 from metatl.rules import Rule
-from metatl.types import Batch, Guide, Params, Unroll
+from metatl.types import Batch, Guide, MetatlError, Params, Unroll
 
 Guided = Literal["update", "gradient"]
 """What a guide scales: the finished update, or the gradient before the rule."""
@@ -56,9 +56,15 @@ def descend(
     """Guided descent, theta <- theta + guide * rule(grad objective(theta)), point by point.
 
     unroll: `full` differentiates through the gradients; `first_order` takes them as constants, and then
-    nothing of the inner passes is recorded for the outer derivative.
+    nothing of the inner passes is recorded for the outer derivative. Raises MetatlError for a weight without
+    a guide.
     """
+    for name in params:
+        if name not in guide:
+            raise MetatlError(f"the guide has no entry for weight '{name}'; every weight must be covered")
     free, still = tree.split(params, lambda name: moving is None or name in moving)
+    if not free:  # a guide of zeros alone: the losses are still wanted
+        free, still = still, free
     first_order = unroll == "first_order"
     fixed = tree.detach(still) if first_order else still
     state = rule.init(free)

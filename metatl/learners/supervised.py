@@ -43,7 +43,7 @@ class Supervised(Learner):
         return max(data.classes("meta_train"), 1)
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
-        """The carried output layer must have a row for every source class; no term may hold a task's start."""
+        """The carried output layer must have a row for every source class; no term may hold a start."""
         for term in self.terms:
             if term.needs_anchor:
                 raise MetatlError(
