@@ -57,19 +57,22 @@ class BatchNorm(nn.Module):
     are buffers that a learner updates from outside. Source: Ioffe & Szegedy 2015, arXiv 1502.03167.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5, affine: bool = True) -> None:
+    def __init__(self, channels: int, eps: float = 1e-5, affine: bool = True, running: bool = True) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps, self.running = eps, running
         self.weight = nn.Parameter(torch.ones(channels)) if affine else None
         self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
+        if running:
+            self.register_buffer("running_mean", torch.zeros(channels))
+            self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x [n, channels, ...]; output of the same shape."""
         rows = _rows.get()
         if rows.frozen:
             # Affine and all: with constant moments the stock norm is exact at every order.
+            if not self.running:
+                raise MetatlError("a batch norm has no running moments; choose moments: batch or support")
             mean, var = self.get_buffer("running_mean"), self.get_buffer("running_var")
             return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.eps)
         if rows.sink is not None:
@@ -134,7 +137,7 @@ _INSTANCE = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 def _replacement(module: nn.Module) -> nn.Module | None:
     if isinstance(module, _BATCH):
-        return BatchNorm(module.num_features, module.eps, module.affine)
+        return BatchNorm(module.num_features, module.eps, module.affine, module.track_running_stats)
     if isinstance(module, nn.LayerNorm) and module.elementwise_affine:
         return LayerNorm(tuple(module.normalized_shape), module.eps, module.bias is not None)
     if isinstance(module, _INSTANCE) and module.affine:
@@ -146,20 +149,29 @@ def replace_norms(module: nn.Module) -> nn.Module:
     """A copy of a foreign net whose batch, layer and instance norms are this module's, weights kept.
 
     Names of weights and running moments stay as they are; a batch counter (`num_batches_tracked`) is dropped.
+    Raises MetatlError for an instance norm with running moments.
     """
     module = copy.deepcopy(module)
-    if _replacement(module) is not None:
-        return _loaded(module)
-    for name, child in list(module.named_modules()):
-        if _replacement(child) is not None:
-            parent = module.get_submodule(name.rpartition(".")[0])
-            setattr(parent, name.rpartition(".")[2], _loaded(child))
+    made: dict[nn.Module, nn.Module] = {}
+    # A norm that is used in several places stays one norm.
+    for name, child in list(module.named_modules(remove_duplicate=False)):
+        if isinstance(child, _INSTANCE) and child.track_running_stats:
+            raise MetatlError(
+                f"layer '{name}' is an instance norm with running moments; build it without them "
+                "(track_running_stats=False)"
+            )
+        new = _replacement(child)
+        if new is None:
+            continue
+        made.setdefault(child, _loaded(child, new))
+        if not name:
+            return made[child]
+        parent = module.get_submodule(name.rpartition(".")[0])
+        setattr(parent, name.rpartition(".")[2], made[child])
     return module
 
 
-def _loaded(module: nn.Module) -> nn.Module:
-    new = _replacement(module)
-    assert new is not None
+def _loaded(module: nn.Module, new: nn.Module) -> nn.Module:
     old = module.state_dict()
     new.load_state_dict({name: old.get(name, value) for name, value in new.state_dict().items()})
     like = next((value for value in old.values() if value.is_floating_point()), torch.zeros(()))
