@@ -36,8 +36,16 @@ def save_report(folder: Path, report: Report) -> None:
 def load_report(folder: Path) -> Report:
     """Read what `save_report` wrote; raises MetatlError for a missing or damaged file."""
     value = read_json(folder / "report.json")
+    again = "evaluate the run again"
     try:
         scores: NDArray[np.float64] = np.load(folder / "episodes.npy", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise MetatlError(f"{folder / 'episodes.npy'} is missing or damaged ({error})") from error
-    return Report(value["method"], scores, value["protocol"], value["facts"])
+    except (OSError, EOFError, ValueError) as error:
+        raise MetatlError(f"{folder / 'episodes.npy'} is missing or damaged ({error}); {again}") from error
+    try:
+        found = Report(value["method"], scores, value["protocol"], value["facts"])
+        whole = scores.shape == (found.protocol["episodes"],)
+    except (KeyError, TypeError) as error:
+        raise MetatlError(f"{folder / 'report.json'} is no report of an evaluation; {again}") from error
+    if not whole:
+        raise MetatlError(f"{folder / 'episodes.npy'} does not belong to the report beside it; {again}")
+    return found

@@ -33,7 +33,11 @@ def _write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], meta: dict
     # Clones: safetensors refuses tensors that share memory (an expanded guide, a tied weight).
     plain = {name: leaf.detach().cpu().contiguous().clone() for name, leaf in tensors.items()}
     header = {**meta, "format": f"metatl-{kind}", "version": str(VERSION), "sha256": _digest(plain)}
-    write_atomic(path, save(plain, header))
+    write_atomic(path, save(plain, {**header, "sha256_header": _header_digest(header)}))
+
+
+def _header_digest(header: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
 
 
 def _read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -54,7 +58,8 @@ def _read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, s
         raise MetatlError(
             f"{path} has format version {version}; this metatl reads up to {VERSION}: update metatl"
         )
-    if meta.get("sha256") != _digest(tensors):
+    own = meta.pop("sha256_header", None)
+    if meta.get("sha256") != _digest(tensors) or own not in (None, _header_digest(meta)):
         raise MetatlError(f"{path} is damaged (its checksum differs); restore it or run its config again")
     return tensors, meta
 
