@@ -78,7 +78,11 @@ def with_value(value: Any, path: str, new: Any) -> Any:
         raise MetatlError(
             f"select: {type(value).__name__} has no field '{key}'; name a field of the adaptation"
         )
-    inner = with_value(getattr(value, key), rest, new) if rest else new
+    old = getattr(value, key)
+    alike = type(new) is type(old) or (isinstance(old, float) and type(new) is int)
+    if not rest and isinstance(old, bool | int | float | str) and not alike:
+        raise MetatlError(f"select: '{key}' takes {type(old).__name__} values; {new!r} is none")
+    inner = with_value(old, rest, new) if rest else new
     return dataclasses.replace(value, **{key: inner})  # pyright: ignore[reportArgumentType]
 
 

@@ -37,6 +37,7 @@ class Personaliser:
             raise MetatlError(
                 f"{len(x)} examples with {len(y)} labels; give as many labels as examples, at least 1"
             )
+        x = torch.as_tensor(x)
         if not bool(torch.isfinite(x).all()):
             raise MetatlError("the examples hold NaN or infinity; clean them first")
         like = next(iter(self.transfer.params.values()))
@@ -49,14 +50,20 @@ class Personaliser:
                 raise MetatlError(f"this transfer carries its output layer: labels are 0 to {carried - 1}")
             labels = list(range(carried))
         if real:
-            target = torch.as_tensor(y).to(like)
+            target = torch.as_tensor(y).to(like).reshape(len(y), -1)
+            if target.shape[1] != carried:
+                raise MetatlError(
+                    f"targets have {target.shape[1]} values each; this transfer gives {carried}"
+                )
         else:
             target = torch.tensor([labels.index(_plain(label)) for label in y], device=like.device)
         net = self.net.with_outputs(len(labels) if labels else carried)
         support = Batch(x, target)
         with torch.no_grad():
             params = self.adaptation(net, self.transfer, support)
-        fitted = Transfer(params, self.transfer.guide, self.transfer.buffers)
+        new = self.adaptation.fresh(net, self.transfer)
+        guide = {n: torch.ones_like(params[n]) if n in new else g for n, g in self.transfer.guide.items()}
+        fitted = Transfer(params, guide, self.transfer.buffers)
         return Personal(net, fitted, self.adaptation, support, labels)
 
 
@@ -92,7 +99,7 @@ class Personal:
 
 
 def _plain(label: Any) -> Any:
-    return label.item() if isinstance(label, Tensor) else label
+    return label.item() if hasattr(label, "item") else label
 
 
 def load(folder: str | Path) -> Personaliser:
