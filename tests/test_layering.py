@@ -79,7 +79,7 @@ def dotted(node: ast.expr) -> str:
 
 
 def imports(tree: ast.Module, module: str = "") -> Iterator[str]:
-    """Every module that a file of the given dotted name imports, also by `import_module("...")`, `peer("...")`."""
+    """Every module that a file of this dotted name imports, also by `import_module("...")`, `peer("...")`."""
     for node in ast.walk(tree):
         match node:
             case ast.Import():
