@@ -1,0 +1,128 @@
+"""Learning an experiment's transfer: resumed if begun, loaded if complete."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+import yaml
+
+from metatl import config, record, store
+from metatl.evaluate import evaluate, to_device
+from metatl.learners.learner import State
+from metatl.net import Net
+from metatl.provenance import provenance
+from metatl.run.prepare import Run, kind
+from metatl.train import Checkpoints, check_finite, train
+from metatl.types import Metrics, Transfer
+
+
+def learn(run: Run) -> tuple[Transfer, float]:
+    """The learned transfer and the seconds it took, starts included: loaded if complete, resumed if begun."""
+    before = 0.0
+    start = run.first
+    if run.start is not None:
+        start, before = learn(run.start)
+    facts = run.folder / "learned.json"
+    if run.learned.is_file() and facts.is_file():
+        seconds = float(store.read_json(facts)["seconds"])
+        return to_device(store.load_transfer(run.learned), run.experiment.device), before + seconds
+    with store.locked(run.folder):
+        transfer, seconds = _learn(run, start)
+        store.save_transfer(run.learned, transfer, {"digest": run.digest})
+        store.write_json(facts, {"seconds": seconds})
+    return transfer, before + seconds
+
+
+def describe(run: Run) -> None:
+    """Write the resolved config and the provenance into the run directory."""
+    described = config.describe(run.experiment)
+    # The start is found from the run directory's own config too, wherever that is read from.
+    described["start"] = run.experiment.start and str(Path(run.experiment.start).absolute())
+    store.write_text(run.folder / "config.yaml", yaml.safe_dump(described, sort_keys=False))
+    store.write_json(run.folder / "provenance.json", provenance(run.experiment.device))
+
+
+def _learn(run: Run, start: Transfer) -> tuple[Transfer, float]:
+    experiment, learner = run.experiment, run.experiment.learner
+    net = run.net.with_outputs(learner.outputs(run.data))
+    describe(run)
+    checkpoints = Checkpoints(run.folder / "last.ckpt")
+    state, spent = checkpoints.resume() or (learner.init(net, start), 0.0)
+    state = State(to_device(state.transfer, experiment.device), state.step, _on(state, experiment.device))
+    began = time.perf_counter() - spent
+    with record.recording(run.folder, experiment.name, state.step, learner.steps) as recorder:
+        if state.step == 0:
+            recorder.text("config", f"```\n{config.dump(experiment)}\n```", 0)
+        watch = _Watch(run, net, recorder, checkpoints, began, state)
+        try:
+            state = train(learner, net, experiment.engine, state, run.data, experiment.seed, [watch])
+        except KeyboardInterrupt:
+            checkpoints.now(watch.state, time.perf_counter() - began)
+            raise
+        transfer = learner.finish(net, state)
+        if experiment.guide is not None:
+            transfer = Transfer(transfer.params, experiment.guide(net, transfer), transfer.buffers)
+        seconds = time.perf_counter() - began
+        if any(bool((entry != 1).any()) for entry in transfer.guide.values()):
+            record.record_guide(recorder, transfer, state.step)
+    return transfer, seconds
+
+
+def _on(state: State, device: str) -> dict[str, dict[str, torch.Tensor]]:
+    return {role: {n: t.to(device) for n, t in tensors.items()} for role, tensors in state.memory.items()}
+
+
+class _Watch:
+    """What happens between the steps of a run: records, looks at meta-val, checkpoints."""
+
+    def __init__(
+        self,
+        run: Run,
+        net: Net,
+        recorder: record.Recorder,
+        checkpoints: Checkpoints,
+        began: float,
+        state: State,
+    ) -> None:
+        self.run, self.net, self.recorder, self.checkpoints = run, net, recorder, checkpoints
+        self.began, self.state, self.last = began, state, (state.step, time.perf_counter())
+
+    def __call__(self, state: State, metrics: Metrics) -> None:
+        """Behind every step: first what is recorded, then the state that may be checkpointed."""
+        experiment, steps = self.run.experiment, self.run.experiment.learner.steps
+        last = state.step == steps
+        self.recorder.tick(state.step)
+        if last or state.step % experiment.record_every == 0:
+            check_finite(state, metrics)
+            self.recorder.scalars(state.step, self._values(state, metrics))
+        if experiment.validate_every and (last or state.step % experiment.validate_every == 0):
+            self.recorder.scalars(state.step, self._validated(state))
+        self.state = state
+        if self.checkpoints.due():
+            check_finite(state, metrics)
+            self.recorder.flush()
+            self.checkpoints.now(state, time.perf_counter() - self.began)
+
+    def _values(self, state: State, metrics: Metrics) -> dict[str, float]:
+        before, then = self.last
+        self.last = (state.step, time.perf_counter())
+        said = kind(self.run)
+        values = {f"meta_train/{n.replace('score', said)}": v for n, v in record.floats(metrics).items()}
+        values["time/step_ms"] = 1000.0 * (self.last[1] - then) / (state.step - before)
+        values["memory/peak_mib"] = record.peak_mib(self.run.experiment.device)
+        return values
+
+    def _validated(self, state: State) -> dict[str, float]:
+        transfer = self.run.experiment.learner.finish(self.net, state)
+        found = evaluate(
+            self.net,
+            transfer,
+            self.run.experiment.adaptation,
+            self.run.data,
+            self.run.experiment.evaluation,
+            self.run.experiment.engine,
+            split="meta_val",
+        )
+        return record.interval(f"meta_val/{kind(self.run)}", found.mean, found.ci95)

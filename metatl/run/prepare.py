@@ -1,0 +1,127 @@
+"""An experiment made ready: everything checked that can be checked before any work."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from metatl import config
+from metatl.data.source import Data, Source
+from metatl.evaluate import check_adaptation
+from metatl.experiment import Experiment, candidates
+from metatl.net import Net
+from metatl.types import MetatlError, Transfer
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment made ready: checked, its net built, its place known."""
+
+    experiment: Experiment
+    folder: Path
+    net: Net
+    data: Data
+    first: Transfer
+    start: Run | None
+    digest: str
+
+    @property
+    def learned(self) -> Path:
+        """Where the transfer lies once it is learned."""
+        return self.folder / "transfer.safetensors"
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(source: Source, device: str) -> Data:
+    return source.load(device)
+
+
+def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[str, ...] = ()) -> Run:
+    """Check everything that can be checked before any work, and build the net.
+
+    above: the starts that led here. Raises MetatlError when data, learner, start, adaptation or device do not
+    fit each other, and when a start leads back to itself.
+    """
+    _check_device(experiment.device)
+    if experiment.start is not None:
+        where = str(Path(experiment.start).resolve())
+        if where in above:
+            raise MetatlError(
+                f"start {experiment.start} leads back to itself; let one of its configs start afresh"
+            )
+        above = (*above, where)
+    data = _loaded(experiment.data, experiment.device)
+    before = config.start_of(experiment, overrides)
+    start = prepare(before, overrides, above) if before is not None else None
+    outputs = experiment.learner.outputs(data)
+    net, own = _built(experiment, data, outputs)
+    first = own if start is None else _fitting(own, start.first, net, str(experiment.start))
+    experiment.learner.check(net, first, data)
+    data.check("meta_test", experiment.evaluation.tasks)
+    for _, adaptation in candidates(experiment):
+        check_adaptation(net, first, adaptation, data, experiment.evaluation.tasks)
+    if experiment.select:
+        data.check("meta_val", experiment.evaluation.tasks)
+    described = config.describe(experiment)
+    keys = ("data", "model", "learner", "guide", "head", "seed")
+    digest = config.digest({key: described[key] for key in keys} | {"start": start and start.digest})
+    place = re.sub(r"[^A-Za-z0-9_.+-]+", "-", experiment.name).strip("-") or "experiment"
+    folder = Path(experiment.runs) / place / f"{digest}-s{experiment.seed}"
+    return Run(experiment, folder, net, data, first, start, digest)
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise MetatlError(f"device '{name}' is not to be had here; use --device cpu") from error
+
+
+def _built(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Transfer]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(experiment.seed)
+        try:
+            module = experiment.model(data.shape, outputs)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise MetatlError(
+                f"the model cannot be built for examples of shape {data.shape}: {error}"
+            ) from error
+    net = Net.of(module.to(experiment.device), experiment.head)
+    transfer = net.start()
+    try:
+        x = (
+            data.batch("meta_train", 2, 0, 0).x
+            if data.kind == "classification"
+            else torch.zeros(2, *data.shape)
+        )
+        with torch.no_grad():
+            net(transfer.params, transfer.buffers, x.to(experiment.device))
+    except (RuntimeError, ValueError, IndexError) as error:
+        line = str(error).splitlines()[0]
+        raise MetatlError(f"the model does not take examples of shape {data.shape}: {line}") from error
+    return net, transfer
+
+
+def _fitting(own: Transfer, start: Transfer, net: Net, where: str) -> Transfer:
+    """The start's weights, once names and shapes are those of the model (rows of the output layer apart)."""
+    for name in [*own.params, *start.params]:
+        if name not in own.params or name not in start.params:
+            side = "the start" if name not in start.params else "this config's model"
+            raise MetatlError(f"start {where} does not fit the model: {side} has no weight '{name}'")
+        mine, theirs = own.params[name].shape, start.params[name].shape
+        if mine != theirs and not net.is_head(name):
+            raise MetatlError(
+                f"start {where} does not fit the model: weight '{name}' is {list(theirs)} there "
+                f"and {list(mine)} here"
+            )
+    return start
+
+
+def kind(run: Run) -> str:
+    """What a score of the run's data is."""
+    return "accuracy" if run.data.kind == "classification" else "mse"
