@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ class Bank:
     plain ints.
     """
 
-    x: Tensor
-    offsets: Tensor
-    counts: Tensor
-    sizes: tuple[int, ...]
-    names: tuple[str, ...]
+    x: Tensor = field(repr=False)
+    offsets: Tensor = field(repr=False)
+    counts: Tensor = field(repr=False)
+    sizes: tuple[int, ...] = field(repr=False)
+    names: tuple[str, ...] = field(repr=False)
     scale: float = 1.0
     shift: float = 0.0
     turns: int = 1

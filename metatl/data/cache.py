@@ -14,6 +14,18 @@ from typing import Any
 import numpy as np
 
 Arrays = dict[str, np.ndarray[Any, Any]]
+NPZ_ERRORS = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    AttributeError,
+    TypeError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy and zipfile raise, between them, at files that are not what they should be."""
 _CHECKSUM = "checksum"
 
 
@@ -38,11 +50,16 @@ def cached(name: str, build: Callable[[], Arrays]) -> Arrays:
     return arrays
 
 
+def read_arrays(path: Path) -> Arrays:
+    """Every array of an npz file; raises one of NPZ_ERRORS if it is missing, damaged or holds objects."""
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+
+
 def _read(path: Path) -> Arrays | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        arrays = read_arrays(path)
+    except NPZ_ERRORS:
         return None
     found = arrays.pop(_CHECKSUM, None)
     return arrays if found is not None and str(found) == checksum(arrays) else None

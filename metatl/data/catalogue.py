@@ -53,9 +53,8 @@ def verify(name: str) -> str:
     files = _FILES[name]
     folder = files.find()
     if folder is None:
-        raise MetatlError(
-            f"{name}: not here; `metatl data download {name}` gets it, or put it there ({files.origin})"
-        )
+        how = f"`metatl data download {name}` gets it" if files.urls else files.advice()
+        raise MetatlError(f"{name}: not here; {how}")
     if name == "omniglot":
         found, official = omniglot.digest(folder), omniglot.OFFICIAL
     elif name == "mnist":

@@ -51,17 +51,21 @@ class Files:
     def download(self) -> Path:
         """Download the first layout into the cache; MetatlError saying what to put where if that fails."""
         place = cache_dir() / self.name
-        advice = f"put {self._wanted()} into {place} or $METATL_DATA/{self.name} ({self.origin})"
         if not self.urls:
-            raise MetatlError(f"{self.name}: there is nothing to download: {advice}")
+            raise MetatlError(f"{self.name}: there is nothing to download: {self.advice()}")
         try:
             place.mkdir(parents=True, exist_ok=True)
             for file, url in zip(self.layouts[0], self.urls, strict=True):
                 _download(url, place / file)
         except (OSError, ValueError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise MetatlError(f"{self.name}: cannot be downloaded ({reason}): {advice}") from error
+            raise MetatlError(f"{self.name}: cannot be downloaded ({reason}): {self.advice()}") from error
         return place
+
+    def advice(self) -> str:
+        """What to put where."""
+        place = cache_dir() / self.name
+        return f"put {self._wanted()} into {place} or $METATL_DATA/{self.name} ({self.origin})"
 
     def _places(self) -> list[Path]:
         home = os.environ.get("METATL_DATA")

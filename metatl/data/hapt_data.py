@@ -78,10 +78,11 @@ class HaptData(Data):
 
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
         """Episodes first .. first + count - 1: x [count, activities * shot, *shape], y the activity."""
-        part, labels = self.people[split], torch.arange(len(self.activities))
+        part = self.people[split]
+        labels = torch.arange(len(self.activities), device=part.x.device)
 
         def batch(rows: Tensor) -> Batch:
-            y = labels.to(rows.device).repeat(count, rows.shape[1])
+            y = labels.repeat(count, rows.shape[1])
             return Batch(part.x[rows.reshape(count, -1)], y)
 
         support, query = self.plan(split, tasks, seed, first, count)

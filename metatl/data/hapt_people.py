@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -31,10 +31,10 @@ class People:
     recordings.
     """
 
-    x: Tensor
-    activity: Tensor
-    offsets: Tensor
-    counts: Tensor
+    x: Tensor = field(repr=False)
+    activity: Tensor = field(repr=False)
+    offsets: Tensor = field(repr=False)
+    counts: Tensor = field(repr=False)
     ids: tuple[int, ...]
     smallest: tuple[int, int, int]
     """Person, activity and number of windows of the smallest cell."""
@@ -58,7 +58,7 @@ class People:
         if not ids:
             raise MetatlError("hapt: nobody in a split has every activity in two disjoint sets of recordings")
         table, rows = torch.tensor(counts), np.concatenate(places)
-        person, side, activity = np.unravel_index(int(table.argmin()), table.shape)
+        person, side, activity = np.unravel_index(int(table.numpy().argmin()), table.shape)
         ends = table.flatten().cumsum(0).view(table.shape)
         return People(
             windows.x[torch.from_numpy(rows)].to(device),

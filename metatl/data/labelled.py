@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from metatl.data.cache import NPZ_ERRORS, read_arrays
 from metatl.types import MetatlError
 
 Array = np.ndarray[Any, Any]
@@ -56,11 +55,10 @@ def npz_arrays(path: Path) -> tuple[Array, Array, list[str] | None]:
 def read_npz(path: Path) -> dict[str, Array]:
     """Every array of an npz file; MetatlError in one line if it is missing, damaged or holds objects."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+        return read_arrays(path)
     except FileNotFoundError as error:
         raise MetatlError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except NPZ_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise MetatlError(f"{path}: is damaged or no npz file ({reason}); get it again") from error
 

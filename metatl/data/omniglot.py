@@ -23,7 +23,7 @@ from metatl.data.omniglot_splits import split_characters
 from metatl.data.source import Source, device_of
 from metatl.types import MetatlError, Split
 
-_HOME = "https://github.com/brendenlake/omniglot/raw/master/python/"
+_HOME = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
 _ZIPS = {"images_background.zip": 964, "images_evaluation.zip": 659}
 FILES = Files(
     "omniglot",
@@ -32,6 +32,7 @@ FILES = Files(
     "from the folder python/ of github.com/brendenlake/omniglot",
 )
 DRAWINGS, SIDE = 20, 105
+_AGAIN = f"get it again ({FILES.origin})"
 OFFICIAL = "5b7ebd362bdebfb23ea6d76af8f7c1dfb6510f60fdd41be57603c7d2abf09f66"
 """SHA-256 over every character's name and its 20 drawings, one byte a pixel, in file order."""
 _MEMBER = re.compile(r"images_(?:background|evaluation)/([^/]+/character\d\d)/\d{4}_\d\d\.png")
@@ -111,28 +112,31 @@ def characters(folder: Path) -> Iterator[tuple[str, Pixels]]:
 
     Raises MetatlError naming the archive and the character where the content is not that of the data set.
     """
+    held = {archive: _members(folder / archive, count) for archive, count in _ZIPS.items()}
     total = DRAWINGS * sum(_ZIPS.values())
     with tqdm(total=total, desc="decoding omniglot", unit="image", delay=1, leave=False) as bar:
-        for archive, count in _ZIPS.items():
-            found: dict[str, list[Pixels]] = {}
-            for member, data in members(folder / archive, ".png"):
-                match = _MEMBER.fullmatch(member)
-                if match:
-                    found.setdefault(match[1], []).append(read_image(data, f"{archive}: {member}"))
-                    bar.update()
-            _check(archive, found, count)
-            yield from ((name, np.stack(drawings)) for name, drawings in found.items())
+        for archive, found in held.items():
+            for name, files in found.items():
+                drawings = [read_image(data, f"{folder / archive}: {member}") for member, data in files]
+                shapes = {drawing.shape for drawing in drawings}
+                if shapes != {(SIDE, SIDE)}:
+                    raise MetatlError(
+                        f"{folder / archive}: {name} has drawings of sizes {sorted(shapes)}: {_AGAIN}"
+                    )
+                bar.update(DRAWINGS)
+                yield name, np.stack(drawings)
 
 
-def _check(archive: str, found: dict[str, list[Pixels]], count: int) -> None:
+def _members(path: Path, count: int) -> dict[str, list[tuple[str, bytes]]]:
+    """The files of each character, sorted; MetatlError unless there are `count` characters of 20 drawings."""
+    found: dict[str, list[tuple[str, bytes]]] = {}
+    for member, data in members(path, ".png"):
+        match = _MEMBER.fullmatch(member)
+        if match:
+            found.setdefault(match[1], []).append((member, data))
     if len(found) != count:
-        raise MetatlError(
-            f"{archive}: holds {len(found)} characters, not {count}: get it again ({FILES.origin})"
-        )
-    for name, drawings in found.items():
-        shapes = {drawing.shape for drawing in drawings}
-        if len(drawings) != DRAWINGS or shapes != {(SIDE, SIDE)}:
-            raise MetatlError(
-                f"{archive}: {name} has {len(drawings)} drawings of sizes {sorted(shapes)}, not {DRAWINGS} "
-                f"of {SIDE} x {SIDE}: get it again ({FILES.origin})"
-            )
+        raise MetatlError(f"{path}: holds {len(found)} characters, not {count}: {_AGAIN}")
+    for name, files in found.items():
+        if len(files) != DRAWINGS:
+            raise MetatlError(f"{path}: {name} has {len(files)} drawings, not {DRAWINGS}: {_AGAIN}")
+    return found
