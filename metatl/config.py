@@ -88,7 +88,9 @@ def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), where: str =
     except MetatlError as error:
         raise MetatlError(f"{where}: {error}") from error
     except Exception as error:
-        raise MetatlError(f"{where}: {_one_line(error)}") from error
+        raise MetatlError(
+            f"{where}: {_one_line(error)}; 'metatl run --help-config' lists what a config may hold"
+        ) from error
 
 
 def _one_line(error: Exception) -> str:
