@@ -6,7 +6,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from metatl.types import MetatlError
 
@@ -34,8 +34,8 @@ def members(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
 
 def _refuse_odd(path: Path, infos: list[zipfile.ZipInfo]) -> None:
     for info in infos:
-        name = PurePosixPath(info.filename.replace("\\", "/"))
-        outside = name.is_absolute() or ".." in name.parts or ":" in name.parts[0]
+        parts = info.filename.replace("\\", "/").split("/")
+        outside = not parts[0] or ".." in parts or ":" in parts[0]
         if outside or stat.S_ISLNK(info.external_attr >> 16):
             raise MetatlError(
                 f"{path}: member {info.filename!r} is a link or lies outside the archive: not read"

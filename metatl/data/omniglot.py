@@ -112,17 +112,15 @@ def characters(folder: Path) -> Iterator[tuple[str, Pixels]]:
 
     Raises MetatlError naming the archive and the character where the content is not that of the data set.
     """
-    held = {archive: _members(folder / archive, count) for archive, count in _ZIPS.items()}
+    held = {folder / archive: _members(folder / archive, count) for archive, count in _ZIPS.items()}
     total = DRAWINGS * sum(_ZIPS.values())
     with tqdm(total=total, desc="decoding omniglot", unit="image", delay=1, leave=False) as bar:
-        for archive, found in held.items():
+        for path, found in held.items():
             for name, files in found.items():
-                drawings = [read_image(data, f"{folder / archive}: {member}") for member, data in files]
+                drawings = [read_image(data, f"{path}: {member}") for member, data in files]
                 shapes = {drawing.shape for drawing in drawings}
                 if shapes != {(SIDE, SIDE)}:
-                    raise MetatlError(
-                        f"{folder / archive}: {name} has drawings of sizes {sorted(shapes)}: {_AGAIN}"
-                    )
+                    raise MetatlError(f"{path}: {name} has drawings of sizes {sorted(shapes)}: {_AGAIN}")
                 bar.update(DRAWINGS)
                 yield name, np.stack(drawings)
 

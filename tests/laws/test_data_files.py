@@ -98,8 +98,8 @@ def test_an_unwritable_cache_just_builds(tmp_path: Path, monkeypatch: pytest.Mon
     few = Glyphs(train_classes=2, val_classes=2, test_classes=2, examples=2)
     assert few.load().classes("meta_test") == 2
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/somebody")
-    assert cache_dir() == Path("/home/somebody/.cache/metatl")
+    monkeypatch.setenv("HOME", str(tmp_path / "somebody"))
+    assert cache_dir() == tmp_path / "somebody" / ".cache" / "metatl"
 
 
 def test_files_are_found_in_order_and_downloaded(
