@@ -100,3 +100,5 @@ class Glyphs(Source):
         ):
             if not getattr(self, field) >= least:
                 raise MetatlError(f"glyphs: {field} is {getattr(self, field)}: it must be at least {least}")
+        if not 0 <= self.jitter <= 3:
+            raise MetatlError(f"glyphs: jitter is {self.jitter}: it must be 0 .. 3")

@@ -100,7 +100,7 @@ def test_the_cache_is_used_and_heals(cache_home: Path, monkeypatch: pytest.Monke
         ({"test_classes": 1 << 21}, "test_classes is"),
         ({"examples": 0}, "examples is 0"),
         ({"size": 2}, "size is 2: it must be at least 8"),
-        ({"jitter": -1.0}, "jitter is -1.0"),
+        ({"jitter": -1.0}, "jitter is -1.0: it must be 0 .. 3"),
         ({"jitter": float("nan")}, "jitter is nan"),
         ({"vocabulary": 0}, "vocabulary is 0"),
     ],
