@@ -96,7 +96,6 @@ class Glyphs(Source):
             ("size", 8),
             ("alphabet", 1),
             ("vocabulary", 1),
-            ("jitter", 0.0),
         ):
             if not getattr(self, field) >= least:
                 raise MetatlError(f"glyphs: {field} is {getattr(self, field)}: it must be at least {least}")
