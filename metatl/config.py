@@ -82,7 +82,8 @@ def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), where: str =
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = made.parse_args(["--config", yaml.safe_dump(dict(values), sort_keys=False), *overrides])
+            text = yaml.safe_dump(_own_model(values), sort_keys=False)
+            found = made.parse_args(["--config", text, *overrides])
             fields = made.instantiate(found)
             return Experiment(**{field.name: fields[field.name] for field in dataclasses.fields(Experiment)})
     except MetatlError as error:
@@ -91,6 +92,16 @@ def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), where: str =
         raise MetatlError(
             f"{where}: {_one_line(error)}; 'metatl run --help-config' lists what a config may hold"
         ) from error
+
+
+def _own_model(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's short name means ours, whichever other package has a module of that name (torchvision: MLP)."""
+    model: Any = values.get("model")
+    named = {"class_path": model} if isinstance(model, str) else model
+    if not isinstance(named, Mapping) or named.get("class_path") not in models.__all__:
+        return dict(values)
+    name = named["class_path"]
+    return {**values, "model": {**named, "class_path": f"{models.__name__}.{name}"}}
 
 
 def _one_line(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from metatl.engines.batched import Batched
 from metatl.engines.engine import Engine, Outer, OuterGradient
+from metatl.engines.higher import Higher
+from metatl.engines.learn2learn import Learn2Learn
 from metatl.engines.loop import Loop
 
-__all__ = ["Batched", "Engine", "Loop", "Outer", "OuterGradient"]
+__all__ = ["Batched", "Engine", "Higher", "Learn2Learn", "Loop", "Outer", "OuterGradient"]

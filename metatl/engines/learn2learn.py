@@ -2,46 +2,114 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from metatl.types import MetatlError
-
-_DECLARED: list[torch.library.Library] = []
-"""Operator declarations live as long as the object that made them."""
+from metatl.adapt import Adaptation, Inner
+from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction
+from metatl.engines.one_by_one import mapped, summed_gradient
+from metatl.engines.peer import Learner, as_start, holding, peer_loss, plain
+from metatl.net import Net
+from metatl.peers import peer
+from metatl.rules import SGD, Rule
+from metatl.types import Episode, Guide, MetatlError, Metrics, Params, Transfer
 
 
 def import_learn2learn() -> Any:
     """The module learn2learn, also beside a torch without CUDA.
 
-    learn2learn imports torchvision, whose published wheel is a CUDA build: beside a CPU build of torch its
-    compiled operators do not load, and the import fails for want of two declarations, which are made here.
-    What learn2learn uses of torchvision needs no compiled operator.
-
     Raises MetatlError when learn2learn or something that it imports is not installed.
     """
-    try:
-        _import_torchvision()
-        return importlib.import_module("learn2learn")
-    except ImportError as error:
+    return peer("learn2learn")
+
+
+@dataclass(frozen=True)
+class Learn2Learn(Engine):
+    """One task after another through learn2learn: `MAML(...).clone()` and `adapt(loss)`.
+
+    It expresses plain SGD, any guide (through `maml_update` with scaled gradients), any head, any objective,
+    both ways of unrolling. Evaluation and scouts run as a plain loop. Source: Arnold et al. 2020, arXiv
+    2008.12284.
+
+    Raises MetatlError when learn2learn is not installed, and for another rule.
+    """
+
+    def __post_init__(self) -> None:
+        """Raise MetatlError when learn2learn is not installed."""
+        import_learn2learn()
+
+    def map(self, fn: TaskFunction, episodes: Episode) -> Any:
+        """fn of every task, one after another."""
+        return mapped(fn, episodes)
+
+    def outer_gradient(
+        self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
+    ) -> tuple[OuterGradient, Metrics]:
+        """The sum of the tasks' gradients over their number."""
+        lr, module = _rate(adaptation.rule), holding(net.module, transfer.buffers)
+        names = [name for name, _ in module.named_parameters()]
+        adapt = plain(transfer, adaptation, outer)
+
+        def start(inner: Inner) -> Learner:
+            _hold(module, dict(zip(names, as_start(inner, names), strict=True)))
+            maml = import_learn2learn().algorithms.MAML(
+                module, lr=lr, first_order=outer.unroll == "first_order", allow_unused=True
+            )
+            return _Clone(maml.clone(), names, adapt)
+
+        return summed_gradient(
+            lambda leafy: peer_loss(start, net, adaptation, leafy, outer), transfer, episodes, outer
+        )
+
+
+def _rate(rule: Rule) -> float:
+    if not isinstance(rule, SGD):
         raise MetatlError(
-            f"learn2learn cannot be imported ({error}); install it with: sh scripts/install_peers.sh"
-        ) from error
+            f"engine Learn2Learn cannot express the rule {type(rule).__name__} (its MAML steps by "
+            "plain SGD); choose engine Batched or Loop"
+        )
+    if rule.momentum or rule.weight_decay:
+        which = "momentum" if rule.momentum else "weight decay"
+        raise MetatlError(
+            f"engine Learn2Learn cannot express SGD with {which} (its MAML steps by plain SGD); choose "
+            "engine Batched, Loop or Higher"
+        )
+    return rule.lr
 
 
-def _import_torchvision() -> None:
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "DEF")
-        for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _DECLARED.append(library)
-        importlib.import_module("torchvision")
+def _hold(module: nn.Module, params: Params) -> None:
+    """Put these tensors where the module keeps its weights; they stay variables of the outer gradient."""
+    for name, leaf in params.items():
+        owner, _, key = name.rpartition(".")
+        module.get_submodule(owner)._parameters[key] = leaf  # type: ignore[assignment]
+
+
+class _Clone(Learner):
+    """A clone of the MAML learner, adapted in place."""
+
+    def __init__(self, maml: Any, names: list[str], adapt: bool) -> None:
+        self.maml, self.names, self.adapt = maml, names, adapt
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The clone's output."""
+        return self.maml(x)
+
+    def params(self) -> Params:
+        """The clone's weights."""
+        return dict(zip(self.names, self.maml.module.parameters(), strict=True))
+
+    def step(self, loss: Tensor, guide: Guide) -> None:
+        """`adapt(loss)`, or its two lines with the guide between them."""
+        if self.adapt:
+            self.maml.adapt(loss)
+            return
+        maml, second = self.maml, not self.maml.first_order
+        weights = list(maml.module.parameters())
+        grads = torch.autograd.grad(
+            loss, weights, create_graph=second, retain_graph=second, materialize_grads=True
+        )
+        scaled = [g * guide[name] for name, g in zip(self.names, grads, strict=True)]
+        maml.module = import_learn2learn().algorithms.maml.maml_update(maml.module, maml.lr, scaled)

@@ -1,0 +1,85 @@
+"""What engines with a peer's inner loop share: the outer loss of one task, seen from outside that loop."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from metatl.adapt import Adaptation, Inner, guide_at, predict_with, score
+from metatl.engines.engine import Outer, TaskFunction
+from metatl.net import Net
+from metatl.objectives.task_loss import nll
+from metatl.types import Buffers, Episode, Guide, Metrics, Params, Transfer
+
+
+class Learner(ABC):
+    """A peer's net in the middle of one task's inner loop; it holds its weights itself."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor:
+        """The output under the present weights."""
+
+    @abstractmethod
+    def params(self) -> Params:
+        """The present weights."""
+
+    @abstractmethod
+    def step(self, loss: Tensor, guide: Guide) -> None:
+        """One inner step of the peer down this loss, its update scaled by the guide."""
+
+
+def peer_loss(
+    start: Callable[[Inner], Learner], net: Net, adaptation: Adaptation, transfer: Transfer, outer: Outer
+) -> TaskFunction:
+    """The outer loss and metrics of one task; `start` gives the peer's learner for an inner problem."""
+    weights = None if outer.step_weights is None else outer.step_weights.unbind()
+
+    def fn(episode: Episode) -> tuple[Tensor, Metrics]:
+        inner = adaptation.inner(net, transfer, episode.support)
+        learner = start(inner)
+        metrics: Metrics = {}
+
+        def query_output() -> Tensor:
+            return predict_with(learner, net.batch_moments, episode, adaptation.moments)
+
+        early: list[Tensor] = []
+        for step, piece in enumerate(inner.pieces):
+            if weights is not None:
+                early.append(weights[step] * nll(query_output(), episode.query.y))
+            with adaptation.support_moments():
+                output = learner(piece.batch.x)
+            loss = inner.objective(learner.params(), output, piece)
+            metrics[f"inner_loss/{step}"] = loss.detach()
+            learner.step(loss, guide_at(inner.guide, inner.params, step))
+        output = query_output()
+        last = nll(output, episode.query.y)
+        metrics["query_loss"] = last.detach()
+        metrics["query_score"] = score(output.detach(), episode.query.y)
+        return sum(early, last if weights is None else weights[-1] * last), metrics
+
+    return fn
+
+
+def as_start(inner: Inner, names: list[str]) -> list[Tensor]:
+    """The start's weights in the module's order; constants (a fresh layer of zeros) become variables too."""
+    found = (inner.params[name] for name in names)
+    return [p if p.requires_grad else p.detach().requires_grad_() for p in found]
+
+
+def holding(module: nn.Module, buffers: Buffers) -> nn.Module:
+    """A copy of the module with these buffers, for a peer that keeps state in modules."""
+    module = copy.deepcopy(module)
+    for name, value in buffers.items():
+        owner, _, key = name.rpartition(".")
+        module.get_submodule(owner).register_buffer(key, value)
+    return module
+
+
+def plain(transfer: Transfer, adaptation: Adaptation, outer: Outer) -> bool:
+    """Whether every guide of the inner loop is 1, so that a peer's unscaled step serves."""
+    if outer.learn_guide or adaptation.guide_from_support is not None:
+        return False
+    return all(bool((entry == 1).all()) for entry in transfer.guide.values())
