@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from metatl.engines.ops_conv import Pair, conv2d
 from metatl.engines.ops_norm import normalise
+from metatl.engines.ops_stock import STOCK
 from metatl.engines.ops_tasks import Maybe
 from metatl.types import MetatlError
 
@@ -131,7 +132,8 @@ def _view(input: Tensor, *shape: Any) -> Tensor:  # noqa: A002
     return input.view(*shape) if isinstance(shape[0], torch.dtype) else input.reshape(*shape)
 
 
-_ROUTES: dict[Callable[..., Any], Callable[..., Tensor]] = {
+_ROUTES: dict[Callable[..., Any], Callable[..., Any]] = {
+    **STOCK,
     torch.conv2d: _conv2d,
     F.conv2d: _conv2d,
     torch.conv1d: _conv1d,
