@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-import inspect
 import json
 import logging
 import warnings
@@ -16,12 +14,10 @@ from typing import Any, cast
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser
 
-from metatl import data, engines, guides, heads, learners, models, objectives, rules, store
+from metatl import store
+from metatl.describe import completed, describe, merged, named
 from metatl.experiment import Experiment
 from metatl.types import MetatlError
-
-FAMILIES = (data, engines, guides, heads, learners, models, objectives, rules)
-"""Imported so that a config may name their members without the module's path."""
 
 # What a start shares with the experiment that starts from it; overrides of the others stay with the latter.
 SHARED = ("data", "model", "seed", "device", "engine", "runs")
@@ -39,28 +35,12 @@ def read(path: Path) -> dict[str, Any]:
         raise MetatlError(f"{path} holds no keys; a config is a YAML mapping")
     values = cast(dict[str, Any], values)
     bases = values.pop("base", [])
-    merged: dict[str, Any] = {}
+    under: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases:
-        merged = _merge(merged, read(path.parent / base))
+        under = merged(under, read(path.parent / base))
     if values.get("start") is not None:
         values["start"] = str(path.parent / str(values["start"]))
-    return _merge(merged, values)
-
-
-def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings merge key by key; a member of a family (class_path) replaces another class whole."""
-    result = dict(under)
-    for key, value in over.items():
-        old = result.get(key)
-        other_class = (
-            isinstance(old, Mapping)
-            and isinstance(value, Mapping)
-            and "class_path" in value
-            and old.get("class_path") != value["class_path"]
-        )
-        both = isinstance(old, Mapping) and isinstance(value, Mapping) and not other_class
-        result[key] = _merge(cast(Mapping[str, Any], old), cast(Mapping[str, Any], value)) if both else value
-    return result
+    return merged(under, values)
 
 
 def parser(program: str = "metatl run") -> ArgumentParser:
@@ -82,8 +62,8 @@ def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), where: str =
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            text = yaml.safe_dump(_own_model(values), sort_keys=False)
-            found = made.parse_args(["--config", text, *overrides])
+            text = yaml.safe_dump(completed(values, Experiment), sort_keys=False)
+            found = made.parse_args(["--config", text, *_overrides(overrides)])
             fields = made.instantiate(found)
             return Experiment(**{field.name: fields[field.name] for field in dataclasses.fields(Experiment)})
     except MetatlError as error:
@@ -94,14 +74,29 @@ def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), where: str =
         ) from error
 
 
-def _own_model(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's short name means ours, whichever other package has a module of that name (torchvision: MLP)."""
-    model: Any = values.get("model")
-    named = {"class_path": model} if isinstance(model, str) else model
-    if not isinstance(named, Mapping) or named.get("class_path") not in models.__all__:
-        return dict(values)
-    name = named["class_path"]
-    return {**values, "model": {**named, "class_path": f"{models.__name__}.{name}"}}
+def _completed_override(word: str, key: str) -> str:
+    """An override that names a class, with that class's own defaults (see `completed`)."""
+    if key in ("name", "start", "family", "head", "device", "runs"):
+        return word
+    try:
+        value = yaml.safe_load(word)
+    except yaml.YAMLError:
+        return word
+    if named(value) is not None:
+        value = {"class_path": value}
+    return json.dumps(completed({"value": value})["value"]) if isinstance(value, Mapping) else word
+
+
+def _overrides(words: Sequence[str]) -> list[str]:
+    key, found = "", list[str]()
+    for word in words:
+        if word.startswith("--"):
+            front, equals, value = word.partition("=")
+            key = front[2:]
+            found.append(front + equals + _completed_override(value, key) if equals else word)
+        else:
+            found.append(_completed_override(word, key))
+    return found
 
 
 def _one_line(error: Exception) -> str:
@@ -134,32 +129,6 @@ def start_of(experiment: Experiment, overrides: Sequence[str] = ()) -> Experimen
         if take:
             kept.append(word)
     return load(Path(experiment.start), kept)
-
-
-def describe(value: Any) -> Any:
-    """Plain values that say everything an instance was made of; a config that gives it again."""
-    if isinstance(value, functools.partial):
-        made = next(part for part in value.args if inspect.isclass(part))
-        keys = list(inspect.signature(made).parameters.values())[2:]
-        known = {key.name: value.keywords.get(key.name, key.default) for key in keys}
-        return {"class_path": _path(made), "init_args": {key: describe(item) for key, item in known.items()}}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        # A member of a family says which one it is; a plain dataclass is known from its place.
-        return {"class_path": _path(type(value)), "init_args": fields} if _in_family(value) else fields
-    if isinstance(value, Mapping):
-        return {str(key): describe(item) for key, item in cast(Mapping[Any, Any], value).items()}
-    if isinstance(value, tuple | list):
-        return [describe(item) for item in cast(Sequence[Any], value)]
-    return value
-
-
-def _path(made: type) -> str:
-    return f"{made.__module__}.{made.__qualname__}"
-
-
-def _in_family(value: Any) -> bool:
-    return type(value).__bases__ != (object,)
 
 
 def dump(experiment: Experiment) -> str:

@@ -22,7 +22,7 @@ LEVELS = (
     {"guides", "engines"},
     {"learners", "evaluate", "compare"},
     {"train", "record", "store", "render", "experiment", "provenance"},
-    {"config", "run", "benchmark", "personalise", "profile"},
+    {"config", "describe", "run", "benchmark", "personalise", "profile"},
     {"cli"},
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}

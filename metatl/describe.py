@@ -1,0 +1,108 @@
+"""From instances to plain values that make them again, and from a config's values to complete ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from metatl import data, engines, guides, heads, learners, models, objectives, rules
+
+FAMILIES = (data, engines, guides, heads, learners, models, objectives, rules)
+"""A config may name their members without the module's path; a short name always means ours."""
+
+
+def describe(value: Any) -> Any:
+    """Plain values that say everything an instance was made of; a config that gives it again."""
+    if isinstance(value, functools.partial):
+        made = next(part for part in value.args if inspect.isclass(part))
+        known = {name: value.keywords.get(name, default) for name, default in _arguments(made)}
+        return {"class_path": _path(made), "init_args": {key: describe(item) for key, item in known.items()}}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        # A member of a family says which one it is; a plain dataclass is known from its place.
+        return {"class_path": _path(type(value)), "init_args": fields} if _in_family(value) else fields
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in cast(Mapping[Any, Any], value).items()}
+    if isinstance(value, tuple | list):
+        return [describe(item) for item in cast(Sequence[Any], value)]
+    return value
+
+
+def _path(made: type) -> str:
+    return f"{made.__module__}.{made.__qualname__}"
+
+
+def _in_family(value: Any) -> bool:
+    return type(value).__bases__ != (object,)
+
+
+def _arguments(made: type) -> Iterator[tuple[str, Any]]:
+    """Names and defaults of what a config may give a class; a model is also given shape and outputs."""
+    given = ("shape", "outputs") if made.__module__.startswith(models.__name__) else ()
+    for key in inspect.signature(made).parameters.values():
+        if key.name not in given and key.kind in (key.POSITIONAL_OR_KEYWORD, key.KEYWORD_ONLY):
+            yield key.name, key.default
+
+
+def named(word: Any) -> type | None:
+    """The class of a class_path: a family's member by its short name, or any class by its full path."""
+    if not isinstance(word, str):
+        return None
+    for family in FAMILIES:
+        if inspect.isclass(found := getattr(family, word, None)):
+            return found
+    module, _, name = word.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name) if module else None
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return found if inspect.isclass(found) else None
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings merge key by key; a member of a family (class_path) replaces another class whole."""
+    result = dict(under)
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(old, Mapping) and "class_path" in old and (made := named(value)) is not None:
+            value = {"class_path": _path(made)}
+        both = isinstance(old, Mapping) and isinstance(value, Mapping) and not _another(old, value)
+        result[key] = merged(cast(Mapping[str, Any], old), cast(Mapping[str, Any], value)) if both else value
+    return result
+
+
+def _another(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> bool:
+    one, two = old.get("class_path"), new.get("class_path")
+    return two is not None and one != two and (named(one) or one) != (named(two) or two)
+
+
+def completed(values: Mapping[str, Any], made: type | None = None) -> dict[str, Any]:
+    """A config's values with every default of every class that they name (of `made` at the top) written out.
+
+    jsonargparse lets a class inherit the arguments of the one that it replaces, by name: `rule: Adam` would
+    take the rate of the default SGD, and a learner the steps of the default one.
+    """
+    known = {} if made is None else dict(_arguments(made))
+    defaults = {name: describe(default) for name, default in known.items() if _plain(default)}
+    return {name: _completed(value) for name, value in merged(defaults, values).items()}
+
+
+def _completed(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_completed(item) for item in cast(list[Any], value)]
+    if not isinstance(value, Mapping):
+        return value
+    value = cast(Mapping[str, Any], value)
+    made = named(value.get("class_path"))
+    if made is None:
+        return {key: _completed(item) for key, item in value.items()}
+    arguments = completed(value.get("init_args") or {}, made)
+    return {**value, "class_path": _path(made), "init_args": arguments}
+
+
+def _plain(default: Any) -> bool:
+    return default is not inspect.Parameter.empty and "factory" not in type(default).__name__.lower()
