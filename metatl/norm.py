@@ -173,9 +173,10 @@ def replace_norms(module: nn.Module) -> nn.Module:
 
 def _loaded(module: nn.Module, new: nn.Module) -> nn.Module:
     old = module.state_dict()
-    new.load_state_dict({name: old.get(name, value) for name, value in new.state_dict().items()})
     like = next((value for value in old.values() if value.is_floating_point()), torch.zeros(()))
-    return new.to(like)
+    new = new.to(like)  # first, so that no value passes through another precision
+    new.load_state_dict({name: old.get(name, value) for name, value in new.state_dict().items()})
+    return new
 
 
 def check_norms(module: nn.Module) -> None:

@@ -164,7 +164,7 @@ def test_differentiable_adam_needs_eps_root() -> None:
 
 @pytest.mark.parametrize("eps_root", [0.0, 1e-6])
 def test_why(eps_root: float) -> None:
-    """A dead input has gradient 0 on its weights: without the root's epsilon the outer gradient is NaN there."""
+    """A dead input has gradient 0 on its weights: without eps_root the outer gradient is NaN there."""
     net, task = toy_net(), toy_task()
     dead = torch.tensor([1.0, 1.0, 1.0, 0.0], dtype=torch.float64)
     task = Episode(Batch(task.support.x * dead, task.support.y), task.query)
