@@ -77,10 +77,9 @@ class BatchNorm(nn.Module):
             return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.eps)
         if rows.sink is not None:
             return self._ordinary(x, rows.sink)
-        if rows.first is None:
-            y = F.batch_norm(x, None, None, None, None, True, 0.0, self.eps)
-        else:
-            y = self._from_first(x, rows.first)
+        if rows.first is not None:
+            return self._from_first(x, rows.first)
+        y = F.batch_norm(x, None, None, None, None, True, 0.0, self.eps)
         if self.weight is None or self.bias is None:
             return y
         return y * _along_channels(self.weight, x) + _along_channels(self.bias, x)
@@ -97,8 +96,13 @@ class BatchNorm(nn.Module):
         seen = x[:first]
         axes = [0, *range(2, x.dim())]
         mean = seen.mean(axes)
-        var = (seen - _along_channels(mean, x)).square().mean(axes)
-        return (x - _along_channels(mean, x)) * _along_channels((var + self.eps).rsqrt(), x)
+        scale = ((seen - _along_channels(mean, x)).square().mean(axes) + self.eps).rsqrt()
+        if self.weight is not None and self.bias is not None:
+            scale, shift = scale * self.weight, self.bias - mean * scale * self.weight
+        else:
+            shift = -mean * scale
+        # One pass over all rows: y = shift + x * scale, channel by channel.
+        return torch.addcmul(_along_channels(shift, x), x, _along_channels(scale, x))
 
 
 class LayerNorm(nn.Module):

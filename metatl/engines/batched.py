@@ -25,6 +25,7 @@ from metatl.engines.engine import (
     tasks_of,
 )
 from metatl.engines.ops import rerouted
+from metatl.engines.ops_stock import Batchable
 from metatl.net import Net
 from metatl.norm import check_norms
 from metatl.types import Episode, MetatlError, Metrics, Transfer
@@ -52,7 +53,7 @@ class Batched(Engine):
 
     def map(self, fn: TaskFunction, episodes: Episode) -> Any:
         """fn of every task, chunk by chunk."""
-        with rerouted():
+        with Batchable():
             results = [vmap(fn)(chunk) for chunk in self._chunks(episodes)]
         return tree.gather(results, torch.cat)
 
@@ -67,7 +68,7 @@ class Batched(Engine):
         sums: list[Tensor] | None = None
         seen: list[Metrics] = []
         for chunk in self._chunks(episodes):
-            with rerouted():
+            with rerouted() if outer.unroll == "full" else Batchable():
                 losses, metrics = vmap(fn)(chunk)
             grads = gradient_of(losses.sum() / count, variables)
             sums = grads if sums is None else [s + g for s, g in zip(sums, grads, strict=True)]

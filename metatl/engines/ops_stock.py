@@ -6,7 +6,7 @@ The fused attention has no batching rule and no second derivative; torch's own u
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 Maybe = Tensor | None
 
@@ -67,3 +68,21 @@ STOCK: dict[Callable[..., Any], Callable[..., Any]] = {
     F.scaled_dot_product_attention: _unfused(F.scaled_dot_product_attention),
     F.multi_head_attention_forward: _unfused(F.multi_head_attention_forward),
 }
+
+
+class Batchable(TorchFunctionMode):
+    """Inside it everything runs as torch has it, but for what torch cannot batch over tasks.
+
+    Right where a pass is differentiated at most once under vmap, and there faster on a CPU than task-batched
+    patches: evaluation, scouts, Reptile, first-order unrolling.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """The written-out function, or the stock one."""
+        return STOCK.get(func, func)(*args, **(kwargs or {}))
