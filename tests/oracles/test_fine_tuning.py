@@ -82,7 +82,7 @@ def test_auto_rgn(head: Ridge | Zeros) -> None:
     guide = adaptation.inner(net, start, task.support).guide
     p = {n: w.clone().requires_grad_() for n, w in Ridge().init(net, start, task.support)[0].items()}
     nn.functional.cross_entropy(net(p, {}, task.support.x), task.support.y).backward()
-    ratio = {n: float(p[n].grad.norm() / p[n].norm()) for n in ("0.weight", "2.weight")}  # type: ignore[union-attr]
+    ratio = {n: float(p[n].grad.norm() / p[n].detach().norm()) for n in ("0.weight", "2.weight")}
     for n, r in ratio.items():
         expected = torch.full_like(start.params[n], r / max(ratio.values()))
         torch.testing.assert_close(guide[n].expand_as(expected), expected, rtol=1e-9, atol=0)

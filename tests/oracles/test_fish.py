@@ -15,8 +15,19 @@ from metatl.heads import Head, Prototypes, Ridge, Zeros
 from metatl.learners import SourceFisher
 from metatl.norm import Rows, moments_from
 from metatl.rules import SGD
-from metatl.types import Batch, Guide, MetatlError, Params
-from tests.toys import INPUTS, WAY, WIDTH, assert_bitwise, assert_close, rows, toy_data, toy_net, toy_task
+from metatl.types import Batch, Episode, Guide, MetatlError, Params
+from tests.toys import (
+    INPUTS,
+    WAY,
+    WIDTH,
+    assert_bitwise,
+    assert_close,
+    rows,
+    toy_data,
+    toy_net,
+    toy_task,
+    toy_tasks,
+)
 
 BODY, HEAD = INPUTS * WIDTH + WIDTH, WAY * (WIDTH + 1)
 
@@ -117,20 +128,21 @@ def test_a_head_of_zeros_hides_the_body_so_another_stands_in() -> None:
 
 def test_both_engines_take_the_same_masks() -> None:
     net = toy_net(norm=True)
-    start, tasks = net.start(), tree.gather([toy_task() for _ in range(3)], torch.stack)
+    start, tasks = net.start(), toy_tasks(3)
     kinds: list[FisherKind] = ["empirical", "true"]
     for kind in kinds:
         support_guide = SupportFisher(TopK(0.7), kind)
         adaptation = Adaptation(SGD(0.1), 2, Zeros(), guide_from_support=support_guide)
-        one, two = (
-            engine.map(lambda t, a=adaptation: a(net, start, t.support), tasks)
-            for engine in (Loop(), Batched())
-        )
+
+        def adapted(task: Episode, adaptation: Adaptation = adaptation) -> Params:
+            return adaptation(net, start, task.support)
+
+        one, two = Loop().map(adapted, tasks), Batched().map(adapted, tasks)
         assert_close(two, one, 1e-10)
 
 
 def test_the_source_mask() -> None:
-    """The mean over mini-batches of source data, with the running moments; budget of a 3-way head, not of 8."""
+    """Mini-batches of source data, with the running moments; the budget of a 3-way head, not of 8."""
     net, data = toy_net(norm=True, outputs=8, dtype=torch.float32), toy_data()
     start, learner = net.start(), SourceFisher(3, 10, shape=TopK(0.8), way=3)
     learner.check(net, start, data)
