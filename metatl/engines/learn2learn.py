@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metatl.adapt import Adaptation, Inner
 from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction
@@ -49,15 +49,23 @@ class Learn2Learn(Engine):
         self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
     ) -> tuple[OuterGradient, Metrics]:
         """The sum of the tasks' gradients over their number."""
-        lr, module = _rate(adaptation.rule), holding(net.module, transfer.buffers)
+        module = holding(net.module, transfer.buffers)
         names = [name for name, _ in module.named_parameters()]
+        maml = import_learn2learn().algorithms.MAML(
+            module, lr=_rate(adaptation.rule), first_order=outer.unroll == "first_order", allow_unused=True
+        )
         adapt = plain(transfer, adaptation, outer)
 
+        slots = [module.get_submodule(name.rpartition(".")[0]) for name in names]
+        kept = [
+            (slot.__dict__["_parameters"], name.rpartition(".")[2])
+            for slot, name in zip(slots, names, strict=True)
+        ]
+
         def start(inner: Inner) -> Learner:
-            _hold(module, dict(zip(names, as_start(inner, names), strict=True)))
-            maml = import_learn2learn().algorithms.MAML(
-                module, lr=lr, first_order=outer.unroll == "first_order", allow_unused=True
-            )
+            # The start lies where the module keeps its weights, so that clones are functions of it.
+            for (weights, key), leaf in zip(kept, as_start(inner, names), strict=True):
+                weights[key] = leaf
             return _Clone(maml.clone(), names, adapt)
 
         return summed_gradient(
@@ -78,13 +86,6 @@ def _rate(rule: Rule) -> float:
             "engine Batched, Loop or Higher"
         )
     return rule.lr
-
-
-def _hold(module: nn.Module, params: Params) -> None:
-    """Put these tensors where the module keeps its weights; they stay variables of the outer gradient."""
-    for name, leaf in params.items():
-        owner, _, key = name.rpartition(".")
-        module.get_submodule(owner)._parameters[key] = leaf  # type: ignore[assignment]
 
 
 class _Clone(Learner):

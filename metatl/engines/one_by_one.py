@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from metatl import tree
 from metatl.engines.engine import (
@@ -15,7 +14,6 @@ from metatl.engines.engine import (
     TaskFunction,
     as_variables,
     check_guide,
-    gradient_of,
     named_gradient,
     task,
     tasks_of,
@@ -40,11 +38,12 @@ def summed_gradient(
     check_guide(transfer)
     leafy, variables = as_variables(transfer, outer.learn_guide)
     fn, count = loss_under(leafy), tasks_of(episodes)
-    sums: list[Tensor] = [torch.zeros_like(v) for v in variables]
     seen: list[Metrics] = []
-    for i in range(count):
-        with unfused_attention():
+    with unfused_attention():
+        for i in range(count):
             loss, metrics = fn(task(episodes, i))
-        sums = [s + g for s, g in zip(sums, gradient_of(loss / count, variables), strict=True)]
-        seen.append(metrics)
+            if loss.requires_grad:
+                (loss / count).backward()
+            seen.append(metrics)
+    sums = [torch.zeros_like(v) if v.grad is None else v.grad for v in variables]
     return named_gradient(sums, transfer, outer.learn_guide), tree.mean(tree.gather(seen, torch.stack))

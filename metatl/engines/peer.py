@@ -69,13 +69,16 @@ def as_start(inner: Inner, names: list[str]) -> list[Tensor]:
     return [p if p.requires_grad else p.detach().requires_grad_() for p in found]
 
 
-def holding(module: nn.Module, buffers: Buffers) -> nn.Module:
-    """A copy of the module with these buffers, for a peer that keeps state in modules."""
-    module = copy.deepcopy(module)
-    for name, value in buffers.items():
-        owner, _, key = name.rpartition(".")
-        module.get_submodule(owner).register_buffer(key, value)
-    return module
+def holding(module: nn.Module, buffers: Buffers, prefix: str = "") -> nn.Module:
+    """A copy of the module that shares its weights and has these buffers; what it is assigned stays in it."""
+    copied = copy.copy(module)
+    for kept in ("_parameters", "_buffers", "_modules"):
+        copied.__dict__[kept] = module.__dict__[kept].copy()
+    for name in copied.__dict__["_buffers"]:
+        copied.__dict__["_buffers"][name] = buffers.get(prefix + name, module.__dict__["_buffers"][name])
+    for name, child in module.named_children():
+        copied.__dict__["_modules"][name] = holding(child, buffers, f"{prefix}{name}.")
+    return copied
 
 
 def plain(transfer: Transfer, adaptation: Adaptation, outer: Outer) -> bool:
