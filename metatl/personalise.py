@@ -79,7 +79,7 @@ class Personal:
 
     def outputs(self, x: Tensor) -> Tensor:
         """Logits (or regression outputs) for new examples x [n, ...]."""
-        x = x.to(self.support.x)
+        x = torch.as_tensor(x).to(self.support.x)
         nothing = Batch(x, self.support.y[:0])
         episode = Episode(self.support, nothing)
         with torch.no_grad():

@@ -1,0 +1,102 @@
+"""A few lines: a learned transfer adapted to somebody's labelled examples, and the package's front door."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import metatl
+from metatl import Adaptation, Batch, Episode, MetatlError, Net, Personaliser
+from metatl.adapt import predict
+from metatl.heads import Learned, Prototypes, Zeros
+from metatl.models import MLP
+from metatl.rules import SGD
+from tests.toys import INPUTS, toy_net
+
+
+def person(head: Zeros | Learned | Prototypes, outputs: int = 3, **options: str) -> Personaliser:
+    net = toy_net(norm=True, outputs=outputs, dtype=torch.float32)
+    return Personaliser(net, net.start(), Adaptation(SGD(0.5), 5, head, **options))  # type: ignore[arg-type]
+
+
+def test_labels_of_any_kind_come_back() -> None:
+    x, truth = torch.randn(12, INPUTS), [*("cat", "dog", "eel", "fox")] * 3
+    x += 6 * torch.eye(4).repeat(3, 1)
+    for labels in (truth, np.array(truth), [{"cat": 3, "dog": 1, "eel": 10, "fox": 2}[t] for t in truth]):
+        for head in (Zeros(), Prototypes()):
+            found = person(head).adapt(x, labels)
+            said = found.predict(x)
+            assert sum(a == b for a, b in zip(said, labels, strict=True)) >= 10
+            assert found.labels == sorted(set(labels))
+            torch.testing.assert_close(found.probabilities(x).sum(1), torch.ones(12))
+
+
+def test_it_is_the_adaptation_of_the_evaluation() -> None:
+    made, x, y = person(Zeros()), torch.randn(6, INPUTS), torch.arange(6) % 3
+    new = torch.randn(4, INPUTS)
+    params = made.adaptation(made.net, made.transfer, Batch(x, y))
+    expected = predict(made.net, params, made.transfer, Episode(Batch(x, y), Batch(new, y[:0])), "support")
+    found = made.adapt(x, y)
+    assert torch.equal(found.outputs(new), expected)
+    torch.testing.assert_close(found.outputs(new[:1])[0], expected[0])
+    assert torch.equal(made.adapt(x.double().numpy(), y.tolist()).outputs(new.numpy()), expected)
+
+
+def test_a_carried_layer_keeps_its_classes() -> None:
+    made, x = person(Learned()), torch.randn(4, INPUTS)
+    found = made.adapt(x, np.array([2, 2, 0, 0]))
+    assert found.outputs(x).shape == (4, 3)
+    assert set(found.predict(x)) <= {0, 1, 2}
+    for labels in ([0, 1, 2, 3], ["a", "b", "a", "b"], [0, -1, 0, 0]):
+        with pytest.raises(MetatlError, match="labels are 0 to 2"):
+            made.adapt(x, labels)
+
+
+def test_regression_targets_are_checked() -> None:
+    net = Net.of(MLP((INPUTS,), 1, (8,), "tanh"))
+    made = Personaliser(net, net.start(), Adaptation(SGD(0.1), 200))
+    x = torch.randn(10, INPUTS)
+    y = x[:, 0]
+    found = made.adapt(x, y)
+    assert float((found.outputs(x)[:, 0] - y).square().mean()) < 0.2 * float(y.square().mean())
+    assert torch.equal(made.adapt(x, y[:, None]).outputs(x), found.outputs(x))
+    with pytest.raises(MetatlError, match="2 values each"):
+        made.adapt(x, x[:, :2])
+
+
+def test_what_cannot_be_learned_from_is_refused() -> None:
+    made, x = person(Zeros()), torch.randn(4, INPUTS)
+    for bad_x, y in [(x[:0], []), (x, [1, 2]), (x * float("nan"), [1, 2, 1, 2])]:
+        with pytest.raises(MetatlError):
+            made.adapt(bad_x, y)
+
+
+def test_the_adapted_weights_are_a_transfer(tmp_path: Path) -> None:
+    from metatl import store
+    from metatl.engines.engine import check_guide
+
+    found = person(Zeros(), outputs=7).adapt(torch.randn(4, INPUTS), [0, 1, 0, 1])
+    found.save(tmp_path / "a.safetensors")
+    again = store.load_transfer(tmp_path / "a.safetensors")
+    check_guide(again)
+    assert torch.equal(again.params["head.weight"], found.transfer.params["head.weight"])
+    assert again.params["head.weight"].shape[0] == 2
+
+
+def test_the_front_door() -> None:
+    assert all(hasattr(metatl, name) for name in metatl.__all__)
+    assert metatl.load is __import__("metatl.personalise", fromlist=["load"]).load
+    assert callable(metatl.evaluate)
+    assert callable(metatl.train)
+    with pytest.raises(AttributeError, match="nothing"):
+        metatl.nothing  # noqa: B018
+    # What draws, records or reads configs is imported when it is asked for.
+    heavy = "{'matplotlib', 'tensorboard', 'jsonargparse'} & set(sys.modules)"
+    words = [sys.executable, "-c", f"import sys, metatl; print({heavy})"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"
