@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from metatl import store
 from metatl.adapt import Adaptation
@@ -15,10 +16,11 @@ from metatl.engines import Batched
 from metatl.guides import PerStep, TopK
 from metatl.heads import Prototypes, Zeros
 from metatl.learners import Episodic, Keep, Learner, Reptile, Scout, SourceFisher, State, Supervised
+from metatl.net import Net
 from metatl.rules import SGD, Adam, AdamW
 from metatl.train import Checkpoints, train
 from metatl.types import MetatlError, Metrics
-from tests.toys import assert_bitwise, toy_data, toy_net
+from tests.toys import INPUTS, assert_bitwise, toy_data, toy_net
 
 TASKS = Tasks(3, 2, 3)
 LEARNERS: dict[str, Learner] = {
@@ -137,3 +139,19 @@ def test_the_state_holds_the_learner_whole(tmp_path: Path) -> None:
         role: list(ts) for role, ts in state.memory.items()
     }
     assert list(loaded.transfer.guide) == list(state.transfer.guide)
+
+
+def test_what_dropout_draws_depends_on_seed_and_step_alone() -> None:
+    """Pre-training with dropout, stopped and resumed after other random numbers were drawn."""
+    data, learner = toy_data(), Supervised(4, 16)
+    torch.manual_seed(1)
+    made = nn.Sequential(nn.Linear(INPUTS, 16), nn.Dropout(0.5), nn.Linear(16, learner.outputs(data)))
+    net = Net.of(made)
+    seen: list[State] = []
+    begun = learner.init(net, net.start())
+    train(learner, net, Batched(), begun, data, 5, [lambda state, _: seen.append(state)])
+    torch.rand(17)
+    resumed = train(learner, net, Batched(), seen[1], data, 5)
+    assert_bitwise(resumed.transfer.params, seen[-1].transfer.params)
+    other = train(learner, net, Batched(), begun, data, 6)
+    assert not torch.equal(other.transfer.params["0.weight"], resumed.transfer.params["0.weight"])
