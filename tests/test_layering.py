@@ -19,7 +19,7 @@ LEVELS = (
     {"types", "tree"},
     {"norm", "net", "rules", "data", "peers"},
     {"adapt", "heads", "objectives", "models"},
-    {"guides", "engines"},
+    {"guides", "engines", "arithmetic"},
     {"learners", "evaluate", "compare"},
     {"train", "record", "store", "render", "experiment", "provenance"},
     {"config", "describe", "run", "benchmark", "personalise", "profile"},
@@ -34,6 +34,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "models": r"(?!)",
     "objectives": r"term",
 }
+CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to name them
 # recorders append to streams, the compiled kernels are built once and kept; all else is stored
 TOUCHES_FILES = ("data/", "store/", "record/", "engines/ops_native.py")
 FILE_CALLS = {
@@ -154,7 +155,7 @@ def upward_imports(path: Path) -> Iterator[str]:
 def imports_of_siblings(path: Path) -> Iterator[str]:
     """Members of a family never import each other."""
     family = room_of(path)
-    if family not in FAMILIES or path.stem == "__init__":
+    if family not in FAMILIES or path.stem == "__init__" or name_of(path) in CHOOSERS:
         return
     for imported, *names in own_imports(path):
         if imported != family:

@@ -30,6 +30,7 @@ __all__ = [
     "describe",
     "flat",
     "floats",
+    "held_mib",
     "interval",
     "open_recorders",
     "overlap",
@@ -83,5 +84,25 @@ def peak_mib(device: str) -> float:
     """Most memory held so far, in MiB: of torch on a CUDA device, else of the process."""
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes there, KiB elsewhere
+    # A child's ru_maxrss starts at what its parent held, so the kernel's own peak of this process comes first.
+    peak = _status_mib("VmHWM:")
+    if peak is not None:
+        return peak
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / 2**20 if sys.platform == "darwin" else used / 2**10  # bytes there, KiB elsewhere
+
+
+def held_mib(device: str) -> float:
+    """Memory held now, in MiB: of torch on a CUDA device, else of the process (its peak where unknown)."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.memory_allocated(device) / 2**20
+    held = _status_mib("VmRSS:")
+    return peak_mib(device) if held is None else held
+
+
+def _status_mib(key: str) -> float | None:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 2**10 for line in lines if line.startswith(key)), None)

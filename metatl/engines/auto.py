@@ -1,0 +1,107 @@
+"""The better of batched and loop, chosen for each workload."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from metatl import tree
+from metatl.adapt import Adaptation
+from metatl.arithmetic import Products, products, products_of
+from metatl.engines.batched import Batched
+from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction, task
+from metatl.engines.loop import Loop
+from metatl.net import Net
+from metatl.types import Episode, Metrics, Transfer
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Auto(Engine):
+    """Batched where a task's matrix products are small, one task after another where they fill the machine.
+
+    What batching saves is the cost of starting a product, so the mean multiply-adds of a product of one task
+    decide (`most`, measured on the workloads of `metatl profile`); on a GPU tasks are always batched. This
+    rule looks at sizes alone, so a run takes the same engine whenever it is repeated or resumed. `by: time`
+    times both engines on the first meta-batch instead, which fits the machine better; but then two runs may
+    take different engines, which agree to rounding and not to the bit. A choice is kept for each net, shape
+    of episode, adaptation and unrolling.
+
+    Args:
+        tasks_per_chunk: of the batched engine.
+        by: what decides.
+        most: largest mean number of multiply-adds of a product that is batched.
+    """
+
+    tasks_per_chunk: int | None = None
+    by: Literal["size", "time"] = "size"
+    most: float = 2e7
+
+    def __post_init__(self) -> None:
+        """Raise MetatlError for a chunk without tasks; no choice is made yet."""
+        object.__setattr__(self, "_engines", (Batched(self.tasks_per_chunk), Loop()))
+        object.__setattr__(self, "_chosen", {})
+
+    def map(self, fn: TaskFunction, episodes: Episode) -> Any:
+        """fn of every task on the chosen engine."""
+        key = ("map", fn.__qualname__, *_shapes(episodes))
+
+        def sized() -> Products:
+            return products_of(lambda: fn(task(episodes, 0)))
+
+        engine = self._choice(key, episodes, sized, lambda engine: engine.map(fn, episodes))
+        return engine.map(fn, episodes)
+
+    def outer_gradient(
+        self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
+    ) -> tuple[OuterGradient, Metrics]:
+        """The chosen engine's."""
+        key = ("outer", id(net.module), repr(adaptation), outer.unroll, *_shapes(episodes))
+        one = task(episodes, 0)
+
+        def sized() -> Products:
+            return products(net, transfer, one.support.x)
+
+        def run(engine: Engine) -> tuple[OuterGradient, Metrics]:
+            return engine.outer_gradient(net, transfer, adaptation, episodes, outer)
+
+        return run(self._choice(key, episodes, sized, run))
+
+    def _choice(
+        self, key: Key, episodes: Episode, sized: Callable[[], Products], run: Callable[[Engine], Any]
+    ) -> Engine:
+        engines: tuple[Engine, Engine] = self.__dict__["_engines"]
+        chosen: dict[Key, Engine] = self.__dict__["_chosen"]
+        if key not in chosen:
+            if self.by == "time":
+                chosen[key] = min(engines, key=lambda engine: _seconds(run, engine))
+            else:
+                batched = episodes.support.x.device.type != "cpu" or sized().mean <= self.most
+                chosen[key] = engines[0] if batched else engines[1]
+        return chosen[key]
+
+
+def _shapes(episodes: Episode) -> Key:
+    leaves = list(tree.leaves(episodes))
+    return (*(tuple(leaf.shape) for leaf in leaves), leaves[0].device.type)
+
+
+def _seconds(run: Callable[[Engine], Any], engine: Engine) -> float:
+    """The time of two calls behind one that warms up."""
+    begun = 0.0
+    for call in range(3):
+        if call == 1:
+            begun = _now()
+        run(engine)
+    return _now() - begun
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
