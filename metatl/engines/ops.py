@@ -1,8 +1,8 @@
 """The mode under which the batched engine runs a net: costly or unsafe operations become task-batched ones.
 
-Convolutions run as patches times filters, batched over tasks; batch, layer, instance and group norms split into
-normalisation and affine part, because torch 2.13's vmap gives wrong second derivatives for stock ones. Whatever is
-not covered runs as it is where that is right, and raises MetatlError where it is not.
+Convolutions run batched over tasks. Batch, layer, instance and group norms are split into normalisation and
+affine part: torch 2.13's vmap gives wrong second derivatives for the stock ones. What is not covered runs as
+it is where that is right, and raises MetatlError where it is not.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from metatl.engines.ops_conv import Pair, conv2d
+from metatl.engines.ops_conv import conv2d
 from metatl.engines.ops_norm import normalise
+from metatl.engines.ops_products import Pair
 from metatl.engines.ops_stock import STOCK
 from metatl.engines.ops_tasks import Maybe
 from metatl.types import MetatlError
@@ -92,7 +93,7 @@ def _instance_norm(
     weight: Maybe = None,
     bias: Maybe = None,
     use_input_stats: bool = True,
-    momentum: float = 0.1,  # noqa: ARG001
+    momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
     if not use_input_stats or running_mean is not None or running_var is not None:

@@ -1,0 +1,96 @@
+"""Finding what runs as one function: convolution, batch norm, (leaky) ReLU and 2x2 max-pooling in a row."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
+
+from torch import Tensor, nn
+
+from metatl.engines.ops_block import conv_norm_act
+from metatl.engines.ops_block_torch import Block
+from metatl.engines.ops_products import Pair
+from metatl.norm import (
+    BatchNorm,
+    _rows,  # pyright: ignore[reportPrivateUsage]  # what `moments_from` says here
+)
+
+
+class Run(NamedTuple):
+    """Layers in a row that are one function, and how many they are."""
+
+    conv: nn.Conv2d
+    weight: Tensor
+    bias: Tensor
+    block: Block
+    layers: int
+
+
+def _convolution(layer: nn.Module) -> nn.Conv2d | None:
+    if type(layer) is not nn.Conv2d or layer.groups != 1 or layer.padding_mode != "zeros":
+        return None
+    return None if isinstance(layer.padding, str) else layer
+
+
+def _halves(layer: nn.Module) -> bool:
+    if type(layer) is not nn.MaxPool2d or layer.ceil_mode or layer.return_indices:
+        return False
+    numbers: Sequence[Any] = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    return all(n in (want, (want, want)) for n, want in zip(numbers, (2, 2, 0, 1), strict=True))
+
+
+def _slope(layer: nn.Module) -> float | None:
+    if type(layer) is nn.ReLU:
+        return 0.0
+    if type(layer) is nn.LeakyReLU and 0.0 <= layer.negative_slope <= 1.0:
+        return layer.negative_slope
+    return None
+
+
+def find_run(layers: Sequence[nn.Module]) -> Run | None:
+    """The run that starts with the first of these layers, if one does."""
+    conv = _convolution(layers[0])
+    norm = layers[1] if len(layers) > 1 else None
+    if conv is None or type(norm) is not BatchNorm or norm.weight is None or norm.bias is None:
+        return None
+    slope = _slope(layers[2]) if len(layers) > 2 else None
+    pool = slope is not None and len(layers) > 3 and _halves(layers[3])
+    stride, padding, dilation = (cast(Pair, n) for n in (conv.stride, conv.padding, conv.dilation))
+    block = Block(stride, padding, dilation, eps=norm.eps, slope=1.0 if slope is None else slope, pool=pool)
+    return Run(conv, norm.weight, norm.bias, block, 2 + (slope is not None) + pool)
+
+
+class Fused(nn.Sequential):
+    """The same layers, weights and names; runs of them are one function where the pass gives the moments.
+
+    A convolution's bias has no part in it: the norm takes it away, and its gradient is 0.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """All layers in turn."""
+        layers, at, moments, x = list(self), 0, _rows.get(), input
+        while at < len(layers):
+            run = None if moments.frozen or moments.sink is not None else find_run(layers[at:])
+            if run is None or x.dim() != 4:
+                x, at = layers[at](x), at + 1
+                continue
+            block = replace(run.block, first=moments.first)
+            x, at = conv_norm_act(x, run.conv.weight, run.weight, run.bias, block), at + run.layers
+        return x
+
+
+def fuse(module: nn.Module) -> nn.Module:
+    """The module with every nn.Sequential in it fused; layers are shared with the original, names stay."""
+    children = {name: fuse(child) for name, child in module.named_children()}
+    if not children:
+        return module
+    if type(module) is nn.Sequential:
+        new: nn.Module = Fused()
+        new.training = module.training
+    else:
+        new = copy.copy(module)
+        new.__dict__["_modules"] = dict(new.__dict__["_modules"])
+    new.__dict__["_modules"].update(children)
+    return new

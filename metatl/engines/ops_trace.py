@@ -1,0 +1,112 @@
+"""A function of tensors as one flat list of operations, recorded once and replayed.
+
+What is left out at replay: Python, vmap, autograd, every view (one `as_strided` of what owns the memory),
+every constant, every repetition. The arithmetic stays the same, up to the last digit of a few sums.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
+
+from metatl.engines.ops_graph import Recorder
+from metatl.engines.ops_trace_passes import drop_repeats, flatten_views, fold_constants, lower, shorten
+
+Key = tuple[Any, ...]
+
+
+def _key(flat: list[Any], spec: TreeSpec) -> Key:
+    parts: list[Any] = [spec]
+    for leaf in flat:
+        if isinstance(leaf, Tensor):
+            parts.append((tuple(leaf.shape), leaf.stride(), leaf.dtype, leaf.device))
+        else:
+            parts.append(leaf)
+    return tuple(parts)
+
+
+def _own(leaf: Any) -> Any:
+    """A tensor at the start of its memory, outside every graph: a recorded layout counts from there."""
+    if not isinstance(leaf, Tensor):
+        return leaf
+    leaf = leaf.detach()
+    return leaf.clone() if leaf.storage_offset() else leaf
+
+
+def _simplify(graph: fx.GraphModule, flat: list[Any]) -> fx.GraphModule:
+    shorten(graph, Recorder.run_once(graph, flat))
+    notes = Recorder.run_once(graph, flat)
+    fold_constants(graph, notes)
+    flatten_views(graph, notes)
+    drop_repeats(graph)
+    lower(graph)
+    graph.graph.lint()
+    graph.recompile()
+    return graph
+
+
+def _close(a: Any, b: Any) -> bool:
+    if not isinstance(a, Tensor) or not a.is_floating_point():
+        return bool(torch.equal(a, b)) if isinstance(a, Tensor) else a == b
+    return a.shape == b.shape and bool((a - b).norm() <= 1e-3 * a.norm() + 1e-30)
+
+
+def simplify(graph: fx.GraphModule, flat: list[Any]) -> fx.GraphModule:
+    """The same outputs from fewer operations, for inputs of the same layouts as `flat`.
+
+    Checked on these inputs: a simplification that went wrong costs speed, never the result.
+    """
+    with torch.no_grad():
+        before = graph(*flat)
+        try:
+            short = _simplify(copy.deepcopy(graph), flat)
+            same = all(_close(a, b) for a, b in zip(before, short(*flat), strict=True))
+        except RuntimeError:
+            return graph
+    return short if same else graph
+
+
+class Traced:
+    """fn with one recorded graph for every combination of shapes, layouts and types of its tensors.
+
+    fn takes and gives nested tuples, lists and dicts of tensors; whatever else it depends on (a closure, a
+    context variable, a number) is part of the recording and must not change between calls. It must not read
+    values (`.item()`, a branch on a tensor) and draws no random numbers. The outputs have no graph.
+    """
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self._fn = fn
+        self.graphs: dict[Key, tuple[fx.GraphModule, TreeSpec]] = {}
+
+    def __call__(self, *args: Any) -> Any:
+        """fn(*args), replayed where it was recorded."""
+        flat, spec = tree_flatten(args)
+        flat = [_own(leaf) for leaf in flat]
+        key = _key(flat, spec)
+        if key not in self.graphs:
+            self.graphs[key] = self._record(flat, spec)
+        graph, out = self.graphs[key]
+        with torch.no_grad():
+            return tree_unflatten(graph(*flat), out)
+
+    def _record(self, flat: list[Any], spec: TreeSpec) -> tuple[fx.GraphModule, TreeSpec]:
+        seen: list[TreeSpec] = []
+
+        def run(*leaves: Any) -> list[Any]:
+            values, out = tree_flatten(self._fn(*tree_unflatten(list(leaves), spec)))
+            seen.append(out)
+            return [v.detach() if isinstance(v, Tensor) else v for v in values]
+
+        graph = make_fx(run)(*flat)
+        return simplify(graph, flat), seen[-1]
+
+
+def traced(fn: Callable[..., Any]) -> Traced:
+    """fn, recorded at the first call with tensors of a kind, replayed at the later ones."""
+    return Traced(fn)
