@@ -98,7 +98,9 @@ def _data(words: argparse.Namespace, rest: list[str]) -> None:
 def _profile(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl import profile
 
-    print(profile.command(words, rest))
+    written = profile.command(words, rest)
+    if written:
+        print(written)
 
 
 def _nothing_left(rest: Sequence[str]) -> None:
@@ -133,13 +135,33 @@ def _parser() -> argparse.ArgumentParser:
     made["compare"].add_argument(
         "runs", nargs="+", help="run directories; the first is compared with the others"
     )
-    made["profile"].add_argument("workloads", nargs="+", help="W1, W2, W3, W4, or configs")
-    made["profile"].add_argument("--engines", default="batched,loop", help="comma-separated [batched,loop]")
-    made["profile"].add_argument("--device", default="cpu", help="cpu, cuda, ...")
-    made["profile"].add_argument("--out", help="JSON file for the rows")
+    _profile_arguments(made["profile"])
     made["data"].add_argument("action", choices=("list", "verify", "download"))
     made["data"].add_argument("name", nargs="?", help="data set")
     return parser
+
+
+def _profile_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "workloads", nargs="+", help="W1, W2, W3, W4, evaluation, scouts, sampling, or configs"
+    )
+    parser.add_argument(
+        "--engines",
+        help="comma-separated, of batched, loop, auto, higher, learn2learn [batched, loop, installed peers]",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    parser.add_argument("--out", help="JSON file for the rows")
+    parser.add_argument("--repeats", type=int, default=7, help="turns that each engine gets at least [7]")
+    parser.add_argument("--seconds", type=float, default=10.0, help="time for a row of engines at least [10]")
+    parser.add_argument(
+        "--tasks-per-chunk", type=int, help="tasks that the batched engine runs at once [all]"
+    )
+    parser.add_argument(
+        "--no-memory",
+        dest="memory",
+        action="store_false",
+        help="skip the memory (a process an engine)",
+    )
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {

@@ -1,0 +1,128 @@
+"""`metatl profile`: agreement, memory, time, a table and a JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metatl import record, store
+from metatl.profile import beside, engines, memory
+from metatl.profile.agreement import able, disagreement
+from metatl.profile.machine import busy, machine
+from metatl.profile.table import beside_text, rows_text
+from metatl.profile.timing import interleaved
+from metatl.profile.workloads import SHAPES, Setting, Variant, built, variants_of
+from metatl.types import MetatlError
+
+Row = dict[str, Any]
+
+
+def command(words: argparse.Namespace, rest: Sequence[str]) -> str:
+    """Profile what the words name, showing every finding at once; says where all were written.
+
+    Raises MetatlError before any work for words that name nothing.
+    """
+    names, note = engines.chosen(words.engines)
+    plan = _plan(words.workloads, rest)
+    _check_device(words.device)
+    for line in (note, busy()):
+        _say(line)
+    found: dict[str, Any] = {"machine": machine(words.device), "rows": []}
+    gflops = found["machine"]["sgemm_gflops"]
+    _say(f"{gflops:.0f} GFLOP/s in float32 products, {torch.get_num_threads()} threads")
+    for item in plan:
+        if isinstance(item, str):
+            measures = beside.MEASURES[item](names, words.device, words.repeats)
+            found.setdefault("measures", []).extend(measures)
+            _show(beside_text(measures))
+        else:
+            rows = _profiled(item, names, words, gflops)
+            found["rows"].extend(rows)
+            _show(rows_text(rows))
+        if words.out:
+            store.write_json(Path(words.out), found)
+    return f"written: {words.out}" if words.out else ""
+
+
+def _plan(names: Sequence[str], rest: Sequence[str]) -> list[Variant | str]:
+    plan: list[Variant | str] = []
+    for name in names:
+        plan += [name] if name in beside.MEASURES else variants_of(name, rest)
+    if rest and all(name in SHAPES or name in beside.MEASURES for name in names):
+        raise MetatlError(
+            f"unknown argument {rest[0]}; see metatl profile --help (overrides belong to configs)"
+        )
+    return plan
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise MetatlError(f"device '{device}' is not to be had here; use --device cpu") from error
+
+
+def _profiled(variant: Variant, names: Sequence[str], words: argparse.Namespace, gflops: float) -> list[Row]:
+    names = engines.for_workload(names, variant.workload)
+    about = SHAPES[variant.workload].about if variant.workload in SHAPES else "meta-training of a config"
+    _show(f"\n{variant.label} ({about})")
+    setting = built(variant, words.device)
+    if words.engines is None:
+        names, notes = able(setting, names)
+        for note in notes:
+            _say(note)
+    off = disagreement(setting, names)
+    _say(f"engines agree: in float64 no gradient is off by more than {off:.1e} of the largest")
+    peaks = {name: _memory(variant, name, words) for name in names} if words.memory else {}
+    seconds = _times(setting, variant, names, words)
+    rates = {name: setting.tasks / value for name, value in seconds.items()}
+    reference = rates.get("learn2learn")
+    return [
+        {
+            "workload": variant.workload,
+            "steps": variant.steps,
+            "queries": variant.queries,
+            "engine": "batched" if name == "compiled" else name,
+            "compiled": name == "compiled",
+            "tasks_per_second": round(rate, 2),
+            "ratio_to_learn2learn": None if reference is None else round(rate / reference, 3),
+            "share_of_limit": round(rate * setting.operations() / (gflops * 1e9), 4),
+            "peak_mib": round(peaks[name], 1) if name in peaks else None,
+        }
+        for name, rate in rates.items()
+    ]
+
+
+def _memory(variant: Variant, name: str, words: argparse.Namespace) -> float:
+    def say(mib: float) -> None:
+        _say(f"{name} will need about {mib:.0f} MiB above the idle process")
+
+    return memory.measured(variant, name, words.tasks_per_chunk, words.device, say)
+
+
+def _times(
+    setting: Setting, variant: Variant, names: Sequence[str], words: argparse.Namespace
+) -> dict[str, float]:
+    made = {name: engines.engine_of(name, words.tasks_per_chunk) for name in names}
+    calls = {name: functools.partial(setting.step, engine) for name, engine in made.items()}
+    with record.bar(f"timing {variant.label}", words.repeats, "round") as progress:
+        return interleaved(calls, words.repeats, words.seconds, words.device, progress)
+
+
+def _show(text: str) -> None:
+    """A finding, on standard output as soon as it is there."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    """What goes on, on standard error."""
+    if text:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
