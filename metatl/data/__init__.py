@@ -10,6 +10,8 @@ from metatl.data.mnist import Mnist
 from metatl.data.omniglot import Omniglot
 from metatl.data.sinusoid import Sinusoid, SinusoidData
 from metatl.data.source import SPLITS, Data, Source, Tasks
+from metatl.data.taskset_data import TasksetData
+from metatl.data.tasksets import Taskset
 
 __all__ = [
     "SPLITS",
@@ -27,4 +29,6 @@ __all__ = [
     "SinusoidData",
     "Source",
     "Tasks",
+    "Taskset",
+    "TasksetData",
 ]

@@ -50,6 +50,11 @@ class Supervised(Learner):
                     f"{type(term).__name__} holds the start of a task and stands in an adaptation's terms; "
                     "pre-training has none"
                 )
+        if data.kind == "classification" and not data.classes("meta_train"):
+            raise MetatlError(
+                f"{data.name} gives tasks whose labels are their own, and no classes to train on; learn "
+                "from its episodes (Episodic, Reptile, Scout)"
+            )
         rows = start.params[net.head + ".weight"].shape[0]
         if rows != self.outputs(data):
             raise MetatlError(

@@ -1,0 +1,143 @@
+"""Whole tasks sampled by somebody else as episodes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import random
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+
+from metatl.data.counter import number
+from metatl.data.source import SPLITS, Data, Tasks
+from metatl.types import Batch, Episode, MetatlError, Split
+
+_TASK, _FIXED = 301, 302
+
+
+@final
+class TasksetData(Data):
+    """Tasksets by split; y of a task's rows becomes 0 .. way - 1 in the order of its labels."""
+
+    def __init__(self, name: str, tasksets: Mapping[Split, Any], device: torch.device) -> None:
+        self.name, self.tasksets, self.device = name, tasksets, device
+        example = self._sampled("meta_train", 0, 0)
+        self.shape = tuple(example.x.shape[1:])
+        real = example.y.is_floating_point()
+        self.kind: Literal["classification", "regression"] = "regression" if real else "classification"
+        self._targets = example.y.shape[1] if real else 0
+
+    def outputs(self, tasks: Tasks) -> int:
+        """A unit for each class, or for each regression target."""
+        return self._targets or tasks.way
+
+    def classes(self, split: Split) -> int:
+        """None: the labels of a task are its own."""
+        return 0
+
+    def check(self, split: Split, tasks: Tasks) -> None:
+        """Raise MetatlError when a task of the split has other classes, or fewer rows, than the episode."""
+        tasks.check()
+        self._episode(split, tasks, 0, 0)
+
+    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
+        """Episodes first .. first + count - 1, sampled one by one; raises MetatlError as `check`."""
+        tasks.check()
+        drawn = [self._episode(split, tasks, seed, index) for index in range(first, first + count)]
+        support, query = (
+            Batch(*(torch.stack([one[part][role] for one in drawn]).to(self.device) for role in (0, 1)))
+            for part in (0, 1)
+        )
+        return Episode(support, query)
+
+    def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
+        """Of the very examples of episodes 0 .. count - 1."""
+        digest = hashlib.sha256(repr((self.name, split, tasks)).encode())
+        for index in range(count):
+            for part in self._episode(split, tasks, seed, index):
+                for tensor in part:
+                    digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
+        """Rows of a task, labelled as in that task: what examples look like, but no classes to learn."""
+        task = self._sampled(split, seed, step)
+        rows = torch.arange(size) % len(task.x)
+        return Batch(task.x[rows].to(self.device), task.y[rows].to(self.device))
+
+    def describe(self) -> dict[str, Any]:
+        """Name and shape."""
+        return {"name": self.name, "shape": list(self.shape), "kind": self.kind}
+
+    def _sampled(self, split: Split, seed: int, index: int) -> Batch:
+        taskset, place = self.tasksets[split], SPLITS.index(split)
+        sample: Callable[[], Any] = taskset.sample
+        key, fixed = number(_TASK, seed, place, index), int(getattr(taskset, "num_tasks", -1))
+        if fixed > 0 and hasattr(taskset, "__getitem__"):
+            # A fixed task stays what it was first sampled as: its own number seeds that, not the episode's.
+            chosen = key % fixed
+            key = number(_FIXED, place, chosen)
+            sample = functools.partial(taskset.__getitem__, chosen)
+        with seeded(key), torch.no_grad():
+            return _rows(sample(), self.name)
+
+    def _episode(self, split: Split, tasks: Tasks, seed: int, index: int) -> Episode:
+        task, both = self._sampled(split, seed, index), tasks.shot + tasks.query
+        if task.y.is_floating_point():
+            self._check_rows(split, "a task", len(task.x), both)
+            return _cut(task, tasks.shot, both)
+        labels, y = task.y.unique(return_inverse=True)
+        if len(labels) != tasks.way:
+            raise MetatlError(
+                f"{self.name}: a task of {split} has {len(labels)} classes, but way is "
+                f"{tasks.way}: make them equal"
+            )
+        counts = y.bincount()
+        self._check_rows(split, "a class of a task", int(counts.min()), both)
+        # Round by round: row k of every class, then row k + 1.
+        rounds = torch.arange(both)[:, None] + counts.cumsum(0) - counts
+        order = y.argsort(stable=True)[rounds.reshape(-1)]
+        return _cut(Batch(task.x[order], y[order]), tasks.shot * tasks.way, both * tasks.way)
+
+    def _check_rows(self, split: Split, what: str, rows: int, needed: int) -> None:
+        if rows < needed:
+            raise MetatlError(
+                f"{self.name}: {what} of {split} has {rows} rows, but shot + query is {needed}; sample more "
+                "in the taskset, or lower them"
+            )
+
+
+def _cut(task: Batch, first: int, last: int) -> Episode:
+    support, query = slice(0, first), slice(first, last)
+    return Episode(Batch(task.x[support], task.y[support]), Batch(task.x[query], task.y[query]))
+
+
+def _rows(sampled: Any, name: str) -> Batch:
+    try:
+        x, y = (torch.as_tensor(part) for part in sampled)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise MetatlError(f"{name}: a sampled task is no pair (x, y) of arrays ({error})") from error
+    if x.dim() < 2 or y.dim() < 1 or len(x) != len(y) or not len(x):
+        raise MetatlError(
+            f"{name}: a task has x {list(x.shape)} and y {list(y.shape)}; they need [n, ...] and [n], n > 0"
+        )
+    return Batch(x.float(), y.float().reshape(len(y), -1) if y.is_floating_point() else y.long().reshape(-1))
+
+
+@contextmanager
+def seeded(key: int) -> Generator[None]:
+    """Python's, numpy's and torch's (CPU) generators seeded from a key, and put back behind it."""
+    kept, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the one that tasksets use
+    with torch.random.fork_rng(devices=[]):
+        random.seed(key)
+        np.random.seed(key % 2**32)  # noqa: NPY002
+        torch.default_generator.manual_seed(key % 2**63)
+        try:
+            yield
+        finally:
+            random.setstate(kept)
+            np.random.set_state(kept_numpy)  # noqa: NPY002
