@@ -21,7 +21,7 @@ from metatl.models import Conv4
 from metatl.net import Net
 from metatl.profile.engines import PEERS, engine_of
 from metatl.profile.memory import in_fresh_process, read_order, tell
-from metatl.profile.timing import interleaved
+from metatl.profile.timing import interleaved, turns
 from metatl.profile.workloads import built, variants_of
 from metatl.rules import SGD
 
@@ -66,7 +66,7 @@ def evaluation(names: Sequence[str], device: str, repeats: int, episodes: int = 
         for found in in_fresh_process("from metatl.profile.beside import child; child()", order):
             peaks[name] = found["peak"]
     calls = {name: _evaluated(name, device, episodes) for name in ours}
-    with record.bar("timing evaluation", repeats, "round") as progress:
+    with record.bar("timing evaluation", turns(len(calls), repeats), "turn") as progress:
         seconds = interleaved(calls, repeats, 0.0, device, progress)
     return [
         {
@@ -105,7 +105,7 @@ def scouts(
         counts[name] = min(count, 5) if name == "loop" else count
         part = task(drawn, slice(0, counts[name]))
         calls[name] = functools.partial(learner.step, net, engine_of(name, CHUNK), state, part)
-    with record.bar("timing scouts", min(repeats, 2), "round") as progress:
+    with record.bar("timing scouts", turns(len(calls), min(repeats, 2)), "turn") as progress:
         seconds = interleaved(calls, min(repeats, 2), 0.0, device, progress)
     rates = {name: counts[name] / value for name, value in seconds.items()}
     return [
@@ -129,7 +129,7 @@ def sampling(names: Sequence[str], device: str, repeats: int) -> list[Measure]:
 
     calls: dict[str, Callable[[], object]] = {"sampling": drawn}
     calls |= {name: functools.partial(setting.step, engine_of(name)) for name in ours}
-    with record.bar("timing sampling", repeats, "round") as progress:
+    with record.bar("timing sampling", turns(len(calls), repeats), "turn") as progress:
         seconds = interleaved(calls, repeats, 0.0, device, progress)
     return [
         {

@@ -16,7 +16,7 @@ from metatl.profile import beside, engines, memory
 from metatl.profile.agreement import able, disagreement
 from metatl.profile.machine import busy, machine
 from metatl.profile.table import beside_text, rows_text
-from metatl.profile.timing import interleaved
+from metatl.profile.timing import interleaved, turns
 from metatl.profile.workloads import SHAPES, Setting, Variant, built, variants_of
 from metatl.types import MetatlError
 
@@ -111,7 +111,7 @@ def _times(
 ) -> dict[str, float]:
     made = {name: engines.engine_of(name, words.tasks_per_chunk) for name in names}
     calls = {name: functools.partial(setting.step, engine) for name, engine in made.items()}
-    with record.bar(f"timing {variant.label}", words.repeats, "round") as progress:
+    with record.bar(f"timing {variant.label}", turns(len(calls), words.repeats), "turn") as progress:
         return interleaved(calls, words.repeats, words.seconds, words.device, progress)
 
 

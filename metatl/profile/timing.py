@@ -13,6 +13,11 @@ TURN = 0.1
 """Seconds that a turn lasts at least, unless one call takes longer."""
 
 
+def turns(contenders: int, repeats: int) -> int:
+    """Turns that `interleaved` takes at least, the warm-ups included; its progress counts up to them."""
+    return contenders * (repeats + 1)
+
+
 def interleaved(
     calls: Mapping[str, Call],
     repeats: int,
@@ -25,16 +30,24 @@ def interleaved(
     Turns go round until each has had `repeats` of them and `seconds` are over in all.
     """
     counts: dict[str, int] = {}
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    last, done = turns(len(calls), repeats), 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        progress(min(done, last))
+
     for name, call in calls.items():
         _timed(call, 1, device)  # warms up; the next one says how many calls make a turn
         counts[name] = max(1, round(TURN / max(_timed(call, 1, device), 1e-6)))
-    taken: dict[str, list[float]] = {name: [] for name in calls}
+        tick()
     begun, rounds = time.perf_counter(), 0
     while rounds < repeats or time.perf_counter() - begun < seconds:
         for name, call in calls.items():
             taken[name].append(_timed(call, counts[name], device))
+            tick()
         rounds += 1
-        progress(min(rounds, repeats))
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
