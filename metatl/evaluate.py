@@ -104,13 +104,13 @@ def evaluate(
         raise MetatlError("evaluation.tasks.query is 0: a score needs at least one query example a class")
     check_adaptation(net, transfer, adaptation, data, tasks)
     total = evaluation.episodes if split == "meta_test" else evaluation.select_episodes
-    moving = moving_names(transfer, False)
+    moving, fast = moving_names(transfer, False), engine.ready(net)
 
     def one(episode: Episode) -> torch.Tensor:
         params = transfer.params
-        for point in adaptation.trajectory(net, transfer, episode.support, "first_order", moving):
+        for point in adaptation.trajectory(fast, transfer, episode.support, "first_order", moving):
             params = point.params
-        return score(predict(net, params, transfer, episode, adaptation.moments), episode.query.y)
+        return score(predict(fast, params, transfer, episode, adaptation.moments), episode.query.y)
 
     found: list[torch.Tensor] = []
     seconds = 0.0

@@ -49,10 +49,17 @@ class Block {
       : g(geometry), conv(conv), eps(eps), slope(slope) {}
 
   void forward(const Forward<S>& t, Scratch<S>& scratch) const {
-    conv.forward(t.x, t.w, t.xhat, 0, g.n, true, scratch.patches);
+    std::vector<S> means(g.O), squares(g.O);
+    conv.parts([&](const Part& part) {
+      conv.template forward<true>(t.x, t.w, t.xhat + part.start(g) * g.O, part, scratch.patches);
+      channels([&]<int COLS>(int o) { moments<COLS>(t.xhat + o, means.data() + o, squares.data() + o, part); });
+    });
     channels([&]<int COLS>(int o) {
       reg mean[COLS], r[COLS];
-      moments<COLS>(t.xhat + o, mean, r);
+      load<S, COLS>(mean, means.data() + o);
+      load<S, COLS>(r, squares.data() + o);
+      UNROLL for (int n = 0; n < COLS; n++)
+        for (int k = 0; k < WIDTH; k++) r[n][k] = 1 / std::sqrt(r[n][k] / S(moment_rows()) + eps);
       store<S, COLS>(t.r + o, r);
       auto normalise = [&](S* at, reg* z) {
         UNROLL for (int n = 0; n < COLS; n++) z[n] = (z[n] - mean[n]) * r[n];
@@ -61,7 +68,7 @@ class Block {
       auto output = [&](auto& at) {
         if (at.pooled_row >= 0) store<S, COLS>(t.y + at.pooled_row * g.O + o, at.best);
       };
-      windows<COLS>(t.xhat, t.gamma, t.beta, o, 0, g.n, output, normalise);
+      windows<COLS>(t.xhat, t.gamma, t.beta, o, all(), output, normalise);
     });
   }
 
@@ -69,41 +76,36 @@ class Block {
     std::vector<S> mean(g.O), slant(g.O);  // gz = r h - mean - xhat slant in the rows of S
     channels([&]<int COLS>(int o) { sums<COLS>(t, o, mean.data(), slant.data()); });
     if (!t.gx && !t.gw) return;
-    if (t.gx) std::fill_n(t.gx, g.n * g.inputs() * g.C, S(0));
-    for (long from = 0; from < g.n; from += conv.group) {
-      long to = std::min(g.n, from + conv.group);
-      scratch.gz.resize(rows_of(conv.group) * g.O);
-      S* gz = scratch.gz.data() - rows_of(from) * g.O;
-      channels([&]<int COLS>(int o) {
-        gradients<COLS>(t, o, mean.data(), slant.data(), gz, from, to);
-      });
-      if (t.gw) conv.by_w(t.x, scratch.gz.data(), t.gw, from, to, scratch.patches);
-      if (t.gx) conv.by_x(scratch.gz.data(), t.w, t.gx, from, to, scratch.transposed);
-    }
+    const S* w = t.gx ? conv.transpose(t.w, scratch.transposed) : nullptr;
+    conv.parts([&](const Part& part) {
+      const S* gz = gradients(t, mean.data(), slant.data(), part, scratch);
+      if (t.gw) conv.by_w(t.x, gz, t.gw, part, scratch.patches);
+      if (t.gx) conv.by_x(gz, w, t.gx, part);
+    });
   }
 
   void second(const Second<S>& t, Scratch<S>& scratch) const {
     // cxhat holds vz until it is overwritten row by row
-    if (t.vx) conv.forward(t.vx, t.w, t.cxhat, 0, g.n, true, scratch.patches);
-    if (t.vw) conv.forward(t.x, t.vw, t.cxhat, 0, g.n, !t.vx, scratch.patches);
-    if (!t.vx && !t.vw) std::fill_n(t.cxhat, rows_of(g.n) * g.O, S(0));
-    if (t.cx) std::fill_n(t.cx, g.n * g.inputs() * g.C, S(0));
-    std::vector<S> mean(g.O), slant(g.O);
+    std::vector<S> a(g.O), c(g.O), total(g.O), mean(g.O), slant(g.O);
+    conv.parts([&](const Part& part) {
+      S* vz = t.cxhat + part.start(g) * g.O;
+      if (t.vx) conv.template forward<true>(t.vx, t.w, vz, part, scratch.patches);
+      if (t.vw && t.vx) conv.template forward<false>(t.x, t.vw, vz, part, scratch.patches);
+      if (t.vw && !t.vx) conv.template forward<true>(t.x, t.vw, vz, part, scratch.patches);
+      if (!t.vw && !t.vx) std::fill_n(vz, part.rows(g) * g.O, S(0));
+      channels([&]<int COLS>(int o) { sums_of_second<COLS>(t, o, a.data(), c.data(), total.data(), part); });
+    });
     channels([&]<int COLS>(int o) {
-      reg a[COLS], c[COLS], total[COLS];
-      means_of_second<COLS>(t, o, a, c, total);
-      apply_second<COLS>(t, o, a, c, total, mean.data(), slant.data());
+      apply_second<COLS>(t, o, a.data(), c.data(), total.data(), mean.data(), slant.data());
     });
     if (!t.cx && !t.cw) return;
     Backward<S> again{t.gy, nullptr, nullptr, t.x, t.w, t.gamma, t.beta, t.xhat, t.r, nullptr, nullptr, nullptr, nullptr};
-    for (long from = 0; from < g.n; from += conv.group) {
-      long to = std::min(g.n, from + conv.group);
-      scratch.gz.resize(rows_of(conv.group) * g.O);
-      S* gz = scratch.gz.data() - rows_of(from) * g.O;
-      channels([&]<int COLS>(int o) { gradients<COLS>(again, o, mean.data(), slant.data(), gz, from, to); });
-      if (t.cw) conv.by_w(t.vx, scratch.gz.data(), t.cw, from, to, scratch.patches);
-      if (t.cx) conv.by_x(scratch.gz.data(), t.vw, t.cx, from, to, scratch.transposed);
-    }
+    const S* w = t.cx ? conv.transpose(t.vw, scratch.transposed) : nullptr;
+    conv.parts([&](const Part& part) {
+      const S* gz = gradients(again, mean.data(), slant.data(), part, scratch);
+      if (t.cw) conv.by_w(t.vx, gz, t.cw, part, scratch.patches);
+      if (t.cx) conv.by_x(gz, w, t.cx, part);
+    });
   }
 
  private:
@@ -120,6 +122,7 @@ class Block {
 
   long rows_of(long images) const { return images * g.outputs(); }
   long moment_rows() const { return rows_of(g.first); }
+  Part all() const { return {0, g.n, 0, g.h}; }
 
   // f<COLS>(o): all channels, o .. o + COLS * WIDTH at a time.
   template <class F>
@@ -127,14 +130,16 @@ class Block {
     in_columns<S>(g.O, [&]<int ROWS, int COLS>(int o) { f.template operator()<COLS>(o); });
   }
 
-  // Mean and 1 / sqrt(var + eps) of the rows in S, chunk by chunk: merged means and squares lose no digits.
+  // Adds a part's rows in S to mean and sum of squared distances, chunk by chunk: merged so, they lose no digits.
   template <int COLS>
-  void moments(const S* z, reg* mean, reg* r) const {
+  void moments(const S* z, S* means, S* sums, const Part& part) const {
     constexpr long CHUNK = 64;
-    reg squares[COLS];
-    UNROLL for (int n = 0; n < COLS; n++) mean[n] = squares[n] = reg{};
-    for (long from = 0; from < moment_rows(); from += CHUNK) {
-      long to = std::min(moment_rows(), from + CHUNK);
+    const long end = std::min(moment_rows(), part.start(g) + part.rows(g));
+    reg mean[COLS], squares[COLS];
+    load<S, COLS>(mean, means);
+    load<S, COLS>(squares, sums);
+    for (long from = part.start(g); from < end; from += CHUNK) {
+      long to = std::min(end, from + CHUNK);
       reg sum[COLS], spread[COLS], row[COLS];
       UNROLL for (int n = 0; n < COLS; n++) sum[n] = spread[n] = reg{};
       for (long i = from; i < to; i++) {
@@ -153,9 +158,11 @@ class Block {
         squares[n] += spread[n] + apart * apart * (share * S(from));
       }
     }
-    UNROLL for (int n = 0; n < COLS; n++)
-      for (int k = 0; k < WIDTH; k++) r[n][k] = 1 / std::sqrt(squares[n][k] / S(moment_rows()) + eps);
+    store<S, COLS>(means, mean);
+    store<S, COLS>(sums, squares);
   }
+
+  static void keep(const S*, reg*) {}
 
   template <int COLS, int WINDOW, class R, class P>
   INLINE void fill(Window<COLS, WINDOW>& at, R* xhat, const reg* scale, const reg* shift, int o, P prepare) const {
@@ -180,12 +187,10 @@ class Block {
     }
   }
 
-  static void keep(const S*, reg*) {}
-
-  // f(window) for the windows of images from..to: single rows, or 2x2 where there is pooling; prepare(place, values)
-  // may change what a row holds before it is seen.
+  // f(window) for the windows of a part: single rows, or 2x2 where there is pooling; prepare(place, values) may
+  // change what a row holds before it is seen.
   template <int COLS, class R, class F, class P = void (*)(const S*, reg*)>
-  INLINE void windows(R* xhat, const S* gamma, const S* beta, int o, long from, long to, F f, P prepare = keep) const {
+  INLINE void windows(R* xhat, const S* gamma, const S* beta, int o, const Part& part, F f, P prepare = keep) const {
     reg scale[COLS], shift[COLS];
     load<S, COLS>(scale, gamma + o);
     load<S, COLS>(shift, beta + o);
@@ -198,11 +203,12 @@ class Block {
       f(at);
     };
     if (!g.pool) {
-      for (long row = rows_of(from); row < rows_of(to); row++) single(row, row);
+      const long start = part.start(g), end = start + part.rows(g);
+      for (long row = start; row < end; row++) single(row, row);
       return;
     }
-    for (long n = from; n < to; n++)
-      for (long y = 0; y < g.h; y++)
+    for (long n = part.from; n < part.to; n++)
+      for (long y = part.top; y < part.bottom; y++)
         for (long x = 0; x < g.w; x++) {
           long row = (n * g.h + y) * g.w + x;
           if (y >= g.h / 2 * 2 || x >= g.w / 2 * 2) {
@@ -229,7 +235,7 @@ class Block {
     load<S, COLS>(scale, t.gamma + o);
     load<S, COLS>(r, t.r + o);
     UNROLL for (int n = 0; n < COLS; n++) by_gamma[n] = by_beta[n] = s[n] = st[n] = reg{};
-    windows<COLS>(t.xhat, t.gamma, t.beta, o, 0, g.n, [&](auto& at) {
+    windows<COLS>(t.xhat, t.gamma, t.beta, o, all(), [&](auto& at) {
       reg gy[COLS];
       pooled<COLS>(gy, t.gy, at.pooled_row, o);
       UNROLL for (int k = 0; k < at.size; k++) {
@@ -260,15 +266,22 @@ class Block {
     store<S, COLS>(t.gbeta + o, by_beta);
   }
 
-  // gz = r (m gy gamma + gxhat) - 1_S (mean + xhat slant), images from..to.
+  // gz = r (m gy gamma + gxhat) - 1_S (mean + xhat slant) of a part, from its first row on.
+  const S* gradients(const Backward<S>& t, const S* mean, const S* slant, const Part& part, Scratch<S>& scratch) const {
+    scratch.gz.resize(part.rows(g) * g.O);
+    S* gz = scratch.gz.data() - part.start(g) * g.O;
+    channels([&]<int COLS>(int o) { gradients<COLS>(t, o, mean, slant, gz, part); });
+    return scratch.gz.data();
+  }
+
   template <int COLS>
-  void gradients(const Backward<S>& t, int o, const S* mean, const S* slant, S* gz, long from, long to) const {
+  void gradients(const Backward<S>& t, int o, const S* mean, const S* slant, S* gz, const Part& part) const {
     reg scale[COLS], r[COLS], offset[COLS], tilt[COLS];
     load<S, COLS>(scale, t.gamma + o);
     load<S, COLS>(r, t.r + o);
     load<S, COLS>(offset, mean + o);
     load<S, COLS>(tilt, slant + o);
-    windows<COLS>(t.xhat, t.gamma, t.beta, o, from, to, [&](auto& at) {
+    windows<COLS>(t.xhat, t.gamma, t.beta, o, part, [&](auto& at) {
       reg gy[COLS];
       pooled<COLS>(gy, t.gy, at.pooled_row, o);
       UNROLL for (int k = 0; k < at.size; k++) {
@@ -286,13 +299,14 @@ class Block {
     });
   }
 
-  // a = mean_S vz, c = mean_S vz xhat, total = sum vz m gy gamma.
+  // Adds a part to a = sum_S vz, c = sum_S vz xhat, total = sum vz m gy.
   template <int COLS>
-  void means_of_second(const Second<S>& t, int o, reg* a, reg* c, reg* total) const {
-    reg scale[COLS];
-    load<S, COLS>(scale, t.gamma + o);
-    UNROLL for (int n = 0; n < COLS; n++) a[n] = c[n] = total[n] = reg{};
-    windows<COLS>(t.xhat, t.gamma, t.beta, o, 0, g.n, [&](auto& at) {
+  void sums_of_second(const Second<S>& t, int o, S* as, S* cs, S* totals, const Part& part) const {
+    reg a[COLS], c[COLS], total[COLS];
+    load<S, COLS>(a, as + o);
+    load<S, COLS>(c, cs + o);
+    load<S, COLS>(total, totals + o);
+    windows<COLS>(t.xhat, t.gamma, t.beta, o, part, [&](auto& at) {
       reg gy[COLS], vz[COLS];
       pooled<COLS>(gy, t.gy, at.pooled_row, o);
       UNROLL for (int k = 0; k < at.size; k++) {
@@ -304,16 +318,18 @@ class Block {
         }
       }
     });
-    UNROLL for (int n = 0; n < COLS; n++) {
-      a[n] /= S(moment_rows());
-      c[n] /= S(moment_rows());
-      total[n] *= scale[n];
-    }
+    store<S, COLS>(as + o, a);
+    store<S, COLS>(cs + o, c);
+    store<S, COLS>(totals + o, total);
   }
 
   template <int COLS>
-  void apply_second(const Second<S>& t, int o, const reg* a, const reg* c, const reg* total, S* mean, S* slant) const {
+  void apply_second(const Second<S>& t, int o, const S* as, const S* cs, const S* totals, S* mean, S* slant) const {
     reg scale[COLS], r[COLS], s[COLS], st[COLS], vgamma[COLS], vbeta[COLS], by_gamma[COLS];
+    reg a[COLS], c[COLS], total[COLS];
+    load<S, COLS>(a, as + o);
+    load<S, COLS>(c, cs + o);
+    load<S, COLS>(total, totals + o);
     load<S, COLS>(scale, t.gamma + o);
     load<S, COLS>(r, t.r + o);
     load<S, COLS>(s, t.gbeta + o);
@@ -322,10 +338,12 @@ class Block {
     if (t.vgamma) load<S, COLS>(vgamma, t.vgamma + o);
     if (t.vbeta) load<S, COLS>(vbeta, t.vbeta + o);
     UNROLL for (int n = 0; n < COLS; n++) {
+      a[n] /= S(moment_rows());
+      c[n] /= S(moment_rows());
       s[n] *= scale[n] / S(moment_rows());
       st[n] *= scale[n] / S(moment_rows());
     }
-    windows<COLS>(t.xhat, t.gamma, t.beta, o, 0, g.n, [&](auto& at) {
+    windows<COLS>(t.xhat, t.gamma, t.beta, o, all(), [&](auto& at) {
       reg gy[COLS], vz[COLS], by_gy[COLS];
       pooled<COLS>(gy, t.gy, at.pooled_row, o);
       UNROLL for (int n = 0; n < COLS; n++) by_gy[n] = reg{};
@@ -345,7 +363,7 @@ class Block {
     });
     reg by_r[COLS];
     UNROLL for (int n = 0; n < COLS; n++) {
-      by_r[n] = total[n] - (a[n] * s[n] + c[n] * st[n]) * S(moment_rows());
+      by_r[n] = total[n] * scale[n] - (a[n] * s[n] + c[n] * st[n]) * S(moment_rows());
       s[n] *= r[n];
       st[n] *= r[n];
     }

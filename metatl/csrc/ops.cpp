@@ -1,5 +1,7 @@
-// The C interface: loops over tasks, in threads. Tensors come as pointers with one stride per task (0: shared).
+// The C interface for one type, SCALAR: loops over tasks, in threads. Tensors come as pointers with one stride per task (0: shared).
 // ins and outs follow the order of the structs in block.h; a null pointer is "not given" or "not wanted".
+#include <mutex>
+
 #include "block.h"
 
 #if defined(__GLIBC__)
@@ -17,6 +19,17 @@ static S* out(void* const* tensors, const long* strides, int k, long task) {
 }
 
 // f(task, scratch), one scratch per thread. `summed`, if not null, gets the sum over tasks of scratch.gw.
+// The lists of a convolution depend on its shape alone; they are made once.
+template <class S>
+static const Convolution<S>& convolution(const Geometry& g) {
+  static std::mutex lock;
+  static std::map<std::vector<long>, Convolution<S>> known;
+  std::vector<long> key(&g.n, &g.pool);
+  std::lock_guard<std::mutex> guard(lock);
+  auto found = known.find(key);
+  return found == known.end() ? known.emplace(key, Convolution<S>(g)).first->second : found->second;
+}
+
 template <class S, class F>
 static void over_tasks(const Geometry& g, S* summed, F f) {
   const long size = g.taps() * g.C * g.O;
@@ -45,7 +58,7 @@ static S* weight_gradient(const Geometry& g, S* gw, long stride, Scratch<S>& scr
 template <class S>
 static void block_forward(const Geometry& g, double eps, double slope, const void* const* ins, const long* is,
                           void* const* outs, const long* os) {
-  const Convolution<S> conv(g);
+  const Convolution<S>& conv = convolution<S>(g);
   const Block<S> block(g, conv, eps, slope);
   over_tasks<S>(g, nullptr, [&](long t, Scratch<S>& scratch) {
     auto i = [&](int k) { return in<S>(ins, is, k, t); };
@@ -57,7 +70,7 @@ static void block_forward(const Geometry& g, double eps, double slope, const voi
 template <class S>
 static void block_backward(const Geometry& g, double eps, double slope, const void* const* ins, const long* is,
                            void* const* outs, const long* os) {
-  const Convolution<S> conv(g);
+  const Convolution<S>& conv = convolution<S>(g);
   const Block<S> block(g, conv, eps, slope);
   over_tasks<S>(g, outs[1] && !os[1] ? (S*)outs[1] : nullptr, [&](long t, Scratch<S>& scratch) {
     auto i = [&](int k) { return in<S>(ins, is, k, t); };
@@ -70,7 +83,7 @@ static void block_backward(const Geometry& g, double eps, double slope, const vo
 template <class S>
 static void block_second(const Geometry& g, double eps, double slope, const void* const* ins, const long* is,
                          void* const* outs, const long* os) {
-  const Convolution<S> conv(g);
+  const Convolution<S>& conv = convolution<S>(g);
   const Block<S> block(g, conv, eps, slope);
   over_tasks<S>(g, outs[2] && !os[2] ? (S*)outs[2] : nullptr, [&](long t, Scratch<S>& scratch) {
     auto i = [&](int k) { return in<S>(ins, is, k, t); };
@@ -81,27 +94,83 @@ static void block_second(const Geometry& g, double eps, double slope, const void
   });
 }
 
-#define EXPORT(name)                                                                                              \
-  extern "C" void name##_f32(const Geometry* g, double eps, double slope, const void* const* ins, const long* is, \
-                             void* const* outs, const long* os) {                                                 \
-    name<float>(*g, eps, slope, ins, is, outs, os);                                                               \
-  }                                                                                                               \
-  extern "C" void name##_f64(const Geometry* g, double eps, double slope, const void* const* ins, const long* is, \
-                             void* const* outs, const long* os) {                                                 \
-    name<double>(*g, eps, slope, ins, is, outs, os);                                                              \
+// A plain convolution: ins (x, w), outs (z).
+template <class S>
+static void conv_forward(const Geometry& g, double, double, const void* const* ins, const long* is,
+                         void* const* outs, const long* os) {
+  const Convolution<S>& conv = convolution<S>(g);
+  over_tasks<S>(g, nullptr, [&](long t, Scratch<S>& scratch) {
+    const S *x = in<S>(ins, is, 0, t), *w = in<S>(ins, is, 1, t);
+    S* z = out<S>(outs, os, 0, t);
+    conv.parts([&](const Part& part) {
+      conv.template forward<true>(x, w, z + part.start(g) * g.O, part, scratch.patches);
+    });
+  });
+}
+
+// by_x and by_w of one task; gx and gw may be null.
+template <class S>
+static void conv_gradients(const Geometry& g, const Convolution<S>& conv, const S* gz, const S* x, const S* w, S* gx,
+                           S* gw, Scratch<S>& scratch) {
+  const S* transposed = gx ? conv.transpose(w, scratch.transposed) : nullptr;
+  conv.parts([&](const Part& part) {
+    const S* at = gz + part.start(g) * g.O;
+    if (gw) conv.by_w(x, at, gw, part, scratch.patches);
+    if (gx) conv.by_x(at, transposed, gx, part);
+  });
+}
+
+// ins (g, x, w), outs (gx, gw).
+template <class S>
+static void conv_backward(const Geometry& g, double, double, const void* const* ins, const long* is,
+                          void* const* outs, const long* os) {
+  const Convolution<S>& conv = convolution<S>(g);
+  over_tasks<S>(g, outs[1] && !os[1] ? (S*)outs[1] : nullptr, [&](long t, Scratch<S>& scratch) {
+    S* gw = weight_gradient(g, out<S>(outs, os, 1, t), os[1], scratch);
+    conv_gradients<S>(g, conv, in<S>(ins, is, 0, t), in<S>(ins, is, 1, t), in<S>(ins, is, 2, t),
+                      out<S>(outs, os, 0, t), gw, scratch);
+  });
+}
+
+// ins (g, x, w, vx, vw), outs: the cotangents of g, x and w.
+template <class S>
+static void conv_second(const Geometry& g, double, double, const void* const* ins, const long* is,
+                        void* const* outs, const long* os) {
+  const Convolution<S>& conv = convolution<S>(g);
+  over_tasks<S>(g, outs[2] && !os[2] ? (S*)outs[2] : nullptr, [&](long t, Scratch<S>& scratch) {
+    auto i = [&](int k) { return in<S>(ins, is, k, t); };
+    S *cg = out<S>(outs, os, 0, t), *cw = weight_gradient(g, out<S>(outs, os, 2, t), os[2], scratch);
+    const S *vx = i(3), *vw = i(4);
+    if (cg) conv.parts([&](const Part& part) {
+      S* z = cg + part.start(g) * g.O;
+      if (vx) conv.template forward<true>(vx, i(2), z, part, scratch.patches);
+      if (vw && vx) conv.template forward<false>(i(1), vw, z, part, scratch.patches);
+      if (vw && !vx) conv.template forward<true>(i(1), vw, z, part, scratch.patches);
+    });
+    conv_gradients<S>(g, conv, i(0), vx, vw, out<S>(outs, os, 1, t), cw, scratch);
+  });
+}
+
+#define EXPORT(name)                                                                                               \
+  extern "C" void metatl_##name(const Geometry* g, double eps, double slope, const void* const* ins, const long* is, \
+                                void* const* outs, const long* os) {                                               \
+    name<SCALAR>(*g, eps, slope, ins, is, outs, os);                                                               \
   }
 
+EXPORT(conv_forward)
+EXPORT(conv_backward)
+EXPORT(conv_second)
 EXPORT(block_forward)
 EXPORT(block_backward)
 EXPORT(block_second)
 
 // Pages that tensors give back stay with the process: to map and clear them anew for every tensor costs a fifth of a
 // meta-step. What the process holds at its peak does not change.
-extern "C" void keep_freed_memory() {
+extern "C" void metatl_keep_freed_memory() {
 #if defined(__GLIBC__)
   if (!mallopt(M_MMAP_THRESHOLD, 1 << 30)) mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 #endif
 }
 
-extern "C" long vector_width(long bytes) { return BYTES / bytes; }
+extern "C" long metatl_vector_width() { return Simd<SCALAR>::width; }

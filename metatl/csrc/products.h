@@ -1,11 +1,12 @@
 // Small matrix products between rows that are picked by index: what a convolution is made of.
 //
-//   rows  : out[j] += a[i] * b             for pairs (i, j), a [., K], b [K, O], out [., O]
-//   outer : d      += a[i]^T * g[j]        for pairs (i, j), a [., K], g [., O], d [K, O]
+//   rows  : out[j] = sum over taps t of a[i + shift t] * b[t]     for pairs (i, j), a [., K], b [tap, K, O], out [., O]
+//   outer : d += a[i]^T * g[j]                                    for pairs (i, j), a [., K], g [., O], d [K, O]
 //
-// i and j are offsets of rows in scalars. Picking rows replaces a patch matrix and its transpose: nothing is copied,
+// i, j and shifts are offsets in scalars. Picking rows replaces a patch matrix and its transpose: nothing is copied,
 // and rows that fall on the padding are left out. Sums stay in registers, ROWS x COLS vectors.
 #pragma once
+#include <vector>
 
 #if defined(__AVX512F__)
 constexpr int BYTES = 64, REGISTERS = 32;
@@ -35,20 +36,27 @@ INLINE void store(S* to, const typename Simd<S>::reg* from) {
   UNROLL for (int n = 0; n < COLS; n++) *(typename Simd<S>::mem*)(to + n * Simd<S>::width) = from[n];
 }
 
+// The taps of a convolution that some rows share: which, and where their input lies seen from the first one's.
+struct Taps {
+  std::vector<int> index, shift;
+};
+
 template <class S, int ROWS, int COLS, bool FRESH>
-INLINE void rows_block(const S* a, int K, const int* i, const S* b, S* out, int O, const int* j) {
+INLINE void rows_block(const S* a, int K, const Taps& taps, const int* i, const S* b, S* out, int O, const int* j) {
   typename Simd<S>::reg sum[ROWS][COLS], row[COLS];
-  const S* from[ROWS];
   UNROLL for (int r = 0; r < ROWS; r++) {
-    from[r] = a + i[r];
     if (FRESH) UNROLL for (int n = 0; n < COLS; n++) sum[r][n] = typename Simd<S>::reg{};
     else load<S, COLS>(sum[r], out + j[r]);
   }
-  for (int k = 0; k < K; k++, b += O) {
-    load<S, COLS>(row, b);
-    UNROLL for (int r = 0; r < ROWS; r++) {
-      S scale = from[r][k];
-      UNROLL for (int n = 0; n < COLS; n++) sum[r][n] += scale * row[n];
+  for (unsigned t = 0; t < taps.index.size(); t++) {
+    const S *from[ROWS], *at = b + (long)taps.index[t] * K * O;
+    UNROLL for (int r = 0; r < ROWS; r++) from[r] = a + i[r] + taps.shift[t];
+    for (int k = 0; k < K; k++, at += O) {
+      load<S, COLS>(row, at);
+      UNROLL for (int r = 0; r < ROWS; r++) {
+        S scale = from[r][k];
+        UNROLL for (int n = 0; n < COLS; n++) sum[r][n] += scale * row[n];
+      }
     }
   }
   UNROLL for (int r = 0; r < ROWS; r++) store<S, COLS>(out + j[r], sum[r]);
@@ -74,7 +82,9 @@ INLINE void in_blocks(int count, F block) {
   int at = 0;
   for (; at + ROWS <= count; at += ROWS) block.template operator()<ROWS>(at);
   if constexpr (ROWS > 8) { if (at + 8 <= count) { block.template operator()<8>(at); at += 8; } }
+  if constexpr (ROWS > 4) { if (at + 5 == count) { block.template operator()<5>(at); return; } }
   if constexpr (ROWS > 4) { if (at + 4 <= count) { block.template operator()<4>(at); at += 4; } }
+  if constexpr (ROWS > 3) { if (at + 3 <= count) { block.template operator()<3>(at); at += 3; } }
   if constexpr (ROWS > 2) { if (at + 2 <= count) { block.template operator()<2>(at); at += 2; } }
   for (; at < count; at++) block.template operator()<1>(at);
 }
@@ -96,9 +106,11 @@ INLINE void in_columns(int O, F block) {
 
 // FRESH: out is overwritten, not added to.
 template <class S, bool FRESH>
-void rows(const S* a, int K, const int* i, const S* b, S* out, int O, const int* j, int pairs) {
+void rows(const S* a, int K, const Taps& taps, const int* i, const S* b, S* out, int O, const int* j, int pairs) {
   in_columns<S>(O, [&]<int ROWS, int COLS>(int o) {
-    in_blocks<ROWS>(pairs, [&]<int R>(int p) { rows_block<S, R, COLS, FRESH>(a, K, i + p, b + o, out + o, O, j + p); });
+    in_blocks<ROWS>(pairs, [&]<int R>(int p) {
+      rows_block<S, R, COLS, FRESH>(a, K, taps, i + p, b + o, out + o, O, j + p);
+    });
   });
 }
 

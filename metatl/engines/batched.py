@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import vmap
 
 from metatl import tree
@@ -25,10 +26,16 @@ from metatl.engines.engine import (
     tasks_of,
 )
 from metatl.engines.ops import rerouted
+from metatl.engines.ops_fuse import fuse
 from metatl.engines.ops_stock import Batchable
 from metatl.net import Net
 from metatl.norm import check_norms
 from metatl.types import Episode, MetatlError, Metrics, Transfer
+
+
+@lru_cache(maxsize=16)
+def _fused(module: nn.Module) -> nn.Module:
+    return fuse(module)
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,10 @@ class Batched(Engine):
         size = self.tasks_per_chunk or count
         return [task(episodes, slice(i, i + size)) for i in range(0, count, size)]
 
+    def ready(self, net: Net) -> Net:
+        """Runs of convolution, batch norm and ReLU as one function."""
+        return replace(net, module=_fused(net.module))
+
     def map(self, fn: TaskFunction, episodes: Episode) -> Any:
         """fn of every task, chunk by chunk."""
         with Batchable():
@@ -64,7 +75,7 @@ class Batched(Engine):
         check_guide(transfer)
         check_norms(net.module)
         leafy, variables = as_variables(transfer, outer.learn_guide)
-        fn, count = task_loss(net, adaptation, leafy, outer), tasks_of(episodes)
+        fn, count = task_loss(self.ready(net), adaptation, leafy, outer), tasks_of(episodes)
         sums: list[Tensor] | None = None
         seen: list[Metrics] = []
         for chunk in self._chunks(episodes):

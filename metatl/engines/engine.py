@@ -9,11 +9,15 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from metatl import tree
 from metatl.adapt import Adaptation, query_loss
 from metatl.net import Net
 from metatl.types import Episode, Guide, MetatlError, Metrics, Params, Transfer, Unroll
+
+_MOVES = WeakTensorKeyDictionary()
+"""Of guide entries: their version and whether they move anything."""
 
 TaskFunction = Callable[[Episode], Any]
 """One task's episode -> nested tuples and dicts of tensors."""
@@ -43,6 +47,10 @@ class Outer:
 class Engine(ABC):
     """A way to run the tasks of a meta-batch; all engines give the same outer gradient."""
 
+    def ready(self, net: Net) -> Net:
+        """The net as this engine runs it fastest, the same function of the same weights; for use in `map`."""
+        return net
+
     @abstractmethod
     def map(self, fn: TaskFunction, episodes: Episode) -> Any:
         """fn of every task, results stacked along a leading task axis."""
@@ -58,7 +66,16 @@ def moving_names(transfer: Transfer, learn_guide: bool) -> frozenset[str] | None
     """Names whose guide is not zero throughout; None when the guide itself is a variable."""
     if learn_guide:
         return None
-    return frozenset(name for name, entry in transfer.guide.items() if bool((entry != 0).any()))
+    return frozenset(name for name, entry in transfer.guide.items() if _moves(entry))
+
+
+def _moves(entry: Tensor) -> bool:
+    """Whether any number is not 0, looked up once for each tensor: asking makes the host wait for a GPU."""
+    known: tuple[int, bool] | None = _MOVES.get(entry)
+    if known is None or known[0] != entry._version:
+        known = entry._version, bool((entry != 0).any())
+        _MOVES[entry] = known
+    return known[1]
 
 
 def check_guide(transfer: Transfer) -> None:
@@ -81,7 +98,9 @@ def check_guide(transfer: Transfer) -> None:
 def as_variables(transfer: Transfer, learn_guide: bool) -> tuple[Transfer, list[Tensor]]:
     """A copy of the transfer whose variables require gradients, and those variables in order."""
     params = {name: p.detach().requires_grad_() for name, p in transfer.params.items()}
-    guide = {name: g.detach().requires_grad_(learn_guide) for name, g in transfer.guide.items()}
+    guide = transfer.guide
+    if learn_guide:
+        guide = {name: g.detach().requires_grad_() for name, g in guide.items()}
     variables = [*params.values(), *(guide.values() if learn_guide else ())]
     return Transfer(params, guide, transfer.buffers), variables
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from torch import Tensor
 
 from metatl.engines.ops_block_torch import Block
-from metatl.engines.ops_native import filters, filters_back, geometry, image, image_back, launch
+from metatl.engines.ops_native import (
+    filters,
+    filters_back,
+    filters_shape,
+    geometry,
+    image,
+    image_back,
+    image_shape,
+    launch,
+)
 from metatl.engines.ops_tasks import Maybe
 
 
@@ -26,8 +35,8 @@ def forward(block: Block, x: Tensor, w: Tensor, gamma: Tensor, beta: Tensor) -> 
 
 
 def _shapes(block: Block, x: Tensor, w: Tensor, tasks: int) -> list[tuple[int, ...] | None]:
-    by_x = (tasks, x.shape[1], *x.shape[3:], x.shape[2]) if block.wanted[0] else None
-    by_w = (1 if block.sum_w else tasks, *w.shape[3:], w.shape[2], w.shape[1]) if block.wanted[1] else None
+    by_x = image_shape(x, tasks) if block.wanted[0] else None
+    by_w = filters_shape(w, 1 if block.sum_w else tasks) if block.wanted[1] else None
     return [by_x, by_w]
 
 
@@ -77,8 +86,8 @@ def second(
     tasks = xhat.shape[0]
     inputs = [image(gy), image(x), filters(w), gamma, beta, image(xhat), r, ggamma, gbeta]
     inputs += [image(vx), filters(vw), vgamma, vbeta]
-    image_shape = [(t.shape[0], t.shape[1], *t.shape[3:], t.shape[2]) for t in (gy, xhat)]
-    shapes = [image_shape[0], *_shapes(block, x, w, tasks), r.shape, image_shape[1], r.shape]
+    by_xw = _shapes(block, x, w, tasks)
+    shapes = [image_shape(gy, tasks), *by_xw, r.shape, image_shape(xhat, tasks), r.shape]
     numbers = geometry(block, x, w, block.pool, block.first)
     cgy, *by_xw, cgamma, cxhat, cr = launch("block_second", numbers, (block.eps, block.slope), inputs, shapes)
     return image_back(cgy), *_back(block, by_xw), cgamma, image_back(cxhat), cr

@@ -20,7 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metatl.engines import ops_conv_native
 from metatl.engines import ops_products as products
+from metatl.engines.ops_native import covers
 from metatl.engines.ops_products import Pair, Spec
 from metatl.engines.ops_tasks import Maybe, keep_nothing, over_tasks, refuse
 
@@ -31,6 +33,8 @@ class Conv(torch.autograd.Function):
     @staticmethod
     def forward(spec: Spec, x: Tensor, w: Tensor) -> tuple[Tensor]:
         """The convolution."""
+        if covers(x, w, False):
+            return (ops_conv_native.forward(spec, x, w),)
         return (products.conv(products.patches(x, w.shape, spec), w, x.shape, spec),)
 
     @staticmethod
@@ -59,6 +63,8 @@ class ConvBack(torch.autograd.Function):
     @staticmethod
     def forward(spec: Spec, g: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
         """gx = conv^T(g, w), gw = patches(x)^T g."""
+        if covers(x, w, spec.wanted[0]):
+            return ops_conv_native.backward(spec, g, x, w)
         out: list[Tensor] = []
         if spec.wanted[0]:
             out.append(products.by_x(g, w, x.shape, spec))
@@ -96,6 +102,8 @@ class ConvBackBack(torch.autograd.Function):
     @staticmethod
     def forward(spec: Spec, g: Tensor, x: Tensor, w: Tensor, vx: Maybe, vw: Maybe) -> tuple[Tensor, ...]:
         """The formulas of the module's docstring."""
+        if covers(x, w, spec.wanted[1] or vx is not None):
+            return ops_conv_native.second(spec, g, x, w, vx, vw)
         out: list[Tensor] = []
         columns = None if vx is None else products.patches(vx, w.shape, spec)
         if spec.wanted[0]:

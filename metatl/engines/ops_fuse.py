@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -21,17 +21,30 @@ from metatl.norm import (
 class Run(NamedTuple):
     """Layers in a row that are one function, and how many they are."""
 
-    conv: nn.Conv2d
-    weight: Tensor
-    bias: Tensor
+    conv: nn.Conv1d | nn.Conv2d
+    norm: BatchNorm
     block: Block
     layers: int
 
+    def __call__(self, x: Tensor, first: int | None) -> Tensor:
+        """The layers' output; a signal [n, C, samples] is an image of one line."""
+        weight, (gamma, beta) = self.conv.weight, self.norm.parameters()
+        block = replace(self.block, first=first)
+        if x.dim() == 3:
+            return conv_norm_act(x.unsqueeze(2), weight.unsqueeze(2), gamma, beta, block).squeeze(2)
+        return conv_norm_act(x, weight, gamma, beta, block)
 
-def _convolution(layer: nn.Module) -> nn.Conv2d | None:
-    if type(layer) is not nn.Conv2d or layer.groups != 1 or layer.padding_mode != "zeros":
+
+def _convolution(layer: nn.Module) -> nn.Conv1d | nn.Conv2d | None:
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d) or type(layer) not in (nn.Conv1d, nn.Conv2d):
         return None
-    return None if isinstance(layer.padding, str) else layer
+    if layer.groups != 1 or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        return None
+    return layer
+
+
+def _pair(numbers: Any, fill: int) -> Pair:
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (fill, numbers[0])
 
 
 def _halves(layer: nn.Module) -> bool:
@@ -57,9 +70,10 @@ def find_run(layers: Sequence[nn.Module]) -> Run | None:
         return None
     slope = _slope(layers[2]) if len(layers) > 2 else None
     pool = slope is not None and len(layers) > 3 and _halves(layers[3])
-    stride, padding, dilation = (cast(Pair, n) for n in (conv.stride, conv.padding, conv.dilation))
-    block = Block(stride, padding, dilation, eps=norm.eps, slope=1.0 if slope is None else slope, pool=pool)
-    return Run(conv, norm.weight, norm.bias, block, 2 + (slope is not None) + pool)
+    taken = 2 + (slope is not None) + pool
+    slope = 1.0 if slope is None else slope
+    window = (_pair(conv.stride, 1), _pair(conv.padding, 0), _pair(conv.dilation, 1))
+    return Run(conv, norm, Block(*window, eps=norm.eps, slope=slope, pool=pool), taken)
 
 
 class Fused(nn.Sequential):
@@ -73,11 +87,10 @@ class Fused(nn.Sequential):
         layers, at, moments, x = list(self), 0, _rows.get(), input
         while at < len(layers):
             run = None if moments.frozen or moments.sink is not None else find_run(layers[at:])
-            if run is None or x.dim() != 4:
+            if run is None or x.dim() != run.conv.weight.dim():
                 x, at = layers[at](x), at + 1
-                continue
-            block = replace(run.block, first=moments.first)
-            x, at = conv_norm_act(x, run.conv.weight, run.weight, run.bias, block), at + run.layers
+            else:
+                x, at = run(x, moments.first), at + run.layers
         return x
 
 

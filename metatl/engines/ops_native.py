@@ -24,7 +24,7 @@ from metatl.engines.ops_products import Spec
 from metatl.engines.ops_tasks import Maybe
 
 _SOURCES = Path(__file__).resolve().parent.parent / "csrc"
-_FLAGS = ("-O3", "-march=native", "-std=c++20", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math")
+_FLAGS = ("-O2", "-march=native", "-std=c++20", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math")
 
 
 def _compilers() -> list[str]:
@@ -45,36 +45,40 @@ def _cache() -> Path:
     return Path(os.environ.get("METATL_CACHE") or Path(home) / "metatl")
 
 
-def _build(compiler: str) -> Path | None:
-    """Path of the library for this source, compiler and processor; built where it is not there yet."""
+def _build(compiler: str, scalar: str) -> Path | None:
+    """Path of the library for this source, compiler, processor and type; built where it is not there yet."""
     macros = _run(compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull)
     if macros is None:
         return None
+    flags = (*_FLAGS, f"-DSCALAR={scalar}")
     text = b"".join(path.read_bytes() for path in sorted(_SOURCES.iterdir()))
-    target = _cache() / f"ops-{hashlib.sha256(text + macros + repr(_FLAGS).encode()).hexdigest()[:16]}.so"
+    target = _cache() / f"ops-{hashlib.sha256(text + macros + repr(flags).encode()).hexdigest()[:16]}.so"
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         new = Path(folder) / target.name
         for threads in (("-fopenmp",), ()):
-            if _run(compiler, *_FLAGS, *threads, str(_SOURCES / "ops.cpp"), "-o", str(new)) is not None:
+            if _run(compiler, *flags, *threads, str(_SOURCES / "ops.cpp"), "-o", str(new)) is not None:
                 new.replace(target)
                 return target
     return None
 
 
+_SCALARS = {torch.float32: "float", torch.float64: "double"}
+
+
 @lru_cache
-def library() -> ctypes.CDLL | None:
-    """The compiled kernels, or None where they cannot be built."""
-    if os.environ.get("METATL_NATIVE") == "0" or not _SOURCES.is_dir():
+def library(dtype: torch.dtype = torch.float32) -> ctypes.CDLL | None:
+    """The compiled kernels for a type, or None where they cannot be built."""
+    if os.environ.get("METATL_NATIVE") == "0" or not _SOURCES.is_dir() or dtype not in _SCALARS:
         return None
     for compiler in _compilers():
         try:
-            path = _build(compiler)
+            path = _build(compiler, _SCALARS[dtype])
             if path is not None:
                 lib = ctypes.CDLL(str(path))
-                lib.keep_freed_memory()
+                lib.metatl_keep_freed_memory()
                 return lib
         except OSError:
             continue
@@ -83,12 +87,12 @@ def library() -> ctypes.CDLL | None:
 
 def covers(x: Tensor, w: Tensor, by_x: bool) -> bool:
     """Whether there are kernels for this convolution; by_x: its gradient by x takes part too."""
-    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64) or x.dtype != w.dtype:
+    if x.device.type != "cpu" or x.dtype != w.dtype:
         return False
-    lib = library()
+    lib = library(x.dtype)
     if lib is None:
         return False
-    width = int(lib.vector_width(x.element_size()))
+    width = int(lib.metatl_vector_width())
     return w.shape[1] % width == 0 and (not by_x or w.shape[2] % width == 0)
 
 
@@ -106,6 +110,16 @@ def image(x: Maybe) -> Maybe:
 def filters(w: Maybe) -> Maybe:
     """[task, O, C, kh, kw] -> [task, kh, kw, C, O], as it lies in memory."""
     return None if w is None else w.permute(0, 3, 4, 2, 1).contiguous()
+
+
+def image_shape(x: Tensor, tasks: int) -> tuple[int, ...]:
+    """The shape of `image(x)` for as many tasks."""
+    return (tasks, x.shape[1], *x.shape[3:], x.shape[2])
+
+
+def filters_shape(w: Tensor, tasks: int) -> tuple[int, ...]:
+    """The shape of `filters(w)` for as many tasks."""
+    return (tasks, *w.shape[3:], w.shape[2], w.shape[1])
 
 
 def image_back(x: Tensor) -> Tensor:
@@ -135,36 +149,49 @@ def launch(
     return torch.ops.metatl.kernel(name, [tasks, *numbers], *scalars, given, sizes)
 
 
+def _shapes(sizes: list[int]) -> list[list[int]]:
+    """The shapes that `launch` put into one list: rank, then the axes; an empty one is not wanted."""
+    shapes: list[list[int]] = []
+    while sizes:
+        rank = sizes[0]
+        shapes.append(sizes[1 : 1 + rank])
+        sizes = sizes[1 + rank :]
+    return shapes
+
+
 def run_kernel(
     name: str, numbers: list[int], eps: float, slope: float, inputs: list[Maybe], sizes: list[int]
 ) -> list[Tensor]:
-    """The operation `metatl::kernel`: allocate the outputs (rank and shape, 0: not wanted), run."""
-    lib, tasks, like = library(), numbers[0], next(t for t in inputs if t is not None)
+    """The operation `metatl::kernel`: allocate the outputs, run."""
+    tasks, like = numbers[0], next(t for t in inputs if t is not None)
+    lib = library(like.dtype)
     assert lib is not None
     outputs: list[Maybe] = []
-    while sizes:
-        rank, sizes = sizes[0], sizes[1:]
-        shape, sizes = sizes[:rank], sizes[rank:]
-        if not rank:
-            outputs.append(None)
-        else:
-            outputs.append(like.new_zeros(shape) if shape[0] < tasks else like.new_empty(shape))
+    for shape in _shapes(sizes):
+        new = like.new_zeros if shape and shape[0] < tasks else like.new_empty
+        outputs.append(new(shape) if shape else None)
     arguments: list[Any] = []
     for tensors in (inputs, outputs):
         pointers = [None if t is None else t.data_ptr() for t in tensors]
         strides = [0 if t is None or t.shape[0] < tasks else t.stride(0) for t in tensors]
         arguments.append((ctypes.c_void_p * len(pointers))(*pointers))
         arguments.append((ctypes.c_long * len(strides))(*strides))
-    suffix = "f32" if like.dtype == torch.float32 else "f64"
-    run = getattr(lib, f"{name}_{suffix}")
+    run = getattr(lib, f"metatl_{name}")
     numbers = [tasks, torch.get_num_threads(), *numbers[1:]]
     run((ctypes.c_long * len(numbers))(*numbers), ctypes.c_double(eps), ctypes.c_double(slope), *arguments)
     return [t for t in outputs if t is not None]
 
 
-# As an operation of torch's own, a kernel shows up in traced graphs.
+def _kernel_without_values(*arguments: Any) -> list[Tensor]:
+    *_, inputs, sizes = arguments
+    like = next(t for t in inputs if t is not None)
+    return [like.new_empty(shape) for shape in _shapes(sizes) if shape]
+
+
+# As an operation of torch's own, a kernel shows up in recorded graphs.
 _LIBRARY = torch.library.Library("metatl", "DEF")
 _LIBRARY.define(
     "kernel(str name, int[] numbers, float eps, float slope, Tensor?[] inputs, int[] sizes) -> Tensor[]"
 )
 _LIBRARY.impl("kernel", run_kernel, "CPU")
+_LIBRARY.impl("kernel", _kernel_without_values, "Meta")

@@ -7,8 +7,9 @@ every constant, every repetition. The arithmetic stays the same, up to the last 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
@@ -19,13 +20,22 @@ from metatl.engines.ops_graph import Recorder
 from metatl.engines.ops_trace_passes import drop_repeats, flatten_views, fold_constants, lower, shorten
 
 Key = tuple[Any, ...]
+_SMALL = 1 << 17  # entries of the largest tensor up to which threads cost more than they give
+
+
+class Recording(NamedTuple):
+    """A graph, the nesting of its outputs, and whether one thread is enough for it."""
+
+    graph: fx.GraphModule
+    outputs: TreeSpec
+    small: bool
 
 
 def _key(flat: list[Any], spec: TreeSpec) -> Key:
     parts: list[Any] = [spec]
     for leaf in flat:
         if isinstance(leaf, Tensor):
-            parts.append((tuple(leaf.shape), leaf.stride(), leaf.dtype, leaf.device))
+            parts += (leaf.shape, leaf.stride(), leaf.dtype, leaf.device)
         else:
             parts.append(leaf)
     return tuple(parts)
@@ -54,7 +64,7 @@ def _simplify(graph: fx.GraphModule, flat: list[Any]) -> fx.GraphModule:
 def _close(a: Any, b: Any) -> bool:
     if not isinstance(a, Tensor) or not a.is_floating_point():
         return bool(torch.equal(a, b)) if isinstance(a, Tensor) else a == b
-    return a.shape == b.shape and bool((a - b).norm() <= 1e-3 * a.norm() + 1e-30)
+    return a.shape == b.shape and bool((a - b).nan_to_num().norm() <= 1e-3 * a.nan_to_num().norm() + 1e-30)
 
 
 def simplify(graph: fx.GraphModule, flat: list[Any]) -> fx.GraphModule:
@@ -82,20 +92,25 @@ class Traced:
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         self._fn = fn
-        self.graphs: dict[Key, tuple[fx.GraphModule, TreeSpec]] = {}
+        self.recordings: dict[Key, Recording] = {}
 
     def __call__(self, *args: Any) -> Any:
         """fn(*args), replayed where it was recorded."""
         flat, spec = tree_flatten(args)
         flat = [_own(leaf) for leaf in flat]
         key = _key(flat, spec)
-        if key not in self.graphs:
-            self.graphs[key] = self._record(flat, spec)
-        graph, out = self.graphs[key]
-        with torch.no_grad():
-            return tree_unflatten(graph(*flat), out)
+        if key not in self.recordings:
+            self.recordings[key] = self._record(flat, spec)
+        recording = self.recordings[key]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1 if recording.small else threads)
+        try:
+            with torch.no_grad():
+                return tree_unflatten(recording.graph(*flat), recording.outputs)
+        finally:
+            torch.set_num_threads(threads)
 
-    def _record(self, flat: list[Any], spec: TreeSpec) -> tuple[fx.GraphModule, TreeSpec]:
+    def _record(self, flat: list[Any], spec: TreeSpec) -> Recording:
         seen: list[TreeSpec] = []
 
         def run(*leaves: Any) -> list[Any]:
@@ -103,8 +118,11 @@ class Traced:
             seen.append(out)
             return [v.detach() if isinstance(v, Tensor) else v for v in values]
 
-        graph = make_fx(run)(*flat)
-        return simplify(graph, flat), seen[-1]
+        # Without values a recording takes no memory; what fn closes over keeps its values.
+        graph = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*flat)
+        sizes = [math.prod(layout.shape) for layout in Recorder.run_once(graph, flat).layouts.values()]
+        on_cpu = all(leaf.device.type == "cpu" for leaf in flat if isinstance(leaf, Tensor))
+        return Recording(simplify(graph, flat), seen[-1], on_cpu and max(sizes) <= _SMALL)
 
 
 def traced(fn: Callable[..., Any]) -> Traced:

@@ -65,9 +65,15 @@ def shorten(graph: fx.GraphModule, notes: Recorder) -> None:
     graph.recompile()
 
 
+def _given_out(graph: fx.GraphModule, notes: Recorder) -> set[fx.Node]:
+    """Whose memory the caller gets: it may write there, so nobody else may use it."""
+    output = next(n for n in graph.graph.nodes if n.op == "output")
+    return {notes.layouts[i].owner for i in output.all_input_nodes if i in notes.layouts}
+
+
 def fold_constants(graph: fx.GraphModule, notes: Recorder) -> None:
     """Values that depend on no input become attributes, unless something writes into them."""
-    written: set[fx.Node] = set()
+    written = _given_out(graph, notes)
     for node in graph.graph.nodes:
         if mutates(node):
             written |= {notes.layouts[i].owner for i in node.all_input_nodes if i in notes.layouts}
@@ -117,9 +123,11 @@ def drop_repeats(graph: fx.GraphModule) -> None:
     nodes = list(graph.graph.nodes)
     if any(mutates(n) for n in nodes):
         return
+    views = {n for n in nodes if name_of(n) == "as_strided"}
+    given_out = {n.args[0] if n in views else n for n in nodes[-1].all_input_nodes}
     seen: dict[str, fx.Node] = {}
     for node in nodes:
-        if node.op != "call_function" or is_random(node):
+        if node.op != "call_function" or is_random(node) or node in given_out:
             continue
         first = seen.setdefault(f"{node.target} {node.args} {node.kwargs}", node)
         if first is not node:

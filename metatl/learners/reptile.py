@@ -62,6 +62,7 @@ class Reptile(Learner):
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
         """One meta-batch."""
         carried = state.transfer
+        net = engine.ready(net)
         moves = engine.map(lambda task: displacement(net, self.adaptation, carried, task.support), drawn)
         mean = tree.mean(moves)
         size = self.rate * size_at(self.schedule, state.step, self.steps)

@@ -72,6 +72,7 @@ class Scout(Learner):
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
         """One group of scouts: add up their moments."""
         start = Transfer(state.transfer.params, tree.ones(state.transfer.params), state.transfer.buffers)
+        net = engine.ready(net)
         moves: Params = engine.map(
             lambda task: displacement(net, self.adaptation, start, task.support), drawn
         )

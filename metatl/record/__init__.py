@@ -84,7 +84,7 @@ def peak_mib(device: str) -> float:
     """Most memory held so far, in MiB: of torch on a CUDA device, else of the process."""
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    # A child's ru_maxrss starts at what its parent held; the kernel also keeps the peak of this process alone.
+    # A child's ru_maxrss starts at what its parent held; the kernel also keeps the peak of this process.
     peak = _status_mib("VmHWM:")
     if peak is not None:
         return peak

@@ -51,11 +51,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rows_and_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str], small: None) -> None:
     out = tmp_path / "deep" / "profile.json"
-    assert cli.main(["profile", "W3", "--engines", "batched,loop,auto", "--out", str(out), *QUICK]) == 0
+    assert cli.main(["profile", "W3", "--engines", "batched,loop", "--out", str(out), *QUICK]) == 0
     shown, said = capsys.readouterr()
     found: dict[str, Any] = json.loads(out.read_text())
-    assert [list(row) for row in found["rows"]] == [KEYS] * 3
-    assert [row["engine"] for row in found["rows"]] == ["batched", "loop", "auto"]
+    assert [list(row) for row in found["rows"]] == [KEYS] * 2
+    assert [row["engine"] for row in found["rows"]] == ["batched", "loop"]
     for row in found["rows"]:
         assert (row["workload"], row["steps"], row["queries"], row["compiled"]) == ("W3", 1, 10, False)
         assert row["tasks_per_second"] > 0

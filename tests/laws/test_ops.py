@@ -12,6 +12,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
+from metatl.engines import ops_conv, ops_native
 from metatl.engines.ops import rerouted
 from metatl.engines.ops_conv import conv2d
 from metatl.engines.ops_norm import normalise
@@ -51,10 +52,20 @@ def assert_same(ours: list[Tensor], theirs: list[Tensor], tolerance: float = 1e-
         assert (a - b).abs().max() <= tolerance * max(1.0, float(b.detach().abs().max()))
 
 
+@pytest.fixture(params=["compiled", "torch"])
+def kernels(request, monkeypatch) -> str:
+    if request.param == "torch":
+        monkeypatch.setattr(ops_conv, "covers", lambda *_: False)
+    elif ops_native.library() is None:
+        pytest.skip("no C++ compiler here that builds metatl/csrc")
+    return request.param
+
+
+@pytest.mark.parametrize("channels", [8, 3])
 @pytest.mark.parametrize("window", WINDOWS)
-def test_conv2d_is_the_stock_one_to_second_order(window):
+def test_conv2d_is_the_stock_one_to_second_order(kernels, window, channels):
     kernel, *rest = window
-    inputs = [randn(2, 3, 7, 8), randn(4, 3, *kernel), randn(4)]
+    inputs = [randn(2, channels, 7, 8), randn(16, channels, *kernel), randn(16)]
     with rerouted():
         ours = both_derivatives(lambda x, w, b: F.conv2d(x, w, b, *rest), inputs)
     assert_same(ours, both_derivatives(lambda x, w, b: F.conv2d(x, w, b, *rest), inputs))
@@ -74,18 +85,18 @@ def test_normalise_derivatives_by_finite_differences(axes):
 
 
 @pytest.mark.parametrize("axes", [(0, 0), (None, 0), (0, None), (1, 2)])
-def test_conv2d_under_vmap_with_shared_and_own_inputs(axes):
+def test_conv2d_under_vmap_with_shared_and_own_inputs(kernels, axes):
     ax, aw = axes
-    x, w = randn(2, 3, 6, 6), randn(4, 3, 3, 3)
+    x, w = randn(2, 8, 6, 6), randn(8, 8, 3, 3)
     xs = (
         x
         if ax is None
-        else torch.stack([randn(2, 3, 6, 6) for _ in range(TASKS)], ax).detach().requires_grad_()
+        else torch.stack([randn(2, 8, 6, 6) for _ in range(TASKS)], ax).detach().requires_grad_()
     )
     ws = (
         w
         if aw is None
-        else torch.stack([randn(4, 3, 3, 3) for _ in range(TASKS)], aw).detach().requires_grad_()
+        else torch.stack([randn(8, 8, 3, 3) for _ in range(TASKS)], aw).detach().requires_grad_()
     )
 
     def loop(xs: Tensor, ws: Tensor) -> Tensor:
@@ -99,8 +110,8 @@ def test_conv2d_under_vmap_with_shared_and_own_inputs(axes):
     assert_same(both_derivatives(batched, [xs, ws]), both_derivatives(loop, [xs, ws]))
 
 
-def test_conv2d_under_two_vmaps():
-    x, w = randn(2, TASKS, 2, 3, 5, 5), randn(TASKS, 4, 3, 3, 3)
+def test_conv2d_under_two_vmaps(kernels):
+    x, w = randn(2, TASKS, 2, 8, 5, 5), randn(TASKS, 8, 8, 3, 3)
     ours = both_derivatives(
         vmap(vmap(lambda x, w: conv2d(x, w, None, (1, 1), (1, 1), (1, 1))), (0, None)),
         [x, w],

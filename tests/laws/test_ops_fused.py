@@ -14,7 +14,7 @@ from metatl.engines.ops import rerouted
 from metatl.engines.ops_block import conv_norm_act
 from metatl.engines.ops_block_torch import Block
 from metatl.engines.ops_fuse import Fused, find_run, fuse
-from metatl.models import Conv4, ResNet12
+from metatl.models import Conv1d, Conv4, ResNet12
 from metatl.norm import BatchNorm, Rows, moments_from
 from metatl.types import MetatlError
 
@@ -143,11 +143,20 @@ def meta_gradient(net: nn.Module, x: Tensor, y: Tensor, batched: bool) -> list[T
     return [torch.zeros_like(p) if g is None else g for g, p in zip(grads, params.values(), strict=True)]
 
 
-@pytest.mark.parametrize(("form", "size"), [("stride", 17), ("pool", 18)])
-def test_meta_gradient_of_a_fused_net(kernels, form, size):
-    net = Conv4((1, size, size), 3, filters=8, form=form).double()
-    x, y = torch.randn(2, 5, 1, size, size).double(), torch.randint(3, (2, 5))
+NETS = {
+    "conv4, stride": (lambda: Conv4((1, 17, 17), 3, filters=8), (1, 17, 17)),
+    "conv4, pool": (lambda: Conv4((3, 18, 18), 3, filters=8, form="pool"), (3, 18, 18)),
+    "conv1d": (lambda: Conv1d((4, 30), 3, filters=8, blocks=2), (4, 30)),
+}
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_meta_gradient_of_a_fused_net(kernels, name):
+    make, shape = NETS[name]
+    net = make().double()
+    x, y = torch.randn(2, 5, *shape).double(), torch.randint(3, (2, 5))
     fused = fuse(net)
+    assert any(isinstance(m, Fused) for m in fused.modules())
     ours, theirs = meta_gradient(fused, x, y, batched=True), meta_gradient(net, x, y, batched=False)
     largest = max(float(t.abs().max()) for t in theirs)
     for a, b in zip(ours, theirs, strict=True):
@@ -186,6 +195,7 @@ def test_a_fused_net_gives_the_same_output_wherever_the_moments_come_from(rows):
         [nn.Conv2d(8, 8, 3), nn.ReLU()],
         [nn.Conv2d(8, 8, 3)],
         [nn.ReLU(), nn.Conv2d(8, 8, 3)],
+        [nn.Conv3d(8, 8, 3), BatchNorm(8)],
     ],
 )
 def test_what_is_no_run_is_left_alone(row):
@@ -199,6 +209,7 @@ def test_what_is_no_run_is_left_alone(row):
         ([nn.LeakyReLU(0.1), nn.MaxPool2d(3)], 3),
         ([nn.Tanh()], 2),
         ([nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)], 3),
+        ([], 2),
     ],
 )
 def test_a_run_ends_where_it_should(rest, taken):
