@@ -3,8 +3,8 @@
     python scripts/readme.py            # write
     python scripts/readme.py --check    # exit 1 if anything would change
 
-A block `<!-- table results/NAME/report.json -->` ... `<!-- end -->` of README.md is replaced by that report's rows; the
-line `# Expected:` of every config in FOLDERS by what its method reached there.
+A block `<!-- table results/NAME/report.json -->` ... `<!-- end -->` of README.md is replaced by that report's
+rows; the line `# Expected:` of every config in FOLDERS by what its method reached there.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ FOLDERS = {"configs/demo": "results/demo", "configs/omniglot/quick": "results/om
 
 def table(report: dict[str, Any]) -> str:
     protocol = report["protocol"]
-    lines = [
+    about = (
         f"{protocol['way']}-way {protocol['shot']}-shot on unseen classes of {protocol['data']}, "
-        f"{report['rows'][0]['episodes']} episodes, the same for every method; 95 % intervals; differences paired with "
-        f"{protocol['reference']}, p Holm-corrected; harmed = episodes worse than {protocol['harmed_against']}.",
+        f"{report['rows'][0]['episodes']} episodes, the same for every method; 95 % intervals; "
+        f"differences paired with {protocol['reference']}, p Holm-corrected; "
+        f"harmed = episodes worse than {protocol['harmed_against']}."
+    )
+    lines = [
+        about,
         "",
         "| method | mode | accuracy, % | difference | p | harmed, % | weights moved | learn, s | ms a task |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
@@ -36,8 +40,9 @@ def table(report: dict[str, Any]) -> str:
         if row["method"] == protocol["reference"]:
             difference, p = "reference", ""
         lines.append(
-            f"| {row['method']} | {mode} | {row['accuracy']:.2f} ± {row['ci95']:.2f} | {difference} | {p} "
-            f"| {row['harmed']:.0f} | {row['trainable']:,} | {row['seconds_to_learn']:.0f} | {row['ms_per_task']:.1f} |"
+            f"| {row['method']} | {mode} | {row['accuracy']:.2f} ± {row['ci95']:.2f} | {difference} "
+            f"| {p} | {row['harmed']:.0f} | {row['trainable']:,} | {row['seconds_to_learn']:.0f} "
+            f"| {row['ms_per_task']:.1f} |"
         )
     return "\n".join(lines)
 
@@ -56,7 +61,8 @@ def expected(text: str, rows: dict[str, dict[str, Any]], where: str, episodes: i
     if name is None or name[1] not in rows:
         return text
     row = rows[name[1]]
-    line = f"# Expected: {row['accuracy']:.1f} +- {row['ci95']:.1f} % on {episodes} meta-test episodes ({where}/table.md)"
+    reached = f"{row['accuracy']:.1f} +- {row['ci95']:.1f} % on {episodes} meta-test episodes"
+    line = f"# Expected: {reached} ({where}/table.md)"
     return re.sub(r"^# Expected:.*$", line, text, count=1, flags=re.M)
 
 
