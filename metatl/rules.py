@@ -110,13 +110,15 @@ class Adam(Rule):
         """The bias-corrected step."""
         grads = _with_decay(grads, params, self.weight_decay)
         count = state["count"]["steps"] + 1
-        first = tree.map(lambda m, g: self.b1 * m + (1 - self.b1) * g, state["first"], grads)
-        second = tree.map(lambda v, g: self.b2 * v + (1 - self.b2) * g * g, state["second"], grads)
+        rest1, rest2 = 1 - self.b1, 1 - self.b2
+        first = tree.map(lambda m, g: torch.lerp(m, g, rest1), state["first"], grads)
+        second = tree.map(lambda v, g: (v * self.b2).addcmul(g, g, value=rest2), state["second"], grads)
         rate = -self.lr / (1 - self.b1**count)
         unbiased = 1 - self.b2**count
 
         def step(m: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-            return rate * m / ((v / unbiased + self.eps_root).sqrt() + self.eps)
+            v = v / unbiased + self.eps_root if self.eps_root else v / unbiased
+            return rate * m / (v.sqrt() + self.eps)
 
         return tree.map(step, first, second), {"first": first, "second": second, "count": {"steps": count}}
 

@@ -63,7 +63,7 @@ def mean(a: Mapping[str, Tensor]) -> Tree:
 
 def norm(a: Mapping[str, Tensor]) -> Tensor:
     """Euclidean norm of all entries together, 0-d."""
-    return torch.stack([leaf.square().sum() for leaf in a.values()]).sum().sqrt()
+    return torch.stack([leaf.norm() for leaf in a.values()]).norm()
 
 
 def count(a: Mapping[str, Tensor]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -12,25 +12,27 @@ from torch.func import vmap
 
 from metatl import tree
 from metatl.adapt import Adaptation
+from metatl.engines.chunk import Chunk, Recordings, at_once, own
 from metatl.engines.engine import (
     Engine,
     Outer,
     OuterGradient,
     TaskFunction,
-    as_variables,
     check_guide,
-    gradient_of,
+    moving_names,
     named_gradient,
     task,
-    task_loss,
     tasks_of,
 )
-from metatl.engines.ops import rerouted
 from metatl.engines.ops_fuse import fuse
 from metatl.engines.ops_stock import Batchable
 from metatl.net import Net
 from metatl.norm import check_norms
 from metatl.types import Episode, MetatlError, Metrics, Transfer
+
+_PAYS = 200
+"""Outer gradients from which on a recording saved more than it took, for every net tried (0.5 s for an MLP,
+10 s for five steps of a Conv4)."""
 
 
 @lru_cache(maxsize=16)
@@ -44,14 +46,27 @@ class Batched(Engine):
 
     Args:
         tasks_per_chunk: tasks that run at once; bounds memory at the same gradient. All of them for None.
+        record: whether an outer gradient's operations are recorded once for each shape of meta-batch and
+            replayed without Python, vmap and autograd: the same gradient up to rounding. By default (None)
+            for 200 outer steps or more of a net and an adaptation made of torch's and this package's classes;
+            what you wrote yourself must not read values (`.item()`, a branch on a tensor) nor change between
+            calls to be recorded.
+        compile: the recording is compiled (torch's inductor; needs a C++ compiler, or a GPU): half a minute
+            or more at the first step, then many times faster where a task's operations are small.
     """
 
     tasks_per_chunk: int | None = None
+    record: bool | None = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
         """Raise MetatlError for a chunk without tasks."""
         if self.tasks_per_chunk is not None and self.tasks_per_chunk < 1:
             raise MetatlError(f"tasks_per_chunk is {self.tasks_per_chunk}; give 1 or more, or leave it out")
+
+    @cached_property
+    def _recordings(self) -> Recordings:
+        return Recordings(self.compile)
 
     def _chunks(self, episodes: Episode) -> list[Episode]:
         count = tasks_of(episodes)
@@ -64,7 +79,7 @@ class Batched(Engine):
 
     def map(self, fn: TaskFunction, episodes: Episode) -> Any:
         """fn of every task, chunk by chunk."""
-        with Batchable():
+        with Batchable(), at_once():
             results = [vmap(fn)(chunk) for chunk in self._chunks(episodes)]
         return tree.gather(results, torch.cat)
 
@@ -74,14 +89,15 @@ class Batched(Engine):
         """The gradient of the sum over tasks, chunks added up, over their number."""
         check_guide(transfer)
         check_norms(net.module)
-        leafy, variables = as_variables(transfer, outer.learn_guide)
-        fn, count = task_loss(self.ready(net), adaptation, leafy, outer), tasks_of(episodes)
+        ready, moving = self.ready(net), moving_names(transfer, outer.learn_guide)
+        record = self.compile or self.record
+        if record is None:
+            record = outer.calls >= _PAYS and own(net, adaptation)
         sums: list[Tensor] | None = None
         seen: list[Metrics] = []
-        for chunk in self._chunks(episodes):
-            with rerouted() if outer.unroll == "full" else Batchable():
-                losses, metrics = vmap(fn)(chunk)
-            grads = gradient_of(losses.sum() / count, variables)
+        for episodes_at_once in self._chunks(episodes):
+            chunk = Chunk(ready, adaptation, outer, moving, transfer, episodes_at_once, tasks_of(episodes))
+            grads, metrics = self._recordings.gradient(chunk) if record else chunk.gradient()
             sums = grads if sums is None else [s + g for s, g in zip(sums, grads, strict=True)]
             seen.append(metrics)
         assert sums is not None

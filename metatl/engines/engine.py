@@ -36,12 +36,13 @@ class Outer:
 
     unroll: how the inner loop is differentiated; learn_guide: whether the guide is a variable too;
     step_weights: [steps + 1] weights of the query losses along the trajectory, or None for the last one
-    alone.
+    alone; calls: how often a run will ask for such a gradient, for engines that can prepare.
     """
 
     unroll: Unroll = "full"
     learn_guide: bool = False
     step_weights: Tensor | None = None
+    calls: int = 1
 
 
 class Engine(ABC):
@@ -120,9 +121,10 @@ def named_gradient(grads: list[Tensor], transfer: Transfer, learn_guide: bool) -
     return OuterGradient(params, guide)
 
 
-def task_loss(net: Net, adaptation: Adaptation, transfer: Transfer, outer: Outer) -> TaskFunction:
-    """The outer loss and metrics of one task as a function of its episode."""
-    moving = moving_names(transfer, outer.learn_guide)
+def task_loss(
+    net: Net, adaptation: Adaptation, transfer: Transfer, outer: Outer, moving: frozenset[str] | None
+) -> TaskFunction:
+    """The outer loss and metrics of one task as a function of its episode; moving: see `moving_names`."""
 
     def fn(episode: Episode) -> tuple[Tensor, Metrics]:
         return query_loss(net, adaptation, transfer, episode, outer.unroll, moving, outer.step_weights)

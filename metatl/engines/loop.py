@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metatl.adapt import Adaptation
-from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction, task_loss
+from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction, moving_names, task_loss
 from metatl.engines.one_by_one import mapped, summed_gradient
 from metatl.net import Net
 from metatl.types import Episode, Metrics, Transfer
@@ -24,6 +24,7 @@ class Loop(Engine):
         self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
     ) -> tuple[OuterGradient, Metrics]:
         """The sum of the tasks' gradients over their number."""
+        moving = moving_names(transfer, outer.learn_guide)
         return summed_gradient(
-            lambda leafy: task_loss(net, adaptation, leafy, outer), transfer, episodes, outer
+            lambda leafy: task_loss(net, adaptation, leafy, outer, moving), transfer, episodes, outer
         )

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, fx
 from torch._ops import OpOverload
 
-_FRESH = {
+FRESH = {
     *("arange", "eye", "full", "ones", "scalar_tensor", "zeros"),
     *("full_like", "new_full", "new_ones", "new_zeros", "ones_like", "zeros_like"),
 }
+"""Operations that take nothing but shapes from the tensors they are given."""
 _LARGEST_CONSTANT = 1 << 20
 
 
@@ -83,12 +84,10 @@ class Recorder(fx.Interpreter):
     def _is_constant(self, n: fx.Node) -> bool:
         if n.op != "call_function" or mutates(n) or is_random(n):
             return False
-        if name_of(n) in _FRESH:
-            return True
         inputs = n.all_input_nodes
-        return bool(inputs) and all(
-            i in self.layouts and self.layouts[i].owner in self.constants for i in inputs
-        )
+        if name_of(n) in FRESH or not inputs:
+            return not name_of(n).startswith("empty")
+        return all(i in self.layouts and self.layouts[i].owner in self.constants for i in inputs)
 
     def _layout(self, n: fx.Node, value: Tensor) -> Layout:
         memory = value.untyped_storage().data_ptr()

@@ -13,20 +13,22 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
+from torch import _inductor as inductor  # pyright: ignore[reportPrivateUsage]  # no public name for an fx graph
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from metatl.engines.ops_graph import Recorder
 from metatl.engines.ops_trace_passes import drop_repeats, flatten_views, fold_constants, lower, shorten
+from metatl.types import MetatlError
 
 Key = tuple[Any, ...]
 _SMALL = 1 << 17  # entries of the largest tensor up to which threads cost more than they give
 
 
 class Recording(NamedTuple):
-    """A graph, the nesting of its outputs, and whether one thread is enough for it."""
+    """What replays, the nesting of its outputs, and whether one thread is enough for it."""
 
-    graph: fx.GraphModule
+    replay: Callable[..., Any]
     outputs: TreeSpec
     small: bool
 
@@ -82,16 +84,31 @@ def simplify(graph: fx.GraphModule, flat: list[Any]) -> fx.GraphModule:
     return short if same else graph
 
 
+def compiled(graph: fx.GraphModule, flat: list[Any], threads: int) -> Callable[..., Any]:
+    """The same outputs from code that torch's inductor writes; MetatlError where it has no compiler."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)  # inductor writes their number into the code
+    try:
+        with torch.no_grad():
+            code: Any = inductor.compile(graph, flat)
+            return code
+    except Exception as error:
+        first = str(error).strip().splitlines()[0]
+        raise MetatlError(f"compile: {first}; install a C++ compiler, or leave `compile` out") from error
+    finally:
+        torch.set_num_threads(before)
+
+
 class Traced:
     """fn with one recorded graph for every combination of shapes, layouts and types of its tensors.
 
     fn takes and gives nested tuples, lists and dicts of tensors; whatever else it depends on (a closure, a
     context variable, a number) is part of the recording and must not change between calls. It must not read
-    values (`.item()`, a branch on a tensor) and draws no random numbers. The outputs have no graph.
+    values (`.item()`, a branch on a tensor). The outputs have no graph.
     """
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
-        self._fn = fn
+    def __init__(self, fn: Callable[..., Any], compiled: bool = False) -> None:
+        self._fn, self._compiled = fn, compiled
         self.recordings: dict[Key, Recording] = {}
 
     def __call__(self, *args: Any) -> Any:
@@ -100,13 +117,15 @@ class Traced:
         flat = [_own(leaf) for leaf in flat]
         key = _key(flat, spec)
         if key not in self.recordings:
-            self.recordings[key] = self._record(flat, spec)
+            # Recording must leave no trace: a resumed run records anew and has to draw the same numbers.
+            with torch.random.fork_rng():
+                self.recordings[key] = self._record(flat, spec)
         recording = self.recordings[key]
         threads = torch.get_num_threads()
         torch.set_num_threads(1 if recording.small else threads)
         try:
             with torch.no_grad():
-                return tree_unflatten(recording.graph(*flat), recording.outputs)
+                return tree_unflatten(recording.replay(*flat), recording.outputs)
         finally:
             torch.set_num_threads(threads)
 
@@ -122,9 +141,7 @@ class Traced:
         graph = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*flat)
         sizes = [math.prod(layout.shape) for layout in Recorder.run_once(graph, flat).layouts.values()]
         on_cpu = all(leaf.device.type == "cpu" for leaf in flat if isinstance(leaf, Tensor))
-        return Recording(simplify(graph, flat), seen[-1], on_cpu and max(sizes) <= _SMALL)
-
-
-def traced(fn: Callable[..., Any]) -> Traced:
-    """fn, recorded at the first call with tensors of a kind, replayed at the later ones."""
-    return Traced(fn)
+        small = on_cpu and max(sizes) <= _SMALL
+        if self._compiled:
+            return Recording(compiled(graph, flat, 1 if small else torch.get_num_threads()), seen[-1], small)
+        return Recording(simplify(graph, flat), seen[-1], small)

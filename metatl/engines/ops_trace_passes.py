@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from metatl.engines.ops_graph import Layout, Recorder, is_random, mutates, name_of
+from metatl.engines.ops_graph import FRESH, Layout, Recorder, is_random, mutates, name_of
 from metatl.engines.ops_native import run_kernel
 from metatl.engines.ops_trace_factors import join_product, merge_factors
 
@@ -73,14 +73,17 @@ def _given_out(graph: fx.GraphModule, notes: Recorder) -> set[fx.Node]:
 
 def fold_constants(graph: fx.GraphModule, notes: Recorder) -> None:
     """Values that depend on no input become attributes, unless something writes into them."""
+    # What changes behind the operation that made it, and all that is computed from that.
     written = _given_out(graph, notes)
     for node in graph.graph.nodes:
         if mutates(node):
             written |= {notes.layouts[i].owner for i in node.all_input_nodes if i in notes.layouts}
     for node in list(graph.graph.nodes):
         reads = {notes.layouts[i].owner for i in node.all_input_nodes if i in notes.layouts}
+        reads = set() if name_of(node) in FRESH else reads
         if node not in notes.constants or node in written or reads & written:
             notes.constants.pop(node, None)
+            written.add(node)  # and with it whatever is computed from it
             continue
         name = f"constant_{node.name}"
         graph.register_buffer(name, notes.constants[node])

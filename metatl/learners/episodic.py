@@ -96,7 +96,7 @@ class Episodic(Learner):
         """One meta-batch."""
         carried = state.transfer
         weights = self._step_weights(state.step, next(iter(carried.params.values())))
-        outer = Outer(self.unroll, self.learn == "init_and_guide", weights)
+        outer = Outer(self.unroll, self.learn == "init_and_guide", weights, calls=self.steps)
         grads, metrics = engine.outer_gradient(net, carried, self.adaptation, drawn, outer)
         named = self._variables(grads.params, grads.guide)
         metrics["outer_gradient_norm"] = tree.norm(named)

@@ -75,4 +75,4 @@ def moved(
         grads = tree.map(lambda g: g.clamp(-clip, clip), grads)
     with torch.no_grad():
         updates, memory = rule.update(grads, memory, params)
-        return tree.add(params, tree.scale(updates, size)), memory
+        return tree.map(lambda p, u: torch.add(p, u, alpha=size), params, updates), memory

@@ -49,5 +49,5 @@ def able(setting: Setting, names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _gradient(setting: Setting, engine: Engine) -> OuterGradient:
     carried, learner = setting.state.transfer, setting.learner
-    outer = Outer(learner.unroll, learner.learn == "init_and_guide")
+    outer = Outer(learner.unroll, learner.learn == "init_and_guide", calls=learner.steps)
     return engine.outer_gradient(setting.net, carried, learner.adaptation, setting.episodes, outer)[0]

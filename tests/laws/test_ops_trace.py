@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from metatl.engines.ops import rerouted
 from metatl.engines.ops_fuse import fuse
-from metatl.engines.ops_trace import Traced, traced
+from metatl.engines.ops_trace import Traced
 from metatl.models import MLP, Conv4
 
 
@@ -75,7 +75,7 @@ def assert_same(ours, theirs) -> None:
 def test_a_recorded_meta_gradient_serves_other_tasks_and_weights(name):
     net, args = case(name)
     step = meta_gradient(net, steps=1 if "conv" in name else 2)
-    recorded = traced(step)
+    recorded = Traced(step)
     assert_same(recorded(*args), step(*args))
     _, other = case(name)
     assert_same(recorded(*other), step(*other))
@@ -85,7 +85,7 @@ def test_a_recorded_meta_gradient_serves_other_tasks_and_weights(name):
 def test_every_combination_of_shapes_has_its_own_recording():
     net, args = case("mlp")
     step = meta_gradient(net)
-    recorded = traced(step)
+    recorded = Traced(step)
     for tasks in (3, 2, 3):
         _, args = case("mlp", tasks)
         assert_same(recorded(*args), step(*args))
@@ -95,14 +95,14 @@ def test_every_combination_of_shapes_has_its_own_recording():
 def test_a_slice_of_a_larger_meta_batch_is_read_where_it_lies():
     net, (weights, guide, x, y) = case("mlp, batch norm", 4)
     step = meta_gradient(net)
-    recorded = traced(step)
+    recorded = Traced(step)
     for half in (slice(0, 2), slice(2, 4)):
         assert_same(recorded(weights, guide, x[half], y[half]), step(weights, guide, x[half], y[half]))
     assert len(recorded.recordings) == 1
 
 
 def replays(fn, *args: Tensor, others: tuple[Tensor, ...]) -> Traced:
-    recorded = traced(fn)
+    recorded = Traced(fn)
     torch.testing.assert_close(recorded(*args), fn(*args))
     torch.testing.assert_close(recorded(*others), fn(*others))
     return recorded
@@ -118,7 +118,7 @@ def test_views_constants_and_repetitions_are_left_out():
     (recording,) = recorded.recordings.values()
     names = [
         getattr(n.target, "__name__", str(n.target))
-        for n in recording.graph.graph.nodes
+        for n in recording.replay.graph.nodes
         if n.op == "call_function"
     ]
     assert sorted(names) == ["add", "add", "as_strided", "mul", "sum"]
@@ -153,7 +153,7 @@ def test_factors_move_without_changing_values():
 
 def test_inputs_may_carry_a_graph_and_outputs_carry_none():
     weights = torch.randn(3, requires_grad=True)
-    recorded = traced(lambda w: {"twice": w * 2.0, "count": 3})
+    recorded = Traced(lambda w: {"twice": w * 2.0, "count": 3})
     out = recorded(weights * 1.0)
     assert out["count"] == 3
     assert not out["twice"].requires_grad
@@ -164,7 +164,7 @@ def test_what_the_caller_gets_is_its_own():
     def fn(x: Tensor) -> tuple[Tensor, ...]:
         return torch.zeros(3), torch.zeros(3), x * 2.0, x * 2.0, torch.ones(2, 3)[0]
 
-    recorded, x = traced(fn), torch.ones(3)
+    recorded, x = Traced(fn), torch.ones(3)
     for _ in range(2):
         for given in recorded(x):
             given.add_(5.0)
