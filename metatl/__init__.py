@@ -18,7 +18,7 @@ from metatl.train import train
 from metatl.types import Batch, Episode, MetatlError, Transfer
 
 if TYPE_CHECKING:
-    from metatl.personalise import Personal, Personaliser, load
+    from metatl.personalise import Personal, Personaliser, apply_delta, load
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,7 @@ __all__ = [
     "SupportGuide",
     "Tasks",
     "Transfer",
+    "apply_delta",
     "displacement",
     "engines",
     "evaluate",
@@ -56,7 +57,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # These read configs and draw pictures, which takes longer to import than torch itself.
-    if name in ("Personal", "Personaliser", "load"):
+    if name in ("Personal", "Personaliser", "apply_delta", "load"):
         from metatl import personalise
 
         return getattr(personalise, name)

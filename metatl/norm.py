@@ -25,7 +25,8 @@ class Rows:
     """Which rows of a forward pass give batch norm its moments.
 
     first: the first `first` rows, or all rows for None; frozen: the running moments instead of any row;
-    sink: where a pass leaves the moments of its norms, by module identity (for running averages).
+    sink: where a pass leaves the moments of its norms, by module identity: of a whole batch with the variance
+    that running averages are made of (n - 1), of the first rows as they are used (n).
     """
 
     first: int | None = None
@@ -75,10 +76,10 @@ class BatchNorm(nn.Module):
                 raise MetatlError("a batch norm has no running moments; choose moments: batch or support")
             mean, var = self.get_buffer("running_mean"), self.get_buffer("running_var")
             return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.eps)
+        if rows.first is not None:
+            return self._from_first(x, rows.first, rows.sink)
         if rows.sink is not None:
             return self._ordinary(x, rows.sink)
-        if rows.first is not None:
-            return self._from_first(x, rows.first)
         y = F.batch_norm(x, None, None, None, None, True, 0.0, self.eps)
         if self.weight is None or self.bias is None:
             return y
@@ -92,11 +93,14 @@ class BatchNorm(nn.Module):
         sink[id(self)] = (mean, var)
         return y
 
-    def _from_first(self, x: Tensor, first: int) -> Tensor:
+    def _from_first(self, x: Tensor, first: int, sink: dict[int, tuple[Tensor, Tensor]] | None) -> Tensor:
         seen = x[:first]
         axes = [0, *range(2, x.dim())]
         mean = seen.mean(axes)
-        scale = ((seen - _along_channels(mean, x)).square().mean(axes) + self.eps).rsqrt()
+        var = (seen - _along_channels(mean, x)).square().mean(axes)
+        if sink is not None:
+            sink[id(self)] = (mean, var)
+        scale = (var + self.eps).rsqrt()
         if self.weight is not None and self.bias is not None:
             scale, shift = scale * self.weight, self.bias - mean * scale * self.weight
         else:

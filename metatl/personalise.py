@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from metatl.adapt import Adaptation, predict
 from metatl.benchmark import run_of
 from metatl.experiment import with_value
 from metatl.net import Net
+from metatl.norm import Rows, moments_from
 from metatl.run import learn
 from metatl.types import Batch, Episode, MetatlError, Transfer
 
@@ -64,18 +66,19 @@ class Personaliser:
         new = self.adaptation.fresh(net, self.transfer)
         guide = {n: torch.ones_like(params[n]) if n in new else g for n, g in self.transfer.guide.items()}
         fitted = Transfer(params, guide, self.transfer.buffers)
-        return Personal(net, fitted, self.adaptation, support, labels)
+        return Personal(net, fitted, self.adaptation, support, labels, self.transfer)
 
 
 @dataclass(frozen=True)
 class Personal:
-    """A model adapted to somebody's examples."""
+    """A model adapted to somebody's examples; base: the transfer that it was adapted from."""
 
     net: Net
     transfer: Transfer
     adaptation: Adaptation
     support: Batch
     labels: list[Any]
+    base: Transfer
 
     def outputs(self, x: Tensor) -> Tensor:
         """Logits (or regression outputs) for new examples x [n, ...]."""
@@ -97,6 +100,40 @@ class Personal:
         """Write the adapted weights as safetensors."""
         store.save_transfer(Path(path), self.transfer)
 
+    def save_delta(self, path: str | Path, precision: store.Precision = "exact") -> None:
+        """Write what adaptation changed, bound to the base (see `store.save_delta`); `apply_delta` reads it.
+
+        Batch norms that look at the support rows get those rows' moments as running ones, so that the file
+        holds none of the examples. Raises MetatlError for labels that are no plain numbers or strings, and
+        for batch norms without running moments.
+        """
+        labels = json.dumps(self.labels) if all(type(label) in _LABELS for label in self.labels) else ""
+        if not labels:
+            raise MetatlError("labels are stored as strings, integers, floats or booleans; use such labels")
+        store.save_delta(Path(path), self.base, self._settled(), precision, {"labels": labels})
+
+    def _settled(self) -> Transfer:
+        """The transfer whose running moments are those that predictions take from the support rows."""
+        if not _looks_at_support(self.net, self.adaptation):
+            return self.transfer
+        rows = Rows(first=len(self.support.x), sink={})
+        with torch.no_grad(), moments_from(rows):
+            self.net(self.transfer.params, self.transfer.buffers, self.support.x)
+        try:
+            buffers = self.net.updated_buffers(self.transfer.buffers, rows.sink or {}, 1.0)
+        except KeyError as error:
+            raise MetatlError(
+                "a batch norm without running moments keeps looking at the examples; build it with them"
+            ) from error
+        return Transfer(self.transfer.params, self.transfer.guide, buffers)
+
+
+_LABELS = (str, int, float, bool)
+
+
+def _looks_at_support(net: Net, adaptation: Adaptation) -> bool:
+    return net.batch_moments and adaptation.moments == "support"
+
 
 def _plain(label: Any) -> Any:
     return label.item() if hasattr(label, "item") else label
@@ -108,6 +145,26 @@ def load(folder: str | Path) -> Personaliser:
     transfer, _ = learn(run)
     adaptation = chosen_adaptation(run.folder, run.experiment.adaptation)
     return Personaliser(run.net, transfer, adaptation)
+
+
+def apply_delta(base: Personaliser | str | Path, path: str | Path) -> Personal:
+    """The model that `Personal.save_delta` wrote, from its base (a run directory, or what `load` gives).
+
+    Its support set is empty: it predicts, from the stored moments. For bare transfers see
+    `store.apply_delta`. Raises MetatlError in one line for another base and for a damaged file.
+    """
+    if not isinstance(base, Personaliser):
+        base = load(base)
+    transfer, notes = store.load_delta(Path(path), base.transfer)
+    if "labels" not in notes:
+        raise MetatlError(f"{path} holds a transfer without labels; read it with metatl.store.apply_delta")
+    net, adaptation = base.net, base.adaptation
+    if _looks_at_support(net, adaptation):
+        adaptation = replace(adaptation, moments="frozen")
+    like = next(iter(transfer.params.values()))
+    nothing = Batch(like.new_zeros(0), torch.zeros(0, dtype=torch.int64, device=like.device))
+    net = net.with_outputs(transfer.params[net.head + ".weight"].shape[0])
+    return Personal(net, transfer, adaptation, nothing, json.loads(notes["labels"]), base.transfer)
 
 
 def chosen_adaptation(folder: Path, adaptation: Adaptation) -> Adaptation:

@@ -1,22 +1,27 @@
-"""Reading and writing transfers, checkpoints and reports.
+"""Reading and writing transfers, their differences, checkpoints and reports.
 
 Tensors are kept as safetensors (no pickle, nothing executed on load), with a format version and a checksum of
 their bytes in the header. Every file is written beside its place, synced, and renamed; the one before stays
 until then.
 """
 
+from metatl.store.delta import Precision, apply_delta, load_delta, save_delta
 from metatl.store.files import locked, read_json, read_text, write_atomic, write_json, write_text
 from metatl.store.reports import load_report, save_report
 from metatl.store.tensors import load_checkpoint, load_transfer, save_checkpoint, save_transfer
 
 __all__ = [
+    "Precision",
+    "apply_delta",
     "load_checkpoint",
+    "load_delta",
     "load_report",
     "load_transfer",
     "locked",
     "read_json",
     "read_text",
     "save_checkpoint",
+    "save_delta",
     "save_report",
     "save_transfer",
     "write_atomic",

@@ -17,10 +17,11 @@ from metatl.store.files import write_atomic
 from metatl.types import MetatlError, Transfer
 
 VERSION = 1
-_SEP = "::"
+SEP = "::"
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
+def digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of tensors by name: names, types, shapes and bytes; the one in a transfer file's header."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
         leaf = tensors[name].detach().cpu().contiguous()
@@ -29,10 +30,11 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
-def _write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], meta: dict[str, str]) -> None:
+def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], meta: dict[str, str]) -> None:
+    """Write named tensors of this kind of file, with format, version and checksums in the header."""
     # Clones: safetensors refuses tensors that share memory (an expanded guide, a tied weight).
     plain = {name: leaf.detach().cpu().contiguous().clone() for name, leaf in tensors.items()}
-    header = {**meta, "format": f"metatl-{kind}", "version": str(VERSION), "sha256": _digest(plain)}
+    header = {**meta, "format": f"metatl-{kind}", "version": str(VERSION), "sha256": digest(plain)}
     write_atomic(path, save(plain, {**header, "sha256_header": _header_digest(header)}))
 
 
@@ -40,7 +42,8 @@ def _header_digest(header: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
 
 
-def _read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the header of such a file; raises MetatlError if it is not one, whole and not newer."""
     if not path.is_file():
         raise MetatlError(f"{path} is not there")
     try:
@@ -59,58 +62,64 @@ def _read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, s
             f"{path} has format version {version}; this metatl reads up to {VERSION}: update metatl"
         )
     own = meta.pop("sha256_header", None)
-    if meta.get("sha256") != _digest(tensors) or own not in (None, _header_digest(meta)):
+    if meta.get("sha256") != digest(tensors) or own not in (None, _header_digest(meta)):
         raise MetatlError(f"{path} is damaged (its checksum differs); restore it or run its config again")
     return tensors, meta
 
 
-def _flat(transfer: Transfer) -> dict[str, Tensor]:
+def flat(transfer: Transfer) -> dict[str, Tensor]:
+    """All tensors of a transfer under names of their own."""
     groups = {"params": transfer.params, "guide": transfer.guide, "buffers": transfer.buffers}
     return {
-        f"{group}{_SEP}{name}": leaf for group, tensors in groups.items() for name, leaf in tensors.items()
+        f"{group}{SEP}{name}": leaf for group, tensors in groups.items() for name, leaf in tensors.items()
     }
 
 
 def _group(tensors: dict[str, Tensor], group: str, order: list[str]) -> dict[str, Tensor]:
-    return {name: tensors[f"{group}{_SEP}{name}"] for name in order}
+    return {name: tensors[f"{group}{SEP}{name}"] for name in order}
 
 
-def _orders(transfer: Transfer) -> dict[str, list[str]]:
+def grouped(tensors: dict[str, Tensor], names: dict[str, list[str]]) -> Transfer:
+    """The inverse of `flat`, with the names of every group in order."""
+    return Transfer(*(_group(tensors, group, names[group]) for group in ("params", "guide", "buffers")))
+
+
+def orders(transfer: Transfer) -> dict[str, list[str]]:
+    """The names of every group, in order."""
     return {"params": list(transfer.params), "guide": list(transfer.guide), "buffers": list(transfer.buffers)}
 
 
 def save_transfer(path: Path, transfer: Transfer, meta: dict[str, str] | None = None) -> None:
     """Write a transfer as safetensors."""
-    header = {**(meta or {}), "names": json.dumps(_orders(transfer))}
-    _write_tensors(path, "transfer", _flat(transfer), header)
+    header = {**(meta or {}), "names": json.dumps(orders(transfer))}
+    write_tensors(path, "transfer", flat(transfer), header)
 
 
 def load_transfer(path: Path) -> Transfer:
     """Read a transfer; raises MetatlError for a missing, foreign, newer or damaged file."""
-    tensors, meta = _read_tensors(path, "transfer")
-    names = json.loads(meta["names"])
-    return Transfer(*(_group(tensors, group, names[group]) for group in ("params", "guide", "buffers")))
+    tensors, meta = read_tensors(path, "transfer")
+    return grouped(tensors, json.loads(meta["names"]))
 
 
 def save_checkpoint(path: Path, state: State, seconds: float = 0.0) -> None:
     """Write a learner's state and the seconds it took so far; the one before stays as `<name>.previous`."""
-    memory = {f"memory{_SEP}{role}{_SEP}{n}": t for role, ts in state.memory.items() for n, t in ts.items()}
-    names = {**_orders(state.transfer), "memory": [[role, list(ts)] for role, ts in state.memory.items()]}
+    memory = {f"memory{SEP}{role}{SEP}{n}": t for role, ts in state.memory.items() for n, t in ts.items()}
+    names = {**orders(state.transfer), "memory": [[role, list(ts)] for role, ts in state.memory.items()]}
     meta = {"names": json.dumps(names), "step": str(state.step), "seconds": str(seconds)}
     if path.is_file():
         previous = path.with_name(path.name + ".previous")
         previous.unlink(missing_ok=True)
         os.link(path, previous)
-    _write_tensors(path, "checkpoint", {**_flat(state.transfer), **memory}, meta)
+    write_tensors(path, "checkpoint", {**flat(state.transfer), **memory}, meta)
 
 
 def load_checkpoint(path: Path) -> tuple[State, float]:
     """Read a state and its seconds; raises MetatlError for a missing, foreign, newer or damaged file."""
-    tensors, meta = _read_tensors(path, "checkpoint")
+    tensors, meta = read_tensors(path, "checkpoint")
     names = json.loads(meta["names"])
-    carried = Transfer(*(_group(tensors, group, names[group]) for group in ("params", "guide", "buffers")))
+    carried = grouped(tensors, names)
     memory = {
-        role: {name: tensors[f"memory{_SEP}{role}{_SEP}{name}"] for name in order}
+        role: {name: tensors[f"memory{SEP}{role}{SEP}{name}"] for name in order}
         for role, order in names["memory"]
     }
     return State(carried, int(meta["step"]), memory), float(meta["seconds"])

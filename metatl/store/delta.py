@@ -1,0 +1,120 @@
+"""A transfer as its difference to another: what a personalised model costs beside the base it came from."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from metatl.store.changes import applied, changed, packed, unpacked
+from metatl.store.items import constant
+from metatl.store.tensors import SEP, digest, flat, grouped, orders, read_tensors, write_tensors
+from metatl.types import MetatlError, Transfer
+
+Precision = Literal["exact", "half"]
+"""exact: the very bits; half: 16 bits a change (see `save_delta`)."""
+_ROUNDED = (torch.float32, torch.float64)
+
+
+def save_delta(
+    path: Path,
+    base: Transfer,
+    transfer: Transfer,
+    precision: Precision = "exact",
+    meta: Mapping[str, str] | None = None,
+) -> None:
+    """Write what `transfer` changes in `base`, as safetensors, bound to `base` by the hash of its content.
+
+    exact: `apply_delta` gives the transfer back bit by bit; a changed float32 weight takes 4 bytes (fewer
+    where old and new bits are alike) and about 2 + log2(1 / share changed) bits for its place. half: changes
+    d of weights are float16 in units of their tensor's largest, to 2^-11 |d| + 2^-25 max |d|; all else stays
+    exact. A tensor of a new shape (a fresh head) is stored whole, and places are left out where that is
+    smaller. Raises MetatlError for a change that float16 cannot hold.
+    """
+    if precision not in get_args(Precision):
+        raise MetatlError(f"precision is {precision!r}; it is one of {', '.join(get_args(Precision))}")
+    old, new = flat(base), flat(transfer)
+    shared = _shared(old, new)
+    whole = {name: leaf for name, leaf in new.items() if name not in shared}
+    changes = {
+        i: changed(name, old[name], new[name], _rounded(name, old[name], precision))
+        for i, name in enumerate(shared)
+    }
+    changes = {i: change for i, change in changes.items() if len(change.where)}
+    header = {**(meta or {}), "base": digest(old), "precision": precision}
+    header["counts"] = _compact([[i, len(change.where)] for i, change in changes.items()])
+    if whole:
+        header["whole"] = _compact({name: list(leaf.shape) for name, leaf in whole.items()})
+    if orders(transfer) != orders(base):
+        header["names"] = _compact(orders(transfer))
+    tensors = packed(list(changes.values()), [old[shared[i]].numel() for i in changes])
+    # One entry stands for all where they are alike: the guide of a fresh head.
+    tensors |= {n: leaf.reshape(-1)[:1] if constant(leaf) else leaf for n, leaf in whole.items()}
+    header["result"] = digest(flat(_applied(base, tensors, header)))
+    if precision == "exact" and header["result"] != digest(new):
+        raise MetatlError(f"{path}: this transfer cannot be told as a difference; save it whole")
+    write_tensors(path, "delta", tensors, header)
+
+
+def load_delta(path: Path, base: Transfer) -> tuple[Transfer, dict[str, str]]:
+    """The transfer that was saved, on the base's devices, and the file's notes.
+
+    Raises MetatlError in one line for another base, and for a missing, foreign, newer or damaged file.
+    """
+    tensors, header = read_tensors(path, "delta")
+    own, wanted = digest(flat(base)), header.get("base", "")
+    if wanted != own:
+        raise MetatlError(
+            f"{path} belongs to a base with SHA-256 {wanted[:12]}..., and this one has {own[:12]}...; "
+            "apply it to the transfer that it was made from"
+        )
+    try:
+        made = _applied(base, tensors, header)
+        whole = digest(flat(made)) == header["result"]
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError, zlib.error) as error:
+        raise MetatlError(
+            f"{path} is damaged ({type(error).__name__}); restore it or save it again"
+        ) from error
+    if not whole:
+        raise MetatlError(f"{path} is damaged (its result differs); restore it or save it again")
+    return made, header
+
+
+def apply_delta(path: Path, base: Transfer) -> Transfer:
+    """`load_delta` without the notes."""
+    return load_delta(path, base)[0]
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _shared(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> list[str]:
+    """Names of which a difference can be told, in an order that does not depend on the dictionaries'."""
+    return sorted(n for n in new if n in old and (new[n].shape, new[n].dtype) == (old[n].shape, old[n].dtype))
+
+
+def _rounded(name: str, leaf: Tensor, precision: str) -> bool:
+    return precision == "half" and name.startswith("params" + SEP) and leaf.dtype in _ROUNDED
+
+
+def _applied(base: Transfer, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> Transfer:
+    old = flat(base)
+    names: dict[str, list[str]] = json.loads(header["names"]) if "names" in header else orders(base)
+    whole: dict[str, list[int]] = json.loads(header.get("whole", "{}"))
+    shared = sorted({f"{group}{SEP}{name}" for group, found in names.items() for name in found} - set(whole))
+    counts = {shared[i]: int(count) for i, count in json.loads(header["counts"])}
+    halves = {name for name in counts if _rounded(name, old[name], header["precision"])}
+    made = {name: old[name] for name in shared}
+    for name, change in unpacked(tensors, counts, old, halves).items():
+        made[name] = applied(old[name], change)
+    device = next((leaf.device for leaf in old.values()), torch.device("cpu"))
+    for name, shape in whole.items():
+        leaf = tensors[name]
+        made[name] = (leaf.reshape(()).expand(shape).clone() if leaf.numel() == 1 else leaf).to(device)
+    return grouped(made, names)
