@@ -36,6 +36,13 @@ def benchmark(
     """
     runs = [prepare(config.load(path, overrides), overrides) for path in paths]
     _check_names(runs, paths)
+    _check_same_episodes(runs)
+    for name in (reference, no_transfer):
+        if name is not None and name not in [run.experiment.name for run in runs]:
+            names = ", ".join(run.experiment.name for run in runs)
+            raise MetatlError(f"no config is named {name} to compare with; there are: {names}")
+    if out is not None:
+        store.make_folder(out)
     reports: list[Report] = []
     with record.bar("benchmark", len(runs), unit="method") as bar:
         for done, run in enumerate(runs):
@@ -69,6 +76,23 @@ def _check_names(runs: Sequence[Run], paths: Sequence[Path]) -> None:
         if name in seen:
             raise MetatlError(f"{path} and {seen[name]} are both named '{name}'; give each its own name")
         seen[name] = path
+
+
+def _check_same_episodes(runs: Sequence[Run]) -> None:
+    """What a table compares must be taken on the same episodes; said before any work."""
+    first = runs[0]
+    for run in runs:
+        for what, mine, theirs in (
+            ("data", run.data.describe(), first.data.describe()),
+            ("evaluation.tasks", run.experiment.evaluation.tasks, first.experiment.evaluation.tasks),
+            ("evaluation.seed", run.experiment.evaluation.seed, first.experiment.evaluation.seed),
+            ("evaluation.episodes", run.experiment.evaluation.episodes, first.experiment.evaluation.episodes),
+        ):
+            if mine != theirs:
+                raise MetatlError(
+                    f"{run.experiment.name} and {first.experiment.name} differ in {what}, so their "
+                    "episodes are not the same; give both one protocol, on the command line say"
+                )
 
 
 def find_config(folder: Path) -> Path:

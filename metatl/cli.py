@@ -8,18 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from metatl import benchmark, config
+import torch
+
+from metatl import arguments, benchmark, config
 from metatl.run import Run, learn, prepare, report
 from metatl.types import MetatlError
-
-_ABOUT = {
-    "run": "learn (resuming if interrupted), evaluate on meta-test once, write the run directory",
-    "benchmark": "run or load each experiment, evaluate all on the same episodes, print and write the table",
-    "evaluate": "evaluate a finished run under another protocol",
-    "compare": "paired differences between finished runs, with intervals and corrected p-values",
-    "profile": "check that the engines give one gradient, then time them side by side",
-    "data": "list, verify or download the data sets",
-}
 
 
 def _run(words: argparse.Namespace, rest: list[str]) -> None:
@@ -85,6 +78,7 @@ def _data(words: argparse.Namespace, rest: list[str]) -> None:
 
     _nothing_left(rest)
     if words.action == "list":
+        _nothing_left([words.name] if words.name else [])
         for entry in catalogue.catalogue():
             print(entry.line())
     elif words.name is None:
@@ -108,62 +102,7 @@ def _nothing_left(rest: Sequence[str]) -> None:
         raise MetatlError(f"unknown argument {rest[0]}; see metatl --help")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="metatl",
-        description="Learn what to carry over from old tasks to new ones, and measure whether it helps.",
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    made = {
-        name: commands.add_parser(name, help=about, description=about + ".") for name, about in _ABOUT.items()
-    }
-    for name in ("run", "benchmark", "evaluate"):
-        made[
-            name
-        ].epilog = "Any key of a config can be overridden: --learner.steps 100 --adaptation.rule.lr 0.1"
-    made["run"].add_argument("config", nargs="?", help="YAML file")
-    made["run"].add_argument("--learn-only", action="store_true", help="stop before the evaluation")
-    made["run"].add_argument("--print_config", action="store_true", help="print the resolved config and stop")
-    made["run"].add_argument("--help-config", action="store_true", help="list every key of a config and stop")
-    made["benchmark"].add_argument("configs", nargs="*", help="YAML files")
-    made["benchmark"].add_argument("--out", help="folder for table.md, report.json and plot.png")
-    made["benchmark"].add_argument("--reference", help="method that differences are paired with [fine-tune]")
-    made["benchmark"].add_argument(
-        "--no-transfer", help="method that says which episodes are harmed [scratch]"
-    )
-    made["evaluate"].add_argument("run", help="run directory")
-    made["compare"].add_argument(
-        "runs", nargs="+", help="run directories; the first is compared with the others"
-    )
-    _profile_arguments(made["profile"])
-    made["data"].add_argument("action", choices=("list", "verify", "download"))
-    made["data"].add_argument("name", nargs="?", help="data set")
-    return parser
-
-
-def _profile_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "workloads", nargs="+", help="W1, W2, W3, W4, evaluation, scouts, sampling, or configs"
-    )
-    parser.add_argument(
-        "--engines",
-        help="comma-separated, of batched, loop, auto, higher, learn2learn [batched, loop, installed peers]",
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, ...")
-    parser.add_argument("--out", help="JSON file for the rows")
-    parser.add_argument("--repeats", type=int, default=7, help="turns that each engine gets at least [7]")
-    parser.add_argument("--seconds", type=float, default=10.0, help="time for a row of engines at least [10]")
-    parser.add_argument(
-        "--tasks-per-chunk", type=int, help="tasks that the batched engine runs at once [all]"
-    )
-    parser.add_argument(
-        "--no-memory",
-        dest="memory",
-        action="store_false",
-        help="skip the memory (a process an engine)",
-    )
-
-
+_SMALLER = "lower meta_batch, evaluation.chunk or the model, or set engine.init_args.tasks_per_chunk"
 _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "run": _run,
     "benchmark": _benchmark,
@@ -176,22 +115,38 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it did what was asked, 2 for a user's mistake, 130 when interrupted."""
-    parser = _parser()
-    words, rest = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
-    if words.command is None:
-        parser.print_help()
-        return 0
     try:
-        _COMMANDS[words.command](words, rest)
-    except MetatlError as error:
-        print(f"metatl: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("metatl: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
+        words, overrides = arguments.parse(sys.argv[1:] if argv is None else argv)
+        if words.command is None:
+            arguments.parser().print_help()
+            return 0
+        _COMMANDS[words.command](words, overrides)
+        sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return _refused("interrupted; the same command goes on from the last checkpoint", 130)
+    except MetatlError as error:
+        return _refused(str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _refused(f"{where}{error.strerror or error}; mend that and run the same command again")
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return _refused(f"out of memory ({_first_line(error)}); {_SMALLER}")
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        return _refused(f"out of memory ({_first_line(error)}); {_SMALLER}")
     return 0
+
+
+def _refused(why: str, code: int = 2) -> int:
+    print("metatl: " + " ".join(why.split()), file=sys.stderr)
+    return code
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "the machine gave no more")
 
 
 if __name__ == "__main__":

@@ -19,28 +19,56 @@ from metatl.describe import completed, describe, merged, named
 from metatl.experiment import Experiment
 from metatl.types import MetatlError
 
+_MOST, _DEEPEST, _LONGEST = 100_000, 40, 500
 # What a start shares with the experiment that starts from it; overrides of the others stay with the latter.
 SHARED = ("data", "model", "seed", "device", "engine", "runs")
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A config's values, merged over those of its `base` (a path, or several, relative to the file)."""
+def read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A config's values, merged over those of its `base` (a path, or several, relative to the file).
+
+    above: the files whose bases led here. Raises MetatlError in one line for a file that holds no config.
+    """
+    if path.resolve() in above:
+        raise MetatlError(f"base {path} leads back to itself; let one of its files have no base")
     text = store.read_text(path, "config")
     try:
         values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        where = str(error).replace("\n", " ")
-        raise MetatlError(f"{path} is not valid YAML: {where}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise MetatlError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise MetatlError(f"{path} holds no keys; a config is a YAML mapping")
+    _check_size(values, path)
     values = cast(dict[str, Any], values)
-    bases = values.pop("base", [])
+    bases, start = values.pop("base", []), values.get("start")
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise MetatlError(f"{path}: base is {bases!r}; give the path of a config, or a list of them")
+    if not isinstance(start, str | None):
+        raise MetatlError(f"{path}: start is {start!r}; give the path of a config")
     under: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
-        under = merged(under, read(path.parent / base))
-    if values.get("start") is not None:
-        values["start"] = str(path.parent / str(values["start"]))
+    for base in bases:
+        under = merged(under, read(path.parent / base, (*above, path.resolve())))
+    if start is not None:
+        values["start"] = str(path.parent / start)
     return merged(under, values)
+
+
+def _check_size(values: Any, path: Path) -> None:
+    """A few bytes of YAML can stand for any number of values, by aliases."""
+    left: list[tuple[Any, int]] = [(values, 0)]
+    for _ in range(_MOST):
+        if not left:
+            return
+        value, depth = left.pop()
+        if depth > _DEEPEST:
+            break
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left.extend((item, depth + 1) for item in inner)
+    raise MetatlError(
+        f"{path} holds more than {_MOST:,} values, or values more than {_DEEPEST} levels deep; "
+        "a config is smaller"
+    )
 
 
 def parser(program: str = "metatl run") -> ArgumentParser:
@@ -82,7 +110,8 @@ def _completed_override(word: str, key: str) -> str:
         value = yaml.safe_load(word)
     except yaml.YAMLError:
         return word
-    if named(value) is not None:
+    # A path is no class, and looking for its module would import, that is run, a file of that name.
+    if isinstance(value, str) and value.rpartition(".")[2][:1].isupper() and named(value) is not None:
         value = {"class_path": value}
     return json.dumps(completed({"value": value})["value"]) if isinstance(value, Mapping) else word
 
@@ -109,7 +138,8 @@ def _one_line(error: Exception) -> str:
         "Does not validate",
         "Expected a <class 'None",
     )
-    return ": ".join(line.rstrip(":") for line in lines if not line.startswith(noise))
+    said = ": ".join(line.rstrip(":") for line in lines if not line.startswith(noise))
+    return said if len(said) <= _LONGEST else said[:_LONGEST] + " ..."
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:

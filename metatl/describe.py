@@ -58,7 +58,7 @@ def named(word: Any) -> type | None:
     module, _, name = word.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name) if module else None
-    except (ImportError, AttributeError, ValueError):
+    except Exception:  # whatever a module raises as it is imported: what is wrong is said where it is needed
         return None
     return found if inspect.isclass(found) else None
 

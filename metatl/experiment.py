@@ -72,6 +72,8 @@ def with_value(value: Any, path: str, new: Any) -> Any:
     key, _, rest = path.partition(".")
     if isinstance(value, tuple) and key.isdigit() and int(key) < len(value):
         items = list(value)
+        if not rest and not dataclasses.is_dataclass(new):
+            raise MetatlError(f"select: '{key}' does not take {new!r}; name a number, terms.1.alpha say")
         items[int(key)] = with_value(items[int(key)], rest, new) if rest else new
         return tuple(items)
     if not dataclasses.is_dataclass(value) or key not in {field.name for field in dataclasses.fields(value)}:
@@ -82,6 +84,9 @@ def with_value(value: Any, path: str, new: Any) -> Any:
     alike = type(new) is type(old) or (isinstance(old, float) and type(new) is int)
     if not rest and isinstance(old, bool | int | float | str) and not alike:
         raise MetatlError(f"select: '{key}' takes {type(old).__name__} values; {new!r} is none")
+    one, other = (dataclasses.is_dataclass(item) or isinstance(item, tuple) for item in (old, new))
+    if not rest and (one != other if old is not None else not (other or type(new) in (int, type(None)))):
+        raise MetatlError(f"select: '{key}' does not take {new!r}; name a number, rule.lr say")
     inner = with_value(old, rest, new) if rest else new
     return dataclasses.replace(value, **{key: inner})  # pyright: ignore[reportArgumentType]
 

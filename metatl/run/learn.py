@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -28,8 +29,9 @@ def learn(run: Run) -> tuple[Transfer, float]:
     if run.learned.is_file() and facts.is_file():
         seconds = float(store.read_json(facts)["seconds"])
         return to_device(store.load_transfer(run.learned), run.experiment.device), before + seconds
-    with store.locked(run.folder):
-        transfer, seconds = _learn(run, start)
+    with store.locked(run.folder) as check_held:
+        transfer, seconds = _learn(run, start, check_held)
+        check_held()
         store.save_transfer(run.learned, transfer, {"digest": run.digest})
         store.write_json(facts, {"seconds": seconds})
     return transfer, before + seconds
@@ -44,7 +46,7 @@ def describe(run: Run) -> None:
     store.write_json(run.folder / "provenance.json", provenance(run.experiment.device))
 
 
-def _learn(run: Run, start: Transfer) -> tuple[Transfer, float]:
+def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[Transfer, float]:
     experiment, learner = run.experiment, run.experiment.learner
     net = run.net.with_outputs(learner.outputs(run.data))
     describe(run)
@@ -55,11 +57,11 @@ def _learn(run: Run, start: Transfer) -> tuple[Transfer, float]:
     with record.recording(run.folder, experiment.name, state.step, learner.steps) as recorder:
         if state.step == 0:
             recorder.text("config", f"```\n{config.dump(experiment)}\n```", 0)
-        watch = _Watch(run, net, recorder, checkpoints, began, state)
+        watch = _Watch(run, net, recorder, checkpoints, began, state, check_held)
         try:
             state = train(learner, net, experiment.engine, state, run.data, experiment.seed, [watch])
         except KeyboardInterrupt:
-            checkpoints.now(watch.state, time.perf_counter() - began)
+            watch.save()
             raise
         transfer = learner.finish(net, state)
         if experiment.guide is not None:
@@ -85,9 +87,12 @@ class _Watch:
         checkpoints: Checkpoints,
         began: float,
         state: State,
+        check_held: Callable[[], None],
     ) -> None:
+        self.check_held = check_held
         self.run, self.net, self.recorder, self.checkpoints = run, net, recorder, checkpoints
-        self.began, self.state, self.last = began, state, (state.step, time.perf_counter())
+        self.began, self.state, self.metrics = began, state, Metrics()
+        self.last = (state.step, time.perf_counter())
 
     def __call__(self, state: State, metrics: Metrics) -> None:
         """Behind every step: first what is recorded, then the state that may be checkpointed."""
@@ -95,15 +100,21 @@ class _Watch:
         last = state.step == steps
         self.recorder.tick(state.step)
         if last or state.step % experiment.record_every == 0:
+            self.check_held()
             check_finite(state, metrics)
             self.recorder.scalars(state.step, self._values(state, metrics))
         if experiment.validate_every and (last or state.step % experiment.validate_every == 0):
             self.recorder.scalars(state.step, self._validated(state))
-        self.state = state
+        self.state, self.metrics = state, metrics
         if self.checkpoints.due():
-            check_finite(state, metrics)
-            self.recorder.flush()
-            self.checkpoints.now(state, time.perf_counter() - self.began)
+            self.save()
+
+    def save(self) -> None:
+        """Write the state behind the last step, if it is finite and the directory is still ours."""
+        self.check_held()
+        check_finite(self.state, self.metrics)
+        self.recorder.flush()
+        self.checkpoints.now(self.state, time.perf_counter() - self.began)
 
     def _values(self, state: State, metrics: Metrics) -> dict[str, float]:
         before, then = self.last

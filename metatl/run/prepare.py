@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from metatl import config
 from metatl.data.source import Data, Source
 from metatl.evaluate import check_adaptation
 from metatl.experiment import Experiment, candidates
 from metatl.net import Net
+from metatl.run.values import check_values
 from metatl.types import MetatlError, Transfer
 
 
@@ -47,7 +50,7 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     above: the starts that led here. Raises MetatlError when data, learner, start, adaptation or device do not
     fit each other, and when a start leads back to itself.
     """
-    _check_device(experiment.device)
+    check_values(experiment)
     if experiment.start is not None:
         where = str(Path(experiment.start).resolve())
         if where in above:
@@ -70,27 +73,30 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     described = config.describe(experiment)
     keys = ("data", "model", "learner", "guide", "head", "seed")
     digest = config.digest({key: described[key] for key in keys} | {"start": start and start.digest})
-    place = re.sub(r"[^A-Za-z0-9_.+-]+", "-", experiment.name).strip("-") or "experiment"
+    place = re.sub(r"[^A-Za-z0-9_.+-]+", "-", experiment.name).strip("-.") or "experiment"
     folder = Path(experiment.runs) / place / f"{digest}-s{experiment.seed}"
     return Run(experiment, folder, net, data, first, start, digest)
-
-
-def _check_device(name: str) -> None:
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise MetatlError(f"device '{name}' is not to be had here; use --device cpu") from error
 
 
 def _built(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Transfer]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         try:
-            module = experiment.model(data.shape, outputs)
-        except (TypeError, ValueError, RuntimeError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of layers without weights, which are refused below
+                module = experiment.model(data.shape, outputs)
+        except (ArithmeticError, TypeError, ValueError, RuntimeError) as error:
+            said = " ".join(str(error).split())
             raise MetatlError(
-                f"the model cannot be built for examples of shape {data.shape}: {error}"
+                f"the model cannot be built for examples of shape {data.shape}: {said}; mend its init_args"
             ) from error
+    if not isinstance(module, nn.Module):
+        raise MetatlError(f"the model is a {type(module).__name__}; name a class of torch modules")
+    empty = next((name for name, leaf in module.named_parameters() if not leaf.numel()), None)
+    if empty is not None:
+        raise MetatlError(
+            f"the model's weight {empty!r} has no entries; give its layers a width of 1 or more"
+        )
     net = Net.of(module.to(experiment.device), experiment.head)
     transfer = net.start()
     try:
@@ -102,7 +108,7 @@ def _built(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Trans
         with torch.no_grad():
             net(transfer.params, transfer.buffers, x.to(experiment.device))
     except (RuntimeError, ValueError, IndexError) as error:
-        line = str(error).splitlines()[0]
+        line = next(iter(str(error).splitlines()), type(error).__name__)
         raise MetatlError(f"the model does not take examples of shape {data.shape}: {line}") from error
     return net, transfer
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from metatl import config, record, store
 from metatl.engines.engine import task
@@ -12,7 +15,7 @@ from metatl.experiment import candidates
 from metatl.provenance import now
 from metatl.run.learn import describe, learn
 from metatl.run.prepare import Run, kind
-from metatl.types import Transfer
+from metatl.types import MetatlError, Transfer
 
 
 def report(run: Run, beside: bool = False) -> Report:
@@ -24,17 +27,27 @@ def report(run: Run, beside: bool = False) -> Report:
     keys = ("adaptation", "evaluation", "select")
     wanted = config.digest({key: described[key] for key in keys} | {"learned": run.digest})
     folder = run.folder / "evaluations" / wanted if beside else run.folder
-    if (folder / "report.json").is_file():
-        found = store.load_report(folder)
-        if found.facts.get("evaluation") == wanted:
-            return found
+    found = _kept(folder)
+    if found is not None and found.facts.get("evaluation") == wanted:
+        return found
     transfer, seconds = learn(run)
-    with store.locked(run.folder):
+    with store.locked(run.folder) as check_held:
         if not beside:
             describe(run)
         made = _evaluated(run, transfer, seconds, wanted)
+        check_held()
         store.save_report(folder, made)
     return made
+
+
+def _kept(folder: Path) -> Report | None:
+    """The report that lies there; a damaged one is made again from the transfer, a newer one is refused."""
+    if not (folder / "report.json").is_file():
+        return None
+    try:
+        return store.load_report(folder)
+    except store.DamagedError:
+        return None
 
 
 def _evaluated(run: Run, transfer: Transfer, seconds: float, wanted: str) -> Report:
@@ -54,6 +67,12 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, wanted: str) -> Rep
             found.append((sign * mean, chosen, adaptation))
         best = max(found, key=lambda item: item[0]) if found else (0.0, *options[0])
         made = _one(run, transfer, best[2], "meta_test", functools.partial(_advance, bar, done))
+    bad = int((~np.isfinite(made.scores)).sum())
+    if bad:
+        raise MetatlError(
+            f"{experiment.name}: adaptation diverges on {bad} of {len(made.scores)} episodes; lower "
+            "adaptation.rule.lr or adaptation.steps, or let `select` choose among lower ones"
+        )
     facts = {
         **made.facts,
         "seconds_to_learn": seconds,

@@ -6,11 +6,12 @@ until then.
 """
 
 from metatl.store.delta import Precision, apply_delta, load_delta, save_delta
-from metatl.store.files import locked, read_json, read_text, write_atomic, write_json, write_text
-from metatl.store.reports import load_report, save_report
+from metatl.store.files import locked, make_folder, read_json, read_text, write_atomic, write_json, write_text
+from metatl.store.reports import DamagedError, load_report, save_report
 from metatl.store.tensors import load_checkpoint, load_transfer, save_checkpoint, save_transfer
 
 __all__ = [
+    "DamagedError",
     "Precision",
     "apply_delta",
     "load_checkpoint",
@@ -18,6 +19,7 @@ __all__ = [
     "load_report",
     "load_transfer",
     "locked",
+    "make_folder",
     "read_json",
     "read_text",
     "save_checkpoint",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,33 +22,55 @@ def save_report(folder: Path, report: Report) -> None:
     """Write `episodes.npy` (scores in episode order) and `report.json`."""
     buffer = io.BytesIO()
     np.save(buffer, report.scores)
+    value: dict[str, Any] = {
+        "version": VERSION,
+        "method": report.method,
+        "mean": report.mean,
+        "ci95": report.ci95,
+        "protocol": report.protocol,
+        "facts": report.facts,
+    }
+    value = json.loads(json.dumps(value))  # what is read back: tuples have become lists
     write_atomic(folder / "episodes.npy", buffer.getvalue())
-    write_json(
-        folder / "report.json",
-        {
-            "version": VERSION,
-            "method": report.method,
-            "mean": report.mean,
-            "ci95": report.ci95,
-            "protocol": report.protocol,
-            "facts": report.facts,
-        },
-    )
+    write_json(folder / "report.json", {**value, "sha256": _digest(value, report.scores)})
+
+
+class DamagedError(MetatlError):
+    """A file that is not whole, of something that can be made again."""
 
 
 def load_report(folder: Path) -> Report:
-    """Read what `save_report` wrote; raises MetatlError for a missing or damaged file."""
-    value = read_json(folder / "report.json")
-    again = "evaluate the run again"
+    """Read what `save_report` wrote; MetatlError for a missing or newer file, DamagedError for others."""
+    place = folder / "report.json"
+    if not place.is_file():
+        raise MetatlError(f"{folder} holds no report.json; name the directory of a finished run, under runs/")
+    again = "run its config again"
+    try:
+        value = read_json(place)
+    except MetatlError as error:
+        raise DamagedError(str(error)) from error
+    version = value.get("version") if isinstance(value, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        raise MetatlError(
+            f"{place} has format version {version}; this metatl reads up to {VERSION}: update metatl"
+        )
     try:
         scores: NDArray[np.float64] = np.load(folder / "episodes.npy", allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise MetatlError(f"{folder / 'episodes.npy'} is missing or damaged ({error}); {again}") from error
+    except (OSError, EOFError, ValueError, MemoryError) as error:
+        said = " ".join(str(error).split())
+        raise DamagedError(f"{folder / 'episodes.npy'} is missing or damaged ({said}); {again}") from error
     try:
-        found = Report(value["method"], scores, value["protocol"], value["facts"])
-        whole = scores.shape == (found.protocol["episodes"],)
-    except (KeyError, TypeError) as error:
-        raise MetatlError(f"{folder / 'report.json'} is no report of an evaluation; {again}") from error
-    if not whole:
-        raise MetatlError(f"{folder / 'episodes.npy'} does not belong to the report beside it; {again}")
+        found = Report(str(value["method"]), scores, dict(value["protocol"]), dict(value["facts"]))
+        whole = scores.dtype == np.float64 and scores.shape == (found.protocol["episodes"],)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedError(f"{place} is no report of an evaluation; {again}") from error
+    told = value.pop("sha256", None)  # reports of the first days have none
+    if not whole or told not in (None, _digest(value, scores)):
+        raise DamagedError(f"{place} or the episodes.npy beside it is damaged (they do not agree); {again}")
     return found
+
+
+def _digest(value: dict[str, Any], scores: NDArray[np.float64]) -> str:
+    """SHA-256 over everything that a report says."""
+    said = json.dumps(value, sort_keys=True).encode()
+    return hashlib.sha256(said + np.ascontiguousarray(scores).tobytes()).hexdigest()

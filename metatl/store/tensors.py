@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from metatl.learners.learner import State
-from metatl.store.files import write_atomic
+from metatl.store.files import keep_previous, write_atomic
 from metatl.types import MetatlError, Transfer
 
 VERSION = 1
@@ -35,7 +36,15 @@ def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], meta: dict[
     # Clones: safetensors refuses tensors that share memory (an expanded guide, a tied weight).
     plain = {name: leaf.detach().cpu().contiguous().clone() for name, leaf in tensors.items()}
     header = {**meta, "format": f"metatl-{kind}", "version": str(VERSION), "sha256": digest(plain)}
-    write_atomic(path, save(plain, {**header, "sha256_header": _header_digest(header)}))
+    write_atomic(path, _in_order(save(plain, {**header, "sha256_header": _header_digest(header)})))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its header sorted: safetensors writes notes in an order of chance."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[start:]
 
 
 def _header_digest(header: dict[str, str]) -> str:
@@ -50,21 +59,34 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, st
         with safe_open(path, "pt") as file:
             meta = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise MetatlError(f"{path} is damaged ({error}); restore it or run its config again") from error
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise _damaged(path, " ".join(str(error).split())[:200]) from error
     if meta.get("format") != f"metatl-{kind}":
         raise MetatlError(
             f"{path} is not a metatl {kind} but {meta.get('format', 'some other safetensors file')}"
         )
     version = meta.get("version", "")
-    if not version.isdigit() or int(version) > VERSION:
+    if not version.isdecimal() or len(version) > 9 or int(version) > VERSION:
         raise MetatlError(
             f"{path} has format version {version}; this metatl reads up to {VERSION}: update metatl"
         )
     own = meta.pop("sha256_header", None)
     if meta.get("sha256") != digest(tensors) or own not in (None, _header_digest(meta)):
-        raise MetatlError(f"{path} is damaged (its checksum differs); restore it or run its config again")
+        raise _damaged(path, "its checksum differs")
     return tensors, meta
+
+
+def _damaged(path: Path, why: str) -> MetatlError:
+    return MetatlError(f"{path} is damaged ({why}); restore it, or delete it and run its config again")
+
+
+@contextmanager
+def _as_written(path: Path) -> Generator[None]:
+    """A header that no metatl wrote is one line too, whoever made its checksums fit."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(path, "its header says nonsense") from error
 
 
 def flat(transfer: Transfer) -> dict[str, Tensor]:
@@ -98,7 +120,8 @@ def save_transfer(path: Path, transfer: Transfer, meta: dict[str, str] | None = 
 def load_transfer(path: Path) -> Transfer:
     """Read a transfer; raises MetatlError for a missing, foreign, newer or damaged file."""
     tensors, meta = read_tensors(path, "transfer")
-    return grouped(tensors, json.loads(meta["names"]))
+    with _as_written(path):
+        return grouped(tensors, json.loads(meta["names"]))
 
 
 def save_checkpoint(path: Path, state: State, seconds: float = 0.0) -> None:
@@ -106,20 +129,17 @@ def save_checkpoint(path: Path, state: State, seconds: float = 0.0) -> None:
     memory = {f"memory{SEP}{role}{SEP}{n}": t for role, ts in state.memory.items() for n, t in ts.items()}
     names = {**orders(state.transfer), "memory": [[role, list(ts)] for role, ts in state.memory.items()]}
     meta = {"names": json.dumps(names), "step": str(state.step), "seconds": str(seconds)}
-    if path.is_file():
-        previous = path.with_name(path.name + ".previous")
-        previous.unlink(missing_ok=True)
-        os.link(path, previous)
+    keep_previous(path)
     write_tensors(path, "checkpoint", {**flat(state.transfer), **memory}, meta)
 
 
 def load_checkpoint(path: Path) -> tuple[State, float]:
     """Read a state and its seconds; raises MetatlError for a missing, foreign, newer or damaged file."""
     tensors, meta = read_tensors(path, "checkpoint")
-    names = json.loads(meta["names"])
-    carried = grouped(tensors, names)
-    memory = {
-        role: {name: tensors[f"memory{SEP}{role}{SEP}{name}"] for name in order}
-        for role, order in names["memory"]
-    }
-    return State(carried, int(meta["step"]), memory), float(meta["seconds"])
+    with _as_written(path):
+        names = json.loads(meta["names"])
+        memory = {
+            role: {name: tensors[f"memory{SEP}{role}{SEP}{name}"] for name in order}
+            for role, order in names["memory"]
+        }
+        return State(grouped(tensors, names), int(meta["step"]), memory), float(meta["seconds"])

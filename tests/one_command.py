@@ -1,0 +1,52 @@
+"""Run by path in a process of its own (see `commands.in_process`): one command, its output into a file.
+
+`given`: the words of the command, the file, seconds between checkpoints (None: as always), faults by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import resource
+import sys
+import time
+from typing import Any
+
+import torch
+
+from metatl import cli
+
+words, log, every, faults = globals()["given"]
+learning: Any = importlib.import_module("metatl.run.learn")
+torch.set_num_threads(1)
+
+if every is not None:
+    kept = learning.Checkpoints
+    learning.Checkpoints = lambda path: kept(path, every)
+if "clock" in faults:  # seconds that the clock has gone ahead, or back
+    real = time.time
+    time.time = lambda: real() + faults["clock"]
+if "largest" in faults:  # bytes that a file may have: what lies beyond fails as on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (faults["largest"], faults["largest"]))
+if "slow" in faults:  # seconds that every step takes longer
+    behind, pause = learning._Watch.__call__, faults["slow"]
+
+    def slowly(*given: Any) -> None:
+        behind(*given)
+        time.sleep(pause)
+
+    learning._Watch.__call__ = slowly
+
+with open(log, "ab", buffering=0) as file:
+    os.dup2(file.fileno(), 1)
+    os.dup2(file.fileno(), 2)
+try:
+    code = cli.main(words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+except BaseException:
+    import traceback
+
+    os.write(2, traceback.format_exc().encode())
+    code = 1
+os._exit(code)
