@@ -8,6 +8,7 @@ import json
 import logging
 import multiprocessing
 import random
+import re
 import runpy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def metatl(*words: str | Path) -> Said:
             code = cli.main([str(word) for word in words])
         except SystemExit as left:  # argparse, behind --help
             code = int(left.code or 0)
-    lines = [line for line in error.getvalue().splitlines() if " left" not in line]
+    lines = [line for line in error.getvalue().splitlines() if not re.search(r"\d/\d+ \(\d+ %\)", line)]
     return Said(code, out.getvalue(), lines)
 
 

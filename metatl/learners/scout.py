@@ -54,6 +54,8 @@ class Scout(Learner):
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """Sub-problems must be possible."""
         data.check("meta_train", self.tasks)
+        fresh, body = tree.split(start.params, lambda n: self.adaptation.head.fresh and net.is_head(n))
+        self.shape(body, net.head_size(start.params, self.outputs(data)) if fresh else 0)  # as at the end
 
     def draw(self, data: Data, seed: int, step: int) -> Episode:
         """One group of sub-problems of meta_train."""

@@ -50,6 +50,8 @@ class SourceFisher(Learner):
                 f"SourceFisher needs a start that classifies the data's {self.outputs(data)} source classes, "
                 f"but its output layer has {rows} rows; set `start` to a Supervised run on the same data"
             )
+        _, body = tree.split(start.params, net.is_head)
+        self.shape(body, net.head_size(start.params, self.way))  # raises now what it would raise at the end
 
     def draw(self, data: Data, seed: int, step: int) -> Batch:
         """One mini-batch of meta_train."""
