@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -43,6 +43,9 @@ class Experiment:
         family: group in tables and plots.
         seed: of the weights and of everything drawn in learning.
         device: cpu, cuda, cuda:1, ...
+        precision: of the arithmetic: float32; tf32 for the products of a GPU; bf16 for the passes of
+            meta-training, if the first meta-gradient then has a cosine above 0.99 with the float32 one.
+        capture: on a CUDA device, whole steps as one CUDA graph where learner, data and engine allow it.
         runs: folder of the run directories.
         record_every: steps between two records.
         validate_every: steps between two looks at meta-val while learning; 0 for none.
@@ -62,6 +65,8 @@ class Experiment:
     family: str = "other"
     seed: int = 0
     device: str = "cpu"
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    capture: bool = True
     runs: str = "runs"
     record_every: int = 20
     validate_every: int = 0

@@ -21,12 +21,15 @@ class Net:
     head: dotted name of the linear layer that gives the output; a task may start it anew with any number of
         rows.
     outputs: rows that a task's output layer has (way, or the dimension of a regression target).
+    passes: the type that passes are computed in (bfloat16, say); weights, outputs and all arithmetic around a
+        pass keep their own. None for the weights' own type.
     """
 
     module: nn.Module
     head: str
     outputs: int
     batch_moments: bool
+    passes: torch.dtype | None = None
 
     @staticmethod
     def of(module: nn.Module, head: str | None = None) -> Net:
@@ -55,7 +58,10 @@ class Net:
 
     def __call__(self, params: Params, buffers: Buffers, x: Tensor) -> Tensor:
         """The output for x under these weights; differentiable in them."""
-        return functional_call(self.module, (params, buffers), (x,))
+        if self.passes is None:
+            return functional_call(self.module, (params, buffers), (x,))
+        low = tuple({name: leaf.to(self.passes) for name, leaf in part.items()} for part in (params, buffers))
+        return functional_call(self.module, low, (x.to(self.passes),)).to(x.dtype)
 
     def features(self, params: Params, buffers: Buffers, x: Tensor) -> Tensor:
         """What the output layer sees: the pass with an identity in its place."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from metatl import store
+from metatl.capture import Graph, captured
 from metatl.data.source import Data
 from metatl.engines.engine import Engine
 from metatl.learners.learner import Learner, State
@@ -27,16 +28,25 @@ def train(
     data: Data,
     seed: int,
     callbacks: Sequence[Callback] = (),
+    graph: Graph | None = None,
 ) -> State:
     """Step the learner from `state` to its last step.
 
     What a step draws, and every random number in it, depends on (seed, step) only, so a run that is resumed
-    from a checkpoint is bitwise the run that was not interrupted.
+    from a checkpoint is bitwise the run that was not interrupted. graph: how steps are captured where
+    learner, engine and data allow it (`capture.cuda_graph`, on a CUDA device); not for None.
     """
+
+    def plain(state: State) -> tuple[State, Metrics]:
+        return learner.step(net, engine, state, learner.draw(data, seed, state.step))
+
+    step = None
+    may = graph is not None and engine.capturable and data.capturable
     while state.step < learner.steps:
         torch.manual_seed((seed * 1_000_003 + state.step) % 2**63)
-        drawn = learner.draw(data, seed, state.step)
-        state, metrics = learner.step(net, engine, state, drawn)
+        if graph is not None and may and learner.capturable(state.step):
+            step, may = captured(plain, state, graph), False
+        state, metrics = (step or plain)(state)
         for callback in callbacks:
             callback(state, metrics)
     return state

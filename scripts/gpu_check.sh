@@ -49,7 +49,7 @@ if [ ! -f "$config" ]; then
 elif ! "$PYTHON" -m metatl.cli data verify omniglot >"$out/data.log" 2>&1; then
     echo "== run: left out, Omniglot is not here (METATL_DATA): $(tail -n 1 "$out/data.log")"
 else
-    part run 420 "$PYTHON" -m metatl.cli run "$config" --device cuda --runs "$out/runs"
+    part run 420 "$PYTHON" -m metatl.cli run "$config" --device cuda --precision tf32 --runs "$out/runs"
 fi
 echo "== $failed part(s) failed; written to $out"
 exit "$failed"

@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import comb
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import torch
 from torch import Tensor
 
 from metatl.data.bank import Bank
 from metatl.data.episodes import MOST, Draw, batch_rows, draw_rows, epoch_order, key_of
-from metatl.data.source import SPLITS, Data, Tasks
+from metatl.data.source import SPLITS, Data, Tasks, indices
 from metatl.types import Batch, Episode, MetatlError, Split
 
 
@@ -31,6 +31,7 @@ class ClassData(Data):
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     recipe: str | None = None
     kind: Literal["classification", "regression"] = "classification"
+    capturable: ClassVar[bool] = True
     shape: tuple[int, ...] = field(init=False)
     _epochs: dict[tuple[Split, int, int], Tensor] = field(
         default_factory=dict[tuple[Split, int, int], Tensor], repr=False, compare=False
@@ -73,8 +74,7 @@ class ClassData(Data):
         """The classes, rows and turns of these episodes; raises MetatlError as `check`."""
         self.check(split, tasks)
         bank = self._bank(split)
-        episodes = torch.arange(first, first + count, device=bank.x.device)
-        return draw_rows(bank, tasks, key_of(seed, split), episodes)
+        return draw_rows(bank, tasks, key_of(seed, split), indices(first, count, bank.x.device))
 
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
         """Episodes first .. first + count - 1, stacked; raises MetatlError as `check`."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from metatl.data.counter import bits, derived, number, uniform
-from metatl.data.source import SPLITS, Data, Source, Tasks, device_of
+from metatl.data.source import SPLITS, Data, Source, Tasks, device_of, indices
 from metatl.types import Batch, Episode, MetatlError, Split
 
 _WAVE, _POINT, _MIXED = 201, 202, 203
@@ -44,6 +44,7 @@ class SinusoidData(Data):
     shape: tuple[int, ...] = (1,)
     kind: Literal["classification", "regression"] = "regression"
     name: str = "sinusoid"
+    capturable: ClassVar[bool] = True
 
     def outputs(self, tasks: Tasks) -> int:
         """One: the value of the wave."""
@@ -105,7 +106,7 @@ class SinusoidData(Data):
         return x.unsqueeze(-1), (amplitude * torch.sin(x.double() - phase)).float().unsqueeze(-1)
 
     def _indices(self, first: int, count: int) -> Tensor:
-        return torch.arange(first, first + count, device=self.device)
+        return indices(first, count, self.device)
 
 
 def _between(words: Tensor, limits: tuple[float, float]) -> Tensor:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
+from torch import Tensor
 
 from metatl.types import Batch, Episode, MetatlError, Split
 
@@ -47,6 +48,8 @@ class Data(ABC):
     """Of one example, e.g. (1, 28, 28)."""
     kind: Literal["classification", "regression"]
     name: str
+    capturable: ClassVar[bool] = False
+    """Whether `draw` reads nothing back from the device, and takes a 0-d tensor as `first`."""
 
     @abstractmethod
     def outputs(self, tasks: Tasks) -> int:
@@ -86,6 +89,11 @@ class Source(ABC):
     @abstractmethod
     def load(self, device: str = "cpu") -> Data:
         """Read, verify and place the data; raises MetatlError where something is missing or damaged."""
+
+
+def indices(first: int | Tensor, count: int, device: torch.device) -> Tensor:
+    """first .. first + count - 1 [count] int64; a 0-d tensor `first` is not read by the host."""
+    return torch.arange(count, device=device) + first
 
 
 def device_of(name: str) -> torch.device:

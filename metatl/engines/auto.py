@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -46,6 +46,7 @@ class Auto(Engine):
     tasks_per_chunk: int | None = None
     by: Literal["size", "time"] = "size"
     most: float = 3e6
+    capturable: ClassVar[bool] = True  # where there is a card, tasks are always batched
 
     def __post_init__(self) -> None:
         """Raise MetatlError for a chunk without tasks."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,7 @@ class Batched(Engine):
     tasks_per_chunk: int | None = None
     record: bool | None = None
     compile: bool = False
+    capturable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Raise MetatlError for a chunk without tasks."""

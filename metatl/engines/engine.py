@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,6 +47,9 @@ class Outer:
 
 class Engine(ABC):
     """A way to run the tasks of a meta-batch; all engines give the same outer gradient."""
+
+    capturable: ClassVar[bool] = False
+    """Whether it waits for nothing on a device, so that a whole step can be captured as one CUDA graph."""
 
     def ready(self, net: Net) -> Net:
         """The net as this engine runs it fastest, the same function of the same weights; for use in `map`."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from metatl import tree
 from metatl.adapt import Adaptation
 from metatl.data.source import Data, Tasks
-from metatl.engines.engine import Engine, Outer
+from metatl.engines.engine import Engine, Outer, OuterGradient
 from metatl.guides.guide import TransferGuide
 from metatl.learners.learner import Learner, Schedule, State, moved, size_at
 from metatl.net import Net
@@ -95,9 +95,7 @@ class Episodic(Learner):
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
         """One meta-batch."""
         carried = state.transfer
-        weights = self._step_weights(state.step, next(iter(carried.params.values())))
-        outer = Outer(self.unroll, self.learn == "init_and_guide", weights, calls=self.steps)
-        grads, metrics = engine.outer_gradient(net, carried, self.adaptation, drawn, outer)
+        grads, metrics = self.gradient(net, engine, state, drawn, calls=self.steps)
         named = self._variables(grads.params, grads.guide)
         metrics["outer_gradient_norm"] = tree.norm(named)
         size = size_at(self.schedule, state.step, self.steps)
@@ -110,10 +108,23 @@ class Episodic(Learner):
             guide = {n: g + rate * (after["guide." + n] - g) for n, g in carried.guide.items()}
         return State(Transfer(params, guide, carried.buffers), state.step + 1, memory), metrics
 
+    def gradient(
+        self, net: Net, engine: Engine, state: State, drawn: Episode, calls: int
+    ) -> tuple[OuterGradient, Metrics]:
+        """The outer gradient of a meta-batch at this state; calls: as in `Outer`."""
+        carried = state.transfer
+        weights = self._step_weights(state.step, next(iter(carried.params.values())))
+        outer = Outer(self.unroll, self.learn == "init_and_guide", weights, calls)
+        return engine.outer_gradient(net, carried, self.adaptation, drawn, outer)
+
+    def capturable(self, step: int) -> bool:
+        """Once the losses of the early inner steps have gone: every step is alike from there."""
+        return step >= self.multi_step
+
     def _step_weights(self, step: int, like: Tensor) -> Tensor | None:
         """MAML++: 1/S for each inner step at first; the early ones fall to 0.03/S, the last has the rest."""
         inner = self.adaptation.steps
-        if step >= self.multi_step or inner < 2:
+        if isinstance(step, Tensor) or step >= self.multi_step or inner < 2:  # a tensor: `capturable`
             return None
         early = max(1.0 - step / self.multi_step, 0.03) / inner
         values = [0.0, *[early] * (inner - 1), 1.0 - early * (inner - 1)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from metatl import tree
 from metatl.data.source import Data
@@ -54,25 +55,46 @@ class Learner(ABC):
     def step(self, net: Net, engine: Engine, state: State, drawn: Any) -> tuple[State, Metrics]:
         """One step; metrics are 0-d tensors, left on the device."""
 
+    def capturable(self, step: int) -> bool:
+        """Whether from here on `draw` and `step` may get the state's step as a 0-d tensor on the device."""
+        return False
+
     def finish(self, net: Net, state: State) -> Transfer:
         """What is carried on."""
         return state.transfer
 
 
-def size_at(schedule: Schedule, step: int, steps: int) -> float:
-    """Factor on the outer step: 1, 1 - t, or (1 + cos pi t) / 2 with t = step / steps."""
+def size_at(schedule: Schedule, step: int | Tensor, steps: int) -> float | Tensor:
+    """Factor on the outer step: 1, 1 - t, or (1 + cos pi t) / 2 with t = step / steps.
+
+    A 0-d tensor for a step that is one: a captured step is scheduled on the device.
+    """
+    if schedule == "constant":
+        return 1.0
+    if isinstance(step, Tensor):
+        there = step.double() / max(steps, 1)
+        return 1.0 - there if schedule == "linear" else (1.0 + torch.cos(math.pi * there)) / 2.0
     share = step / max(steps, 1)
-    if schedule == "linear":
-        return 1.0 - share
-    return (1.0 + math.cos(math.pi * share)) / 2.0 if schedule == "cosine" else 1.0
+    return 1.0 - share if schedule == "linear" else (1.0 + math.cos(math.pi * share)) / 2.0
 
 
 def moved(
-    rule: Rule, params: Params, grads: Params, memory: RuleState, size: float, clip: float | None
+    rule: Rule,
+    params: Params,
+    grads: Params,
+    memory: RuleState,
+    size: float | Tensor,
+    clip: float | None,
 ) -> tuple[Params, RuleState]:
     """params + size * rule(gradient), the gradient clamped entry by entry to +-clip where given."""
     if clip is not None:
         grads = tree.map(lambda g: g.clamp(-clip, clip), grads)
     with torch.no_grad():
         updates, memory = rule.update(grads, memory, params)
-        return tree.map(lambda p, u: torch.add(p, u, alpha=size), params, updates), memory
+        return tree.map(lambda p, u: _ahead(p, u, size), params, updates), memory
+
+
+def _ahead(param: Tensor, update: Tensor, size: float | Tensor) -> Tensor:
+    if isinstance(size, Tensor):
+        return torch.addcmul(param, update, size.to(param.dtype))
+    return torch.add(param, update, alpha=size)

@@ -59,6 +59,10 @@ class Reptile(Learner):
         """The start; there is nothing to remember."""
         return State(start, 0, {})
 
+    def capturable(self, step: int) -> bool:
+        """Always: every step is alike."""
+        return True
+
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
         """One meta-batch."""
         carried = state.transfer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def _check_device(device: str) -> None:
 
 
 def _profiled(variant: Variant, names: Sequence[str], words: argparse.Namespace, gflops: float) -> list[Row]:
-    names = engines.for_workload(names, variant.workload)
+    names = engines.for_workload(names, variant.workload, words.device)
     about = SHAPES[variant.workload].about if variant.workload in SHAPES else "meta-training of a config"
     _show(f"\n{variant.label} ({about})")
     setting = built(variant, words.device)
@@ -79,7 +79,7 @@ def _profiled(variant: Variant, names: Sequence[str], words: argparse.Namespace,
             _say(note)
     off = disagreement(setting, names)
     _say(f"engines agree: in float64 no gradient is off by more than {off:.1e} of the largest")
-    peaks = {name: _memory(variant, name, words) for name in names} if words.memory else {}
+    peaks = {name: _memory(variant, name, words) for name in names if words.memory and name != "captured"}
     seconds = _times(setting, variant, names, words)
     rates = {name: setting.tasks / value for name, value in seconds.items()}
     reference = rates.get("learn2learn")
@@ -88,8 +88,9 @@ def _profiled(variant: Variant, names: Sequence[str], words: argparse.Namespace,
             "workload": variant.workload,
             "steps": variant.steps,
             "queries": variant.queries,
-            "engine": "batched" if name == "compiled" else name,
+            "engine": "batched" if name in ("compiled", "captured") else name,
             "compiled": name == "compiled",
+            **({"captured": name == "captured"} if words.device.startswith("cuda") else {}),
             "tasks_per_second": round(rate, 2),
             "ratio_to_learn2learn": None if reference is None else round(rate / reference, 3),
             "share_of_limit": round(rate * setting.operations() / (gflops * 1e9), 4),
@@ -110,7 +111,10 @@ def _times(
     setting: Setting, variant: Variant, names: Sequence[str], words: argparse.Namespace
 ) -> dict[str, float]:
     made = {name: engines.engine_of(name, words.tasks_per_chunk) for name in names}
-    calls = {name: functools.partial(setting.step, engine) for name, engine in made.items()}
+    calls: dict[str, Callable[[], object]] = {
+        name: setting.captured(engine) if name == "captured" else functools.partial(setting.step, engine)
+        for name, engine in made.items()
+    }
     with record.bar(f"timing {variant.label}", turns(len(calls), words.repeats), "turn") as progress:
         return interleaved(calls, words.repeats, words.seconds, words.device, progress)
 

@@ -33,14 +33,18 @@ MAKERS: dict[str, Callable[[int | None], Engine]] = {
     "higher": lambda _: Higher(),
     "learn2learn": lambda _: Learn2Learn(),
     **({"compiled": _compiled} if CAN_COMPILE else {}),
+    "captured": _batched,
 }
 PEERS = ("higher", "learn2learn")
-AT_ONCE = ("batched", "compiled", "auto")
+AT_ONCE = ("batched", "compiled", "captured", "auto")
 """Those that may hold many tasks in memory at once."""
 
 
 def engine_of(name: str, tasks_per_chunk: int | None = None) -> Engine:
-    """The engine of this name (`compiled` is batched with a compiled step); MetatlError for another name."""
+    """The engine of this name; MetatlError for another name.
+
+    `compiled` is batched with a compiled step, `captured` batched with the whole step as one CUDA graph.
+    """
     if name not in MAKERS:
         raise MetatlError(f"unknown engine '{name}'; choose of {', '.join(MAKERS)}")
     return MAKERS[name](tasks_per_chunk)
@@ -63,8 +67,16 @@ def chosen(words: str | None) -> tuple[list[str], str]:
     return names, "; ".join(notes)
 
 
-def for_workload(names: Sequence[str], workload: str) -> list[str]:
-    """On the sinusoid the batched engine is timed compiled too, where it can be."""
+def for_workload(names: Sequence[str], workload: str, device: str) -> list[str]:
+    """The batched engine is timed compiled too on the sinusoid, and captured too on a CUDA device.
+
+    Raises MetatlError for `captured` on another device.
+    """
+    on_cuda = device.startswith("cuda")
+    if "captured" in names and not on_cuda:
+        raise MetatlError("engine 'captured' is a CUDA graph; add --device cuda, or leave it out")
+    if on_cuda and "batched" in names and "captured" not in names:
+        names = [*names, "captured"]
     if workload == "W3" and CAN_COMPILE and "batched" in names and "compiled" not in names:
         return [*names, "compiled"]
     return list(names)

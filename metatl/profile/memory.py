@@ -91,7 +91,7 @@ def child() -> None:
 
     # Recording and compiling are once and small; a learner of one step has the tasks run as they stand.
     once = replace(setting, learner=replace(setting.learner, steps=1))
-    plain = engine_of("batched" if order["engine"] == "compiled" else order["engine"], chunk)
+    plain = engine_of("batched" if order["engine"] in ("compiled", "captured") else order["engine"], chunk)
 
     def peak(tasks: int) -> float:
         once.first(tasks).step(plain)

@@ -22,12 +22,17 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
+def _how(row: Row) -> str:
+    ways = [way for way in ("compiled", "captured") if row.get(way)]
+    return f" ({', '.join(ways)})" if ways else ""
+
+
 def rows_text(rows: Sequence[Row]) -> str:
     """Engines of one variant, a line each."""
     head = ("engine", "tasks/s", "x learn2learn", "of the limit", "MiB above idle")
     lines = [
         (
-            row["engine"] + (" (compiled)" if row["compiled"] else ""),
+            row["engine"] + _how(row),
             f"{row['tasks_per_second']:.1f}",
             _number(row["ratio_to_learn2learn"], ".2f"),
             f"{100 * row['share_of_limit']:.1f} %",

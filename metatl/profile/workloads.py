@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from metatl import config, tree
 from metatl.adapt import Adaptation
 from metatl.arithmetic import products
+from metatl.capture import Captured
 from metatl.data.source import Tasks
 from metatl.engines import Engine
 from metatl.engines.engine import task, tasks_of
@@ -86,6 +87,19 @@ class Setting:
     def step(self, engine: Engine) -> Metrics:
         """One whole meta-iteration, outer gradient and the outer rule's update; what it learns is dropped."""
         return self.learner.step(self.net, engine, self.state, self.episodes)[1]
+
+    def captured(self, engine: Engine) -> Callable[[], Metrics]:
+        """`step` as one CUDA graph; MetatlError where it cannot be captured."""
+
+        def step(state: State) -> tuple[State, Metrics]:
+            return self.learner.step(self.net, engine, state, self.episodes)
+
+        try:
+            graph = Captured(step, self.state)
+        except RuntimeError as error:
+            why = str(error).strip().splitlines()[0]
+            raise MetatlError(f"the step cannot be captured: {why}; leave `captured` out") from error
+        return lambda: graph(self.state)[1]
 
     def first(self, tasks: int) -> Setting:
         """The same with the first tasks alone."""

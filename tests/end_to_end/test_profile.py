@@ -194,8 +194,11 @@ def test_turns_are_shared() -> None:
 
 @pytest.mark.skipif(not CAN_COMPILE, reason="this build of the batched engine has no compiled step")
 def test_the_sinusoid_is_timed_compiled_too() -> None:
-    assert for_workload(["batched", "loop"], "W3") == ["batched", "loop", "compiled"]
-    assert for_workload(["batched"], "W1") == ["batched"]
+    assert for_workload(["batched", "loop"], "W3", "cpu") == ["batched", "loop", "compiled"]
+    assert for_workload(["batched"], "W1", "cpu") == ["batched"]
+    assert for_workload(["batched"], "W1", "cuda:0") == ["batched", "captured"]
+    with pytest.raises(MetatlError, match="CUDA graph"):
+        for_workload(["captured"], "W1", "cpu")
 
 
 @pytest.mark.parametrize("name", list(workloads.SHAPES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +13,16 @@ import torch
 
 from metatl import cli, tree
 from metatl.adapt import displacement
+from metatl.capture import cuda_graph
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.source import Tasks
 from metatl.engines import Auto, Batched, Engine, Loop, Outer
 from metatl.evaluate import Evaluation, evaluate, to_device
-from metatl.learners import Episodic
+from metatl.learners import Episodic, State
 from metatl.net import Net
-from metatl.types import Batch, Episode, Transfer
+from metatl.train import train
+from metatl.types import Batch, Episode, Metrics, Transfer
 from tests.cases import MAIN, NETS, OTHERS, Case, carried, episodes_for, net_of, sgd, worst
 
 pytestmark = pytest.mark.gpu
@@ -139,6 +142,31 @@ def test_a_training_step_does_not_wait_for_the_card() -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert all(g.device.type == CARD for g in grads.params.values())
+
+
+@pytest.mark.filterwarnings("error:the step runs uncaptured")
+@pytest.mark.parametrize("steps", [5, 250], ids=["as it stands", "recorded"])
+@pytest.mark.parametrize("net", ["conv4, stride", "conv4, pool"])
+def test_a_whole_step_is_one_graph(net: str, steps: int) -> None:
+    """Sampling, outer gradient and Adam captured: the same five steps."""
+    made, _ = net_of(net, torch.float32)
+    made.module.to(CARD)
+    learner = Episodic(steps, 4, Tasks(3, 1, 2), sgd(2, 0.1), schedule="cosine", learn="init_and_guide")
+    data, ends = on(noise(), CARD), list[State]()
+
+    def watch(state: State, metrics: Metrics) -> None:
+        ends[:] = [state]
+        if state.step == 5:
+            raise InterruptedError
+
+    for graph in (cuda_graph, None):
+        start = learner.init(made, to_device(made.start(), CARD))
+        with contextlib.suppress(InterruptedError):
+            train(learner, made, Batched(), start, data, 0, [watch], graph)
+        if graph is not None:
+            captured = {name: leaf.clone() for name, leaf in ends[0].transfer.params.items()}
+    for name, leaf in ends[0].transfer.params.items():
+        torch.testing.assert_close(captured[name], leaf, rtol=1e-2, atol=1e-3)
 
 
 def test_profile_on_the_card(tmp_path: Path) -> None:
