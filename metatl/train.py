@@ -58,13 +58,13 @@ def check_finite(state: State, metrics: Metrics) -> None:
         if not bool(torch.isfinite(value).all()):
             raise MetatlError(
                 f"'{name}' is {float(value)} at step {state.step}: the run has diverged; lower a learning "
-                "rate or set `clip`. The last good checkpoint is kept"
+                "rate or set `clip`. The last good checkpoint, if there is one, is kept"
             )
     for name, leaf in state.transfer.params.items():
         if not bool(torch.isfinite(leaf).all()):
             raise MetatlError(
                 f"weight '{name}' is not finite behind step {state.step}: the run has diverged; lower a "
-                "learning rate or set `clip`. The last good checkpoint is kept"
+                "learning rate or set `clip`. The last good checkpoint, if there is one, is kept"
             )
 
 
@@ -87,13 +87,18 @@ class Checkpoints:
             self.last, self.saved = time.monotonic(), state.step
 
     def resume(self) -> tuple[State, float] | None:
-        """The last whole checkpoint and its seconds, if any; a damaged one falls back to the one before."""
+        """The last whole checkpoint and its seconds, if any; a damaged one falls back to the one before.
+
+        Raises MetatlError naming the file where none is whole, or one is of a newer metatl.
+        """
         previous = self.path.with_name(self.path.name + ".previous")
-        for path in (self.path, previous):
-            if path.is_file():
-                try:
-                    return store.load_checkpoint(path)
-                except MetatlError:
-                    if path == previous or not previous.is_file():
-                        raise
-        return None
+        try:
+            if self.path.is_file():
+                return store.load_checkpoint(self.path)
+        except store.DamagedError:
+            if not previous.is_file():
+                raise
+            found = store.load_checkpoint(previous)
+            store.remove(self.path)  # or it would become the previous one of the next
+            return found
+        return store.load_checkpoint(previous) if previous.is_file() else None

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import multiprocessing
+import os
 import random
 import re
 import runpy
@@ -16,6 +17,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -123,6 +125,13 @@ def refused(*words: str | Path) -> str:
     return line
 
 
+def small_cache(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """A cache directory of its own for data; compiled kernels, which take long to build, stay where they are."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    patch.setenv("METATL_CACHE", os.environ.get("METATL_CACHE") or str(home / "metatl"))
+    patch.setenv("XDG_CACHE_HOME", str(folder))
+
+
 def only(folder: Path) -> Path:
     """The one run directory under a folder of runs."""
     (found,) = [path.parent for path in sorted(folder.rglob("config.yaml"))]
@@ -173,7 +182,7 @@ def in_process(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["metatl.cli", "torch.utils.tensorboard"])
-    given = ([str(word) for word in words], str(log), every, faults)
+    given = ([str(word) for word in words], str(log), every, dict(os.environ), faults)
     script = str(Path(__file__).with_name("one_command.py"))
     process = context.Process(target=runpy.run_path, args=(script, {"given": given}))
     process.start()
@@ -181,12 +190,12 @@ def in_process(
 
 
 def killed_until_done(
-    words: Sequence[str | Path], log: Path, kills: int, seed: int = 0, longest: float = 0.6
+    words: Sequence[str | Path], log: Path, kills: int, seed: int = 0, longest: float = 0.6, **faults: Any
 ) -> int:
     """Start the command again and again, kill it at random moments, then let it end; how often it was hit."""
     draw, hit = random.Random(seed), 0
     for _ in range(kills):
-        process = in_process(words, log, every=0.0)
+        process = in_process(words, log, every=0.0, **faults)
         process.join(draw.uniform(0.02, longest))
         if process.exitcode is None:
             process.kill()
@@ -194,7 +203,7 @@ def killed_until_done(
             hit += 1
         else:
             break
-    process = in_process(words, log, every=0.0)
+    process = in_process(words, log, every=0.0, **faults)
     process.join(60)
     assert process.exitcode == 0, log.read_text()[-3000:]
     return hit

@@ -51,6 +51,10 @@ class Learner(ABC):
     def init(self, net: Net, start: Transfer) -> State:
         """The state before the first step."""
 
+    def remark(self, state: State) -> str:
+        """What a person should know of the learning so far: what was left out, say; empty for nothing."""
+        return ""
+
     @abstractmethod
     def step(self, net: Net, engine: Engine, state: State, drawn: Any) -> tuple[State, Metrics]:
         """One step; metrics are 0-d tensors, left on the device."""

@@ -69,7 +69,9 @@ class Scout(Learner):
             for n, p in start.params.items()
         }
         one = next(iter(sums.values()))
-        return State(start, 0, {"sum": sums, "count": {"scouts": one.new_zeros(())}})
+        left_out = torch.zeros(0, dtype=torch.int64, device=one.device)
+        counts = {"count": {"scouts": one.new_zeros(())}, "left_out": {"scouts": left_out}}
+        return State(start, 0, {"sum": sums, **counts})
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
         """One group of scouts: add up their moments."""
@@ -88,7 +90,23 @@ class Scout(Learner):
         count = state.memory["count"]["scouts"] + good.sum()
         metrics = {"displacement_norm": sizes[good].mean(), "scouts_left_out": (~good).sum()}
         memory = {"sum": sums, "count": {"scouts": count}}
+        before = state.memory.get("left_out")  # checkpoints of the first days have none
+        if before is not None:
+            now = (~good).nonzero().flatten() + state.step * self.scouts
+            memory["left_out"] = {"scouts": torch.cat([before["scouts"], now])}
         return State(state.transfer, state.step + 1, memory), metrics
+
+    def remark(self, state: State) -> str:
+        """Which scouts were left out, by their number in the run."""
+        numbers: list[int] = state.memory.get("left_out", {"scouts": torch.zeros(0)})["scouts"].tolist()
+        if not numbers:
+            return ""
+        named = ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")
+        return (
+            f"{len(numbers)} of {state.step * self.scouts} scouts left out (number {named}): each moved more "
+            f"than {self.outlier:g} times the median of its group, or not finitely; lower their rate if they "
+            "are many"
+        )
 
     def finish(self, net: Net, state: State) -> Transfer:
         """The start with its guide."""

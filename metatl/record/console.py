@@ -63,6 +63,11 @@ class Console(Recorder):
         if waited >= 60 or (waited >= 10 and 10 * further >= self._total):
             self._line()
 
+    def warn(self, text: str, step: int) -> None:
+        """A line of its own, above the bar."""
+        label = f"{self._label}: " if self._label else ""
+        _Bar.write(f"{label}warning, step {step}: {text}", file=self._stream)
+
     def _postfix(self) -> str:
         return ", ".join(f"{name} {value}" for name, value in self._told.items())
 

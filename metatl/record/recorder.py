@@ -50,6 +50,9 @@ class Recorder(ABC):
     def text(self, tag: str, text: str, step: int = 0) -> None:  # noqa: B027
         """Markdown."""
 
+    def warn(self, text: str, step: int) -> None:  # noqa: B027
+        """What a person should know now, in a line."""
+
     def histogram(self, tag: str, values: Tensor, step: int) -> None:  # noqa: B027
         """Many numbers, shown by their distribution."""
 
@@ -110,6 +113,10 @@ class Recorders(Recorder):
     def text(self, tag: str, text: str, step: int = 0) -> None:
         """To each."""
         self._each(lambda recorder: recorder.text(tag, text, step))
+
+    def warn(self, text: str, step: int) -> None:
+        """To each."""
+        self._each(lambda recorder: recorder.warn(text, step))
 
     def histogram(self, tag: str, values: Tensor, step: int) -> None:
         """To each."""

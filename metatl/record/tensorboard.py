@@ -67,6 +67,10 @@ class TensorBoard(Recorder):
         """Shown under text."""
         self._writer.add_text(tag, text, step)
 
+    def warn(self, text: str, step: int) -> None:
+        """Shown under text."""
+        self.text("warning", text, step)
+
     def histogram(self, tag: str, values: Tensor, step: int) -> None:
         """Shown under histograms and distributions."""
         self._writer.add_histogram(tag, values, step)

@@ -89,7 +89,7 @@ class _Watch:
         state: State,
         check_held: Callable[[], None],
     ) -> None:
-        self.check_held = check_held
+        self.check_held, self.remark = check_held, ""
         self.run, self.net, self.recorder, self.checkpoints = run, net, recorder, checkpoints
         self.began, self.state, self.metrics = began, state, Metrics()
         self.last = (state.step, time.perf_counter())
@@ -103,6 +103,10 @@ class _Watch:
             self.check_held()
             check_finite(state, metrics)
             self.recorder.scalars(state.step, self._values(state, metrics))
+            remark = experiment.learner.remark(state)
+            if remark != self.remark:
+                self.remark = remark
+                self.recorder.warn(remark, state.step)
         if experiment.validate_every and (last or state.step % experiment.validate_every == 0):
             self.recorder.scalars(state.step, self._validated(state))
         self.state, self.metrics = state, metrics

@@ -6,8 +6,18 @@ until then.
 """
 
 from metatl.store.delta import Precision, apply_delta, load_delta, save_delta
-from metatl.store.files import locked, make_folder, read_json, read_text, write_atomic, write_json, write_text
-from metatl.store.reports import DamagedError, load_report, save_report
+from metatl.store.files import (
+    DamagedError,
+    locked,
+    make_folder,
+    read_json,
+    read_text,
+    remove,
+    write_atomic,
+    write_json,
+    write_text,
+)
+from metatl.store.reports import load_report, save_report
 from metatl.store.tensors import load_checkpoint, load_transfer, save_checkpoint, save_transfer
 
 __all__ = [
@@ -22,6 +32,7 @@ __all__ = [
     "make_folder",
     "read_json",
     "read_text",
+    "remove",
     "save_checkpoint",
     "save_delta",
     "save_report",

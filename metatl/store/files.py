@@ -16,6 +16,10 @@ from metatl.types import MetatlError
 _LONGEST, _PART = 10_000_000, ".part"
 
 
+class DamagedError(MetatlError):
+    """A file that is not whole: what it held may be there elsewhere, or can be made again."""
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write beside, sync, rename; raises MetatlError in one line where the file system refuses."""
     beside = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
@@ -54,6 +58,14 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(place)
         finally:
             os.close(place)
+
+
+def remove(path: Path) -> None:
+    """Delete a file that is of no use; raises MetatlError where the file system refuses."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise MetatlError(f"cannot delete {path} ({_why(error)}), which is damaged; delete it") from error
 
 
 def keep_previous(path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metatl.evaluate import Report
-from metatl.store.files import read_json, write_atomic, write_json
+from metatl.store.files import DamagedError, read_json, write_atomic, write_json
 from metatl.types import MetatlError
 
 VERSION = 1
@@ -33,10 +33,6 @@ def save_report(folder: Path, report: Report) -> None:
     value = json.loads(json.dumps(value))  # what is read back: tuples have become lists
     write_atomic(folder / "episodes.npy", buffer.getvalue())
     write_json(folder / "report.json", {**value, "sha256": _digest(value, report.scores)})
-
-
-class DamagedError(MetatlError):
-    """A file that is not whole, of something that can be made again."""
 
 
 def load_report(folder: Path) -> Report:

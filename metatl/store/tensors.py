@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from metatl.learners.learner import State
-from metatl.store.files import keep_previous, write_atomic
+from metatl.store.files import DamagedError, keep_previous, write_atomic
 from metatl.types import MetatlError, Transfer
 
 VERSION = 1
@@ -76,8 +76,8 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, st
     return tensors, meta
 
 
-def _damaged(path: Path, why: str) -> MetatlError:
-    return MetatlError(f"{path} is damaged ({why}); restore it, or delete it and run its config again")
+def _damaged(path: Path, why: str) -> DamagedError:
+    return DamagedError(f"{path} is damaged ({why}); restore it, or delete it and run its config again")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ ZERO_STEPS = {**WAVES, "name": "waves"}
 @pytest.fixture(scope="module", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        commands.small_cache(patch, tmp_path_factory.mktemp("cache"))
         yield
 
 

@@ -40,7 +40,7 @@ RUN = {
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Glyphs are drawn once for the module, beside nobody's own cache."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        commands.small_cache(patch, tmp_path_factory.mktemp("cache"))
         yield
 
 
