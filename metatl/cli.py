@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from metatl import arguments, benchmark, config
+from metatl import arguments, benchmark, config, processes
 from metatl.run import Run, learn, prepare, report
 from metatl.types import MetatlError
 
@@ -116,18 +116,21 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it did what was asked, 2 for a user's mistake, 130 when interrupted."""
     try:
-        words, overrides = arguments.parse(sys.argv[1:] if argv is None else argv)
-        if words.command is None:
-            arguments.parser().print_help()
-            return 0
-        _COMMANDS[words.command](words, overrides)
-        sys.stdout.flush()
+        with processes.job():
+            words, overrides = arguments.parse(sys.argv[1:] if argv is None else argv)
+            if words.command is None:
+                arguments.parser().print_help()
+                return 0
+            _COMMANDS[words.command](words, overrides)
+            sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return _refused("interrupted; the same command goes on from the last checkpoint", 130)
     except MetatlError as error:
         return _refused(str(error))
+    except processes.LostError as error:
+        return _refused(str(error), 1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _refused(f"{where}{error.strerror or error}; mend that and run the same command again")

@@ -17,11 +17,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
     {"types", "tree"},
-    {"norm", "net", "rules", "data", "peers"},
+    {"norm", "net", "rules", "data", "peers", "processes"},
     {"adapt", "heads", "objectives", "models"},
     {"guides", "engines", "arithmetic"},
     {"learners", "evaluate", "compare"},
-    {"train", "record", "store", "render", "experiment", "provenance"},
+    {"capture", "train", "record", "store", "render", "experiment", "provenance"},
     {"config", "describe", "run", "benchmark", "personalise", "profile"},
     {"cli", "arguments"},
 )

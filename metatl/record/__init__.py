@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from metatl import processes
 from metatl.record.console import Console
 from metatl.record.guides import describe, overlap, record_guide
 from metatl.record.lines import JsonLines
@@ -42,7 +43,12 @@ __all__ = [
 
 
 def open_recorders(directory: Path, total: int, resume_step: int = 0, label: str = "") -> Recorders:
-    """The recorders of a run directory, continued behind the checkpoint of `resume_step` (0: afresh)."""
+    """The recorders of a run directory, continued behind the checkpoint of `resume_step` (0: afresh).
+
+    None of them where another process of a job writes (`processes.writer`).
+    """
+    if not processes.writer():
+        return Recorders([], directory)
     with one_line(directory):
         directory.mkdir(parents=True, exist_ok=True)
     lines = JsonLines.open(directory / "metrics.jsonl", resume_step)
@@ -63,7 +69,8 @@ def recording(directory: Path, label: str, resume_step: int, total: int) -> Gene
 @contextmanager
 def tensorboard(directory: Path, resume_step: int) -> Generator[Recorders]:
     """TensorBoard alone, behind what a run of `resume_step` steps recorded there; closed at the end."""
-    recorders = Recorders([TensorBoard(directory, purge_step=resume_step + 1)], directory)
+    boards = [TensorBoard(directory, purge_step=resume_step + 1)] if processes.writer() else []
+    recorders = Recorders(boards, directory)
     try:
         yield recorders
     finally:
@@ -73,6 +80,9 @@ def tensorboard(directory: Path, resume_step: int) -> Generator[Recorders]:
 @contextmanager
 def bar(label: str, total: int, unit: str = "episode") -> Generator[Callable[[int], None]]:
     """A progress bar with rate and time left; call what it gives with how many are done."""
+    if not processes.writer():
+        yield lambda done: None
+        return
     console = Console(total, label=label, unit=unit)
     try:
         yield console.tick

@@ -9,11 +9,13 @@ from pathlib import Path
 import torch
 import yaml
 
-from metatl import config, record, store
+from metatl import config, processes, record, store
+from metatl.capture import cuda_graph
 from metatl.evaluate import evaluate, to_device
 from metatl.learners.learner import State
 from metatl.net import Net
 from metatl.provenance import provenance
+from metatl.run import precision, shared
 from metatl.run.prepare import Run, kind
 from metatl.train import Checkpoints, check_finite, train
 from metatl.types import Metrics, Transfer
@@ -25,20 +27,33 @@ def learn(run: Run) -> tuple[Transfer, float]:
     start = run.first
     if run.start is not None:
         start, before = learn(run.start)
-    facts = run.folder / "learned.json"
-    if run.learned.is_file() and facts.is_file():
-        seconds = float(store.read_json(facts)["seconds"])
-        return to_device(store.load_transfer(run.learned), run.experiment.device), before + seconds
-    with store.locked(run.folder) as check_held:
+    device = run.experiment.device
+    found = shared.learned(_finished(run) if processes.writer() else None, device)
+    if found is not None:
+        return found[0], before + found[1]
+    with store.locked(run.folder) as check_held, precision.products(run.experiment):
         transfer, seconds = _learn(run, start, check_held)
         check_held()
         store.save_transfer(run.learned, transfer, {"digest": run.digest})
-        store.write_json(facts, {"seconds": seconds})
-    return transfer, before + seconds
+        store.write_json(_facts(run), {"seconds": seconds})
+    return shared.transfer(transfer, device), before + seconds
+
+
+def _facts(run: Run) -> Path:
+    return run.folder / "learned.json"
+
+
+def _finished(run: Run) -> tuple[Transfer, float] | None:
+    """What was learned, and its seconds, if the run is complete."""
+    if not (run.learned.is_file() and _facts(run).is_file()):
+        return None
+    return store.load_transfer(run.learned), float(store.read_json(_facts(run))["seconds"])
 
 
 def describe(run: Run) -> None:
     """Write the resolved config and the provenance into the run directory."""
+    if not processes.writer():
+        return
     described = config.describe(run.experiment)
     # The start is found from the run directory's own config too, wherever that is read from.
     described["start"] = run.experiment.start and str(Path(run.experiment.start).absolute())
@@ -51,7 +66,8 @@ def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[T
     net = run.net.with_outputs(learner.outputs(run.data))
     describe(run)
     checkpoints = Checkpoints(run.folder / "last.ckpt")
-    state, spent = checkpoints.resume() or (learner.init(net, start), 0.0)
+    kept = shared.state(checkpoints.resume() if processes.writer() else None)
+    state, spent = kept or (learner.init(net, start), 0.0)
     state = State(to_device(state.transfer, experiment.device), state.step, _on(state, experiment.device))
     began = time.perf_counter() - spent
     with record.recording(run.folder, experiment.name, state.step, learner.steps) as recorder:
@@ -59,15 +75,24 @@ def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[T
             recorder.text("config", f"```\n{config.dump(experiment)}\n```", 0)
         watch = _Watch(run, net, recorder, checkpoints, began, state, check_held)
         try:
-            state = train(learner, net, experiment.engine, state, run.data, experiment.seed, [watch])
-        except KeyboardInterrupt:
+            state = train(
+                learner,
+                precision.passes(experiment, net, state, learner.draw(run.data, experiment.seed, 0)),
+                run.engine,
+                state,
+                run.data,
+                experiment.seed,
+                [watch],
+                cuda_graph if experiment.capture and experiment.device.startswith("cuda") else None,
+            )
+        except (KeyboardInterrupt, processes.LostError):
             watch.save()
             raise
         transfer = learner.finish(net, state)
         if experiment.guide is not None:
             transfer = Transfer(transfer.params, experiment.guide(net, transfer), transfer.buffers)
         seconds = time.perf_counter() - began
-        if any(bool((entry != 1).any()) for entry in transfer.guide.values()):
+        if processes.writer() and any(bool((entry != 1).any()) for entry in transfer.guide.values()):
             record.record_guide(recorder, transfer, state.step)
     return transfer, seconds
 
@@ -130,14 +155,15 @@ class _Watch:
         return values
 
     def _validated(self, state: State) -> dict[str, float]:
-        transfer = self.run.experiment.learner.finish(self.net, state)
+        experiment = self.run.experiment
+        transfer = shared.transfer(experiment.learner.finish(self.net, state), experiment.device)
         found = evaluate(
             self.net,
             transfer,
-            self.run.experiment.adaptation,
+            experiment.adaptation,
             self.run.data,
-            self.run.experiment.evaluation,
-            self.run.experiment.engine,
+            experiment.evaluation,
+            self.run.engine,
             split="meta_val",
         )
         return record.interval(f"meta_val/{kind(self.run)}", found.mean, found.ci95)

@@ -12,8 +12,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from metatl import config
+from metatl import config, processes
 from metatl.data.source import Data, Source
+from metatl.engines.engine import Engine
+from metatl.engines.split import Split
 from metatl.evaluate import check_adaptation
 from metatl.experiment import Experiment, candidates
 from metatl.net import Net
@@ -38,10 +40,17 @@ class Run:
         """Where the transfer lies once it is learned."""
         return self.folder / "transfer.safetensors"
 
+    @property
+    def engine(self) -> Engine:
+        """The experiment's engine, the tasks split where there are several processes."""
+        engine = self.experiment.engine
+        return Split(engine) if processes.world() > 1 else engine
+
 
 @functools.lru_cache(maxsize=4)
 def _loaded(source: Source, device: str) -> Data:
-    return source.load(device)
+    with processes.one_first():
+        return source.load(device)
 
 
 def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[str, ...] = ()) -> Run:
@@ -50,6 +59,7 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     above: the starts that led here. Raises MetatlError when data, learner, start, adaptation or device do not
     fit each other, and when a start leads back to itself.
     """
+    processes.take_card(experiment.device)
     check_values(experiment)
     if experiment.start is not None:
         where = str(Path(experiment.start).resolve())
@@ -72,7 +82,10 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
         data.check("meta_val", experiment.evaluation.tasks)
     described = config.describe(experiment)
     keys = ("data", "model", "learner", "guide", "head", "seed")
-    digest = config.digest({key: described[key] for key in keys} | {"start": start and start.digest})
+    learned = {key: described[key] for key in keys} | {"start": start and start.digest}
+    if experiment.precision != "float32":
+        learned["precision"] = experiment.precision
+    digest = config.digest(learned)
     place = re.sub(r"[^A-Za-z0-9_.+-]+", "-", experiment.name).strip("-.") or "experiment"
     folder = Path(experiment.runs) / place / f"{digest}-s{experiment.seed}"
     return Run(experiment, folder, net, data, first, start, digest)

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from metatl import config, record, store
+from metatl import config, processes, record, store
 from metatl.engines.engine import task
 from metatl.evaluate import Report, evaluate, predictions
 from metatl.experiment import candidates
 from metatl.provenance import now
+from metatl.run import precision, shared
 from metatl.run.learn import describe, learn
 from metatl.run.prepare import Run, kind
 from metatl.types import MetatlError, Transfer
@@ -27,11 +28,11 @@ def report(run: Run, beside: bool = False) -> Report:
     keys = ("adaptation", "evaluation", "select")
     wanted = config.digest({key: described[key] for key in keys} | {"learned": run.digest})
     folder = run.folder / "evaluations" / wanted if beside else run.folder
-    found = _kept(folder)
+    found = shared.report(_kept(folder) if processes.writer() else None)
     if found is not None and found.facts.get("evaluation") == wanted:
         return found
     transfer, seconds = learn(run)
-    with store.locked(run.folder) as check_held:
+    with store.locked(run.folder) as check_held, precision.products(run.experiment):
         if not beside:
             describe(run)
         made = _evaluated(run, transfer, seconds, wanted)
@@ -99,7 +100,7 @@ def _one(run: Run, transfer: Transfer, adaptation: Any, split: Any, progress: An
         adaptation,
         run.data,
         experiment.evaluation,
-        experiment.engine,
+        run.engine,
         method=experiment.name,
         split=split,
         progress=progress,
@@ -107,6 +108,8 @@ def _one(run: Run, transfer: Transfer, adaptation: Any, split: Any, progress: An
 
 
 def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report) -> None:
+    if not processes.writer():
+        return
     experiment, tasks = run.experiment, run.experiment.evaluation.tasks
     behind = experiment.learner.steps + 1
     with record.tensorboard(run.folder, experiment.learner.steps) as recorder:

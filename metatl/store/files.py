@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from metatl import processes
 from metatl.types import MetatlError
 
 _LONGEST, _PART = 10_000_000, ".part"
@@ -21,7 +22,12 @@ class DamagedError(MetatlError):
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write beside, sync, rename; raises MetatlError in one line where the file system refuses."""
+    """Write beside, sync, rename; raises MetatlError in one line where the file system refuses.
+
+    Of several processes (`processes.job`) one alone writes.
+    """
+    if not processes.writer():
+        return
     beside = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,6 +48,8 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def make_folder(folder: Path) -> None:
     """Make a folder that results go into; raises MetatlError where they could not be written."""
+    if not processes.writer():
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -92,8 +100,11 @@ def locked(folder: Path) -> Generator[Callable[[], None]]:
     """Hold a run directory; raises MetatlError while another process does. A dead holder's lock is free.
 
     What it gives raises MetatlError once the directory has gone, or stands for another one. What a killed
-    process left half-written is removed.
+    process left half-written is removed. Of several processes of one job, one alone holds it.
     """
+    if not processes.writer():
+        yield lambda: None
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("w")

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from metatl import processes
 from metatl.learners.learner import State
 from metatl.store.files import DamagedError, keep_previous, write_atomic
 from metatl.types import MetatlError, Transfer
@@ -126,6 +127,8 @@ def load_transfer(path: Path) -> Transfer:
 
 def save_checkpoint(path: Path, state: State, seconds: float = 0.0) -> None:
     """Write a learner's state and the seconds it took so far; the one before stays as `<name>.previous`."""
+    if not processes.writer():
+        return
     memory = {f"memory{SEP}{role}{SEP}{n}": t for role, ts in state.memory.items() for n, t in ts.items()}
     names = {**orders(state.transfer), "memory": [[role, list(ts)] for role, ts in state.memory.items()]}
     meta = {"names": json.dumps(names), "step": str(state.step), "seconds": str(seconds)}

@@ -1,0 +1,91 @@
+"""The tasks of a meta-batch over the processes of a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from metatl import processes, tree
+from metatl.adapt import Adaptation
+from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction, task, tasks_of
+from metatl.net import Net
+from metatl.types import Episode, Metrics, Params, Transfer
+
+
+@final
+@dataclass(frozen=True)
+class Split(Engine):
+    """Every process runs its share of the tasks on `engine`; all of them get the same bits back.
+
+    All draw the whole meta-batch, which depends on (seed, step) alone, and take a contiguous slice of it. A
+    process without a task runs the first one, for names and shapes, and adds nothing. What a task computes is
+    what it is in one process up to rounding, if it draws no random numbers of its own.
+    """
+
+    engine: Engine
+
+    def ready(self, net: Net) -> Net:
+        """The engine's."""
+        return self.engine.ready(net)
+
+    def map(self, fn: TaskFunction, episodes: Episode) -> Any:
+        """fn of every task, each by one process, gathered from all."""
+        counts = _counts(tasks_of(episodes))
+        mine = self.engine.map(fn, _share(episodes, counts))
+        leaves = list(tree.leaves(mine))
+        rows = torch.cat([_as_bytes(leaf) for leaf in leaves], 1)[: counts[processes.rank()]]
+        found = processes.gathered(rows, counts)
+        widths = [_as_bytes(leaf[:1]).shape[1] for leaf in leaves]
+        whole = (_as_was(part, leaf) for part, leaf in zip(found.split(widths, 1), leaves, strict=True))
+        return tree.gather([mine], lambda _: next(whole))
+
+    def outer_gradient(
+        self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
+    ) -> tuple[OuterGradient, Metrics]:
+        """The mean of the shares' gradients and metrics, weighted by their tasks, in one exchange."""
+        count, counts = tasks_of(episodes), _counts(tasks_of(episodes))
+        mine = _share(episodes, counts)
+        grads, metrics = self.engine.outer_gradient(net, transfer, adaptation, mine, outer)
+        params, guide, said = _mean((grads.params, grads.guide, metrics), counts[processes.rank()] / count)
+        return OuterGradient(params, guide), said
+
+
+def _counts(tasks: int) -> list[int]:
+    """Tasks of every process: as equal as can be."""
+    world = processes.world()
+    return [tasks * (i + 1) // world - tasks * i // world for i in range(world)]
+
+
+def _share(episodes: Episode, counts: list[int]) -> Episode:
+    """The tasks of this process; the first one where it has none."""
+    rank = processes.rank()
+    first = sum(counts[:rank])
+    return task(episodes, slice(first, first + counts[rank]) if counts[rank] else slice(1))
+
+
+def _mean(trees: tuple[Params, ...], weight: float) -> tuple[Params, ...]:
+    """Sum over processes of weight * leaf, all leaves in one buffer of the widest type, float32 at least."""
+    leaves = [leaf for leaves in trees for leaf in leaves.values()]
+    wide = reduce(torch.promote_types, (leaf.dtype for leaf in leaves), torch.float32)
+    flat = torch.cat([leaf.detach().reshape(-1).to(wide) for leaf in leaves])
+    # Not times 0: what a process without a task computed may be infinite.
+    total = processes.summed(flat * weight if weight else torch.zeros_like(flat))
+    parts = iter(total.split([leaf.numel() for leaf in leaves]))
+    return tuple(
+        {name: next(parts).view(leaf.shape).to(leaf.dtype) for name, leaf in named.items()} for named in trees
+    )
+
+
+def _as_bytes(leaf: Tensor) -> Tensor:
+    """[task, ...] -> its bytes [task, n]."""
+    flat = leaf.detach().flatten(1) if leaf.dim() > 1 else leaf.detach().unsqueeze(-1)
+    return flat.contiguous().view(torch.uint8)
+
+
+def _as_was(part: Tensor, leaf: Tensor) -> Tensor:
+    """Bytes [tasks, n] in type and shape of a leaf [task, ...]."""
+    return part.clone(memory_format=torch.contiguous_format).view(leaf.dtype).view(len(part), *leaf.shape[1:])
