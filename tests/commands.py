@@ -126,7 +126,7 @@ def refused(*words: str | Path) -> str:
 
 
 def small_cache(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """A cache directory of its own for data; compiled kernels, which take long to build, stay where they are."""
+    """A cache directory of its own for data; compiled kernels take long to build and stay where they are."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     patch.setenv("METATL_CACHE", os.environ.get("METATL_CACHE") or str(home / "metatl"))
     patch.setenv("XDG_CACHE_HOME", str(folder))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, final
 
@@ -38,6 +40,7 @@ class TensorBoard(Recorder):
         from torch.utils.tensorboard import SummaryWriter  # a second of importing that --help need not pay
 
         self._tags: set[str] = set()
+        _hush_writers()
         with one_line(directory):
             directory.mkdir(parents=True, exist_ok=True)
             _age_event_files(directory)
@@ -94,6 +97,19 @@ class TensorBoard(Recorder):
     def close(self) -> None:
         """Write what waits in the queue, end the thread."""
         self._writer.close()
+
+
+@cache
+def _hush_writers() -> None:
+    """A writer's thread that a disk refuses prints no traceback: the recorder raises the error itself."""
+    before = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        writer = type(failed.thread).__name__ == "_AsyncWriterThread"
+        if not (writer and isinstance(failed.exc_value, OSError)):
+            before(failed)
+
+    threading.excepthook = hook
 
 
 def _age_event_files(directory: Path) -> None:

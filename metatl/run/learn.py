@@ -18,7 +18,7 @@ from metatl.provenance import provenance
 from metatl.run import precision, shared
 from metatl.run.prepare import Run, kind
 from metatl.train import Checkpoints, check_finite, train
-from metatl.types import Metrics, Transfer
+from metatl.types import MetatlError, Metrics, Transfer
 
 
 def learn(run: Run) -> tuple[Transfer, float]:
@@ -142,8 +142,12 @@ class _Watch:
         """Write the state behind the last step, if it is finite and the directory is still ours."""
         self.check_held()
         check_finite(self.state, self.metrics)
-        self.recorder.flush()
-        self.checkpoints.now(self.state, time.perf_counter() - self.began)
+        try:
+            self.recorder.flush()
+            self.checkpoints.now(self.state, time.perf_counter() - self.began)
+        except MetatlError:
+            self.check_held()  # which may be why, and is then said instead
+            raise
 
     def _values(self, state: State, metrics: Metrics) -> dict[str, float]:
         before, then = self.last

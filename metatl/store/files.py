@@ -28,9 +28,17 @@ def write_atomic(path: Path, content: bytes) -> None:
     """
     if not processes.writer():
         return
+    with suppress(OSError):  # which writing says
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_there(path, content)
+
+
+def write_there(path: Path, content: bytes) -> None:
+    """`write_atomic` into a folder that must be there."""
+    if not processes.writer():
+        return
     beside = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "wb") as file:
             file.write(content)
             file.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from metatl import processes
 from metatl.learners.learner import State
-from metatl.store.files import DamagedError, keep_previous, write_atomic
+from metatl.store.files import DamagedError, keep_previous, write_atomic, write_there
 from metatl.types import MetatlError, Transfer
 
 VERSION = 1
@@ -32,12 +32,18 @@ def digest(tensors: dict[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
-def write_tensors(path: Path, kind: str, tensors: dict[str, Tensor], meta: dict[str, str]) -> None:
+def write_tensors(
+    path: Path,
+    kind: str,
+    tensors: dict[str, Tensor],
+    meta: dict[str, str],
+    write: Callable[[Path, bytes], None] = write_atomic,
+) -> None:
     """Write named tensors of this kind of file, with format, version and checksums in the header."""
     # Clones: safetensors refuses tensors that share memory (an expanded guide, a tied weight).
     plain = {name: leaf.detach().cpu().contiguous().clone() for name, leaf in tensors.items()}
     header = {**meta, "format": f"metatl-{kind}", "version": str(VERSION), "sha256": digest(plain)}
-    write_atomic(path, _in_order(save(plain, {**header, "sha256_header": _header_digest(header)})))
+    write(path, _in_order(save(plain, {**header, "sha256_header": _header_digest(header)})))
 
 
 def _in_order(content: bytes) -> bytes:
@@ -133,7 +139,8 @@ def save_checkpoint(path: Path, state: State, seconds: float = 0.0) -> None:
     names = {**orders(state.transfer), "memory": [[role, list(ts)] for role, ts in state.memory.items()]}
     meta = {"names": json.dumps(names), "step": str(state.step), "seconds": str(seconds)}
     keep_previous(path)
-    write_tensors(path, "checkpoint", {**flat(state.transfer), **memory}, meta)
+    # A run directory that has vanished is not made again.
+    write_tensors(path, "checkpoint", {**flat(state.transfer), **memory}, meta, write_there)
 
 
 def load_checkpoint(path: Path) -> tuple[State, float]:
