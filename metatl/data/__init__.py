@@ -8,6 +8,7 @@ from metatl.data.hapt import Hapt
 from metatl.data.hapt_data import HaptData
 from metatl.data.mnist import Mnist
 from metatl.data.omniglot import Omniglot
+from metatl.data.patterns import Patterns, PatternsData
 from metatl.data.sinusoid import Sinusoid, SinusoidData
 from metatl.data.source import SPLITS, Data, Source, Tasks
 from metatl.data.taskset_data import TasksetData
@@ -25,6 +26,8 @@ __all__ = [
     "ImageFolder",
     "Mnist",
     "Omniglot",
+    "Patterns",
+    "PatternsData",
     "Sinusoid",
     "SinusoidData",
     "Source",

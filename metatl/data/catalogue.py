@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from metatl.data import hapt, mnist, omniglot
 from metatl.data.fetch import Files
 from metatl.data.glyphs import Glyphs
+from metatl.data.patterns import Patterns
 from metatl.data.sinusoid import Sinusoid
-from metatl.data.source import Tasks
+from metatl.data.source import Source, Tasks
 from metatl.types import MetatlError
 
 
@@ -29,6 +30,11 @@ class Entry:
 
 
 _FILES: dict[str, Files] = {"omniglot": omniglot.FILES, "mnist": mnist.FILES, "hapt": hapt.FILES}
+_BUILT: dict[str, Source] = {
+    "glyphs": Glyphs(train_classes=5, val_classes=5, test_classes=5),
+    "patterns": Patterns(),
+    "sinusoid": Sinusoid(),
+}
 _BUILT_IN = "built in"
 _WHOLE = "whole, every value as published"
 
@@ -37,6 +43,7 @@ def catalogue() -> list[Entry]:
     """Every data set that metatl knows: what needs no files first."""
     return [
         Entry("glyphs", "invented alphabets, drawn by a program; 28 x 28", _BUILT_IN, "none", "MIT"),
+        Entry("patterns", "random bits to memorise (Nikolić et al. 2023)", _BUILT_IN, "none", "MIT"),
         Entry("sinusoid", "sine waves to regress (Finn et al. 2017)", _BUILT_IN, "none", "MIT"),
         _entry("omniglot", "1,623 characters x 20 drawings; 105 x 105", "14 MB", "MIT"),
         _entry("mnist", "70,000 digits; 28 x 28", "11 MB", "CC BY-SA 3.0"),
@@ -47,8 +54,7 @@ def catalogue() -> list[Entry]:
 def verify(name: str) -> str:
     """One line saying that it is whole; MetatlError naming the damage or what is missing."""
     if _known(name) not in _FILES:
-        source = Glyphs(train_classes=5, val_classes=5, test_classes=5) if name == "glyphs" else Sinusoid()
-        source.load().draw("meta_test", Tasks(), 0, 0, 1)
+        _BUILT[name].load().draw("meta_test", Tasks(query=1), 0, 0, 1)
         return f"{name}: {_BUILT_IN}, nothing to verify"
     files = _FILES[name]
     folder = files.find()
@@ -79,6 +85,6 @@ def _entry(name: str, what: str, size: str, terms: str) -> Entry:
 
 
 def _known(name: str) -> str:
-    if name not in ("glyphs", "sinusoid", *_FILES):
-        raise MetatlError(f"no data set is called {name!r}: there are glyphs, sinusoid, {', '.join(_FILES)}")
+    if name not in (*_BUILT, *_FILES):
+        raise MetatlError(f"no data set is called {name!r}: there are {', '.join([*_BUILT, *_FILES])}")
     return name

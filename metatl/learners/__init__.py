@@ -7,5 +7,6 @@ from metatl.learners.reptile import Reptile
 from metatl.learners.scout import Scout
 from metatl.learners.source_fisher import SourceFisher
 from metatl.learners.supervised import Supervised
+from metatl.learners.until import Until
 
-__all__ = ["Episodic", "Keep", "Learner", "Reptile", "Scout", "SourceFisher", "State", "Supervised"]
+__all__ = ["Episodic", "Keep", "Learner", "Reptile", "Scout", "SourceFisher", "State", "Supervised", "Until"]

@@ -153,13 +153,15 @@ def test_the_catalogue_lists_what_is_here(
     where = {entry.name: entry.where for entry in catalogue.catalogue()}
     assert where == {
         "glyphs": "built in",
+        "patterns": "built in",
         "sinusoid": "built in",
         "omniglot": None,
         "mnist": str(tmp_path / "mnist"),
         "hapt": None,
     }
     assert all("\n" not in entry.line() for entry in catalogue.catalogue())
-    assert catalogue.verify("glyphs") == "glyphs: built in, nothing to verify"
+    for name in ("glyphs", "patterns", "sinusoid"):
+        assert catalogue.verify(name) == f"{name}: built in, nothing to verify"
     assert catalogue.download("mnist") == f"mnist: {tmp_path / 'mnist'}"
     with pytest.raises(MetatlError, match=r"mnist\.npz: is damaged or no npz file"):
         catalogue.verify("mnist")

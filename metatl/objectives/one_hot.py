@@ -1,0 +1,33 @@
+"""Squared error against one-hot labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metatl.objectives.term import Anchor, Term
+from metatl.types import Batch, MetatlError, Params
+
+
+@dataclass(frozen=True)
+class OneHot(Term):
+    """weight * mean over rows and outputs of (output - onehot(y))^2: the loss of GTL's proof of concept.
+
+    Outputs of classes that the task lacks are pulled to 0. Source: Nikolić, Andrić & Nikolić 2023, arXiv
+    2303.16154 (the code beside it).
+
+    Args:
+        weight: factor.
+    """
+
+    weight: float = 1.0
+
+    def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
+        """The squared error; raises MetatlError for real targets."""
+        if batch.y.is_floating_point():
+            raise MetatlError("OneHot needs class labels; TaskLoss is the squared error for real targets")
+        # F.one_hot reads the labels' values, which a batch of tasks cannot.
+        target = batch.y.unsqueeze(-1) == torch.arange(output.shape[-1], device=output.device)
+        return self.weight * (output - target.to(output.dtype)).square().mean()
