@@ -104,9 +104,18 @@ def find_config(folder: Path) -> Path:
 
 
 def run_of(folder: Path, overrides: Sequence[str] = ()) -> Run:
-    """The run that a run directory holds, with overrides."""
+    """The run that a run directory holds, wherever that was moved to, with overrides.
+
+    Raises MetatlError for a folder that is none, and for overrides that would be another run.
+    """
     values = config.read(find_config(folder))
-    return prepare(config.parse(values, overrides, str(folder)), overrides)
+    own = prepare(config.parse(values, (), str(folder)))
+    run = prepare(config.parse(values, overrides, str(folder)), overrides)
+    if run.digest != own.digest:
+        raise MetatlError(
+            f"these overrides change what is learned; give them to 'metatl run {folder}/config.yaml'"
+        )
+    return replace(run, folder=folder)
 
 
 def evaluated(run: Run) -> Report:

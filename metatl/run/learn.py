@@ -23,19 +23,16 @@ from metatl.types import MetatlError, Metrics, Transfer
 
 def learn(run: Run) -> tuple[Transfer, float]:
     """The learned transfer and the seconds it took, starts included: loaded if complete, resumed if begun."""
-    before = 0.0
-    start = run.first
-    if run.start is not None:
-        start, before = learn(run.start)
     device = run.experiment.device
     found = shared.learned(_finished(run) if processes.writer() else None, device)
     if found is not None:
-        return found[0], before + found[1]
+        return found
+    start, before = (run.first, 0.0) if run.start is None else learn(run.start)
     with store.locked(run.folder) as check_held, precision.products(run.experiment):
         transfer, seconds = _learn(run, start, check_held)
         check_held()
         store.save_transfer(run.learned, transfer, {"digest": run.digest})
-        store.write_json(_facts(run), {"seconds": seconds})
+        store.write_json(_facts(run), {"seconds": seconds, "before": before})
     return shared.transfer(transfer, device), before + seconds
 
 
@@ -44,10 +41,22 @@ def _facts(run: Run) -> Path:
 
 
 def _finished(run: Run) -> tuple[Transfer, float] | None:
-    """What was learned, and its seconds, if the run is complete."""
+    """What was learned, and its seconds, starts included, if the run is complete."""
     if not (run.learned.is_file() and _facts(run).is_file()):
         return None
-    return store.load_transfer(run.learned), float(store.read_json(_facts(run))["seconds"])
+    return store.load_transfer(run.learned), _seconds(run)
+
+
+def _seconds(run: Run) -> float:
+    """What `learned.json` says; of the first days it says nothing of the starts, which may have gone."""
+    told = store.read_json(_facts(run))
+    try:
+        before = told.get("before")
+        if before is None:
+            before = _seconds(run.start) if run.start is not None and _facts(run.start).is_file() else 0.0
+        return float(told["seconds"]) + float(before)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise MetatlError(f"{_facts(run)} is damaged; delete it and run the config again") from error
 
 
 def describe(run: Run) -> None:

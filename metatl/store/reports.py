@@ -52,7 +52,7 @@ def load_report(folder: Path) -> Report:
         )
     try:
         scores: NDArray[np.float64] = np.load(folder / "episodes.npy", allow_pickle=False)
-    except (OSError, EOFError, ValueError, MemoryError) as error:
+    except Exception as error:  # numpy raises nearly everything at a damaged header
         said = " ".join(str(error).split())
         raise DamagedError(f"{folder / 'episodes.npy'} is missing or damaged ({said}); {again}") from error
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,6 +118,23 @@ def test_learn_only_then_evaluate_in_another_way(tmp_path: Path) -> None:
     assert metatl("run", path, "--runs", runs, "--evaluation.episodes", 5).code == 0
     assert len(store.load_report(run).scores) == 5
     assert (run / "transfer.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_a_run_directory_can_be_moved(tmp_path: Path) -> None:
+    """And its start may have gone: what was learned is not learned again."""
+    start = written(tmp_path, {**config_of("maml"), "name": "before"}, "start.yaml")
+    path = written(tmp_path, {**config_of("maml"), "start": start})
+    found = metatl("run", path, "--runs", tmp_path / "runs")
+    moved = tmp_path / "elsewhere"
+    only(tmp_path / "runs" / "maml").rename(moved)
+    shutil.rmtree(tmp_path / "runs")
+    again = metatl("evaluate", moved)
+    assert again.code == 0, again
+    assert again.out.splitlines()[0] == found.out.splitlines()[0]
+    assert again.out.splitlines()[1] == f"run directory: {moved}"
+    assert not (tmp_path / "runs").exists()
+    line = commands.refused("evaluate", moved, "--seed", 3)
+    assert f"change what is learned; give them to 'metatl run {moved}/config.yaml'" in line
 
 
 def test_print_config_gives_the_run_again(tmp_path: Path) -> None:
