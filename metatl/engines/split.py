@@ -88,4 +88,4 @@ def _as_bytes(leaf: Tensor) -> Tensor:
 
 def _as_was(part: Tensor, leaf: Tensor) -> Tensor:
     """Bytes [tasks, n] in type and shape of a leaf [task, ...]."""
-    return part.clone(memory_format=torch.contiguous_format).view(leaf.dtype).view(len(part), *leaf.shape[1:])
+    return part.reshape(-1).clone().view(leaf.dtype).view(len(part), *leaf.shape[1:])
