@@ -12,7 +12,7 @@ from torch.func import vmap
 
 from metatl import tree
 from metatl.adapt import Adaptation
-from metatl.engines.chunk import Chunk, Recordings, at_once, own
+from metatl.engines.chunk import Chunk, Fitting, Recordings, at_once, own
 from metatl.engines.engine import (
     Engine,
     Outer,
@@ -45,7 +45,8 @@ class Batched(Engine):
     """Tasks stacked along a leading axis, costly operations rerouted to task-batched kernels.
 
     Args:
-        tasks_per_chunk: tasks that run at once; bounds memory at the same gradient. All of them for None.
+        tasks_per_chunk: tasks that run at once; bounds memory at the same gradient. By default (None) all of
+            them on a GPU and in `map`; on a CPU as many as an outer gradient holds in about 256 MB.
         record: whether an outer gradient's operations are recorded once for each shape of meta-batch and
             replayed without Python, vmap and autograd: the same gradient up to rounding. By default (None)
             for 200 outer steps or more of a net and an adaptation made of torch's and this package's classes;
@@ -69,9 +70,13 @@ class Batched(Engine):
     def _recordings(self) -> Recordings:
         return Recordings(self.compile)
 
-    def _chunks(self, episodes: Episode) -> list[Episode]:
+    @cached_property
+    def _fitting(self) -> Fitting:
+        return Fitting()
+
+    def _chunks(self, episodes: Episode, size: int | None = None) -> list[Episode]:
         count = tasks_of(episodes)
-        size = self.tasks_per_chunk or count
+        size = self.tasks_per_chunk or size or count
         return [task(episodes, slice(i, i + size)) for i in range(0, count, size)]
 
     def ready(self, net: Net) -> Net:
@@ -96,7 +101,8 @@ class Batched(Engine):
             record = outer.calls >= _PAYS and own(net, adaptation)
         sums: list[Tensor] | None = None
         seen: list[Metrics] = []
-        for episodes_at_once in self._chunks(episodes):
+        size = self.tasks_per_chunk or self._fitting(net, transfer, adaptation, outer, episodes)
+        for episodes_at_once in self._chunks(episodes, size):
             chunk = Chunk(ready, adaptation, outer, moving, transfer, episodes_at_once, tasks_of(episodes))
             grads, metrics = self._recordings.gradient(chunk) if record else chunk.gradient()
             sums = grads if sums is None else [s + g for s, g in zip(sums, grads, strict=True)]

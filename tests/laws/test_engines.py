@@ -42,3 +42,30 @@ def test_evaluation_and_scouts_are_the_same(net: str) -> None:
     (ours, moves), (theirs, expected) = Batched(2).map(fn, episodes), Loop().map(fn, episodes)
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(moves, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_chunks_are_even_and_held_by_activations() -> None:
+    from metatl.engines import Outer
+    from metatl.engines.chunk import Fitting
+    from metatl.profile import workloads
+
+    def chunk(name: str, variant: int, tasks: int | None = None) -> int:
+        setting = workloads.built(workloads.variants_of(name)[variant], "cpu")
+        setting = setting.first(tasks or setting.tasks)
+        fitting = Fitting()
+        sizes = {
+            fitting(
+                setting.net, setting.state.transfer, setting.learner.adaptation, Outer(), setting.episodes
+            )
+            for _ in range(2)
+        }
+        (size,) = sizes
+        return size
+
+    assert chunk("W1", 0) == 32
+    assert chunk("W1", 2) == 16
+    assert chunk("W1", 2, tasks=30) == 15
+    assert chunk("W1", 2, tasks=31) == 16
+    assert chunk("W3", 1) == 25
+    assert chunk("W1", 1) == 16
+    assert chunk("W2", 1) == 16, "never fewer at once: that costs time"
