@@ -136,6 +136,25 @@ def _tensors(state: State) -> list[dict[str, Tensor]]:
     return [carried.params, carried.guide, carried.buffers, *state.memory.values()]
 
 
+def cards() -> None:
+    """The same on one card or several: by NCCL where every process has its own, else by the processor."""
+    with processes.job():
+        processes.take_card("cuda")
+        rank, world = processes.rank(), processes.world()
+        net, episodes = toy_net(norm=True), toy_tasks(5)
+        net.module.to("cuda")
+        episodes = Episode(*(Batch(part.x.cuda(), part.y.cuda()) for part in episodes))
+        ours, said = Split(Batched()).outer_gradient(net, net.start(), INNER, episodes, Outer())
+        theirs, expected = Batched().outer_gradient(net, net.start(), INNER, episodes, Outer())
+        assert_close(ours.params, theirs.params, 1e-10)
+        assert_close(said, expected, 1e-10)
+        mapped = Split(Loop()).map(lambda e: e.query.x.sum(0), episodes)
+        assert mapped.is_cuda
+        assert torch.equal(mapped, Loop().map(lambda e: e.query.x.sum(0), episodes))
+        assert float(processes.summed(torch.tensor(rank + 1.0, device="cuda"))) == world * (world + 1) / 2
+        assert torch.cuda.current_device() == rank % torch.cuda.device_count()
+
+
 def values() -> None:
     """Process 0's values reach every process as they are."""
     value = {

@@ -37,6 +37,11 @@ def test_law(law: str, world: int, tmp_path: Path) -> None:
     assert done(law, world, tmp_path) == ""
 
 
+@pytest.mark.gpu
+def test_law_on_cards(tmp_path: Path) -> None:
+    assert done("cards", 2, tmp_path) == ""
+
+
 def maml(folder: Path, steps: int = 6) -> str:
     """A config: three tasks a step, five episodes."""
     values = config_of("maml", steps)
