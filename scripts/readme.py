@@ -4,7 +4,8 @@
     python scripts/readme.py --check    # exit 1 if anything would change
 
 A block `<!-- table results/NAME/report.json -->` ... `<!-- end -->` of README.md is replaced by that report's
-rows; the line `# Expected:` of every config in FOLDERS by what its method reached there.
+rows, a block `<!-- profile results/profile-cpu.json -->` by the figures of `metatl profile`; the line
+`# Expected:` of every config in FOLDERS by what its method reached there.
 """
 
 from __future__ import annotations
@@ -47,13 +48,58 @@ def table(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def profile(found: dict[str, Any]) -> str:
+    machine = found["machine"]
+    about = (
+        f"{machine['cores']} cores, {machine['threads']} threads, float32 products at "
+        f"{machine['sgemm_gflops']:.0f} GFLOP/s, torch {machine['torch']}. Whole meta-iterations, engines "
+        "taking turns in one process, medians; the limit is what the products alone would take at that rate."
+    )
+    lines = [
+        about,
+        "",
+        "| workload | inner steps | queries | engine | tasks/s | x learn2learn | of the limit | MiB |",
+        "|---|--:|--:|---|--:|--:|--:|--:|",
+    ]
+    for row in found["rows"]:
+        engine = row["engine"] + (", compiled" if row["compiled"] else "")
+        ratio = row["ratio_to_learn2learn"]
+        lines.append(
+            f"| {row['workload']} | {row['steps']} | {row['queries']} | {engine} "
+            f"| {row['tasks_per_second']:,.0f} | {'' if ratio is None else format(ratio, '.1f')} "
+            f"| {100 * row['share_of_limit']:.0f} % | {row['peak_mib']:.0f} |"
+        )
+    return "\n".join([*lines, "", *(said(measure) for measure in found.get("measures", []))])
+
+
+def said(measure: dict[str, Any]) -> str:
+    engine = measure["engine"]
+    if measure["name"] == "evaluation":
+        return (
+            f"- Evaluation, {engine}: {measure['episodes']} 5-way 1-shot episodes with 3 inner steps in "
+            f"{measure['seconds']:.1f} s, {measure['peak_mib']:.0f} MiB."
+        )
+    if measure["name"] == "scouts":
+        return (
+            f"- Scouting, {engine}: {measure['scouts_per_second']:.2f} scouts of 100 steps a second, "
+            f"{measure['ratio_to_loop']:.1f} times the loop."
+        )
+    return (
+        f"- Sampling a W1 meta-batch: {measure['milliseconds']:.2f} ms, "
+        f"{100 * measure['share_of_step']:.1f} % of a meta-step of engine {engine}."
+    )
+
+
+BLOCKS = {"table": table, "profile": profile}
+
+
 def readme(text: str) -> str:
     def filled(match: re.Match[str]) -> str:
-        report = ROOT / match[1]
-        body = table(json.loads(report.read_text())) if report.is_file() else "(not run yet)"
-        return f"<!-- table {match[1]} -->\n{body}\n<!-- end -->"
+        path = ROOT / match[2]
+        body = BLOCKS[match[1]](json.loads(path.read_text())) if path.is_file() else "(not run yet)"
+        return f"<!-- {match[1]} {match[2]} -->\n{body}\n<!-- end -->"
 
-    return re.sub(r"<!-- table (\S+) -->\n.*?<!-- end -->", filled, text, flags=re.S)
+    return re.sub(r"<!-- (table|profile) (\S+) -->\n.*?<!-- end -->", filled, text, flags=re.S)
 
 
 def expected(text: str, rows: dict[str, dict[str, Any]], where: str, episodes: int) -> str:

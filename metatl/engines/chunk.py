@@ -68,8 +68,8 @@ class Fitting:
     """How many tasks an outer gradient holds at once on a CPU: what speed does not need, memory is spared.
 
     A task holds about twice what the net's modules give for every row of every pass that is differentiated
-    (Conv4: 0.9 to 1.9 times). Recorded, 16 tasks at once were 1.2 times as fast as 32 on W1 with 5 steps; 8 and
-    4 were slower on W1 with 15 queries and on W2 (0.84 to 0.96 times).
+    (Conv4: 0.9 to 1.9 times). Recorded, 16 tasks at once were 1.2 times as fast as 32 on W1 with 5 steps; 8
+    and 4 were slower on W1 with 15 queries and on W2 (0.84 to 0.96 times).
     """
 
     def __init__(self) -> None:

@@ -46,7 +46,7 @@ def _conv4(outputs: int, device: str) -> Net:
 
 def _ours(names: Sequence[str]) -> list[str]:
     """The peers' engines evaluate and scout in a plain loop: there is nothing of theirs to time."""
-    return [name for name in names if name not in (*PEERS, "compiled")]
+    return [name for name in names if name not in (*PEERS, "compiled", "captured")]
 
 
 def _evaluated(name: str, device: str, episodes: int) -> Callable[[], object]:
