@@ -75,7 +75,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, st
     version = meta.get("version", "")
     if not version.isdecimal() or len(version) > 9 or int(version) > VERSION:
         raise MetatlError(
-            f"{path} has format version {version}; this metatl reads up to {VERSION}: update metatl"
+            f"{path} has format version {version[:9]}; this metatl reads up to {VERSION}: update metatl"
         )
     own = meta.pop("sha256_header", None)
     if meta.get("sha256") != digest(tensors) or own not in (None, _header_digest(meta)):
