@@ -30,7 +30,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "engines": r"engine|chunk|one_by_one|peer|ops(_\w+)?",
     "guides": r"guide|shape",
     "heads": r"head",
-    "learners": r"learner",
+    "learners": r"learner|skipping",
     "models": r"(?!)",
     "objectives": r"term",
 }

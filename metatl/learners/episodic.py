@@ -14,6 +14,7 @@ from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine, Outer, OuterGradient
 from metatl.guides.guide import TransferGuide
 from metatl.learners.learner import Learner, Schedule, State, moved, size_at
+from metatl.learners.skipping import mean_of_good
 from metatl.net import Net
 from metatl.rules import Adam, Rule
 from metatl.types import Episode, MetatlError, Metrics, Params, Transfer, Unroll
@@ -41,6 +42,8 @@ class Episodic(Learner):
         multi_step: outer steps during which the query losses of all inner steps count (MAML++); 0 for none.
         schedule: of the outer step size.
         clip: bound on every entry of the outer gradient.
+        skip_bad_tasks: whether a task whose loss or gradient is not finite is left out of its meta-batch, and
+            counted; otherwise it ends the run.
     """
 
     steps: int = 1000
@@ -55,6 +58,7 @@ class Episodic(Learner):
     multi_step: int = 0
     schedule: Schedule = "constant"
     clip: float | None = None
+    skip_bad_tasks: bool = False
 
     def outputs(self, data: Data) -> int:
         """What an episode needs."""
@@ -84,7 +88,10 @@ class Episodic(Learner):
         """The start, with its guide and the rule's memory."""
         guide = start.guide if self.guide is None else self.guide(net, start)
         carried = Transfer(start.params, guide, start.buffers)
-        return State(carried, 0, self.rule.init(self._variables(carried.params, carried.guide)))
+        memory = self.rule.init(self._variables(carried.params, carried.guide))
+        if self.skip_bad_tasks:
+            memory["skipped"] = {"tasks": torch.zeros((), dtype=torch.int64)}
+        return State(carried, 0, memory)
 
     def _variables(self, params: Params, guide: Params) -> Params:
         named = {"params." + name: leaf for name, leaf in params.items()}
@@ -95,7 +102,15 @@ class Episodic(Learner):
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
         """One meta-batch."""
         carried = state.transfer
-        grads, metrics = self.gradient(net, engine, state, drawn, calls=self.steps)
+        bad = 0
+
+        def gradient(tasks: Episode, calls: int) -> tuple[OuterGradient, Metrics]:
+            return self.gradient(net, engine, state, tasks, calls)
+
+        if self.skip_bad_tasks:
+            grads, metrics, bad = mean_of_good(gradient, drawn, self.steps)
+        else:
+            grads, metrics = gradient(drawn, self.steps)
         named = self._variables(grads.params, grads.guide)
         metrics["outer_gradient_norm"] = tree.norm(named)
         size = size_at(self.schedule, state.step, self.steps)
@@ -106,6 +121,9 @@ class Episodic(Learner):
         if self.learn == "init_and_guide":
             rate = self.guide_rate
             guide = {n: g + rate * (after["guide." + n] - g) for n, g in carried.guide.items()}
+        if self.skip_bad_tasks:
+            memory = {**memory, "skipped": {"tasks": state.memory["skipped"]["tasks"] + bad}}
+            metrics["tasks_skipped"] = memory["skipped"]["tasks"]
         return State(Transfer(params, guide, carried.buffers), state.step + 1, memory), metrics
 
     def gradient(
@@ -119,7 +137,14 @@ class Episodic(Learner):
 
     def capturable(self, step: int) -> bool:
         """Once the losses of the early inner steps have gone: every step is alike from there."""
-        return step >= self.multi_step
+        return step >= self.multi_step and not self.skip_bad_tasks  # which looks at numbers
+
+    def remark(self, state: State) -> str:
+        """How many tasks were skipped."""
+        skipped = int(state.memory["skipped"]["tasks"]) if self.skip_bad_tasks else 0
+        if not skipped:
+            return ""
+        return f"{skipped} of {state.step * self.meta_batch} tasks skipped: loss or gradient not finite"
 
     def _step_weights(self, step: int, like: Tensor) -> Tensor | None:
         """MAML++: 1/S for each inner step at first; the early ones fall to 0.03/S, the last has the rest."""

@@ -29,10 +29,10 @@ def learn(run: Run) -> tuple[Transfer, float]:
         return found
     start, before = (run.first, 0.0) if run.start is None else learn(run.start)
     with store.locked(run.folder) as check_held, precision.products(run.experiment):
-        transfer, seconds = _learn(run, start, check_held)
+        transfer, seconds, remark = _learn(run, start, check_held)
         check_held()
         store.save_transfer(run.learned, transfer, {"digest": run.digest})
-        store.write_json(_facts(run), {"seconds": seconds, "before": before})
+        store.write_json(_facts(run), {"seconds": seconds, "before": before, "remark": remark})
     return shared.transfer(transfer, device), before + seconds
 
 
@@ -70,7 +70,7 @@ def describe(run: Run) -> None:
     store.write_json(run.folder / "provenance.json", provenance(run.experiment.device))
 
 
-def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[Transfer, float]:
+def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[Transfer, float, str]:
     experiment, learner = run.experiment, run.experiment.learner
     net = run.net.with_outputs(learner.outputs(run.data))
     describe(run)
@@ -103,7 +103,7 @@ def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[T
         seconds = time.perf_counter() - began
         if processes.writer() and any(bool((entry != 1).any()) for entry in transfer.guide.values()):
             record.record_guide(recorder, transfer, state.step)
-    return transfer, seconds
+    return transfer, seconds, learner.remark(state)
 
 
 def _on(state: State, device: str) -> dict[str, dict[str, torch.Tensor]]:

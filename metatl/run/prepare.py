@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,6 +22,8 @@ from metatl.experiment import Experiment, candidates
 from metatl.net import Net
 from metatl.run.values import check_values
 from metatl.types import MetatlError, Transfer
+
+_LATER = {"skip_bad_tasks": False}
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,23 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     described = config.describe(experiment)
     keys = ("data", "model", "learner", "guide", "head", "seed")
     learned = {key: described[key] for key in keys} | {"start": start and start.digest}
+    learned["learner"] = _without_later(described["learner"])
     if experiment.precision != "float32":
         learned["precision"] = experiment.precision
     digest = config.digest(learned)
     place = re.sub(r"[^A-Za-z0-9_.+-]+", "-", experiment.name).strip("-.") or "experiment"
     folder = Path(experiment.runs) / place / f"{digest}-s{experiment.seed}"
     return Run(experiment, folder, net, data, first, start, digest)
+
+
+def _without_later(learner: dict[str, Any]) -> dict[str, Any]:
+    """A learner's description without fields that came later, at values that change nothing.
+
+    So a run that was learned before them is found under its digest.
+    """
+    given = learner.get("init_args", {})
+    kept = {key: value for key, value in given.items() if not (key in _LATER and value == _LATER[key])}
+    return {**learner, "init_args": kept}
 
 
 def _built(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Transfer]:

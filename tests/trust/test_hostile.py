@@ -59,7 +59,7 @@ HEADERS: dict[str, bytes] = {
     "a header of 2^63 bytes": struct.pack("<Q", 2**63) + b"{}",
     "a header of 2^64 - 1 bytes": struct.pack("<Q", 2**64 - 1) + b"{}",
     "a header of 90 MB that is not there": struct.pack("<Q", 90_000_000) + b"{}",
-    "a tensor of 2^60 entries": safetensors({"x": {"dtype": "F32", "shape": [2**60], "data_offsets": [0, 8]}}),
+    "a giant tensor": safetensors({"x": {"dtype": "F32", "shape": [2**60], "data_offsets": [0, 8]}}),
     "a shape that overflows": safetensors(
         {"x": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 0]}}
     ),
