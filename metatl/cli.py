@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -113,9 +114,18 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
 }
 
 
+def _see_own_modules() -> None:
+    """Let a config name classes of modules in the working directory, as `python -m` would."""
+    with suppress(OSError):
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.append(here)  # last: a file here must not stand in front of an installed module
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it did what was asked, 2 for a user's mistake, 130 when interrupted."""
     try:
+        _see_own_modules()
         with processes.job():
             words, overrides = arguments.parse(sys.argv[1:] if argv is None else argv)
             if words.command is None:

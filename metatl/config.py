@@ -80,7 +80,7 @@ def parser(program: str = "metatl run") -> ArgumentParser:
     made.add_argument(
         "--config", action=ActionConfigFile, help="YAML text or file with values for the keys below"
     )
-    made.add_class_arguments(Experiment, None)
+    made.add_class_arguments(Experiment, None, fail_untyped=False)
     return made
 
 

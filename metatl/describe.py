@@ -20,6 +20,9 @@ def describe(value: Any) -> Any:
     if isinstance(value, functools.partial):
         made = next(part for part in value.args if inspect.isclass(part))
         known = {name: value.keywords.get(name, default) for name, default in _arguments(made)}
+        known = {
+            name: item for name, item in known.items() if item is not inspect.Parameter.empty
+        }  # shape, outputs
         return {"class_path": _path(made), "init_args": {key: describe(item) for key, item in known.items()}}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}

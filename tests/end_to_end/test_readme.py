@@ -1,0 +1,111 @@
+"""What README shows is run as it stands there; only paths and sizes are put in."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from metatl import cli
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SHAPE = (1, 28, 28)
+TINY = """
+name: gtl
+data: {class_path: Glyphs}
+model: {class_path: Conv4, init_args: {filters: 4}}
+adaptation: {steps: 1, head: {class_path: Zeros}}
+evaluation: {tasks: {way: 3, shot: 1, query: 2}, episodes: 3}
+"""
+NET = """
+from torch import nn
+
+
+class MyNet(nn.Sequential):
+    def __init__(self, shape, outputs, width):
+        body = nn.Linear(shape[0] * shape[1] * shape[2], width), nn.BatchNorm1d(width), nn.ReLU()
+        super().__init__(nn.Flatten(), *body, nn.Linear(width, outputs))
+
+
+"""
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of this language, in order."""
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+
+
+def block(language: str, word: str) -> str:
+    """The one block that holds this word."""
+    (found,) = [text for text in blocks(language) if word in text]
+    return found
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """`my_package` with the guide that README writes and a net."""
+    (tmp_path / "my_package.py").write_text(NET + block("python", "class LastLayers"))
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    sys.modules.pop("my_package", None)
+
+
+def run(folder: Path, config: str, *words: str) -> Path:
+    """The run directory of a config."""
+    (folder / "config.yaml").write_text(config)
+    assert cli.main(["run", str(folder / "config.yaml"), "--runs", str(folder / "runs"), *words]) == 0
+    return next((folder / "runs").rglob("transfer.safetensors")).parent
+
+
+def test_a_finished_run_adapts_and_predicts(tmp_path: Path) -> None:
+    done = run(tmp_path, TINY)
+    names: dict[str, Any] = {
+        "x": torch.rand(4, *SHAPE),
+        "y": ["ada", "bob", "ada", "eve"],
+        "new_x": torch.rand(5, *SHAPE),
+    }
+    code = block("python", "metatl.load").replace("runs/gtl/0123456789-s0", str(done))
+    exec(code, names)
+    assert set(names["mine"].predict(names["new_x"])) <= {"ada", "bob", "eve"}
+    assert names["mine"].probabilities(names["new_x"]).shape == (5, 3)
+    (delta,) = re.findall(r"`(mine\.save_delta\(.*?\))`", README)
+    (back,) = re.findall(r"`(metatl\.apply_delta\(.*?\))`", README)
+    here = str(tmp_path / "ada.delta")
+    exec(delta.replace("ada.delta", here), names)
+    exec("again = " + back.replace("ada.delta", here).replace("runs/gtl/0123456789-s0", str(done)), names)
+    assert names["again"].predict(names["new_x"]) == names["mine"].predict(names["new_x"])
+
+
+def test_any_module_any_data() -> None:
+    names: dict[str, Any] = {
+        "my_module": nn.Sequential(
+            nn.Flatten(), nn.Linear(784, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 9)
+        ),
+        "x": torch.rand(6, *SHAPE),
+        "y": torch.arange(6) % 3,
+    }
+    exec(block("python", "Net.of"), names)
+    assert names["weights"]["4.weight"].shape == (3, 8)
+
+
+def test_a_folder_of_images_a_net_and_a_guide_of_ones_own(package: Path) -> None:
+    for name in "abcdefgh":
+        for i in range(6):
+            path = package / "my_images" / name / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.random.default_rng(i).integers(0, 255, (20, 20), dtype=np.uint8)).save(path)
+    guide = re.findall(r"`(guide: \{class_path: my_package.*?\})` in a config", README)
+    config = block("yaml", "ImageFolder") + "\n".join(guide)
+    config += "\nname: mine\nadaptation: {steps: 2, head: {class_path: Zeros}}\n"
+    config += "evaluation: {tasks: {way: 2, shot: 1, query: 2}, episodes: 3}\n"
+    assert len(guide) == 1
+    done = run(package, config)
+    assert (done / "report.json").is_file()
