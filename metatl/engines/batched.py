@@ -12,7 +12,8 @@ from torch.func import vmap
 
 from metatl import tree
 from metatl.adapt import Adaptation
-from metatl.engines.chunk import Chunk, Fitting, Recordings, at_once, own
+from metatl.engines.chunk import Chunk, Recordings, at_once, own, routes
+from metatl.engines.chunk_size import Fitting
 from metatl.engines.engine import (
     Engine,
     Outer,
@@ -25,7 +26,6 @@ from metatl.engines.engine import (
     tasks_of,
 )
 from metatl.engines.ops_fuse import fuse
-from metatl.engines.ops_stock import Batchable
 from metatl.net import Net
 from metatl.norm import check_norms
 from metatl.types import Episode, MetatlError, Metrics, Transfer
@@ -85,7 +85,7 @@ class Batched(Engine):
 
     def map(self, fn: TaskFunction, episodes: Episode) -> Any:
         """fn of every task, chunk by chunk."""
-        with Batchable(), at_once():
+        with routes(episodes, twice=False), at_once():
             results = [vmap(fn)(chunk) for chunk in self._chunks(episodes)]
         return tree.gather(results, torch.cat)
 

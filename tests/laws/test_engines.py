@@ -46,7 +46,7 @@ def test_evaluation_and_scouts_are_the_same(net: str) -> None:
 
 def test_chunks_are_even_and_held_by_activations() -> None:
     from metatl.engines import Outer
-    from metatl.engines.chunk import Fitting
+    from metatl.engines.chunk_size import Fitting
     from metatl.profile import workloads
 
     def chunk(name: str, variant: int, tasks: int | None = None) -> int:
