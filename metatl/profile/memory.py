@@ -99,7 +99,7 @@ def child() -> None:
 
     one, two = peak(1), peak(2)
     # Engines that run tasks one by one hold no more for many.
-    at_once = min(chunk or setting.tasks, setting.tasks) if order["engine"] in AT_ONCE else 1
+    at_once = min(chunk or setting.at_once(), setting.tasks) if order["engine"] in AT_ONCE else 1
     tell(estimate=estimate(one, two, at_once))
     for _ in range(2):
         setting.step(engine)

@@ -15,7 +15,8 @@ from metatl.adapt import Adaptation
 from metatl.arithmetic import products
 from metatl.capture import Captured
 from metatl.data.source import Tasks
-from metatl.engines import Engine
+from metatl.engines import Engine, Outer
+from metatl.engines.chunk_size import Fitting
 from metatl.engines.engine import task, tasks_of
 from metatl.learners import Episodic, State
 from metatl.models import MLP, Conv4
@@ -100,6 +101,12 @@ class Setting:
             why = str(error).strip().splitlines()[0]
             raise MetatlError(f"the step cannot be captured: {why}; leave `captured` out") from error
         return lambda: graph(self.state)[1]
+
+    def at_once(self) -> int:
+        """Tasks that the batched engine runs at once when nobody says how many."""
+        learner = self.learner
+        outer = Outer(learner.unroll, learner.learn == "init_and_guide")
+        return Fitting()(self.net, self.state.transfer, learner.adaptation, outer, self.episodes)
 
     def first(self, tasks: int) -> Setting:
         """The same with the first tasks alone."""
