@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from metatl.render.figure import FAINT, INK, LINE, PALETTE, array, bare, blank
+from metatl.render.legend import legend
 
 Row = Mapping[str, Any]
-LegendCorner = Literal["lower right", "upper right"]
 FAMILIES = {
     "no transfer": "#8A8A8A",
     "fine-tuning": "#000000",
@@ -45,9 +44,8 @@ def benchmark_plot(rows: Sequence[Row], protocol: Mapping[str, Any]) -> Figure:
     _range(axes, rows, score)
     _reference(axes, ordered, protocol, score)
     _titles(figure, protocol, score)
-    # best are on top, so this corner is the empty one
-    _legend(axes, rows, colours, "upper right" if score == "loss" else "lower right")
     _fit_names(figure, axes)
+    legend(axes, rows, colours)
     return figure
 
 
@@ -112,22 +110,6 @@ def _titles(figure: Figure, protocol: Mapping[str, Any], score: str) -> None:
     mark = [f"seed {protocol['seed']}"] if protocol.get("seed") is not None else []
     mark += [f"episodes {str(protocol['episodes_hash'])[:12]}"] if protocol.get("episodes_hash") else []
     figure.text(0.97, 0.014, ", ".join(mark), fontsize=7.5, color=FAINT, ha="right")
-
-
-def _legend(axes: Axes, rows: Sequence[Row], colours: Mapping[str, str], corner: LegendCorner) -> None:
-    present = {str(row.get("family", "")) for row in rows} - {""}
-    named = [family for family in colours if family in present] if len(present) > 1 else []
-    marks = [Line2D([], [], color=colours[f], marker="o", linestyle="", markersize=8, label=f) for f in named]
-    if any(row["transductive"] for row in rows):
-        style: dict[str, Any] = dict(
-            color=FAINT, marker="o", markerfacecolor="white", mew=1.6, linestyle="", markersize=8
-        )
-        marks.append(Line2D([], [], label="open: transductive", **style))
-    if marks:
-        axes.legend(
-            handles=marks, loc=corner, fontsize=10.5, labelcolor=INK, handletextpad=0.2, framealpha=0.9,
-            edgecolor="white", labelspacing=0.45,
-        )  # fmt: skip
 
 
 def _fit_names(figure: Figure, axes: Axes) -> None:
