@@ -107,7 +107,7 @@ def _profile_arguments(parser: argparse.ArgumentParser) -> None:
         help="comma-separated, of batched, loop, auto, higher, learn2learn [batched, loop, installed peers]",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ...")
-    parser.add_argument("--out", help="JSON file for the rows")
+    parser.add_argument("--out", help="JSON file for the rows; those of other workloads in it stay")
     parser.add_argument("--repeats", type=int, default=7, help="turns that each engine gets at least [7]")
     parser.add_argument("--seconds", type=float, default=10.0, help="time for a row of engines at least [10]")
     parser.add_argument(

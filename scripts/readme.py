@@ -61,7 +61,7 @@ def profile(found: dict[str, Any]) -> str:
         "| workload | inner steps | queries | engine | tasks/s | x learn2learn | of the limit | MiB |",
         "|---|--:|--:|---|--:|--:|--:|--:|",
     ]
-    for row in found["rows"]:
+    for row in sorted(found["rows"], key=lambda row: row["workload"]):
         engine = row["engine"] + (", compiled" if row["compiled"] else "")
         ratio = row["ratio_to_learn2learn"]
         lines.append(

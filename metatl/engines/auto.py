@@ -60,6 +60,10 @@ class Auto(Engine):
     def _chosen(self) -> dict[Key, Engine]:
         return {}
 
+    @cached_property
+    def _kept(self) -> dict[Key, object]:
+        return {}
+
     def ready(self, net: Net) -> Net:
         """The net as the batched engine runs it; it is the same function in a loop."""
         return self._engines[0].ready(net)
@@ -78,11 +82,12 @@ class Auto(Engine):
         self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
     ) -> tuple[OuterGradient, Metrics]:
         """The chosen engine's."""
-        key = ("outer", id(net.module), repr(adaptation), outer.unroll, *_shapes(episodes))
-        one = task(episodes, 0)
+        # By identity, which is quick: what is kept beside a choice cannot be mistaken for another object.
+        key = ("outer", id(net.module), id(adaptation), outer.unroll, *_shapes(episodes))
+        self._kept[key] = net.module, adaptation
 
         def sized() -> Products:
-            return products(self.ready(net), transfer, one.support.x)
+            return products(self.ready(net), transfer, task(episodes, 0).support.x)
 
         def run(engine: Engine) -> tuple[OuterGradient, Metrics]:
             return engine.outer_gradient(net, transfer, adaptation, episodes, outer)

@@ -33,7 +33,7 @@ def command(words: argparse.Namespace, rest: Sequence[str]) -> str:
     _check_device(words.device)
     for line in (note, busy()):
         _say(line)
-    found: dict[str, Any] = {"machine": machine(words.device), "rows": []}
+    found = _begun(words.out, machine(words.device), plan)
     gflops = found["machine"]["sgemm_gflops"]
     _say(f"{gflops:.0f} GFLOP/s in float32 products, {torch.get_num_threads()} threads")
     for item in plan:
@@ -48,6 +48,21 @@ def command(words: argparse.Namespace, rest: Sequence[str]) -> str:
         if words.out:
             store.write_json(Path(words.out), found)
     return f"written: {words.out}" if words.out else ""
+
+
+def _begun(out: str | None, here: dict[str, Any], plan: Sequence[Variant | str]) -> dict[str, Any]:
+    """What `out` holds of other workloads taken on this very machine, for the new figures to join."""
+    fresh: dict[str, Any] = {"machine": here, "rows": []}
+    if out is None or not Path(out).is_file():
+        return fresh
+    before = store.read_json(Path(out))
+    steady = {key: value for key, value in here.items() if key != "sgemm_gflops"}
+    if {key: before.get("machine", {}).get(key) for key in steady} != steady:
+        return fresh
+    named = {item if isinstance(item, str) else item.workload for item in plan}
+    fresh["rows"] = [row for row in before["rows"] if row["workload"] not in named]
+    measures = [measure for measure in before.get("measures", []) if measure["name"] not in named]
+    return {**fresh, "measures": measures} if measures else fresh
 
 
 def _plan(names: Sequence[str], rest: Sequence[str]) -> list[Variant | str]:

@@ -207,3 +207,20 @@ def test_every_workload_can_be_built(name: str) -> None:
         setting = workloads.built(variant, "cpu")
         assert setting.tasks == workloads.SHAPES[name].meta_batch
         assert setting.operations() > 0
+
+
+def test_other_workloads_of_this_machine_stay_in_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], small: None
+) -> None:
+    out = tmp_path / "profile.json"
+    words = ["profile", "W3", "--engines", "loop", "--no-memory", "--out", str(out), *QUICK]
+    assert cli.main(words) == 0
+    found = json.loads(out.read_text())
+    other = {**found["rows"][0], "workload": "W1"}
+    out.write_text(json.dumps({**found, "rows": [other, {**other, "workload": "W3", "engine": "old"}]}))
+    assert cli.main(words) == 0
+    again = json.loads(out.read_text())
+    assert [(row["workload"], row["engine"]) for row in again["rows"]] == [("W1", "loop"), ("W3", "loop")]
+    out.write_text(json.dumps({**again, "machine": {**again["machine"], "torch": "another"}}))
+    assert cli.main(words) == 0
+    assert [row["workload"] for row in json.loads(out.read_text())["rows"]] == ["W3"]
