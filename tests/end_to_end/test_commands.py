@@ -213,7 +213,7 @@ def test_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = metatl("data", "list")
     assert found.code == 0
     assert [line.split()[0] for line in found.out.splitlines()] == [
-        "glyphs", "sinusoid", "omniglot", "mnist", "hapt"
+        "glyphs", "patterns", "sinusoid", "omniglot", "mnist", "hapt"
     ]  # fmt: skip
     assert "nothing to verify" in metatl("data", "verify", "sinusoid").out
     assert "nothing to download" in metatl("data", "download", "glyphs").out
