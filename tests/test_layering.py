@@ -27,7 +27,7 @@ LEVELS = (
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
-    "engines": r"engine|chunk(_size)?|one_by_one|peer|ops(_\w+)?",
+    "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|ops(_\w+)?",
     "guides": r"guide|shape",
     "heads": r"head",
     "learners": r"learner|skipping",

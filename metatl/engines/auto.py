@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -15,6 +14,7 @@ from metatl.adapt import Adaptation
 from metatl.arithmetic import Products, products, products_of
 from metatl.engines.batched import Batched
 from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction, task
+from metatl.engines.kept import kept
 from metatl.engines.loop import Loop
 from metatl.net import Net
 from metatl.types import Episode, Metrics, Transfer
@@ -52,17 +52,23 @@ class Auto(Engine):
         """Raise MetatlError for a chunk without tasks."""
         Batched(self.tasks_per_chunk)
 
-    @cached_property
+    @kept
     def _engines(self) -> tuple[Engine, Engine]:
         return Batched(self.tasks_per_chunk), Loop()
 
-    @cached_property
+    @kept
     def _chosen(self) -> dict[Key, Engine]:
         return {}
 
-    @cached_property
-    def _kept(self) -> dict[Key, object]:
+    @kept
+    def _known(self) -> dict[int, tuple[Adaptation, str]]:
         return {}
+
+    def _said(self, adaptation: Adaptation) -> str:
+        """What an adaptation says of itself, put together once: small tasks would wait for it."""
+        if id(adaptation) not in self._known:
+            self._known[id(adaptation)] = adaptation, repr(adaptation)
+        return self._known[id(adaptation)][1]
 
     def ready(self, net: Net) -> Net:
         """The net as the batched engine runs it; it is the same function in a loop."""
@@ -82,9 +88,7 @@ class Auto(Engine):
         self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
     ) -> tuple[OuterGradient, Metrics]:
         """The chosen engine's."""
-        # By identity, which is quick: what is kept beside a choice cannot be mistaken for another object.
-        key = ("outer", id(net.module), id(adaptation), outer.unroll, *_shapes(episodes))
-        self._kept[key] = net.module, adaptation
+        key = ("outer", id(net.module), self._said(adaptation), outer.unroll, *_shapes(episodes))
 
         def sized() -> Products:
             return products(self.ready(net), transfer, task(episodes, 0).support.x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import torch
@@ -25,6 +25,7 @@ from metatl.engines.engine import (
     task,
     tasks_of,
 )
+from metatl.engines.kept import kept
 from metatl.engines.ops_fuse import fuse
 from metatl.net import Net
 from metatl.norm import check_norms
@@ -66,11 +67,11 @@ class Batched(Engine):
         if self.tasks_per_chunk is not None and self.tasks_per_chunk < 1:
             raise MetatlError(f"tasks_per_chunk is {self.tasks_per_chunk}; give 1 or more, or leave it out")
 
-    @cached_property
+    @kept
     def _recordings(self) -> Recordings:
         return Recordings(self.compile)
 
-    @cached_property
+    @kept
     def _fitting(self) -> Fitting:
         return Fitting()
 
