@@ -43,27 +43,22 @@ _SHAPES = {
 class Hapt(Source):
     """Windows [6, 128] (accelerometer x, y, z, gyroscope x, y, z; 2.56 s at 50 Hz), standardised per channel.
 
-    root: the folder of hapt_windows_128.npz; else `$METATL_DATA/hapt` or the cache. meta_train and meta_val
-    divide the official 21 training people (`val_subjects` are meta_val), meta_test is the official 9. Mean
-    and deviation are those of meta_train. The six activities without the transitions; the same labels in
-    every task.
+    root: the folder of hapt_windows_128.npz; else `$METATL_DATA/hapt` or the cache. meta_test is
+    `test_subjects`, by default the official 9; meta_train and meta_val divide the others (`val_subjects` are
+    meta_val). Mean and deviation are those of meta_train. The six activities without the transitions; the
+    same labels in every task.
     """
 
     root: str | None = None
     val_subjects: tuple[int, ...] = (5, 11, 17, 23, 29)
+    test_subjects: tuple[int, ...] | None = None
 
     def load(self, device: str = "cpu") -> HaptData:
         """Read, check, standardise; MetatlError if the file is missing or damaged or a subject unknown."""
         place = device_of(device)
         held = arrays(FILES.folder(self.root))
-        train, test = (sorted(map(int, held[key])) for key in ("train_subjects", "test_subjects"))
-        if not self.val_subjects or not set(self.val_subjects) < set(train):
-            raise MetatlError(f"hapt: val_subjects must be some, not all, of the training subjects {train}")
-        people: dict[Split, list[int]] = {
-            "meta_train": [person for person in train if person not in self.val_subjects],
-            "meta_val": sorted(self.val_subjects),
-            "meta_test": test,
-        }
+        train, test = ({*map(int, held[key])} for key in ("train_subjects", "test_subjects"))
+        people = self._people(train | test, test)
         windows = _standardised(held, people["meta_train"])
         parts: dict[Split, People] = {
             split: People.of(windows, own, ACTIVITIES, place) for split, own in people.items()
@@ -74,6 +69,18 @@ class Hapt(Source):
         facts = {"standardised": "per channel, by meta_train", "left_out": sorted(left_out)}
         content = hashlib.sha256((digest(held) + repr(people)).encode()).hexdigest()[:16]
         return HaptData(parts, names, facts, content, tuple(windows.x.shape[1:]))
+
+    def _people(self, everybody: set[int], official: set[int]) -> dict[Split, list[int]]:
+        """Who is in which split; MetatlError for a split without people, and for a person in two or unknown."""
+        test = official if self.test_subjects is None else set(self.test_subjects)
+        if not test or not test < everybody:
+            raise MetatlError(f"hapt: test_subjects must be some, not all, of {sorted(everybody)}")
+        train, val = everybody - test, set(self.val_subjects)
+        if not val or not val < train:
+            raise MetatlError(
+                f"hapt: val_subjects must be some, not all, of the training subjects {sorted(train)}"
+            )
+        return {"meta_train": sorted(train - val), "meta_val": sorted(val), "meta_test": sorted(test)}
 
 
 def _standardised(held: dict[str, Array], train: list[int]) -> Windows:

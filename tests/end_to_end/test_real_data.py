@@ -183,6 +183,22 @@ def test_hapt_is_thirty_people(home: Path) -> None:
         replace(Hapt(), val_subjects=(2, 5)).load()
 
 
+def test_other_people_of_hapt_can_be_left_out(home: Path) -> None:
+    data = Hapt(val_subjects=(4, 7), test_subjects=(9, 1, 30)).load()
+    people = [data.people[split].ids for split in SPLITS]
+    assert people[1:] == [(4, 7), (1, 9, 30)]
+    assert sorted(sum(people, ())) == list(range(1, 31))
+    train = data.people["meta_train"].x.double()
+    assert train.mean((0, 2)).abs().max() < 1e-4  # in units of those who are learned from
+    official = Hapt(test_subjects=(24, 20, 18, 13, 12, 10, 9, 4, 2)).load()
+    assert official.content == Hapt().load().content
+    for wrong in ((), (1, 31), tuple(range(1, 31))):
+        with pytest.raises(MetatlError, match="test_subjects must be some"):
+            Hapt(test_subjects=wrong).load()
+    with pytest.raises(MetatlError, match="val_subjects must be some"):
+        Hapt(val_subjects=(1, 5), test_subjects=(1,)).load()
+
+
 def test_hapt_halves_of_one_recording_make_one_side(home: Path) -> None:
     data: HaptData = Hapt().load()
     ten = data.people["meta_test"].ids.index(10)
