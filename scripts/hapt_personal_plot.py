@@ -1,0 +1,110 @@
+"""The pictures of hapt_personal.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
+
+SHOWN = ("fine-tune", "kl-anchor", "kl-anchor-l2", "l2-sp", "head-only", "fish-support", "gtl")
+COLOURS = dict(zip(SHOWN, (PALETTE[6], *PALETTE[:6]), strict=True))
+PUBLISHED = 2.2
+MEASURES = {"accuracy": "accuracy, %", "ece": "calibration error, points"}
+
+
+def curves(summary: Mapping[int, Any], tests: Sequence[Mapping[str, Any]]) -> Figure:
+    """Accuracy over the amount of data, and paired differences to plain fine-tuning with their intervals."""
+    figure = blank(12.8, 6.4)
+    left = _axes(figure, (0.055, 0.11, 0.36, 0.7), "labelled windows per activity")
+    right = _axes(figure, (0.56, 0.11, 0.42, 0.7), "labelled windows per activity")
+    shots = [*summary]
+    at = np.arange(len(shots), dtype=float)
+    ends: list[tuple[float, str, str]] = []
+    for method in SHOWN:
+        values = [summary[shot][method]["accuracy"] for shot in shots]
+        left.plot(at, values, color=COLOURS[method], linewidth=2, marker="o", markersize=5)
+        ends.append((values[-1], method, COLOURS[method]))
+    none = summary[shots[0]]["no-personalisation"]["accuracy"]
+    left.plot([at[0], at[-1]], [none, none], color=FAINT, linewidth=1.4, linestyle=(0, (4, 3)))
+    ends.append((none, "no personalisation", FAINT))
+    _label(left, ends)
+    left.yaxis.set_major_formatter("{x:g} %")
+    others = SHOWN[1:]
+    for place, method in enumerate(others):
+        own = [t for t in tests if t["method"] == method and t["against"] == "fine-tune"]
+        x = at + 0.11 * (place - (len(others) - 1) / 2)
+        means, halves = [t["difference"] for t in own], [t["ci95"] for t in own]
+        style: dict[str, Any] = dict(fmt="o", markersize=5, linewidth=1.6, label=method)
+        right.errorbar(x, means, halves, color=COLOURS[method], **style)
+    right.axhline(0, color=INK, linewidth=1)
+    right.axhline(PUBLISHED, color=COLOURS["kl-anchor"], linewidth=1.2, linestyle=(0, (4, 3)))
+    right.annotate(
+        "published gain of the anchor, +2.2", (1.0, PUBLISHED), xycoords=right.get_yaxis_transform(),
+        xytext=(0, 4), textcoords="offset points", ha="right", fontsize=9, color=COLOURS["kl-anchor"],
+    )  # fmt: skip
+    right.legend(loc="lower right", ncols=2, fontsize=9.5, labelcolor=INK, edgecolor="white", framealpha=0.9)
+    for axes in (left, right):
+        axes.set_xticks(at, [str(shot) for shot in shots])
+    people = summary[shots[0]]["fine-tune"]["people"]
+    figure.text(0.02, 0.94, "Personalisation on HAPT", fontsize=19, fontweight="bold", color=INK)
+    told = f"{people} test people, ten draws each; scored on the person's other recording. "
+    told += "Bars: 95 % t-interval over people."
+    figure.text(0.02, 0.9, told, fontsize=11, color=FAINT)
+    _title(left, "Accuracy, mean over people")
+    _title(right, "Difference to fine-tune, points")
+    return figure
+
+
+def steps(means: Mapping[str, Any], summary: Mapping[int, Any]) -> Figure:
+    """Accuracy and calibration error behind so many steps, by alpha; one row an amount of data."""
+    figure = blank(11.6, 7.6)
+    for row, (shot, by_alpha) in enumerate(means.items()):
+        for column, (name, told) in enumerate(MEASURES.items()):
+            box = (0.065 + 0.48 * column, 0.51 - 0.44 * row, 0.36, 0.33)
+            axes = _axes(figure, box, "steps" if row == len(means) - 1 else "")
+            ends: list[tuple[float, str, str]] = []
+            for index, (alpha, run) in enumerate(by_alpha.items()):
+                values = [100 * of[name] for of in run.values()]
+                colour = (PALETTE[6], PALETTE[2], PALETTE[0], PALETTE[1])[index]
+                at = np.arange(len(values))
+                axes.plot(at, values, color=colour, linewidth=2, marker="o", markersize=4)
+                axes.set_xticks(at, [*run])
+                ends.append((values[-1], f"alpha {alpha}", colour))
+            _label(axes, ends)
+            _title(axes, f"{shot} window{'s' * (int(shot) > 1)} per activity: {told}")
+    title = "Does the anchor prevent over-fitting?"
+    figure.text(0.02, 0.945, title, fontsize=17, fontweight="bold", color=INK)
+    people = summary[5]["fine-tune"]["people"]
+    told = f"Adam at rate 0.003, mean over {people} people, ten draws each; alpha 0 is plain fine-tuning."
+    figure.text(0.02, 0.91, told, fontsize=11, color=FAINT)
+    return figure
+
+
+def _axes(figure: Figure, box: tuple[float, float, float, float], x: str) -> Axes:
+    axes = bare(figure.add_axes(box), keep=("bottom", "left"))
+    axes.grid(axis="y", color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(x, color=FAINT)
+    return axes
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=12, color=INK, pad=10)
+
+
+def _label(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Names beside the ends of their lines, pushed apart where they would overlap."""
+    low, high = axes.get_ylim()
+    inches = axes.get_position().height * axes.figure.get_size_inches()[1]
+    gap, floor = 0.19 / inches * (high - low), -np.inf
+    for value, name, colour in sorted(ends):
+        floor = max(value, floor + gap)
+        axes.annotate(
+            name, (1.02, floor), xycoords=axes.get_yaxis_transform(), fontsize=10.5, color=colour,
+            va="center", annotation_clip=False,
+        )  # fmt: skip
