@@ -121,9 +121,7 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
     low, high = 1.96, 100.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (
-            (middle, high) if compare.t_two_sided(middle, len(values) - 1) > 0.05 else (low, middle)
-        )
+        low, high = (middle, high) if compare.t_two_sided(middle, len(values) - 1) > 0.05 else (low, middle)
     return test.mean, test.ci95 / 1.96 * low, test.p
 
 

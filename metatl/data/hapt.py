@@ -71,7 +71,7 @@ class Hapt(Source):
         return HaptData(parts, names, facts, content, tuple(windows.x.shape[1:]))
 
     def _people(self, everybody: set[int], official: set[int]) -> dict[Split, list[int]]:
-        """Who is in which split; MetatlError for a split without people, and for a person in two or unknown."""
+        """Who is in which split; MetatlError for a split without people, a person in two or an unknown one."""
         test = official if self.test_subjects is None else set(self.test_subjects)
         if not test or not test < everybody:
             raise MetatlError(f"hapt: test_subjects must be some, not all, of {sorted(everybody)}")
