@@ -9,22 +9,27 @@ from metatl.guides.guide import TransferGuide, layers
 from metatl.guides.masks import MagnitudeMask, RandomMask
 from metatl.guides.ones import Ones
 from metatl.guides.per_step import PerStep
+from metatl.guides.power_law import PowerLaw
 from metatl.guides.shape import MinMax, Shape, TopK
+from metatl.guides.shaped import InTurn, Shaped
 from metatl.guides.unfreeze import Unfreeze
 
 __all__ = [
     "ByName",
     "Constant",
     "DepthDecay",
+    "InTurn",
     "LayerMean",
     "MagnitudeMask",
     "MinMax",
     "Ones",
     "PerStep",
     "Permuted",
+    "PowerLaw",
     "RandomMask",
     "RelativeGradNorm",
     "Shape",
+    "Shaped",
     "SupportFisher",
     "TopK",
     "TransferGuide",
