@@ -147,7 +147,8 @@ def _replacement(module: nn.Module) -> nn.Module | None:
     if isinstance(module, _BATCH):
         return BatchNorm(module.num_features, module.eps, module.affine, module.track_running_stats)
     if isinstance(module, nn.LayerNorm) and module.elementwise_affine:
-        return LayerNorm(tuple(module.normalized_shape), module.eps, module.bias is not None)
+        biased = "bias" in dict(module.named_parameters())
+        return LayerNorm(tuple(module.normalized_shape), module.eps, biased)
     if isinstance(module, _INSTANCE) and module.affine:
         return InstanceNorm(module.num_features, module.eps)
     return None

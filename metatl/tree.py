@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -103,6 +103,40 @@ def leaves(value: Any) -> Iterable[Tensor]:
     else:
         for item in value:
             yield from leaves(item)
+
+
+Nesting = tuple[Any, ...] | None
+"""How tuples, lists and dicts lie in one another, without what they hold; None for what is none of them."""
+
+
+def flatten(value: Any) -> tuple[list[Any], Nesting]:
+    """What nested tuples, lists and dicts hold, in order, and their nesting, which can be hashed."""
+    held: list[Any] = []
+    return held, _nesting(value, held)
+
+
+def _nesting(value: Any, held: list[Any]) -> Nesting:
+    if isinstance(value, dict):
+        return dict, tuple(value), *[_nesting(item, held) for item in value.values()]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, tuple | list):
+        return type(value), None, *[_nesting(item, held) for item in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    held.append(value)
+    return None
+
+
+def unflatten(held: Iterable[Any], nesting: Nesting) -> Any:
+    """The inverse of `flatten`."""
+    return _nested(iter(held), nesting)
+
+
+def _nested(held: Iterator[Any], nesting: Nesting) -> Any:
+    if nesting is None:
+        return next(held)
+    kind, names, *parts = nesting
+    items = [_nested(held, part) for part in parts]
+    if kind is dict:
+        return dict(zip(names, items, strict=True))
+    return kind(*items) if hasattr(kind, "_fields") else kind(items)
 
 
 def at(value: Any, index: int | slice) -> Any:

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"types", "tree"},
+    {"types", "tree", "threads"},
     {"norm", "net", "rules", "data", "peers", "processes"},
     {"adapt", "heads", "objectives", "models"},
     {"guides", "engines", "arithmetic"},

@@ -78,6 +78,8 @@ class Batched(Engine):
     def _chunks(self, episodes: Episode, size: int | None = None) -> list[Episode]:
         count = tasks_of(episodes)
         size = self.tasks_per_chunk or size or count
+        if size >= count:
+            return [episodes]
         return [task(episodes, slice(i, i + size)) for i in range(0, count, size)]
 
     def ready(self, net: Net) -> Net:
@@ -88,7 +90,7 @@ class Batched(Engine):
         """fn of every task, chunk by chunk."""
         with routes(episodes, twice=False), at_once():
             results = [vmap(fn)(chunk) for chunk in self._chunks(episodes)]
-        return tree.gather(results, torch.cat)
+        return results[0] if len(results) == 1 else tree.gather(results, torch.cat)
 
     def outer_gradient(
         self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
@@ -109,4 +111,5 @@ class Batched(Engine):
             sums = grads if sums is None else [s + g for s, g in zip(sums, grads, strict=True)]
             seen.append(metrics)
         assert sums is not None
-        return named_gradient(sums, transfer, outer.learn_guide), tree.mean(tree.gather(seen, torch.cat))
+        metrics = seen[0] if len(seen) == 1 else tree.gather(seen, torch.cat)
+        return named_gradient(sums, transfer, outer.learn_guide), tree.mean(metrics)

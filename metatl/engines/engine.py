@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -113,7 +113,8 @@ def gradient_of(loss: Tensor, variables: list[Tensor]) -> list[Tensor]:
     """d loss / d variables, zero for a variable that the loss does not touch."""
     if not loss.requires_grad:
         return [torch.zeros_like(v) for v in variables]
-    grads = torch.autograd.grad(loss, variables, allow_unused=True)
+    found = torch.autograd.grad(loss, variables, allow_unused=True)
+    grads = cast("tuple[Tensor | None, ...]", found)
     return [torch.zeros_like(v) if g is None else g for g, v in zip(grads, variables, strict=True)]
 
 

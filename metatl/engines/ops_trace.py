@@ -15,26 +15,26 @@ import torch
 from torch import Tensor, fx
 from torch import _inductor as inductor  # pyright: ignore[reportPrivateUsage]  # no public name for an fx graph
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
+from metatl import tree
 from metatl.engines.ops_graph import Recorder
 from metatl.engines.ops_trace_passes import drop_repeats, flatten_views, fold_constants, lower, shorten
+from metatl.threads import SMALL, few_threads
 from metatl.types import MetatlError
 
 Key = tuple[Any, ...]
-_SMALL = 1 << 17  # entries of the largest tensor up to which threads cost more than they give
 
 
 class Recording(NamedTuple):
     """What replays, the nesting of its outputs, and whether one thread is enough for it."""
 
     replay: Callable[..., Any]
-    outputs: TreeSpec
+    outputs: tree.Nesting
     small: bool
 
 
-def _key(flat: list[Any], spec: TreeSpec) -> Key:
-    parts: list[Any] = [spec]
+def _key(flat: list[Any], nesting: tree.Nesting) -> Key:
+    parts: list[Any] = [nesting]
     for leaf in flat:
         if isinstance(leaf, Tensor):
             parts += (leaf.shape, leaf.stride(), leaf.dtype, leaf.device)
@@ -47,7 +47,7 @@ def _own(leaf: Any) -> Any:
     """A tensor at the start of its memory, outside every graph: a recorded layout counts from there."""
     if not isinstance(leaf, Tensor):
         return leaf
-    leaf = leaf.detach()
+    leaf = leaf.detach() if leaf.requires_grad else leaf
     return leaf.clone() if leaf.storage_offset() else leaf
 
 
@@ -113,27 +113,22 @@ class Traced:
 
     def __call__(self, *args: Any) -> Any:
         """fn(*args), replayed where it was recorded."""
-        flat, spec = tree_flatten(args)
+        flat, nesting = tree.flatten(args)
         flat = [_own(leaf) for leaf in flat]
-        key = _key(flat, spec)
+        key = _key(flat, nesting)
         if key not in self.recordings:
             # Recording must leave no trace: a resumed run records anew and has to draw the same numbers.
             with torch.random.fork_rng():
-                self.recordings[key] = self._record(flat, spec)
+                self.recordings[key] = self._record(flat, nesting)
         recording = self.recordings[key]
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1 if recording.small else threads)
-        try:
-            with torch.no_grad():
-                return tree_unflatten(recording.replay(*flat), recording.outputs)
-        finally:
-            torch.set_num_threads(threads)
+        with torch.no_grad(), few_threads(recording.small):
+            return tree.unflatten(recording.replay(*flat), recording.outputs)
 
-    def _record(self, flat: list[Any], spec: TreeSpec) -> Recording:
-        seen: list[TreeSpec] = []
+    def _record(self, flat: list[Any], nesting: tree.Nesting) -> Recording:
+        seen: list[tree.Nesting] = []
 
         def run(*leaves: Any) -> list[Any]:
-            values, out = tree_flatten(self._fn(*tree_unflatten(list(leaves), spec)))
+            values, out = tree.flatten(self._fn(*tree.unflatten(leaves, nesting)))
             seen.append(out)
             return [v.detach() if isinstance(v, Tensor) else v for v in values]
 
@@ -141,7 +136,7 @@ class Traced:
         graph = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*flat)
         sizes = [math.prod(layout.shape) for layout in Recorder.run_once(graph, flat).layouts.values()]
         on_cpu = all(leaf.device.type == "cpu" for leaf in flat if isinstance(leaf, Tensor))
-        small = on_cpu and max(sizes) <= _SMALL
+        small = on_cpu and max(sizes) <= SMALL
         if self._compiled:
             return Recording(compiled(graph, flat, 1 if small else torch.get_num_threads()), seen[-1], small)
         return Recording(simplify(graph, flat), seen[-1], small)

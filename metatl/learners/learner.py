@@ -15,6 +15,7 @@ from metatl.data.source import Data
 from metatl.engines.engine import Engine
 from metatl.net import Net
 from metatl.rules import Rule, RuleState
+from metatl.threads import SMALL, few_threads
 from metatl.types import Metrics, Params, Transfer
 
 Schedule = Literal["constant", "linear", "cosine"]
@@ -93,7 +94,8 @@ def moved(
     """params + size * rule(gradient), the gradient clamped entry by entry to +-clip where given."""
     if clip is not None:
         grads = tree.map(lambda g: g.clamp(-clip, clip), grads)
-    with torch.no_grad():
+    small = all(leaf.is_cpu and leaf.numel() <= SMALL for leaf in params.values())
+    with torch.no_grad(), few_threads(small):
         updates, memory = rule.update(grads, memory, params)
         return tree.map(lambda p, u: _ahead(p, u, size), params, updates), memory
 

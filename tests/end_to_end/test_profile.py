@@ -217,9 +217,12 @@ def test_other_workloads_of_this_machine_stay_in_the_file(
     assert cli.main(words) == 0
     found = json.loads(out.read_text())
     other = {**found["rows"][0], "workload": "W1"}
-    out.write_text(json.dumps({**found, "rows": [other, {**other, "workload": "W3", "engine": "old"}]}))
+    limit = {**found["machine"], "sgemm_gflops": 1e6}
+    rows = [other, {**other, "workload": "W3", "engine": "old"}]
+    out.write_text(json.dumps({"machine": limit, "rows": rows}))
     assert cli.main(words) == 0
     again = json.loads(out.read_text())
+    assert again["machine"]["sgemm_gflops"] == 1e6, "the best that this machine has shown"
     assert [(row["workload"], row["engine"]) for row in again["rows"]] == [("W1", "loop"), ("W3", "loop")]
     out.write_text(json.dumps({**again, "machine": {**again["machine"], "torch": "another"}}))
     assert cli.main(words) == 0
