@@ -12,6 +12,7 @@ from metatl.guides.per_step import PerStep
 from metatl.guides.power_law import PowerLaw
 from metatl.guides.shape import MinMax, Shape, TopK
 from metatl.guides.shaped import InTurn, Shaped
+from metatl.guides.support_random import SupportRandom
 from metatl.guides.unfreeze import Unfreeze
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Shape",
     "Shaped",
     "SupportFisher",
+    "SupportRandom",
     "TopK",
     "TransferGuide",
     "Unfreeze",
