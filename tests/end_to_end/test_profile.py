@@ -223,6 +223,11 @@ def test_other_workloads_of_this_machine_stay_in_the_file(
     assert cli.main(words) == 0
     again = json.loads(out.read_text())
     assert again["machine"]["sgemm_gflops"] == 1e6, "the best that this machine has shown"
+    assert again["rows"][0]["share_of_limit"] == other["share_of_limit"]
+    low = {**again["machine"], "sgemm_gflops": 1e-3}
+    out.write_text(json.dumps({"machine": low, "rows": [{**other, "share_of_limit": 0.9}]}))
+    assert cli.main(words) == 0
+    assert json.loads(out.read_text())["rows"][0]["share_of_limit"] < 0.001
     assert [(row["workload"], row["engine"]) for row in again["rows"]] == [("W1", "loop"), ("W3", "loop")]
     out.write_text(json.dumps({**again, "machine": {**again["machine"], "torch": "another"}}))
     assert cli.main(words) == 0
