@@ -29,9 +29,9 @@ def read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 
     above: the files whose bases led here. Raises MetatlError in one line for a file that holds no config.
     """
+    text = store.read_text(path, "config")
     if path.resolve() in above:
         raise MetatlError(f"base {path} leads back to itself; let one of its files have no base")
-    text = store.read_text(path, "config")
     try:
         values = yaml.safe_load(text) or {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -147,18 +147,29 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     return parse(read(path), overrides, str(path))
 
 
-def start_of(experiment: Experiment, overrides: Sequence[str] = ()) -> Experiment | None:
-    """The experiment that `start` names, with those overrides that both share."""
+def start_of(experiment: Experiment, overrides: Sequence[str] = ()) -> tuple[Experiment, list[str]] | None:
+    """The experiment that `start` names, and the overrides that both share.
+
+    A start may learn from other data (digits, say, and then characters): values of the experiment's data then
+    do not reach it. An override that names a class of data replaces the start's too.
+    """
     if experiment.start is None:
         return None
-    kept: list[str] = []
-    take = False
+    kept, names_data = list[str](), False
+    without_data = list[str]()
+    key = ""
     for word in overrides:
-        if word.startswith("--"):
-            take = word[2:].split("=")[0].split(".")[0] in SHARED
-        if take:
-            kept.append(word)
-    return load(Path(experiment.start), kept)
+        key = word[2:].split("=")[0] if word.startswith("--") else key
+        first = key.split(".")[0]
+        names_data |= key in ("data", "data.class_path")
+        kept += [word] if first in SHARED else []
+        without_data += [word] if first in SHARED and first != "data" else []
+    path = Path(experiment.start)
+    if not names_data and kept != without_data:
+        own = load(path, without_data)
+        if type(own.data) is not type(experiment.data):
+            return own, without_data
+    return load(path, kept), kept
 
 
 def dump(experiment: Experiment) -> str:

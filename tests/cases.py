@@ -13,7 +13,7 @@ from metatl.adapt import Adaptation
 from metatl.engines import Engine, Outer, OuterGradient
 from metatl.guides import RelativeGradNorm
 from metatl.heads import Prototypes, Ridge, Zeros
-from metatl.models import MLP, Conv1d, Conv4, ResNet12
+from metatl.models import CNN, MLP, Conv1d, Conv4, ResNet12
 from metatl.net import Net
 from metatl.objectives import L2SP, KLAnchor, TaskLoss
 from metatl.rules import SGD, Adam, AdamW
@@ -81,6 +81,7 @@ IMAGE, TOKENS = (1, 8, 8), (5,)
 NETS: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
     "mlp": ((4,), lambda: MLP((4,), WAY, (8, 8))),
     "mlp, batch norm": ((4,), lambda: MLP((4,), WAY, (8,), "tanh", norm=True)),
+    "cnn": ((1, 8, 8), lambda: CNN((1, 8, 8), WAY, (3, 4), 6)),
     "conv4, stride": ((1, 16, 16), lambda: Conv4((1, 16, 16), WAY, 4, "stride")),
     "conv4, pool": ((2, 16, 16), lambda: Conv4((2, 16, 16), WAY, 4, "pool")),
     "resnet12": ((1, 16, 16), lambda: ResNet12((1, 16, 16), WAY, (2, 3, 3, 4))),

@@ -1,8 +1,9 @@
 """Models: plain modules; each takes (shape, outputs, ...)."""
 
+from metatl.models.cnn import CNN
 from metatl.models.conv1d import Conv1d
 from metatl.models.conv4 import Conv4
 from metatl.models.mlp import MLP
 from metatl.models.resnet12 import ResNet12
 
-__all__ = ["MLP", "Conv1d", "Conv4", "ResNet12"]
+__all__ = ["CNN", "MLP", "Conv1d", "Conv4", "ResNet12"]

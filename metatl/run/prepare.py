@@ -73,10 +73,10 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
         above = (*above, where)
     data = _loaded(experiment.data, experiment.device)
     before = config.start_of(experiment, overrides)
-    start = prepare(before, overrides, above) if before is not None else None
+    start = prepare(*before, above) if before is not None else None
     outputs = experiment.learner.outputs(data)
     net, own = _built(experiment, data, outputs)
-    first = own if start is None else _fitting(own, start.first, net, str(experiment.start))
+    first = own if start is None else _fitting(own, start, net, data, str(experiment.start))
     experiment.learner.check(net, first, data)
     data.check("meta_test", experiment.evaluation.tasks)
     for _, adaptation in candidates(experiment):
@@ -140,19 +140,27 @@ def _built(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Trans
     return net, transfer
 
 
-def _fitting(own: Transfer, start: Transfer, net: Net, where: str) -> Transfer:
-    """The start's weights, once names and shapes are those of the model (rows of the output layer apart)."""
-    for name in [*own.params, *start.params]:
-        if name not in own.params or name not in start.params:
-            side = "the start" if name not in start.params else "this config's model"
+def _fitting(own: Transfer, start: Run, net: Net, data: Data, where: str) -> Transfer:
+    """The start's weights, once names and shapes are those of the model (rows of the output layer apart).
+
+    Its data may be others: a net that was trained on digits starts on characters.
+    """
+    first = start.first
+    seen = ""
+    if start.data.shape != data.shape:
+        seen = f" (examples are {list(start.data.shape)} there and {list(data.shape)} here)"
+    for name in [*own.params, *first.params]:
+        if name not in own.params or name not in first.params:
+            side = "the start" if name not in first.params else "this config's model"
             raise MetatlError(f"start {where} does not fit the model: {side} has no weight '{name}'")
-        mine, theirs = own.params[name].shape, start.params[name].shape
-        if mine != theirs and not net.is_head(name):
+        mine, theirs = own.params[name].shape, first.params[name].shape
+        rows = int(net.is_head(name))  # an output layer may have other rows, but not other inputs
+        if mine[rows:] != theirs[rows:]:
             raise MetatlError(
                 f"start {where} does not fit the model: weight '{name}' is {list(theirs)} there "
-                f"and {list(mine)} here"
+                f"and {list(mine)} here{seen}; give both the same model and examples of one shape"
             )
-    return start
+    return first
 
 
 def kind(run: Run) -> str:
