@@ -1,0 +1,105 @@
+"""GTL from known alphabets to held-out ones, from a pre-trained net and from MAML: is it the guide?
+
+    METATL_DATA=<folder with omniglot/> python scripts/gtl_alphabets.py --out results/gtl-alphabets
+
+Lake's split: learned on 25 background alphabets, rates chosen on 5 others, tested once on the 20 evaluation
+alphabets. Every config in configs/gtl-alphabets is evaluated on the same episodes of four shapes; a scout is
+a random subset of source characters. Resumable; `--settings 5w1s,5w5s` runs some.
+
+Expected: not run yet.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gtl_alphabets_table
+from gtl_alphabets_table import PAIRS
+from tqdm import tqdm
+
+from metatl import compare, config
+from metatl.evaluate import Report
+from metatl.run import prepare, report
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-alphabets"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A shape of episodes, and how many of them one core affords."""
+
+    way: int
+    shot: int
+    query: int
+    episodes: int
+    select: int
+
+    @property
+    def name(self) -> str:
+        """5w1s, say."""
+        return f"{self.way}w{self.shot}s"
+
+    def words(self, runs: str, path: Path) -> list[str]:
+        """What it overrides in a config; a 20-way task takes the initialisation that was learned 20-way."""
+        values = {"way": self.way, "shot": self.shot, "query": self.query}
+        words = [word for key, value in values.items() for word in (f"--evaluation.tasks.{key}", str(value))]
+        words += ["--evaluation.episodes", str(self.episodes)]
+        words += ["--evaluation.select_episodes", str(self.select), "--runs", runs]
+        start = config.read(path)["start"]
+        other = start.replace("5way", f"{self.way}way")
+        return words if other == start else [*words, "--start", other]
+
+
+SETTINGS = {
+    setting.name: setting
+    for setting in (
+        Setting(5, 1, 15, 600, 40),
+        Setting(5, 5, 15, 600, 40),
+        Setting(20, 1, 5, 300, 20),
+        Setting(20, 5, 5, 100, 10),
+    )
+}
+
+
+def reports(setting: Setting, runs: str) -> dict[str, Report]:
+    """Every config's report in this setting, kept beside its run."""
+    found = dict[str, Report]()
+    for path in tqdm(sorted(CONFIGS.glob("*.yaml")), desc=setting.name):
+        own = setting.words(runs, path)
+        found[path.stem] = report(prepare(config.load(path, own), own), beside=True)
+    return found
+
+
+def contrasts(found: dict[str, Report], setting: str) -> list[dict[str, Any]]:
+    """The guides against what they must beat, Holm-corrected within the setting."""
+    tests = [compare.paired(found[a].scores, found[b].scores) for a, b in PAIRS]
+    corrected = compare.holm([test.p for test in tests])
+    return [
+        {
+            "setting": setting,
+            "guide": a,
+            "against": b,
+            "difference": 100 * t.mean,
+            "ci95": 100 * t.ci95,
+            "p": p,
+        }
+        for (a, b), t, p in zip(PAIRS, tests, corrected, strict=True)
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="GTL from known alphabets to held-out ones.")
+    parser.add_argument("--out", default="results/gtl-alphabets", help="folder for what is written")
+    parser.add_argument("--runs", default="runs", help="folder of the run directories")
+    parser.add_argument("--settings", default=",".join(SETTINGS), help="shapes of episodes, by commas")
+    words = parser.parse_args()
+    found = {name: reports(SETTINGS[name], words.runs) for name in words.settings.split(",")}
+    tests = [test for name, made in found.items() for test in contrasts(made, name)]
+    gtl_alphabets_table.write(Path(words.out), found, tests)
+
+
+if __name__ == "__main__":
+    main()

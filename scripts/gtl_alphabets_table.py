@@ -1,0 +1,83 @@
+"""How gtl_alphabets.py writes what it found: table.md, report.json and the plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from metatl import compare, render, store
+from metatl.evaluate import Report
+from metatl.render.figure import FAINT, INK, LINE, bare, blank
+from metatl.render.plots import FAMILIES
+from metatl.render.tables import p_value
+
+CONTROLS = ("permuted", "layer-mean", "constant")
+BASELINES = ("fine-tune", "head-only", "l2-sp", "fish")
+PAIRS = [
+    *(("gtl", other) for other in (*BASELINES, *(f"gtl-{control}" for control in CONTROLS))),
+    *(("gtl-level", other) for other in ("fine-tune", "gtl-level-permuted")),
+    *(("maml-gtl", other) for other in ("maml", "maml-head-only")),
+    *(("maml-gtl", f"maml-gtl-{control}") for control in CONTROLS),
+]
+ABOUT = "Paired over the same episodes ({episodes}), 95 % intervals; p Holm-corrected within a setting."
+Tests = Sequence[Mapping[str, Any]]
+
+
+def write(out: Path, found: Mapping[str, Mapping[str, Report]], tests: Tests) -> None:
+    """table.md, report.json with rows as `metatl benchmark` writes them, the plots."""
+    about = ABOUT.format(episodes=", ".join(f"{s}: {len(r['gtl'].scores)}" for s, r in found.items()))
+    parts = ["# GTL between alphabets", about, _table(tests, list(found))]
+    rows, protocols = list[compare.Row](), dict[str, Any]()
+    for setting, reports in found.items():
+        ordered = sorted(reports.values(), key=lambda one: -one.mean)
+        own, protocol = compare.rows(ordered, "fine-tune"), compare.protocol(ordered, "fine-tune", None)
+        protocols[setting] = protocol
+        rows += [{**row, "method": f"{row['method']} ({setting})"} for row in own]
+        parts += [f"## {setting}", render.markdown(own, protocol).strip()]
+        store.write_atomic(out / f"plot-{setting}.png", render.png(render.benchmark_plot(own, protocol)))
+    store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
+    first = next(iter(protocols.values()))
+    made = {"about": about, "protocol": first, "protocols": protocols, "rows": rows, "contrasts": tests}
+    store.write_json(out / "report.json", made)
+    store.write_atomic(out / "plot.png", render.png(_picture(tests, list(found), about)))
+
+
+def _table(tests: Tests, settings: Sequence[str]) -> str:
+    lines = [["guide", "against", *settings], ["---", "---", *["--:"] * len(settings)]]
+    for a, b in PAIRS:
+        cells = [t for t in tests if (t["guide"], t["against"]) == (a, b)]
+        said = [f"{t['difference']:+.2f} ± {t['ci95']:.2f} (p {p_value(t['p'])})" for t in cells]
+        lines.append([a, b, *said])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _picture(tests: Tests, settings: Sequence[str], about: str) -> Figure:
+    """Every comparison's difference with its interval, a panel a setting."""
+    figure, width = blank(13.6, 6.6), 0.77 / len(settings)
+    for column, setting in enumerate(settings):
+        axes = bare(figure.add_axes((0.215 + column * width, 0.07, width - 0.015, 0.74)), keep=("bottom",))
+        _panel(axes, [t for t in tests if t["setting"] == setting], names=column == 0)
+        axes.set_title(setting, loc="left", fontsize=12, fontweight="bold", color=INK)
+    title = "GTL on held-out alphabets: points above what it must beat"
+    figure.text(0.02, 0.94, title, fontsize=16, fontweight="bold", color=INK)
+    figure.text(0.02, 0.895, f"{about} Filled: p < 0.05.", fontsize=10, color=FAINT)
+    return figure
+
+
+def _panel(axes: Axes, tests: Tests, names: bool) -> None:
+    for place, test in enumerate(tests):
+        sure = test["p"] < 0.05
+        colour = FAMILIES["guided"] if sure and test["difference"] > 0 else INK if sure else FAINT
+        face = colour if sure else "white"
+        look: dict[str, Any] = dict(fmt="o", color=colour, markersize=6, linewidth=1.8, markerfacecolor=face)
+        axes.errorbar(test["difference"], -place, xerr=test["ci95"], **look)
+    axes.axvline(0, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    labels = [f"{t['guide']}  −  {t['against']}" for t in tests] if names else []
+    axes.set_yticks([-place for place in range(len(tests))] if names else [], labels)
+    axes.tick_params(axis="y", labelsize=10, labelcolor=INK)
+    axes.set_ylim(-len(tests) + 0.4, 0.6)
+    axes.grid(axis="x", color=LINE, linewidth=0.6)
