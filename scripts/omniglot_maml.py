@@ -4,11 +4,12 @@
     python scripts/omniglot_maml.py --only protonet_5w1s protonet_20w1s --seeds 3
     python scripts/omniglot_maml.py --share 1 --device cuda --precision tf32
 
-Every config of configs/omniglot/maml-family is a row: learned once, evaluated on the same 1,000 meta-test
-episodes twice, transductive (batch norm sees all queries at once) and inductive. The configs' schedules are
-for 2 CPU cores, minutes to half an hour a row (each says how long), about 7 hours together; --share takes
-that share of the published iterations at the published meta-batch instead. Resumable: ctrl-C loses nothing, a
-kill at most 20 seconds. The table holds every row that is finished.
+Every config of configs/omniglot/maml-family is a row: learned once, evaluated three times on 1,000 meta-test
+episodes: transductive (batch norm sees all queries at once) with as many queries a class as shots, which is
+how MAML was published; transductive with 15; inductive with the same 15. The configs' schedules are for 2 CPU
+cores, minutes to half an hour a row (each says how long), 7 hours together; --share takes that share of the
+published iterations instead, with the published meta-batch, queries and inner steps. Resumable: ctrl-C loses
+nothing, a kill at most 20 seconds. The table holds every row that is finished.
 
 Expected of the CPU schedules, transductive: MAML at least 97.5 % (5-way 1-shot) and 99.0 % (5-way 5-shot);
 inductive: ProtoNet at least 98.0 % (5-way 1-shot) and 93 % (20-way 1-shot). The 20-way rows of what descends
@@ -25,7 +26,7 @@ from typing import Any
 
 import omniglot_maml_table
 import torch
-from omniglot_maml_table import SCHEDULES
+from omniglot_maml_published import SCHEDULES
 from tqdm import tqdm
 
 from metatl import config, store
@@ -35,7 +36,9 @@ from metatl.run import Run, learn, prepare, report
 from metatl.types import Transfer
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "omniglot" / "maml-family"
-MODES = ("transductive", "inductive")
+MODES = {"transductive": "batch", "transductive, 15 queries": "batch", "inductive": "support"}
+"""Evaluations, and where each takes batch norm's moments from."""
+QUERIES = 15
 BATCHES = 100
 """Of 128 training images, over which ProtoNet's moments are averaged."""
 
@@ -60,17 +63,30 @@ def names() -> list[str]:
 
 
 def prepared(name: str, seed: int, mode: str, given: argparse.Namespace) -> Run:
-    """The run of a row; both modes share what is learned."""
+    """The run of a row; all modes share what is learned."""
     own = ["--runs", given.runs, "--seed", str(seed)]
     own += ["--device", given.device, "--precision", given.precision]
     method, _, setting = name.partition("_")
     if given.share is not None and method in SCHEDULES:
-        iterations, meta_batch = SCHEDULES[method][setting.partition("w")[0]]
-        own += ["--learner.init_args.steps", str(max(1, round(given.share * iterations)))]
-        own += ["--learner.init_args.meta_batch", str(meta_batch)]
-    inductive = "frozen" if method == "protonet" else "support"
-    own += ["--adaptation.moments", "batch" if mode == "transductive" else inductive]
+        own += as_published(method, setting, given.share)
+    frozen = (method, mode) == ("protonet", "inductive")
+    own += ["--adaptation.moments", "frozen" if frozen else MODES[mode]]
+    if mode != "transductive":
+        own += ["--evaluation.tasks.query", str(QUERIES)]
     return prepare(config.load(CONFIGS / f"{name}.yaml", own), own)
+
+
+def as_published(method: str, setting: str, share: float) -> list[str]:
+    """Overrides: a share of the published iterations; the published meta-batch, queries and inner steps."""
+    way, _, shot = setting.removesuffix("s").partition("w")
+    iterations, meta_batch = SCHEDULES[method][way]
+    own = ["--learner.init_args.steps", str(max(1, round(share * iterations)))]
+    own += ["--learner.init_args.meta_batch", str(meta_batch)]
+    if method != "reptile":
+        own += ["--learner.init_args.tasks.query", shot]
+    if way == "20" and method in ("maml", "fomaml", "anil"):
+        own += ["--learner.init_args.adaptation.steps", "5"]
+    return own
 
 
 def evaluated(run: Run) -> Report:

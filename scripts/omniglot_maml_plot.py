@@ -12,7 +12,11 @@ from metatl import render
 from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 METHODS = ("maml", "fomaml", "anil", "meta-sgd", "proto-maml", "reptile", "protonet")
-MODES = {"transductive": (PALETTE[0], 0.17), "inductive": (PALETTE[1], -0.17)}
+MODES = {
+    "transductive": (PALETTE[0], "white", 0.24),
+    "transductive, 15 queries": (PALETTE[5], "white", 0.0),
+    "inductive": (PALETTE[1], PALETTE[1], -0.24),
+}
 Rows = Sequence[Mapping[str, Any]]
 Published = Mapping[tuple[str, str], Mapping[str, tuple[float, float | None]]]
 
@@ -22,12 +26,14 @@ def picture(rows: Rows, published: Published) -> bytes:
     settings = list(dict.fromkeys(row["setting"] for row in rows))
     columns = min(2, len(settings))
     lines = -(-len(settings) // columns)
-    figure = blank(12.8, 1.25 + 3.25 * lines)
+    figure = blank(12.8, 1.1 + 3.25 * lines)
     high = figure.get_size_inches()[1]
     for place, setting in enumerate(settings):
-        left = 0.095 + (place % columns) * 0.46
+        left = 0.115 + (place % columns) * 0.49
         low = (0.5 + (lines - 1 - place // columns) * 3.25) / high
-        axes = bare(figure.add_axes((left, low, 0.87 / columns - 0.045, 2.5 / high)), keep=("bottom",))
+        axes = bare(
+            figure.add_axes((left, low, 0.375 if columns == 2 else 0.86, 2.6 / high)), keep=("bottom",)
+        )
         _panel(axes, [row for row in rows if row["setting"] == setting], published)
     figure.text(
         0.022, 1 - 0.42 / high, "Omniglot, the MAML family", fontsize=17, fontweight="bold", color=INK
@@ -46,10 +52,9 @@ def _panel(axes: Axes, rows: Rows, published: Published) -> None:
     present = [method for method in METHODS if any(row["learned_by"] == method for row in rows)]
     heights = {method: len(present) - 1 - i for i, method in enumerate(present)}
     for row in rows:
-        mode = "transductive" if row["transductive"] else "inductive"
-        colour, shift = MODES[mode]
+        mode = row["mode"]
+        colour, face, shift = MODES[mode]
         mean, half, at = row["accuracy"], row["ci95"], heights[row["learned_by"]] + shift
-        face = "white" if row["transductive"] else colour
         axes.plot([mean - half, mean + half], [at, at], color=colour, linewidth=1.6, zorder=3)
         axes.plot([mean], [at], "o", color=colour, markerfacecolor=face, markersize=6.5, mew=1.5, zorder=4)
         value = published.get((row["learned_by"], mode), {}).get(setting)
@@ -76,10 +81,10 @@ def _percent(share: float) -> str:
 
 
 def _legend(figure: Any) -> None:
+    style: dict[str, Any] = dict(marker="o", linestyle="", mew=1.5, markersize=7)
     marks = [
-        Line2D([], [], color=colour, marker="o", linestyle="", mew=1.5, markersize=7, label=mode,
-               markerfacecolor="white" if mode == "transductive" else colour)
-        for mode, (colour, _) in MODES.items()
-    ]  # fmt: skip
+        Line2D([], [], color=colour, markerfacecolor=face, label=mode, **style)
+        for mode, (colour, face, _) in MODES.items()
+    ]
     marks.append(Line2D([], [], color=INK, marker="|", linestyle="", mew=2, markersize=11, label="published"))
-    figure.legend(handles=marks, loc="upper right", ncols=3, frameon=False, fontsize=10.5, labelcolor=INK)
+    figure.legend(handles=marks, loc="upper right", ncols=2, frameon=False, fontsize=10.5, labelcolor=INK)

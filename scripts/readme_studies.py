@@ -1,0 +1,53 @@
+"""Short tables of studies with several protocols, for readme.py: rows are methods, columns are protocols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SETTINGS = {
+    "5w1s": "5-way 1-shot",
+    "5w5s": "5-way 5-shot",
+    "20w1s": "20-way 1-shot",
+    "20w5s": "20-way 5-shot",
+}
+
+
+def family(report: dict[str, Any]) -> str:
+    """results/omniglot-maml: accuracy with its interval, what was published behind it, and the share."""
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in report["rows"]:
+        mode = row["mode"]
+        said = f"{row['accuracy']:.1f} ± {row['ci95']:.1f}"
+        if row["published"] is not None:
+            half = "" if row["published_ci95"] is None else f" ± {row['published_ci95']}"
+            said += f" (published {row['published']}{half})"
+        share = row["schedule"]["share_of_published"]
+        said += "" if share is None else f", {100 * share:.2g} %"
+        cells.setdefault((row["learned_by"], mode), {})[row["setting"]] = said
+    about = (
+        "Accuracy in % on 1,000 meta-test episodes and its 95 % interval, the published value, and how much "
+        "of the published schedule was run."
+    )
+    present = [setting for setting in SETTINGS if any(setting in own for own in cells.values())]
+    head = ["method", "evaluation", *(SETTINGS[setting] for setting in present)]
+    lines = [head, ["---", "---", *["--:"] * len(present)]]
+    for key, own in sorted(cells.items(), key=lambda item: (item[0][0], item[0][1] != "transductive")):
+        lines.append([*key, *(own.get(setting, "") for setting in present)])
+    return "\n".join([about, "", *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def sinusoid(report: dict[str, Any]) -> str:
+    """results/sinusoid: mean squared error by inner step."""
+    shown = (0, 1, 5, 10)
+    lines = [["net", "points", *(f"{s} step{'s' * (s != 1)}" for s in shown)]]
+    lines.append(["---", *["--:"] * (len(shown) + 1)])
+    for row in report["rows"]:
+        values = [f"{row['by_step'][s]:.2f} ± {row['by_step_ci95'][s]:.2f}" for s in shown]
+        lines.append([row["net"], str(row["shot"]), *values])
+    first = report["rows"][0]
+    share = 100 * first["schedule"]["share_of_published"]
+    about = (
+        f"Mean squared error on {first['episodes']} new waves and its 95 % interval, {first['seeds']} "
+        f"training seed{'s' * (first['seeds'] > 1)}, {share:.3g} % of the published iterations."
+    )
+    return "\n".join([about, "", *(f"| {' | '.join(line)} |" for line in lines)])
