@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,8 +26,10 @@ def members(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
                     yield info.filename, archive.read(info)
     except FileNotFoundError as error:
         raise MetatlError(f"{path}: no such file") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except MetatlError:
+        raise
+    except Exception as error:  # zipfile raises nearly everything at a damaged archive
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise MetatlError(f"{path}: is damaged ({reason}); delete it and get it again") from error
 
 

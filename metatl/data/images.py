@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +20,12 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", "
 def read_image(file: str | Path | bytes, where: str, grey: bool = True) -> Pixels:
     """An image as [h, w] (grey) or [3, h, w] uint8; MetatlError naming `where` if it cannot be read."""
     try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-            pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd notes in it
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+                pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    except Exception as error:  # its readers raise nearly everything at a damaged one
         raise MetatlError(f"{where}: cannot be read as an image; remove or repair it") from error
     return pixels if grey else pixels.transpose(2, 0, 1)
 

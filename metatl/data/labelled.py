@@ -49,7 +49,10 @@ def npz_arrays(path: Path) -> tuple[Array, Array, list[str] | None]:
     held = read_npz(path)
     if "x" not in held or "y" not in held:
         raise MetatlError(f"{path}: needs the arrays x and y, and has {', '.join(held) or 'none'}")
-    return held["x"], held["y"], [str(name) for name in held["names"].tolist()] if "names" in held else None
+    names = held.get("names")
+    if names is not None and names.ndim != 1:
+        raise MetatlError(f"{path}: names has shape {names.shape}; it needs [classes], a name each")
+    return held["x"], held["y"], None if names is None else [str(name) for name in names.tolist()]
 
 
 def read_npz(path: Path) -> dict[str, Array]:
@@ -59,7 +62,7 @@ def read_npz(path: Path) -> dict[str, Array]:
     except FileNotFoundError as error:
         raise MetatlError(f"{path}: no such file") from error
     except NPZ_ERRORS as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise MetatlError(f"{path}: is damaged or no npz file ({reason}); get it again") from error
 
 
@@ -96,7 +99,8 @@ def _decodable(x: Array, where: str) -> tuple[Array, float]:
         return (np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if channels_last else x), 1 / 255
     if x.dtype.kind not in "biuf":
         raise MetatlError(f"{where}: x holds {x.dtype} values; give numbers")
-    decoded = x.astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+        decoded = x.astype(np.float32)
     broken = ~np.isfinite(decoded.reshape(len(x), -1)).all(1)
     if broken.any():
         raise MetatlError(f"{where}: example {int(broken.argmax())} of x holds a value that is not finite")
