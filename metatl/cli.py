@@ -154,7 +154,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refused(why: str, code: int = 2) -> int:
-    print("metatl: " + " ".join(why.split()), file=sys.stderr)
+    said = " ".join(why.split())
+    # A name in it may hold what moves a terminal's cursor, or cannot be encoded.
+    print("metatl: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in said), file=sys.stderr)
     return code
 
 

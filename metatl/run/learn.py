@@ -20,6 +20,9 @@ from metatl.run.prepare import Run, kind
 from metatl.train import Checkpoints, check_finite, train
 from metatl.types import MetatlError, Metrics, Transfer
 
+VERSION = 1
+"""Of `learned.json`; files of the first days carry none."""
+
 
 def learn(run: Run) -> tuple[Transfer, float]:
     """The learned transfer and the seconds it took, starts included: loaded if complete, resumed if begun."""
@@ -32,7 +35,8 @@ def learn(run: Run) -> tuple[Transfer, float]:
         transfer, seconds, remark = _learn(run, start, check_held)
         check_held()
         store.save_transfer(run.learned, transfer, {"digest": run.digest})
-        store.write_json(_facts(run), {"seconds": seconds, "before": before, "remark": remark})
+        facts = {"version": VERSION, "seconds": seconds, "before": before, "remark": remark}
+        store.write_json(_facts(run), facts)
     return shared.transfer(transfer, device), before + seconds
 
 
@@ -50,12 +54,13 @@ def _finished(run: Run) -> tuple[Transfer, float] | None:
 def _seconds(run: Run) -> float:
     """What `learned.json` says; of the first days it says nothing of the starts, which may have gone."""
     told = store.read_json(_facts(run))
+    store.refuse_newer(_facts(run), told.get("version") if isinstance(told, dict) else None, VERSION)
     try:
         before = told.get("before")
         if before is None:
             before = _seconds(run.start) if run.start is not None and _facts(run.start).is_file() else 0.0
         return float(told["seconds"]) + float(before)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise MetatlError(f"{_facts(run)} is damaged; delete it and run the config again") from error
 
 

@@ -27,16 +27,30 @@ _SEEDS = 2**63 // 1_000_003 - 1
 
 def check_values(experiment: Experiment) -> None:
     """Raise MetatlError naming the first value that means nothing."""
+    _check_given(experiment, "")
     if not experiment.name.strip() or len(experiment.name) > 100:
         raise MetatlError(f"name is {experiment.name[:100]!r}; give the method a name of 1 to 100 characters")
     for key, seed in (("seed", experiment.seed), ("evaluation.seed", experiment.evaluation.seed)):
         if abs(seed) > _SEEDS:
             raise MetatlError(f"{key} is {seed}; give a number from -{_SEEDS} to {_SEEDS}")
+    if "\0" in (experiment.start or ""):
+        raise MetatlError(f"start is {experiment.start!r}; give the path of a config")
     _check_numbers(experiment, "")
     _check_numbers(experiment.learner, "learner.")
     if experiment.evaluation.tasks.query < 1:
         raise MetatlError("evaluation.tasks.query is 0: a score needs at least one query example a class")
     _check_device(experiment.device)
+
+
+def _check_given(value: Any, where: str) -> None:
+    """The parser takes null for every value; most of them cannot be left open."""
+    for field in dataclasses.fields(value) if dataclasses.is_dataclass(value) else ():
+        inner, kind = getattr(value, field.name), str(field.type)
+        if inner is None and "None" not in kind and "Any" not in kind:
+            raise MetatlError(f"{where}{field.name} is null; leave it out for its default, or give a value")
+        items = inner if isinstance(inner, tuple) else ()
+        for key, item in ((field.name, inner), *((f"{field.name}.{i}", one) for i, one in enumerate(items))):
+            _check_given(item, f"{where}{key}.")
 
 
 def _check_numbers(value: Any, where: str) -> None:

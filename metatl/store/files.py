@@ -167,6 +167,14 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def refuse_newer(path: Path, version: Any, newest: int) -> None:
+    """Raise MetatlError where a file's format version is above the newest that is known here."""
+    if isinstance(version, int) and version > newest:
+        raise MetatlError(
+            f"{path} has format version {version}; this metatl reads up to {newest}: update metatl"
+        )
+
+
 def read_text(path: Path, what: str) -> str:
     """A text file's content; raises MetatlError naming a missing, unreadable or endless one."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import os
@@ -201,6 +202,38 @@ def test_wrong_words_are_one_line(here: Path, words: list[str], said: str) -> No
     before = files(here)
     assert said in refused(*words)
     assert files(here) == before
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("learner", "learner is null"),
+        ("learner.init_args.meta_batch", "learner.meta_batch is null"),
+        ("learner.init_args.rule", "learner.rule is null"),
+        ("adaptation.rule.init_args.lr", "adaptation.rule.lr is null"),
+    ],
+)
+def test_a_value_that_cannot_be_null_is_named(here: Path, key: str, said: str) -> None:
+    values = copy.deepcopy(config_of("maml"))
+    *way, last = key.split(".")
+    inner = values
+    for step in way:
+        inner = inner[step]
+    inner[last] = None
+    assert said in refused("run", written(here, values, "null.yaml"))
+    assert not (here / "runs").exists()
+
+
+def test_a_line_moves_no_cursor(here: Path) -> None:
+    line = refused("run", "no\x1b[2Jwhere\x07\udcff.yaml")
+    assert "no\\x1b[2Jwhere\\x07" in line
+    assert line.isprintable()
+
+
+def test_paths_that_no_file_can_have(here: Path) -> None:
+    for key in ("base", "start"):
+        (here / "odd.yaml").write_text(f'{key}: "a\\0b"\nname: odd\n' + yaml.safe_dump(WAVES))
+        assert "a\\x00b" in refused("run", "odd.yaml")
 
 
 def test_a_path_among_the_values_is_not_run(here: Path) -> None:

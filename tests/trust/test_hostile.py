@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import struct
 import zipfile
 import zlib
@@ -186,6 +187,48 @@ def test_archives_that_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     outside = archive(tmp_path, [("../../x.png", b"x"), ("/tmp.png", b"x")])
     assert "lies outside" in one_line(lambda: list(members(outside, ".png")))
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_archives_that_zipfile_stumbles_over(tmp_path: Path) -> None:
+    """A name that is no text, and a directory whose members begin nowhere: found by fuzzing."""
+    whole = archive(tmp_path, [("é.png", b"x" * 40)]).read_bytes()
+    (tmp_path / "a.zip").write_bytes(whole.replace("é".encode(), b"\xff\xff"))
+    assert "is damaged" in one_line(lambda: list(members(tmp_path / "a.zip", ".png")))
+    place = whole.rindex(b"PK\x01\x02")
+    (tmp_path / "a.zip").write_bytes(whole[: place + 28] + b"\x00\x00" + whole[place + 30 :])
+    assert "is damaged" in one_line(lambda: list(members(tmp_path / "a.zip", ".png")))
+
+
+def test_arrays_that_numpy_takes_and_no_data_set_is(tmp_path: Path) -> None:
+    path, x, y = tmp_path / "own.npz", np.zeros((4, 3)), np.arange(4)
+    for names in (np.array(0.5), np.array("ab"), np.zeros((2, 2))):
+        np.savez(path, x=x, y=y, names=names)
+        assert "names has shape" in one_line(lambda: Bank.from_npz(path))
+    np.savez(path, x=np.full((4, 3), 1e300), y=y)
+    assert "not finite" in one_line(lambda: Bank.from_npz(path))
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("y" * 3000 + ".npy", b"\x93NUMPY" + bytes(200))
+    assert "is damaged or no npz file" in one_line(lambda: Bank.from_npz(path))
+
+
+def test_reports_without_a_checksum_must_say_everything(tmp_path: Path) -> None:
+    """The reports of the first days have none, and neither has one that somebody typed."""
+    shutil.copytree(Path(__file__).parent.parent / "golden" / "formats" / "first-days", tmp_path / "run")
+    value = json.loads((tmp_path / "run" / "report.json").read_text())
+    for group, key, to in (
+        ("protocol", "transductive", None),
+        ("protocol", "transductive", "no"),
+        ("protocol", "score", "luck"),
+        ("protocol", "way", 2.5),
+        ("facts", "trainable", "many"),
+        ("facts", "selected", [1]),
+    ):
+        changed = {**value[group], key: to}
+        if to is None:
+            del changed[key]
+        store.write_json(tmp_path / "run" / "report.json", {**value, group: changed})
+        assert "damaged" in one_line(lambda: store.load_report(tmp_path / "run"))
+        assert "damaged" in refused("compare", tmp_path / "run")
 
 
 def test_arrays_that_claim_more_than_there_is(tmp_path: Path) -> None:
