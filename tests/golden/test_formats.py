@@ -1,0 +1,173 @@
+"""Old files load bit by bit, newer ones are refused in a sentence; `make.py` wrote those in `formats/`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from metatl import config, load, store
+from metatl.data.cache import cached
+from metatl.run import prepare
+from metatl.run.learn import VERSION as LEARNED
+from metatl.store import reports, tensors
+from metatl.store.tensors import digest, flat
+from metatl.types import MetatlError, Transfer
+from tests.commands import metatl, refused
+from tests.golden import make
+
+VERSIONS = sorted(path for path in make.FORMATS.iterdir() if path.name.startswith("v"))
+EACH = pytest.mark.parametrize("files", VERSIONS, ids=lambda path: path.name)
+SENTENCE = r"format version (\d+); this metatl reads up to (\d+): update metatl"
+
+
+def assert_bits(ours: Transfer, theirs: Transfer) -> None:
+    """The same names in the same order, the same types, shapes and bits."""
+    for group in ("params", "guide", "buffers"):
+        assert list(getattr(ours, group)) == list(getattr(theirs, group))
+    assert digest(flat(ours)) == digest(flat(theirs))
+
+
+def test_there_is_a_fixture_of_every_version() -> None:
+    newest = max(tensors.VERSION, reports.VERSION, LEARNED)
+    assert [path.name for path in VERSIONS] == [f"v{version}" for version in range(1, newest + 1)]
+    assert sum(path.stat().st_size for path in make.FORMATS.rglob("*") if path.is_file()) < 60_000
+
+
+@EACH
+def test_transfers_and_deltas_load_bit_by_bit(files: Path) -> None:
+    base = store.load_transfer(files / "transfer.safetensors")
+    assert_bits(base, make.transfer())
+    personal, notes = store.load_delta(files / "exact.delta", base)
+    assert_bits(personal, make.personal())
+    assert json.loads(notes["labels"]) == json.loads(make.NOTES["labels"])
+    before, behind = make.halves()
+    assert_bits(store.apply_delta(files / "half.delta", before), behind)
+
+
+@EACH
+def test_checkpoints_load_bit_by_bit(files: Path) -> None:
+    state, seconds = store.load_checkpoint(files / "last.ckpt")
+    expected = make.state()
+    assert (state.step, seconds) == (expected.step, 1.5)
+    assert_bits(state.transfer, expected.transfer)
+    assert list(state.memory) == list(expected.memory)
+    for role, leaves in expected.memory.items():
+        assert list(state.memory[role]) == list(leaves)
+        assert digest(state.memory[role]) == digest(leaves)
+
+
+@EACH
+def test_reports_load_bit_by_bit(files: Path) -> None:
+    found, expected = store.load_report(files / "report"), make.report()
+    assert found.scores.tobytes() == expected.scores.tobytes()
+    assert (found.method, found.protocol, found.facts) == (
+        expected.method, expected.protocol, expected.facts
+    )  # fmt: skip
+
+
+@EACH
+def test_a_cache_is_not_made_again(files: Path, cache_home: Path) -> None:
+    (cache_home / "metatl").mkdir()
+    shutil.copy(files / "cache.npz", cache_home / "metatl" / "old.npz")
+
+    def build() -> dict[str, np.ndarray]:
+        raise AssertionError("it is there")
+
+    found = cached("old", build)
+    assert list(found) == list(make.cache())
+    for key, array in make.cache().items():
+        assert (found[key].dtype, found[key].shape) == (array.dtype, array.shape)
+        assert found[key].tobytes() == array.tobytes()
+
+
+@EACH
+def test_a_run_directory_is_found_and_not_run_again(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the digest of its config, by its config and by itself; nothing in it changes."""
+    monkeypatch.chdir(tmp_path)
+    (kept,) = (files / "run").iterdir()
+    run = Path("runs") / "maml" / kept.name
+    shutil.copytree(kept, run)
+    path = run / "config.yaml"
+    assert prepare(config.load(path)).folder == run, "a digest of today: a run of old is learned again"
+    before = {file.name: file.read_bytes() for file in run.iterdir()}
+    report = store.load_report(run)
+    for words in (["run", path], ["evaluate", run]):
+        said = metatl(*words)
+        assert said.code == 0, said
+        assert f"loss {report.mean:.4f} +- {report.ci95:.4f}" in said.out
+    assert "maml" in metatl("compare", run).out
+    assert {name: (run / name).read_bytes() for name in before} == before
+    learned = load(run)
+    assert learned.adaptation.rule.lr == report.facts["selected"]["rule.lr"]  # type: ignore[attr-defined]
+    assert_bits(learned.transfer, store.load_transfer(run / "transfer.safetensors"))
+    assert learned.adapt(torch.ones(2, 1), torch.ones(2, 1)).outputs(torch.ones(3, 1)).shape == (3, 1)
+
+
+def test_files_of_the_first_days_load(tmp_path: Path) -> None:
+    files = make.FORMATS / "first-days"
+    assert_bits(store.load_transfer(files / "transfer.safetensors"), make.transfer())
+    assert store.load_report(files).scores.tobytes() == make.report().scores.tobytes()
+    (kept,) = (VERSIONS[0] / "run").iterdir()
+    run = tmp_path / "runs" / "maml" / kept.name
+    shutil.copytree(kept, run)
+    (run / "report.json").unlink()
+    shutil.copy(files / "learned.json", run / "learned.json")
+    assert metatl("run", run / "config.yaml", "--runs", tmp_path / "runs").code == 0
+    assert json.loads((run / "report.json").read_text())["facts"]["seconds_to_learn"] == 2.5
+
+
+LOADS: dict[str, Callable[[Path], object]] = {
+    "transfer.safetensors": store.load_transfer,
+    "last.ckpt": store.load_checkpoint,
+    "exact.delta": lambda path: store.apply_delta(path, make.transfer()),
+    "half.delta": lambda path: store.apply_delta(path, make.halves()[0]),
+    "report/report.json": lambda path: store.load_report(path.parent),
+}
+
+
+@pytest.mark.parametrize("name", LOADS)
+def test_a_newer_version_is_refused(name: str, tmp_path: Path) -> None:
+    newest = VERSIONS[-1]
+    shutil.copytree(newest, tmp_path, dirs_exist_ok=True)
+    whole = (tmp_path / name).read_bytes()
+    now, then = ((b'"version": 1,', b'"version": 2,') if name.endswith("json")
+                 else (b'"version":"1"', b'"version":"2"'))  # fmt: skip
+    assert whole.count(now) == 1
+    LOADS[name](tmp_path / name)
+    (tmp_path / name).write_bytes(whole.replace(now, then))
+    with pytest.raises(MetatlError, match=SENTENCE) as caught:
+        LOADS[name](tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+    assert not isinstance(caught.value, store.DamagedError), "it is not passed over for an older one"
+
+
+def test_a_newer_learned_json_is_refused(tmp_path: Path) -> None:
+    (kept,) = (VERSIONS[-1] / "run").iterdir()
+    run = tmp_path / "runs" / "maml" / kept.name
+    shutil.copytree(kept, run)
+    (run / "report.json").unlink()
+    told = json.loads((run / "learned.json").read_text())
+    assert told["version"] == LEARNED
+    (run / "learned.json").write_text(json.dumps(told | {"version": LEARNED + 1}))
+    line = refused("run", run / "config.yaml", "--runs", tmp_path / "runs")
+    assert f"learned.json has format version {LEARNED + 1}" in line
+    assert line.endswith("update metatl")
+
+
+def test_what_is_written_is_still_this_version(tmp_path: Path) -> None:
+    """A change of what is written is a new version, with a fixture of its own."""
+    files = make.FORMATS / f"v{tensors.VERSION}"
+    store.save_transfer(tmp_path / "transfer.safetensors", make.transfer(), {"digest": "0123456789"})
+    store.save_checkpoint(tmp_path / "last.ckpt", make.state(), 1.5)
+    store.save_report(tmp_path, make.report())
+    for name in ("transfer.safetensors", "last.ckpt", "report.json", "episodes.npy"):
+        kept = files / "report" if name in ("report.json", "episodes.npy") else files
+        assert (tmp_path / name).read_bytes() == (kept / name).read_bytes(), name
