@@ -15,15 +15,14 @@ SETTINGS = {
 def family(report: dict[str, Any]) -> str:
     """results/omniglot-maml: accuracy with its interval, what was published behind it, and the share."""
     cells: dict[tuple[str, str], dict[str, str]] = {}
-    for row in report["rows"]:
-        mode = row["mode"]
+    for row in (row for row in report["rows"] if row["mode"] in ("transductive", "inductive")):
         said = f"{row['accuracy']:.1f} ± {row['ci95']:.1f}"
         if row["published"] is not None:
             half = "" if row["published_ci95"] is None else f" ± {row['published_ci95']}"
             said += f" (published {row['published']}{half})"
         share = row["schedule"]["share_of_published"]
         said += "" if share is None else f", {100 * share:.2g} %"
-        cells.setdefault((row["learned_by"], mode), {})[row["setting"]] = said
+        cells.setdefault((row["learned_by"], row["mode"]), {})[row["setting"]] = said
     about = (
         "Accuracy in % on 1,000 meta-test episodes and its 95 % interval, the published value, and how much "
         "of the published schedule was run."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metatl import compare, render, store
+from metatl.evaluate import Report
 from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 from metatl.render.tables import p_value
 
 SHOWN = (0, 1, 2, 5, 10)
 NAMES = {"maml": "MAML", "pretrained": "pre-trained"}
+LIMIT = 1000.0
+"""Error above which a wave counts as diverged; that of predicting 0 is at most 25."""
 COLOURS = {"maml": PALETTE[0], "pretrained": PALETTE[1]}
 ABOUT = (
     "y = A sin(x - phase), A from [0.1, 5], phase from [0, π], x from [-5, 5]; a net of two hidden layers of"
@@ -29,8 +31,9 @@ LEGEND = (
     "maml: one step of rate 0.01 on 10 points in training, the same rate in evaluation, as published. "
     "pretrained: trained on points of all waves at once; its rate is the one of nine that is best on meta-"
     "val behind 10 steps. Difference: MAML minus pre-trained behind 10 steps, paired by wave, p Holm-"
-    "corrected within a number of points. Finn, Abbeel & Levine (2017, arXiv 1703.03400) print curves and no"
-    " numbers."
+    "corrected within a number of points. Diverged: waves, seed by seed, on which the net's error passed "
+    "1,000 within 10 steps; they are left out of both rows. Finn, Abbeel & Levine (2017, arXiv 1703.03400) "
+    "print curves and no numbers."
 )
 By = Mapping[int, Mapping[str, Sequence[Any]]]
 
@@ -52,48 +55,60 @@ def write(out: Path, found: By, steps: int, published: int) -> None:
 
 def _rows(shot: int, group: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Rows at one number of points: every wave's error averaged over seeds, then compared."""
-    errors = {method: np.mean([one.errors for one in own], 0) for method, own in group.items()}
-    reports = [
-        replace(own[0].report, scores=np.mean([one.report.scores for one in own], 0), facts=_facts(own))
-        for own in group.values()
-    ]
+    stays = np.all([_tame(one.errors) for own in group.values() for one in own], 0)
+    errors = {method: np.mean([one.errors[:, stays] for one in own], 0) for method, own in group.items()}
+    reports = [_report(own, errors[method][-1]) for method, own in group.items()]
     rows = compare.rows(reports, "pretrained")
     for row, (method, own) in zip(rows, group.items(), strict=True):
-        by_seed = [one.errors.mean(1) for one in own]
+        by_seed = [one.errors[:, stays].mean(1) for one in own]
         spread = np.std(by_seed, axis=0, ddof=1).tolist() if len(own) > 1 else None
-        row |= {"method": f"{NAMES[method]}, {shot} points", "net": method, "shot": shot}
+        lost = [int((~_tame(one.errors)).sum()) for one in own]
+        row |= {"method": f"{NAMES[method]}, {shot} points", "net": method, "shot": shot, "diverged": lost}
         row |= {"by_step": errors[method].mean(1).tolist(), "by_step_ci95": _half(errors[method]).tolist()}
         row |= {"by_step_sd_between_seeds": spread, "by_seed": [float(values[-1]) for values in by_seed]}
     return rows
+
+
+def _tame(errors: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which waves [waves] never see an error above LIMIT, of errors [steps + 1, waves]."""
+    return np.all(errors <= LIMIT, 0)  # false for NaN as well
+
+
+def _report(own: Sequence[Any], scores: NDArray[np.float64]) -> Report:
+    """Of all seeds: costs averaged, every chosen rate with how often it was."""
+    first = own[0].report
+    found = Counter(one.report.facts["selected"].get("rule.lr") for one in own)
+    said = ", ".join(f"{lr:g}" + ("" if n == len(own) else f" ({n}x)") for lr, n in found.items() if lr)
+    seconds = float(np.mean([one.report.facts["seconds_to_learn"] for one in own]))
+    facts = {**first.facts, "seconds_to_learn": seconds, "selected": {"rule.lr": said} if said else {}}
+    return Report(first.method, scores, {**first.protocol, "episodes": len(scores)}, facts)
 
 
 def _half(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1.96 * errors.std(1, ddof=1) / np.sqrt(errors.shape[1])
 
 
-def _facts(own: Sequence[Any]) -> dict[str, Any]:
-    """The first seed's facts, costs averaged, every chosen rate with how often it was."""
-    costs = {
-        key: float(np.mean([one.report.facts[key] for one in own]))
-        for key in ("seconds_to_learn", "ms_per_task")
-    }
-    chosen = Counter(one.report.facts["selected"].get("rule.lr") for one in own)
-    said = ", ".join(
-        f"{lr:g}" if n == len(own) else f"{lr:g} ({n} of {len(own)})" for lr, n in chosen.items() if lr
-    )
-    return {**own[0].report.facts, **costs, "selected": {"rule.lr": said} if said else {}}
-
-
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = ["points", "net", "rate", *(f"{s} step{'s' * (s != 1)}" for s in SHOWN), "difference", "p"]
-    lines = [head, ["--:", "---", "---", *["--:"] * (len(SHOWN) + 2)]]
+    head = [
+        "points",
+        "net",
+        "rate",
+        *(f"{s} step{'s' * (s != 1)}" for s in SHOWN),
+        "difference",
+        "p",
+        "diverged",
+    ]
+    lines = [head, ["--:", "---", "---", *["--:"] * (len(SHOWN) + 3)]]
     for row in rows:
         reference = row["net"] == "pretrained"
         difference = "" if reference else f"{row['difference']:+.3f} ± {row['difference_ci95']:.3f}"
         cells = [_cell(row, step) for step in SHOWN]
         rate = row["selected"].get("rule.lr", "0.01")
         lines.append(
-            [str(row["shot"]), row["net"], rate, *cells, difference, "" if reference else p_value(row["p"])]
+            [
+                *(str(row["shot"]), row["net"], rate, *cells, difference),
+                *("" if reference else p_value(row["p"]), " + ".join(map(str, row["diverged"]))),
+            ]
         )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
