@@ -97,6 +97,6 @@ def _few_of_many(key: Tensor, sizes: int | Tensor, take: int) -> Tensor:
     for i in range(1, take):
         repeats = (picked[..., :i] == picked[..., i, None]).any(-1)
         picked[..., i] = torch.where(repeats, last[..., i], picked[..., i])
-    if take == 1:
+    if take <= 1:
         return picked
     return picked.gather(-1, first_of_shuffle(derived(key, take), take, take, take))

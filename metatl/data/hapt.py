@@ -45,13 +45,15 @@ class Hapt(Source):
 
     root: the folder of hapt_windows_128.npz; else `$METATL_DATA/hapt` or the cache. meta_test is
     `test_subjects`, by default the official 9; meta_train and meta_val divide the others (`val_subjects` are
-    meta_val). Mean and deviation are those of meta_train. The six activities without the transitions; the
-    same labels in every task.
+    meta_val; none of them, and there is nobody to choose values on). Mean and deviation are those of
+    meta_train. The six activities without the transitions; the same labels in every task. group: how many
+    people a task of meta_train joins, `shot` windows of each activity from every one of them.
     """
 
     root: str | None = None
     val_subjects: tuple[int, ...] = (5, 11, 17, 23, 29)
     test_subjects: tuple[int, ...] | None = None
+    group: int = 1
 
     def load(self, device: str = "cpu") -> HaptData:
         """Read, check, standardise; MetatlError if the file is missing or damaged or a subject unknown."""
@@ -61,24 +63,26 @@ class Hapt(Source):
         people = self._people(train | test, test)
         windows = _standardised(held, people["meta_train"])
         parts: dict[Split, People] = {
-            split: People.of(windows, own, ACTIVITIES, place) for split, own in people.items()
+            split: People.of(windows, own, ACTIVITIES, place) for split, own in people.items() if own
         }
+        if not 1 <= self.group <= len(parts["meta_train"].ids):
+            raise MetatlError(f"hapt: group is {self.group}; give 1 to {len(parts['meta_train'].ids)} people")
         names = tuple(str(name).lower() for name in held["activity"][:ACTIVITIES])
         left_out = {person for own in people.values() for person in own}
         left_out -= {person for part in parts.values() for person in part.ids}
         facts = {"standardised": "per channel, by meta_train", "left_out": sorted(left_out)}
         content = hashlib.sha256((digest(held) + repr(people)).encode()).hexdigest()[:16]
-        return HaptData(parts, names, facts, content, tuple(windows.x.shape[1:]))
+        return HaptData(parts, names, facts, content, tuple(windows.x.shape[1:]), self.group)
 
     def _people(self, everybody: set[int], official: set[int]) -> dict[Split, list[int]]:
-        """Who is in which split; MetatlError for a split without people, a person in two or an unknown one."""
+        """Who is in which split; MetatlError for one without people, a person in two or an unknown one."""
         test = official if self.test_subjects is None else set(self.test_subjects)
         if not test or not test < everybody:
             raise MetatlError(f"hapt: test_subjects must be some, not all, of {sorted(everybody)}")
         train, val = everybody - test, set(self.val_subjects)
-        if not val or not val < train:
+        if not val < train:
             raise MetatlError(
-                f"hapt: val_subjects must be some, not all, of the training subjects {sorted(train)}"
+                f"hapt: val_subjects must be some, not all, of the training subjects {sorted(train)}, or none"
             )
         return {"meta_train": sorted(train - val), "meta_val": sorted(val), "meta_test": sorted(test)}
 

@@ -25,7 +25,7 @@ class HaptData(Data):
 
     Every block of as many consecutive episodes as a split has people visits each of them once, in an order of
     the block's own ("random") or by number ("enumerated"). Which of a person's sides is the support set is
-    random.
+    random. A task of meta_train joins `group` people: a block visits as many of them as make whole groups.
     """
 
     people: Mapping[Split, People]
@@ -33,6 +33,7 @@ class HaptData(Data):
     facts: Mapping[str, Any]
     content: str
     shape: tuple[int, ...]
+    group: int = 1
     kind: Literal["classification", "regression"] = "classification"
     name: str = "hapt"
 
@@ -47,6 +48,8 @@ class HaptData(Data):
     def check(self, split: Split, tasks: Tasks) -> None:
         """Raise MetatlError if shot or query is beyond the shortest (person, side, activity), naming it."""
         tasks.check()
+        if split not in self.people:
+            raise MetatlError(f"hapt has nobody in {split}: name val_subjects")
         person, activity, size = self.people[split].smallest
         for word, wanted in (("shot", tasks.shot), ("query", tasks.query)):
             if wanted > size:
@@ -56,15 +59,15 @@ class HaptData(Data):
                 )
 
     def subject(self, split: Split, index: int, seed: int = 0, tasks: Tasks | None = None) -> int:
-        """The number of the person who is episode `index`."""
-        place = self._persons(split, tasks or Tasks(), seed, torch.tensor([index]))
-        return self.people[split].ids[int(place)]
+        """The number of the person who is episode `index` (the first of the group, if it joins several)."""
+        visits = self._visits(split, torch.tensor([index]))
+        return self.people[split].ids[int(self._persons(split, tasks or Tasks(), seed, visits)[0])]
 
     def plan(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> tuple[Tensor, Tensor]:
-        """Rows [count, shot, activities] of support and likewise of query; MetatlError as `check`."""
+        """Rows [count, group * shot, activities] of support and likewise of query; MetatlError as `check`."""
         self.check(split, tasks)
         part = self.people[split]
-        index = torch.arange(first, first + count, device=part.x.device)
+        index = self._visits(split, torch.arange(first, first + count, device=part.x.device))
         person = self._persons(split, tasks, seed, index)
         side = bits(number(_SIDE, seed, SPLITS.index(split)), index) >> 63 & 1
         own = bits(number(_WINDOWS, seed, SPLITS.index(split)), index)[:, None]
@@ -72,12 +75,15 @@ class HaptData(Data):
 
         def rows(side: Tensor, take: int) -> Tensor:
             taken = first_of_shuffle(keys, part.counts[person, side], part.most, take)
-            return (taken + part.offsets[person, side].unsqueeze(-1)).transpose(1, 2)
+            found = (taken + part.offsets[person, side].unsqueeze(-1)).transpose(1, 2)
+            people = len(index) // count  # of a group take turns, so that a part of the rows has them all
+            grouped = found.unflatten(0, (count, people)).transpose(1, 2)
+            return grouped.reshape(count, people * take, len(self.activities))
 
         return rows(side, tasks.shot), rows(1 - side, tasks.query)
 
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
-        """Episodes first .. first + count - 1: x [count, activities * shot, *shape], y the activity."""
+        """Episodes first .. first + count - 1: x [count, activities * shot * group, *shape], y activities."""
         part = self.people[split]
         labels = torch.arange(len(self.activities), device=part.x.device)
 
@@ -115,10 +121,19 @@ class HaptData(Data):
             for split, part in self.people.items()
         }
         facts = {"split": "by subject", "activities": list(self.activities), **self.facts}
+        if self.group > 1:
+            facts["group"] = self.group
         return {"name": self.name, "shape": list(self.shape), **counts, **facts, "content": self.content}
 
+    def _visits(self, split: Split, index: Tensor) -> Tensor:
+        """The visits to people, a block having as many as there are people, that make up each episode."""
+        group, n = self.group if split == "meta_train" else 1, len(self.people[split].ids)
+        blocks, within = index // (n // group), index % (n // group)
+        each = torch.arange(group, device=index.device)
+        return ((blocks * n + within * group)[:, None] + each).flatten()
+
     def _persons(self, split: Split, tasks: Tasks, seed: int, index: Tensor) -> Tensor:
-        """The place in the split of the person of each episode."""
+        """The place in the split of the person of each visit."""
         n = len(self.people[split].ids)
         within = index % n
         if tasks.subsets == "enumerated":

@@ -197,6 +197,11 @@ def test_other_people_of_hapt_can_be_left_out(home: Path) -> None:
             Hapt(test_subjects=wrong).load()
     with pytest.raises(MetatlError, match="val_subjects must be some"):
         Hapt(val_subjects=(1, 5), test_subjects=(1,)).load()
+    everybody = Hapt(val_subjects=(), group=7).load()
+    assert len(everybody.people["meta_train"].ids) == 21
+    assert everybody.draw("meta_train", Tasks(shot=2, query=0), 0, 0, 3).support.x.shape[:2] == (3, 84)
+    with pytest.raises(MetatlError, match="group is 17; give 1 to 16 people"):
+        Hapt(group=17).load()
 
 
 def test_hapt_halves_of_one_recording_make_one_side(home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -90,6 +91,38 @@ def test_the_stream_depends_on_the_index_alone() -> None:
         assert torch.equal(single.query.x[0], whole.query.x[i])
     prints = {own.fingerprint(split, tasks, seed, 20) for split in PEOPLE for seed in (0, 1)}
     assert len(prints) == 6
+
+
+def test_a_task_of_meta_train_may_join_people() -> None:
+    joined = replace(data(), group=2)
+    tasks = Tasks(shot=2, query=3)
+    episode = joined.draw("meta_train", tasks, 0, 0, 40)
+    assert episode.support.x.shape == (40, 12, 4, 1)
+    assert torch.equal(episode.support.y[0], torch.tensor([0, 1, 2] * 4))
+    pairs = set()
+    for e in range(40):
+        support, query = episode.support.x[e, :, :, 0], episode.query.x[e, :, :, 0]
+        assert support[0, 0] != support[3, 0]  # the two take turns, round by round
+        assert torch.equal(support[:6, 0], support[6:, 0])
+        assert torch.equal(support[:, 2].long(), episode.support.y[e])
+        assert not set(support[:, 1].tolist()) & set(query[:, 1].tolist())
+        assert torch.cat([support, query])[:, 3].unique().numel() == 30
+        assert int(support[0, 0]) == joined.subject("meta_train", e)
+        pairs.add(frozenset(support[:, 0].tolist()))
+    assert pairs == {frozenset({1, 2}), frozenset({1, 5}), frozenset({2, 5})}
+    single = joined.draw("meta_train", tasks, 0, 7, 1)
+    assert torch.equal(single.support.x[0], episode.support.x[7])
+    assert joined.draw("meta_train", Tasks(shot=2, query=0), 0, 0, 3).query.x.shape == (3, 0, 4, 1)
+    for split in ("meta_val", "meta_test"):
+        assert torch.equal(
+            joined.draw(split, tasks, 0, 0, 4).support.x, data().draw(split, tasks, 0, 0, 4).support.x
+        )
+
+
+def test_nobody_to_choose_on_is_one_line() -> None:
+    own = replace(data(), people={"meta_train": data().people["meta_train"]})
+    with pytest.raises(MetatlError, match="nobody in meta_val: name val_subjects"):
+        own.check("meta_val", Tasks(shot=1, query=1))
 
 
 def test_batches_walk_through_everybody() -> None:
