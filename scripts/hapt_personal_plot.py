@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from hapt_personal_stats import PUBLISHED
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,7 +14,6 @@ from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 SHOWN = ("fine-tune", "kl-anchor", "kl-anchor-l2", "l2-sp", "head-only", "fish-support", "gtl")
 COLOURS = dict(zip(SHOWN, (PALETTE[6], *PALETTE[:6]), strict=True))
-PUBLISHED = 2.2
 MEASURES = {"accuracy": "accuracy, %", "ece": "calibration error, points"}
 
 
@@ -52,7 +52,7 @@ def curves(summary: Mapping[int, Any], tests: Sequence[Mapping[str, Any]]) -> Fi
         axes.set_xticks(at, [str(shot) for shot in shots])
     people = summary[shots[0]]["fine-tune"]["people"]
     figure.text(0.02, 0.94, "Personalisation on HAPT", fontsize=19, fontweight="bold", color=INK)
-    told = f"{people} test people, ten draws each; scored on the person's other recording. "
+    told = f"{people} test people, five draws each, three nets; scored on the person's other recording. "
     told += "Bars: 95 % t-interval over people."
     figure.text(0.02, 0.9, told, fontsize=11, color=FAINT)
     _title(left, "Accuracy, mean over people")
@@ -61,12 +61,13 @@ def curves(summary: Mapping[int, Any], tests: Sequence[Mapping[str, Any]]) -> Fi
 
 
 def steps(means: Mapping[str, Any], summary: Mapping[int, Any]) -> Figure:
-    """Accuracy and calibration error behind so many steps, by alpha; one row an amount of data."""
+    """Accuracy and calibration error behind so many steps, by alpha, with 5 windows per activity."""
     figure = blank(11.6, 7.6)
-    for row, (shot, by_alpha) in enumerate(means.items()):
+    shown = {kind: of for kind, of in means.items() if kind.startswith("5 ")}
+    for row, (kind, by_alpha) in enumerate(shown.items()):
         for column, (name, told) in enumerate(MEASURES.items()):
             box = (0.065 + 0.48 * column, 0.51 - 0.44 * row, 0.36, 0.33)
-            axes = _axes(figure, box, "steps" if row == len(means) - 1 else "")
+            axes = _axes(figure, box, "steps" if row == len(shown) - 1 else "")
             ends: list[tuple[float, str, str]] = []
             for index, (alpha, run) in enumerate(by_alpha.items()):
                 values = [100 * of[name] for of in run.values()]
@@ -76,11 +77,12 @@ def steps(means: Mapping[str, Any], summary: Mapping[int, Any]) -> Figure:
                 axes.set_xticks(at, [*run])
                 ends.append((values[-1], f"alpha {alpha}", colour))
             _label(axes, ends)
-            _title(axes, f"{shot} window{'s' * (int(shot) > 1)} per activity: {told}")
+            _title(axes, f"{kind}: {told}")
     title = "Does the anchor prevent over-fitting?"
     figure.text(0.02, 0.945, title, fontsize=17, fontweight="bold", color=INK)
     people = summary[5]["fine-tune"]["people"]
-    told = f"Adam at rate 0.003, mean over {people} people, ten draws each; alpha 0 is plain fine-tuning."
+    told = f"Adam at rate 0.003, mean over {people} people, five draws each, one net; alpha 0 is plain "
+    told += "fine-tuning."
     figure.text(0.02, 0.91, told, fontsize=11, color=FAINT)
     return figure
 

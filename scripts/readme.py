@@ -4,8 +4,9 @@
     python scripts/readme.py --check    # exit 1 if anything would change
 
 A block `<!-- table results/NAME/report.json -->` ... `<!-- end -->` of README.md is replaced by that report's
-rows, a block `<!-- profile results/profile-cpu.json -->` by the figures of `metatl profile`; the line
-`# Expected:` of every config in FOLDERS by what its method reached there.
+rows, a block `<!-- people results/NAME/report.json -->` by what it found over people, a block `<!-- profile
+results/profile-cpu.json -->` by the figures of `metatl profile`; the line `# Expected:` of every config in
+FOLDERS by what its method reached there.
 """
 
 from __future__ import annotations
@@ -16,8 +17,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import readme_studies
+
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = {"configs/demo": "results/demo", "configs/omniglot/quick": "results/omniglot-quick"}
+FOLDERS = {
+    "configs/demo": "results/demo",
+    "configs/omniglot/quick": "results/omniglot-quick",
+    "configs/hapt": "results/hapt-personal",
+    "configs/hapt/groups": "results/gtl-hapt",
+}
 
 
 def table(report: dict[str, Any]) -> str:
@@ -45,6 +53,31 @@ def table(report: dict[str, Any]) -> str:
             f"| {p} | {row['harmed']:.0f} | {row['trainable']:,} | {row['seconds_to_learn']:.0f} "
             f"| {row['ms_per_task']:.1f} |"
         )
+    return "\n".join(lines)
+
+
+def people(report: dict[str, Any]) -> str:
+    """Accuracy by amount of labelled data, and the difference to plain fine-tuning where it was tested."""
+    shots = list(report["people"])
+    tests = {(str(t["shot"]), t["method"]): t for t in report["contrasts"] if t["against"] == "fine-tune"}
+    order = sorted(report["people"][shots[-1]].items(), key=lambda item: -item[1]["accuracy"])
+    count = order[0][1]["people"]
+    about = (
+        f"Accuracy in %, mean over {count} people, by labelled windows per activity; in brackets the paired "
+        "difference to fine-tune in points with its 95 % t-interval over people."
+    )
+    lines = [
+        about,
+        "",
+        f"| method | {' | '.join(shots)} |",
+        f"|---|{'--:|' * len(shots)}",
+    ]
+    for method, _ in order:
+        cells = [f"{report['people'][shot][method]['accuracy']:.1f}" for shot in shots]
+        for place, shot in enumerate(shots):
+            if test := tests.get((shot, method)):
+                cells[place] += f" ({test['difference']:+.1f} ± {test['ci95']:.1f})"
+        lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -90,7 +123,13 @@ def said(measure: dict[str, Any]) -> str:
     )
 
 
-BLOCKS = {"table": table, "profile": profile}
+BLOCKS = {
+    "table": table,
+    "people": people,
+    "profile": profile,
+    "family": readme_studies.family,
+    "sinusoid": readme_studies.sinusoid,
+}
 
 
 def readme(text: str) -> str:
@@ -99,7 +138,8 @@ def readme(text: str) -> str:
         body = BLOCKS[match[1]](json.loads(path.read_text())) if path.is_file() else "(not run yet)"
         return f"<!-- {match[1]} {match[2]} -->\n{body}\n<!-- end -->"
 
-    return re.sub(r"<!-- (table|profile) (\S+) -->\n.*?<!-- end -->", filled, text, flags=re.S)
+    kinds = "|".join(BLOCKS)
+    return re.sub(rf"<!-- ({kinds}) (\S+) -->\n.*?<!-- end -->", filled, text, flags=re.S)
 
 
 def expected(text: str, rows: dict[str, dict[str, Any]], where: str, episodes: int) -> str:
