@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from metatl.adapt import Adaptation
-from metatl.engines.engine import Outer, as_variables, gradient_of, task_loss
+from metatl.engines.engine import Outer, as_variables, derivatives, gradient_of, task_loss
 from metatl.engines.ops import rerouted
 from metatl.engines.ops_stock import Batchable
 from metatl.engines.ops_trace import Traced
@@ -62,9 +62,10 @@ class Chunk:
         """d (sum of these tasks' query losses / count) / d variables."""
         leafy, variables = as_variables(self.transfer, self.outer.learn_guide)
         fn = task_loss(self.net, self.adaptation, leafy, self.outer, self.moving)
-        with routes(self.episodes, self.outer.unroll == "full"), at_once():
-            losses, metrics = vmap(fn)(self.episodes)
-        return gradient_of(losses.sum() / self.count, variables), metrics
+        with derivatives():
+            with routes(self.episodes, self.outer.unroll == "full"), at_once():
+                losses, metrics = vmap(fn)(self.episodes)
+            return gradient_of(losses.sum() / self.count, variables), metrics
 
 
 class Recordings:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -107,6 +109,21 @@ def as_variables(transfer: Transfer, learn_guide: bool) -> tuple[Transfer, list[
         guide = {name: g.detach().requires_grad_() for name, g in guide.items()}
     variables = [*params.values(), *(guide.values() if learn_guide else ())]
     return Transfer(params, guide, transfer.buffers), variables
+
+
+@contextmanager
+def derivatives() -> Generator[None]:
+    """Around a gradient: an operation that torch cannot differentiate (often: twice) is one clear line."""
+    try:
+        yield
+    except RuntimeError as error:
+        found = re.search(r"derivative for '?([\w:]+)'? is not implemented", str(error))
+        if found is None:
+            raise
+        raise MetatlError(
+            f"torch has no derivative of {found[1]}, which an outer gradient through this net needs; "
+            "use `unroll: first_order`, or another layer"
+        ) from error
 
 
 def gradient_of(loss: Tensor, variables: list[Tensor]) -> list[Tensor]:

@@ -14,6 +14,7 @@ from metatl.engines.engine import (
     TaskFunction,
     as_variables,
     check_guide,
+    derivatives,
     named_gradient,
     task,
     tasks_of,
@@ -39,7 +40,7 @@ def summed_gradient(
     leafy, variables = as_variables(transfer, outer.learn_guide)
     fn, count = loss_under(leafy), tasks_of(episodes)
     seen: list[Metrics] = []
-    with unfused_attention():
+    with unfused_attention(), derivatives():
         for i in range(count):
             loss, metrics = fn(task(episodes, i))
             if loss.requires_grad:

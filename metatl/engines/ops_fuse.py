@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from metatl.engines.ops_block import conv_norm_act
 from metatl.engines.ops_block_torch import Block
@@ -97,7 +98,7 @@ class Fused(nn.Sequential):
 def fuse(module: nn.Module) -> nn.Module:
     """The module with every nn.Sequential in it fused; layers are shared with the original, names stay."""
     children = {name: fuse(child) for name, child in module.named_children()}
-    if not children:
+    if not children or is_parametrized(module):  # which is not to be copied
         return module
     if type(module) is nn.Sequential:
         new: nn.Module = Fused()

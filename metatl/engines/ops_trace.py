@@ -14,11 +14,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx
 from torch import _inductor as inductor  # pyright: ignore[reportPrivateUsage]  # no public name for an fx graph
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from metatl import tree
+from metatl.engines.ops_follow import UnrecordedError, check, close, followed
 from metatl.engines.ops_graph import Recorder
-from metatl.engines.ops_trace_passes import drop_repeats, flatten_views, fold_constants, lower, shorten
+from metatl.engines.ops_trace_passes import (
+    drop_repeats,
+    flatten_views,
+    fold_constants,
+    lower,
+    shorten,
+)
 from metatl.threads import SMALL, few_threads
 from metatl.types import MetatlError
 
@@ -63,12 +69,6 @@ def _simplify(graph: fx.GraphModule, flat: list[Any]) -> fx.GraphModule:
     return graph
 
 
-def _close(a: Any, b: Any) -> bool:
-    if not isinstance(a, Tensor) or not a.is_floating_point():
-        return bool(torch.equal(a, b)) if isinstance(a, Tensor) else a == b
-    return a.shape == b.shape and bool((a - b).nan_to_num().norm() <= 1e-3 * a.nan_to_num().norm() + 1e-30)
-
-
 def simplify(graph: fx.GraphModule, flat: list[Any]) -> fx.GraphModule:
     """The same outputs from fewer operations, for inputs of the same layouts as `flat`.
 
@@ -78,7 +78,7 @@ def simplify(graph: fx.GraphModule, flat: list[Any]) -> fx.GraphModule:
         before = graph(*flat)
         try:
             short = _simplify(copy.deepcopy(graph), flat)
-            same = all(_close(a, b) for a, b in zip(before, short(*flat), strict=True))
+            same = all(close(a, b) for a, b in zip(before, short(*flat), strict=True))
         except RuntimeError:
             return graph
     return short if same else graph
@@ -104,12 +104,13 @@ class Traced:
 
     fn takes and gives nested tuples, lists and dicts of tensors; whatever else it depends on (a closure, a
     context variable, a number) is part of the recording and must not change between calls. It must not read
-    values (`.item()`, a branch on a tensor). The outputs have no graph.
+    values (`.item()`, a branch on a tensor). The outputs have no graph. Where torch cannot record fn, it runs
+    as it stands (None among the recordings), or MetatlError is raised if it should be compiled.
     """
 
     def __init__(self, fn: Callable[..., Any], compiled: bool = False) -> None:
         self._fn, self._compiled = fn, compiled
-        self.recordings: dict[Key, Recording] = {}
+        self.recordings: dict[Key, Recording | None] = {}
 
     def __call__(self, *args: Any) -> Any:
         """fn(*args), replayed where it was recorded."""
@@ -121,10 +122,12 @@ class Traced:
             with torch.random.fork_rng():
                 self.recordings[key] = self._record(flat, nesting)
         recording = self.recordings[key]
+        if recording is None:
+            return self._fn(*args)
         with torch.no_grad(), few_threads(recording.small):
             return tree.unflatten(recording.replay(*flat), recording.outputs)
 
-    def _record(self, flat: list[Any], nesting: tree.Nesting) -> Recording:
+    def _record(self, flat: list[Any], nesting: tree.Nesting) -> Recording | None:
         seen: list[tree.Nesting] = []
 
         def run(*leaves: Any) -> list[Any]:
@@ -132,9 +135,14 @@ class Traced:
             seen.append(out)
             return [v.detach() if isinstance(v, Tensor) else v for v in values]
 
-        # Without values a recording takes no memory; what fn closes over keeps its values.
-        graph = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*flat)
-        sizes = [math.prod(layout.shape) for layout in Recorder.run_once(graph, flat).layouts.values()]
+        try:
+            graph, layouts = followed(run, flat)
+            check(graph, run, flat)
+        except UnrecordedError:
+            if self._compiled:
+                raise
+            return None
+        sizes = [math.prod(layout.shape) for layout in layouts]
         on_cpu = all(leaf.device.type == "cpu" for leaf in flat if isinstance(leaf, Tensor))
         small = on_cpu and max(sizes) <= SMALL
         if self._compiled:

@@ -52,6 +52,16 @@ def _sum_in_memory_order(graph: fx.Graph, node: fx.Node, notes: Recorder) -> Non
         node.replace_all_uses_with(back)
 
 
+def reshaped(graph: fx.GraphModule) -> None:
+    """Every view becomes a reshape, which takes any strides; RuntimeError where something is written into."""
+    for node in graph.graph.nodes:
+        if mutates(node):
+            raise RuntimeError("a view of something that is written into")
+        if node.target in (aten.view.default, aten._unsafe_view.default):
+            node.target = aten.reshape.default
+    graph.recompile()
+
+
 def shorten(graph: fx.GraphModule, notes: Recorder) -> None:
     """Merge factors into sums; sum in the order of memory."""
     for node in list(graph.graph.nodes):
