@@ -6,8 +6,9 @@
 
 Every row is a fault, done many times: `injected` times, of which `survived` ended as they should (the same
 result bit by bit, or one clear line and the last good state kept) and `lost` did not. Expected: lost is 0 in
-every row. Rows go into --out as they end; those that stand there are skipped, unless --again. Folders of
-runs are made in a temporary place and taken away. A row takes from 10 s to 10 minutes.
+every row. Rows go into --out as they end; those that stand there are skipped, unless --again. A row that is
+interrupted (Ctrl-C, SIGTERM) says so, counts what it did, and is done again the next time. Folders of runs
+are made in a temporary place and taken away. A row takes from 10 s to 10 minutes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -62,6 +64,9 @@ def done(row: Row, times: int, folder: Path, bar: Any) -> dict[str, Any]:
             hit = next(hits)
         except StopIteration:
             break
+        except KeyboardInterrupt:
+            figures["unfinished"] = times
+            break
         except Exception as error:  # the row itself cannot go on
             lost.append(" ".join(f"{type(error).__name__}: {error}".split())[:300])
             injected += 1
@@ -98,13 +103,21 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print the names of the rows and stop")
     given = parser.parse_args()
     rows = all_rows()
-    chosen = [row for row in rows if row.fault.startswith(tuple(given.only))]
+    named = {row.fault for row in rows} & set(given.only)
+    begun = tuple(set(given.only) - named)
+    chosen = [row for row in rows if row.fault in named or row.fault.startswith(begun)]
     if given.list or not chosen:
         print("\n".join(f"{row.times:6d}  {row.fault}" for row in rows))
         return 0 if given.list else 2
-    there = set() if given.again else {row["fault"] for row in known(given.out)}
-    found = [do(row, given.share, given.out.absolute()) for row in chosen if row.fault not in there]
-    return int(any(row["lost"] for row in found))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    there = {row["fault"] for row in known(given.out) if "unfinished" not in row and not given.again}
+    worst = 0
+    for row in [row for row in chosen if row.fault not in there]:
+        found = do(row, given.share, given.out.absolute())
+        worst = max(worst, found["lost"])
+        if "unfinished" in found:
+            return 130
+    return int(worst > 0)
 
 
 def do(row: Row, share: float, out: Path) -> dict[str, Any]:

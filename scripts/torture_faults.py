@@ -47,6 +47,7 @@ def killed(name: str) -> Any:
         left, chain = times, 0
         while left:
             runs = folder / str(chain)
+            runs.mkdir()
             words = ["run", path, "--runs", runs]
             hit = commands.killed_until_done(words, runs / "log", left, chain, longest, **faults)
             found = landed(lambda: _as_whole(runs, folder / WHOLE))  # noqa: B023

@@ -23,7 +23,7 @@ from tests.commands import LEARNERS, config_of, lines_of, metatl, only, timeless
 from tests.processes import ranks, test_split
 from tests.trust.lasting import files_open, resident, threads_of
 
-STEPS, SLOPE_STEPS, WINDOW, RUNS = 30, 20_000, 100, 100
+STEPS, SLOPE_STEPS, WINDOW, RUNS = 60, 20_000, 100, 100
 
 
 def like_one(place: Path, number: int) -> None:
@@ -43,7 +43,10 @@ def laws(place: Path, number: int) -> None:
 
 
 def rank_killed(folder: Path, times: int) -> Iterator[Hit]:
-    """A rank killed at a random moment: one line within 60 s; resumed with another number of processes."""
+    """A rank killed at a random moment: one line within 60 s; resumed with another number of processes.
+
+    Without a launcher process 0 holds what the others agree by: where it is killed each of them says it.
+    """
     draw, left, chain, slowest = random.Random(0), times, 0, 0.0
     config = test_split.maml(folder, STEPS)
     assert metatl("run", config, "--runs", folder / "whole").code == 0
@@ -52,8 +55,11 @@ def rank_killed(folder: Path, times: int) -> Iterator[Hit]:
         words = ["run", config, "--runs", runs]
         while left > len(hits):
             world = draw.choice([n for n in (2, 3, 4) if n != world])
+            before = test_split.recorded(runs)
             started = ranks.started(words, world, folder / "logs", slow=0.03)
-            time.sleep(draw.uniform(0.1, 3.0))
+            # One that is killed before it met the others is the launcher's to notice.
+            ranks.wait_for(lambda: test_split.recorded(runs) > before or _ended(started))  # noqa: B023
+            time.sleep(draw.uniform(0.0, 1.0))
             hit, seconds = _killed(started, draw.randrange(world))
             if hit is None:
                 break
@@ -65,9 +71,13 @@ def rank_killed(folder: Path, times: int) -> Iterator[Hit]:
         shutil.rmtree(runs)
 
 
+def _ended(started: list[ranks.Rank]) -> bool:
+    return any(rank.process.exitcode is not None for rank in started)
+
+
 def _killed(started: list[ranks.Rank], victim: int) -> tuple[Hit | None, float]:
     """Kill one of them; None where the job had ended; seconds until the others had."""
-    if any(rank.process.exitcode is not None for rank in started):
+    if _ended(started):
         ranks.ended(started)
         return None, 0.0
     began = time.perf_counter()
@@ -78,6 +88,7 @@ def _killed(started: list[ranks.Rank], victim: int) -> tuple[Hit | None, float]:
     if all(one.code == 0 for one in others):  # it was killed behind the last thing it had to do
         return Hit(), seconds
     lines = [line for one in others for line in one.lines if line.startswith("metatl: ")]
+    lines = sorted(set(lines)) if victim == 0 else lines
     whole = len(lines) == 1 and test_split.AGAIN in lines[0] and not any("Traceback" in o.out for o in others)
     fine = whole and seconds < 60 and {one.code for one in others} == {1}
     return Hit(
