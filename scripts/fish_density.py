@@ -45,7 +45,8 @@ MASKS = {  # config: where its density stands
 }
 SHARES = (0.0005, 0.002, 0.01, 0.05, 0.2)
 SGD_MASKS = ("fish-support", "fish-source", "random", "magnitude")
-SGD_SHARES, SGD_RATES = (0.01, 0.05), (0.01, 0.03, 0.1, 0.3, 1.0)
+SGD_SHARES = {"omniglot": (0.01, 0.05), "hapt": ()}
+SGD_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 ENDS = {"head-only": 0.0, "fine-tune": 1.0}
 STORED = 5
 PRECISIONS: tuple[Precision, ...] = ("exact", "half")
@@ -154,7 +155,8 @@ def main() -> None:
     given = parser.parse_args()
     folder, words = ROOT / "configs" / "fish" / given.data, ["--runs", given.runs]
     arms = [*ENDS.items(), *((mask, share) for share in SHARES for mask in MASKS)]
-    again = [*ENDS.items(), *((mask, share) for share in SGD_SHARES for mask in SGD_MASKS)]
+    again = [(mask, share) for share in SGD_SHARES[given.data] for mask in SGD_MASKS]
+    again = [*ENDS.items(), *again] if again else []
     points, others = list[Point](), list[Point]()
     with tqdm(total=len(arms) + len(again)) as bar:
         for mask, share in arms:
