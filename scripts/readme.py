@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fish_readme
 import readme_studies
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,6 +130,7 @@ BLOCKS = {
     "profile": profile,
     "family": readme_studies.family,
     "sinusoid": readme_studies.sinusoid,
+    "density": fish_readme.density,
 }
 
 
