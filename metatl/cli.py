@@ -104,6 +104,8 @@ def _nothing_left(rest: Sequence[str]) -> None:
 
 
 _SMALLER = "lower meta_batch, evaluation.chunk or the model, or set engine.init_args.tasks_per_chunk"
+_TOO_LARGE = ("can't allocate memory", "overflow", "cannot be represented as a SymInt")
+"""What torch says of tensors that are larger than memory, and of those whose size is no number any more."""
 _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "run": _run,
     "benchmark": _benchmark,
@@ -147,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MemoryError, torch.OutOfMemoryError) as error:
         return _refused(f"out of memory ({_first_line(error)}); {_SMALLER}")
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
+        if not any(said in str(error) for said in _TOO_LARGE):
             raise
         return _refused(f"out of memory ({_first_line(error)}); {_SMALLER}")
     return 0

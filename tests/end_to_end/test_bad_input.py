@@ -362,9 +362,18 @@ def test_a_disk_that_refuses(here: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert metatl("run", "maml.yaml").code == 0, "and it goes on when there is space again"
 
 
-def test_too_little_memory_is_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 TB",
+        "IntArrayRef contains an int that cannot be represented as a SymInt: -9223372036854775808",
+        "Storage size calculation overflowed with sizes=[9223372036854775807]",
+    ],
+    ids=lambda said: said[:20],
+)
+def test_too_little_memory_is_one_line(said: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def starved(*given: Any) -> None:
-        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 TB")
+        raise RuntimeError(said)
 
     monkeypatch.setattr("metatl.cli.report", starved)
     assert "out of memory" in (line := refused("run", "maml.yaml"))
