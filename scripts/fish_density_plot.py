@@ -67,7 +67,7 @@ def accuracy(axes: Axes, curve: Curve) -> None:
             annotation_clip=False,
         )  # fmt: skip
     axes.yaxis.set_major_formatter("{x:g} %")
-    axes.legend(loc="best", fontsize=10, labelcolor=INK, edgecolor="white", framealpha=0.85)
+    axes.legend(loc="best", fontsize=10, handlelength=2.8, labelcolor=INK, edgecolor="white", framealpha=0.85)
 
 
 def stored(axes: Axes, own: Curve, weights: int) -> None:
@@ -83,8 +83,8 @@ def stored(axes: Axes, own: Curve, weights: int) -> None:
     axes.set_yscale("log")
     axes.axhline(4 * weights, color=INK, linewidth=1.1, linestyle=(0, (2, 2)))
     axes.annotate(
-        "the whole net, float32", (0.0, 4 * weights), xycoords=axes.get_yaxis_transform(), xytext=(4, 4),
-        textcoords="offset points", fontsize=10, color=INK, annotation_clip=False,
+        "the whole net, float32", (0.0, 4 * weights), xycoords=axes.get_yaxis_transform(), xytext=(4, -4),
+        textcoords="offset points", va="top", fontsize=10, color=INK, annotation_clip=False,
     )  # fmt: skip
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y / 1000:g} kB"))
