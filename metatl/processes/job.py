@@ -68,7 +68,7 @@ def job() -> Generator[None]:
     with reaching("a process of this job did not come; start as many as WORLD_SIZE says"):
         one = meet()
     _joined.append(one)
-    pulse = Pulse(one.marks, one.rank, one.world, lambda: _die(one))
+    pulse = Pulse(one.marks, one.rank, one.world, lambda: _die(one, pulse))
     pulse.start()
     try:
         with ExitStack() as stack:
@@ -82,14 +82,17 @@ def job() -> Generator[None]:
             yield
     except (Exception, KeyboardInterrupt) as error:
         code = 2 if isinstance(error, MetatlError) else 130 if isinstance(error, KeyboardInterrupt) else 1
-        said = _said(one, code)
+        said = _said(one, pulse, code)
+        # A group that failed ends with the process: taking it down may wait for those who have gone.
+        _leave(one, pulse, take_down=one.hosted and one.rank == 0)
         if said is not None:
             raise SystemExit(said) from None
         raise
-    finally:
-        pulse.end()
-        _leave(one)
-        _joined.clear()
+    except BaseException:  # --help
+        _leave(one, pulse, take_down=True)
+        raise
+    else:
+        _leave(one, pulse, take_down=True)
 
 
 @contextmanager
@@ -153,27 +156,29 @@ def _leaving() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def _said(one: Job, code: int) -> int | None:
+def _said(one: Job, pulse: Pulse, code: int) -> int | None:
     """None for the first process to fail, whose line is said; for the others the exit code of the first."""
     mine = f"{one.rank} {code}"
     try:
         held = one.marks.compare_set("failed", "", mine).decode()
-    except RuntimeError:  # process 0 held the marks and has gone: nobody else may be left to say so
-        return None
+    except RuntimeError:  # process 0 held the marks and has gone: without a mark nobody may have said so
+        held = pulse.failed or mine
     return None if held == mine else int(held.split()[1])
 
 
-def _die(one: Job) -> NoReturn:
+def _die(one: Job, pulse: Pulse) -> NoReturn:
     """End this process from another thread: the main one waits for somebody who has gone."""
-    if _said(one, 1) is None:
+    if _said(one, pulse, 1) is None:
         sys.stderr.write(f"metatl: {_GONE}\n")
         sys.stderr.flush()
     os._exit(1)
 
 
-def _leave(one: Job) -> None:
-    """Close the connections, so that nobody waits for this process."""
-    if dist.is_initialized():
+def _leave(one: Job, pulse: Pulse, take_down: bool) -> None:
+    """Leave the job; where the marks end with process 0, it stays a moment for the others to read them."""
+    pulse.end()
+    _joined.clear()
+    if take_down and dist.is_initialized():
         with suppress(RuntimeError):
             dist.destroy_process_group()
     with suppress(RuntimeError):

@@ -20,12 +20,16 @@ class Pulse(threading.Thread):
 
     Process 0 watches all others and each of them process 0, whose end ends them all. A killed process breaks
     its connections and is noticed at once; this is for those that hang, or whose machine went away.
+
+    failed: who failed first and with which exit code, once that is marked; it outlives the marks, which may
+    go with process 0 before this process has noticed.
     """
 
     def __init__(self, marks: dist.Store, rank: int, world: int, gone: Callable[[], None]) -> None:
         super().__init__(name="metatl-pulse", daemon=True)
         self._marks, self._rank, self._gone, self._ended = marks, rank, gone, threading.Event()
         others = range(1, world) if rank == 0 else range(1)
+        self.failed = ""
         self._seen = {other: (0, time.monotonic()) for other in others}
 
     def run(self) -> None:
@@ -33,6 +37,8 @@ class Pulse(threading.Thread):
         while not self._ended.wait(_BEAT):
             with suppress(RuntimeError):  # no answer counts as no sign of life
                 self._marks.add(f"beat/{self._rank}", 1)
+                if not self.failed and self._marks.check(["failed"]):
+                    self.failed = self._marks.get("failed").decode()
                 for other, (count, _) in self._seen.items():
                     found = self._marks.add(f"beat/{other}", 0)
                     if found != count or found >= _DONE:
