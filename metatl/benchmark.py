@@ -109,7 +109,11 @@ def run_of(folder: Path, overrides: Sequence[str] = ()) -> Run:
     Raises MetatlError for a folder that is none, and for overrides that would be another run.
     """
     values = config.read(find_config(folder))
-    own = prepare(config.parse(values, (), str(folder)))
+    experiment = config.parse(values, (), str(folder))
+    try:
+        own = prepare(experiment)
+    except MetatlError as error:  # which speaks of a value; here that stands in a file
+        raise MetatlError(f"{folder}: {error}") from error
     run = prepare(config.parse(values, overrides, str(folder)), overrides)
     if run.digest != own.digest:
         raise MetatlError(

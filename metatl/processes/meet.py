@@ -13,7 +13,8 @@ import torch.distributed as dist
 from metatl.types import MetatlError
 
 _PATIENCE = timedelta(minutes=5)
-_ANSWER = timedelta(seconds=10)
+_ANSWER = timedelta(seconds=5)
+"""How long a look at the marks may take; where process 0 holds them and hangs, all looks do."""
 
 
 @dataclass(frozen=True)

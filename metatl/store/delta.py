@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,6 +69,8 @@ def load_delta(path: Path, base: Transfer) -> tuple[Transfer, dict[str, str]]:
     """
     tensors, header = read_tensors(path, "delta")
     own, wanted = digest(flat(base)), header.get("base", "")
+    if not re.fullmatch("[0-9a-f]{64}", wanted):
+        raise MetatlError(f"{path} is damaged (it names no base); restore it or save it again")
     if wanted != own:
         raise MetatlError(
             f"{path} belongs to a base with SHA-256 {wanted[:12]}..., and this one has {own[:12]}...; "

@@ -284,3 +284,14 @@ def test_a_run_directory_is_a_base(tmp_path: Path) -> None:
     assert_same(metatl.apply_delta(run.folder, tmp_path / "mine").transfer, mine.transfer)
     with safe_open(tmp_path / "mine", "pt") as file:
         assert json.loads(file.metadata()["labels"]) == [0, 1]
+
+
+@pytest.mark.parametrize("base", ["", "a\nb", "A" * 64, "0" * 63])
+def test_a_base_that_is_no_hash_is_one_line(base: str, tmp_path: Path) -> None:
+    from metatl.store.tensors import write_tensors
+
+    path, transfer = tmp_path / "a.delta", toy_net(dtype=torch.float32).start()
+    write_tensors(path, "delta", {"places": torch.zeros(1, dtype=torch.uint8)}, {"base": base, "result": ""})
+    with pytest.raises(MetatlError, match="it names no base") as caught:
+        store.load_delta(path, transfer)
+    assert "\n" not in str(caught.value)

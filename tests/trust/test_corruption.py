@@ -176,3 +176,9 @@ def test_every_learners_checkpoint_notices_every_flip(tmp_path: Path) -> None:
                 store.load_checkpoint(file)
     assert set(LEARNERS) > {"maml++", "scout"}
     assert json.loads((only(tmp_path / "scout") / "learned.json").read_text())["seconds"] > 0
+
+
+def test_a_value_that_a_flip_made_null_is_named_with_its_run(run: Path, finished: tuple[Path, Path]) -> None:
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("shot: 4", "shot: null", 1))
+    assert str(run) in refused("evaluate", run)
