@@ -8,7 +8,12 @@ task's support set or of source data, empirical or true, a random draw, the larg
 the body moves. The output layer always moves, is not ranked, and counts in the published budget. Rates are
 chosen on meta-val for every mask and density; all are scored on the same meta-test episodes. Five adapted
 models of each are stored as deltas, read back, and held against the weights bit by bit. Resumable: what is
-done is not done again. EXPECTED
+done is not done again. `--sgd` adds arms with plain SGD at 1 and 5 %.
+
+Duration: about 12 minutes of one core for omniglot, 8 for hapt. Expected on Omniglot: output layer alone 57
+to 59 %, all weights 60.5 to 62.5 %; at 1 % random and largest weights 58.5 to 61 %, FISH from the support set
+1 to 2 points below them, from source data 2 to 4. On HAPT: 79 to 89 % in every cell, no mask told from a
+random one.
 """
 
 from __future__ import annotations
@@ -45,8 +50,7 @@ MASKS = {  # config: where its density stands
 }
 SHARES = (0.0005, 0.002, 0.01, 0.05, 0.2)
 SGD_MASKS = ("fish-support", "fish-source", "random", "magnitude")
-SGD_SHARES = {"omniglot": (0.01, 0.05), "hapt": ()}
-SGD_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
+SGD_SHARES, SGD_RATES = (0.01, 0.05), (0.01, 0.03, 0.1, 0.3, 1.0)
 ENDS = {"head-only": 0.0, "fine-tune": 1.0}
 STORED = 5
 PRECISIONS: tuple[Precision, ...] = ("exact", "half")
@@ -152,11 +156,12 @@ def main() -> None:
     parser.add_argument("data", choices=("omniglot", "hapt"))
     parser.add_argument("--out", help="folder for what is written [results/fish-DATA]")
     parser.add_argument("--runs", default="runs", help="folder of the run directories")
+    parser.add_argument("--sgd", action="store_true", help="some of the arms with SGD too")
     given = parser.parse_args()
     folder, words = ROOT / "configs" / "fish" / given.data, ["--runs", given.runs]
     arms = [*ENDS.items(), *((mask, share) for share in SHARES for mask in MASKS)]
-    again = [(mask, share) for share in SGD_SHARES[given.data] for mask in SGD_MASKS]
-    again = [*ENDS.items(), *again] if again else []
+    again = [*ENDS.items(), *((mask, share) for share in SGD_SHARES for mask in SGD_MASKS)]
+    again = again if given.sgd else []
     points, others = list[Point](), list[Point]()
     with tqdm(total=len(arms) + len(again)) as bar:
         for mask, share in arms:
