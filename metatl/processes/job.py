@@ -23,6 +23,7 @@ from metatl.types import MetatlError
 _AGAIN = "the same command goes on from the last checkpoint, with any number of processes"
 _GONE = f"another process of this job has gone (killed, out of memory, or its machine stopped); {_AGAIN}"
 _STOPPED = f"the launcher stopped this process, since another one failed or the whole job was ended; {_AGAIN}"
+_ASKED = 4.0  # seconds that a process which ends waits to hear who failed first
 _LONGEST = timedelta(hours=2)
 """Of a wait for others at work, a download say. A process that died is noticed at once or by its pulse."""
 
@@ -168,7 +169,11 @@ def _said(one: Job, pulse: Pulse, code: int) -> int | None:
 
 def _die(one: Job, pulse: Pulse) -> NoReturn:
     """End this process from another thread: the main one waits for somebody who has gone."""
-    if _said(one, pulse, 1) is None:
+    answers: list[int | None] = []
+    asked = threading.Thread(target=lambda: answers.append(_said(one, pulse, 1)), daemon=True)
+    asked.start()
+    asked.join(_ASKED)
+    if not answers or answers[0] is None:  # marks that do not answer hang with process 0: say it
         sys.stderr.write(f"metatl: {_GONE}\n")
         sys.stderr.flush()
     os._exit(1)

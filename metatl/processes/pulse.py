@@ -33,7 +33,15 @@ class Pulse(threading.Thread):
         self._seen = {other: (0, time.monotonic()) for other in others}
 
     def run(self) -> None:
-        """Beat and look, until `end`."""
+        """Look, until `end`."""
+        threading.Thread(target=self._beat, name="metatl-beat", daemon=True).start()
+        while not self._ended.wait(_BEAT):
+            oldest = min(when for _, when in list(self._seen.values()))
+            if time.monotonic() - oldest > _PATIENCE and not self._ended.is_set():
+                self._gone()
+
+    def _beat(self) -> None:
+        """In a thread of its own: where process 0 holds the marks and hangs, it waits for them for ever."""
         while not self._ended.wait(_BEAT):
             with suppress(RuntimeError):  # no answer counts as no sign of life
                 self._marks.add(f"beat/{self._rank}", 1)
@@ -43,9 +51,6 @@ class Pulse(threading.Thread):
                     found = self._marks.add(f"beat/{other}", 0)
                     if found != count or found >= _DONE:
                         self._seen[other] = found, time.monotonic()
-            oldest = min(when for _, when in self._seen.values())
-            if time.monotonic() - oldest > _PATIENCE and not self._ended.is_set():
-                self._gone()
 
     def end(self) -> None:
         """Stop; this process is not missed from now on."""

@@ -158,13 +158,14 @@ def test_a_killed_process_ends_the_job_which_others_resume(tmp_path: Path) -> No
     assert_close_runs(only(runs), only(tmp_path / "whole"))
 
 
-def test_a_process_that_hangs_ends_the_job(tmp_path: Path) -> None:
+@pytest.mark.parametrize("victim", [1, 0], ids=["another", "the one that holds the marks"])
+def test_a_process_that_hangs_ends_the_job(victim: int, tmp_path: Path) -> None:
     words = ["run", maml(tmp_path, 40), "--runs", tmp_path / "runs"]
     ranks = started(words, 2, tmp_path / "logs", slow=0.05, patience=1.5)
     wait_for(lambda: recorded(tmp_path / "runs") > 4)
-    os.kill(ranks[1].process.pid or 0, signal.SIGSTOP)
-    said = ranks[0].ended(20)
-    ranks[1].process.kill()
+    os.kill(ranks[victim].process.pid or 0, signal.SIGSTOP)
+    said = ranks[1 - victim].ended(20)
+    ranks[victim].process.kill()
     assert (said.code, len(said.lines)) == (1, 1)
     assert AGAIN in said.lines[0]
 
