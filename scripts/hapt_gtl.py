@@ -3,8 +3,8 @@
     METATL_DATA=../shared/data python scripts/hapt_gtl.py --out results/gtl-hapt
 
 The protocol is hapt_personal.py's (and its runs are used where they are there): 9 official test people, three
-nets, values chosen on 5 of the 21 training people. Scouts are single people, or random groups of 3 or of 7;
-every guide stands beside its permutation, its layers' means and its mean. Resumable.
+nets, values chosen in folds of the 21 training people. Scouts are single people, or random groups of 3 or of
+7; every guide stands beside its permutation, its layers' means and its mean. Resumable.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ OTHERS = ("kl-anchor", "l2-sp", "head-only", "fish-support")
 PAIRS = [(own, other) for own in GUIDES for other in (*(f"{own}-{c}" for c in CONTROLS), PLAIN)]
 PAIRS += [("gtl-as-published", PLAIN), ("gtl", "gtl-as-published")]
 ABOUT = (
-    "Scouts: the shared net, trained with SGD for 30 steps on the windows of one meta_train person (gtl), or "
-    "of a random group of 3 (gtl-of-3) or of 7 (gtl-of-7); 42 of them. Mean squared displacement, min-max "
-    "within each tensor, is the guide of Adam's update (gtl-as-published: of the gradient in front of Adam) "
-    "when the net is adapted to each of the 9 official test people of HAPT. Protocol as in "
-    "results/hapt-personal: values chosen on 5 of the 21 training people, {nets} nets of all 21, five draws "
-    "a person; intervals and tests over people (Student's t, 8 degrees of freedom), p Holm-corrected over a "
-    "column."
+    "Scouts: the shared net, trained with SGD for 30 steps on the windows of one meta_train person (gtl), "
+    "or of a random group of 3 (gtl-of-3) or of 7 (gtl-of-7); 42 of them. Mean squared displacement, "
+    "min-max within each tensor, is the guide of Adam's update (gtl-as-published: of the gradient in front "
+    "of Adam) when the net is adapted to each of the 9 official test people of HAPT. Protocol as in "
+    "results/hapt-personal: values chosen in four folds of the 21 training people, {nets} nets of all 21, "
+    "five draws a person; intervals and tests over people (Student's t, 8 degrees of freedom), p "
+    "Holm-corrected over a column."
 )
 
 

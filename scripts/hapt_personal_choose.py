@@ -1,0 +1,115 @@
+"""How hapt_personal.py chooses: values in folds of the training people, then nets that learned from all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hapt_personal_measure import Found, by_person, outputs, people, protocol
+
+from metatl import config, store
+from metatl.evaluate import Report, evaluate
+from metatl.experiment import candidates, with_value
+from metatl.run import Run, learn, prepare
+
+VAL_FOLDS = [[5, 11, 17, 23, 29], [1, 7, 15, 21, 26, 30], [3, 8, 16, 22, 27], [6, 14, 19, 25, 28]]
+"""Of the 21 official training people; values are chosen on each with a net of the others."""
+EVERYBODY = ["--data.init_args.val_subjects", "[]"]
+
+
+def kept(path: Path, words: list[str], kind: str, make: Callable[[], Found]) -> Found:
+    """What was found for a config under overrides before; made if it was not. words[1]: where runs lie."""
+    place = Path(words[1]) / "hapt" / f"{path.stem}-{config.digest([_values(path), words, kind])}"
+    if not (place / "people.json").is_file():
+        found = make()
+        store.save_report(place, found.report)
+        beside = {"people": found.people.tolist(), "calibration": found.calibration}
+        store.write_json(place / "people.json", beside)
+    beside = store.read_json(place / "people.json")
+    return Found(store.load_report(place), np.array(beside["people"]), beside["calibration"])
+
+
+def _values(path: Path) -> list[Any]:
+    """A config's values, and those of what it starts from."""
+    values = config.read(path)
+    start = values.pop("start", None)  # a path, which says nothing of what lies there
+    return [values, *(_values(Path(start)) if start else [])]
+
+
+def made(path: Path, words: list[str], seeds: Sequence[int]) -> Found:
+    """A config under overrides: values chosen in folds of the 21, then a net a seed that learned from all."""
+    options = selection(path, words)
+    chosen = max(options, key=lambda option: option["meta_val"])["values"] if options else {}
+    parts = [on_everybody(path, [*words, *EVERYBODY, "--seed", str(seed)], chosen) for seed in seeds]
+    first, costs = parts[0].report, ("ms_per_task", "seconds_to_learn")
+    scores = np.array([part.report.scores for part in parts])
+    facts = {**first.facts, "selected": chosen, "selection": options}
+    facts |= {key: float(np.mean([part.report.facts[key] for part in parts])) for key in costs}
+    facts |= {"nets": len(seeds), "accuracy_by_net": [100 * float(mean) for mean in scores.mean(1)]}
+    calibration = {
+        key: np.mean([part.calibration[key] for part in parts], 0).tolist() for key in parts[0].calibration
+    }
+    return Found(replace(first, scores=scores.mean(0), facts=facts), parts[0].people, calibration)
+
+
+def selection(path: Path, words: list[str]) -> list[dict[str, Any]]:
+    """Mean accuracy of every value that a config has to choose from, over folds of the training people."""
+    val, count = "--data.init_args.val_subjects", "--evaluation.select_episodes"
+    folds = [[*words, val, str(fold), count, str(4 * len(fold))] for fold in VAL_FOLDS]
+    found = [tried(prepare(config.load(path, own), own)) for own in folds]
+    sizes = [len(fold) for fold in VAL_FOLDS]
+    return [
+        {
+            "values": options[0]["values"],
+            "meta_val": float(np.average([option["meta_val"] for option in options], weights=sizes)),
+        }
+        for options in zip(*found, strict=True)
+    ]
+
+
+def tried(run: Run) -> list[dict[str, Any]]:
+    """Mean accuracy on meta_val of every value that a config has to choose from."""
+    options, described = candidates(run.experiment), config.describe(run.experiment)
+    named = config.digest([run.digest, *(described[key] for key in ("adaptation", "evaluation", "select"))])
+    place = run.folder / "evaluations" / f"chosen-{named}.json"
+    if len(options) == 1:
+        return []
+    if not place.is_file():
+        (transfer, _), evaluation = learn(run), run.experiment.evaluation
+        means = [
+            evaluate(run.net, transfer, adaptation, run.data, evaluation, run.engine, split="meta_val").mean
+            for _, adaptation in options
+        ]
+        found = [
+            {"values": values, "meta_val": mean if mean == mean else 0.0}  # what diverges has no mean
+            for (values, _), mean in zip(options, means, strict=True)
+        ]
+        store.write_json(place, {"options": found})
+    return store.read_json(place)["options"]
+
+
+def on_everybody(path: Path, words: list[str], chosen: dict[str, Any]) -> Found:
+    """A config with chosen values, on the meta_test episodes."""
+    experiment = config.load(path, words)
+    adaptation = experiment.adaptation
+    for name, value in chosen.items():
+        adaptation = with_value(adaptation, name, value)
+    run = prepare(replace(experiment, adaptation=adaptation, select=None), words)
+    described, who = config.describe(run.experiment), people(run, run.experiment.evaluation.episodes)
+    named = config.digest([run.digest, described["adaptation"], described["evaluation"]])
+    place = run.folder / "evaluations" / f"people-{named}"
+    if not (place / "calibration.json").is_file():
+        began = time.perf_counter()
+        logits, y = outputs(run, adaptation, (adaptation.steps,))
+        found = logits[adaptation.steps]
+        scores = (found.argmax(-1) == y).double().mean(-1).numpy()
+        facts = {"ms_per_task": 1000 * (time.perf_counter() - began) / len(scores)}
+        told, trainable = protocol(run)
+        facts |= {"seconds_to_learn": learn(run)[1], "family": experiment.family, "trainable": trainable}
+        store.save_report(place, Report(experiment.name, scores, told, facts))
+        store.write_json(place / "calibration.json", by_person(found, y, who))
+    return Found(store.load_report(place), who, store.read_json(place / "calibration.json"))
