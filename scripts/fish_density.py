@@ -158,6 +158,7 @@ def main() -> None:
     parser.add_argument("--runs", default="runs", help="folder of the run directories")
     parser.add_argument("--sgd", action="store_true", help="some of the arms with SGD too")
     given = parser.parse_args()
+    torch.set_num_threads(1)  # sums over more threads differ in the last digit
     folder, words = ROOT / "configs" / "fish" / given.data, ["--runs", given.runs]
     arms = [*ENDS.items(), *((mask, share) for share in SHARES for mask in MASKS)]
     again = [*ENDS.items(), *((mask, share) for share in SGD_SHARES for mask in SGD_MASKS)]

@@ -81,7 +81,7 @@ def write(out: Path, data: str, found: tuple[Sequence[Any], Sequence[Any]], body
         parts += ["## With plain SGD", SGD, _accuracy(others)]
         parts += [TESTS.format(**{**told, "tests": len(again)}), _tests(again)]
     parts += ["## What a personalised model costs to store", _about(by, body + head), _bytes(by, shares)]
-    parts += ["## By episodes", render.markdown(rows, protocol).strip()]
+    parts += ["## By episodes", render.markdown(rows, protocol, times=False).strip()]
     store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
     shape = f"{protocol['way']}-way {protocol['shot']}-shot"
     curve = [

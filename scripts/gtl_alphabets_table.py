@@ -37,7 +37,7 @@ def write(out: Path, found: Mapping[str, Mapping[str, Report]], tests: Tests) ->
         own, protocol = compare.rows(ordered, "fine-tune"), compare.protocol(ordered, "fine-tune", None)
         protocols[setting] = protocol
         rows += [{**row, "method": f"{row['method']} ({setting})"} for row in own]
-        parts += [f"## {setting}", render.markdown(own, protocol).strip()]
+        parts += [f"## {setting}", render.markdown(own, protocol, times=False).strip()]
         store.write_atomic(out / f"plot-{setting}.png", render.png(render.benchmark_plot(own, protocol)))
     store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
     first = next(iter(protocols.values()))

@@ -22,6 +22,7 @@ from typing import Any
 
 import gtl_family_table
 import numpy as np
+import torch
 from gtl_family_table import Place
 from tqdm import tqdm
 
@@ -77,6 +78,7 @@ def main() -> None:
     parser.add_argument("--runs", default="runs", help="folder of the run directories")
     parser.add_argument("--seeds", type=int, default=1, help="pre-trained nets, each with its scouts [1]")
     words = parser.parse_args()
+    torch.set_num_threads(1)  # sums over more threads differ in the last digit
     shared, seeds = ["--runs", words.runs], words.seeds
     plain = [reported(f"{name}.yaml", seeds, shared) for name in ("fine-tune", "head-only")]
     guided, permuted = dict[Place, Report](), dict[Place, Report]()

@@ -53,7 +53,7 @@ def write(out: Path, names: Names, reports: Sequence[Report], tests: Tests, abou
     parts = ["# The statistic family", about]
     for against in AGAINST.values():
         parts += [f"## Points above {against}", _table(tests, against, names)]
-    parts += ["## All cells", render.markdown(rows, protocol).strip()]
+    parts += ["## All cells", render.markdown(rows, protocol, times=False).strip()]
     store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
     made = {"about": about, "protocol": protocol, "rows": rows, "contrasts": tests}
     store.write_json(out / "report.json", made)

@@ -70,7 +70,11 @@ def write(
     parts = ["# GTL from MNIST to Omniglot", about, RULES]
     parts += ["## Does the guide beat its controls?", _tests(tests), LEGEND]
     parts += ["## Beside what was reported", _reported(whole), BESIDE]
-    parts += ["## Accuracy", render.markdown(rows, protocol).strip(), "## What the guides look like"]
+    parts += [
+        "## Accuracy",
+        render.markdown(rows, protocol, times=False).strip(),
+        "## What the guides look like",
+    ]
     parts += [_guides(seen), "Means over nets; weights below the output layer."]
     store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
     found = {"about": f"{about} {RULES}", "protocol": protocol, "rows": rows, "contrasts": list(tests)}

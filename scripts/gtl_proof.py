@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=8, help="nets that reach 80 %% [8]")
     parser.add_argument("--full", action="store_true", help="scouts of 1,400 epochs, as published, not 300")
     words = parser.parse_args()
+    torch.set_num_threads(1)  # sums over more threads differ in the last digit
     scouts = CONFIGS / "start" / ("scouts-full.yaml" if words.full else "scouts.yaml")
     found, moves, seeds = dict[str, list[Report]](), list[dict[str, Any]](), list[int]()
     every = repetitions(words.repetitions, ["--runs", words.runs], scouts)

@@ -20,6 +20,7 @@ from typing import Any
 
 import hapt_personal_table
 import numpy as np
+import torch
 from hapt_personal_choose import EVERYBODY, kept, made
 from hapt_personal_measure import Found, by_person, outputs, people
 from hapt_personal_table import windows
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--out", default="results/hapt-personal", help="folder for what is written")
     parser.add_argument("--runs", default="runs", help="folder of the run directories")
     given = parser.parse_args()
+    torch.set_num_threads(1)  # sums over more threads differ in the last digit
     methods = [path.stem for path in sorted(CONFIGS.glob("*.yaml"))]
     official, everybody, long = dict[int, Any](), dict[int, Any](), dict[str, Any]()
     with tqdm(total=len(SHOTS) * len(methods) + len(FOLD_SHOTS) * (len(FOLD_METHODS) + 2)) as bar:

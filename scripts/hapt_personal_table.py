@@ -78,7 +78,7 @@ def write(out: Path, official: By, everybody: By, long: Mapping[str, Any]) -> No
         reports = sorted((one.report for one in found.values()), key=lambda report: -report.mean)
         rows, protocol = compare.rows(reports, PLAIN, NONE), compare.protocol(reports, PLAIN, NONE)
         by_shot[str(shot)] = {"protocol": protocol, "rows": rows}
-        parts += [f"### {windows(shot)} per activity", render.markdown(rows, protocol).strip()]
+        parts += [f"### {windows(shot)} per activity", render.markdown(rows, protocol, times=False).strip()]
     store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
     told = {"about": about, **by_shot["5"], "by_shot": by_shot, "people": summary, "contrasts": tests}
     told |= {"left_out_once": outside, "left_out_contrasts": all_tests, "steps": means(long)}

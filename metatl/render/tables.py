@@ -9,12 +9,18 @@ from typing import Any
 Row = Mapping[str, Any]
 COLUMNS = 110
 NUMERIC = slice(2, None)
+TIMES = ("learn", "ms")
+"""The last columns, which the last note explains."""
 
 
-def markdown(rows: Sequence[Row], protocol: Mapping[str, Any]) -> str:
-    """The rows of `compare.rows` as table.md: the protocol, aligned columns, what each column means."""
-    head = _headings(protocol, ("inductive", "transductive"))
-    body = [_cells(row, protocol, ("inductive", "transductive")) for row in rows]
+def markdown(rows: Sequence[Row], protocol: Mapping[str, Any], times: bool = True) -> str:
+    """The rows of `compare.rows` as table.md: the protocol, aligned columns, what each column means.
+
+    times: with what the rows took. A study's table leaves it out: a second run then writes the same bytes.
+    """
+    shown = slice(None if times else -len(TIMES))
+    head = _headings(protocol, ("inductive", "transductive"))[shown]
+    body = [_cells(row, protocol, ("inductive", "transductive"))[shown] for row in rows]
     for cells, best in zip(body, _best(rows, protocol), strict=True):
         cells[0] = cells[0].replace("|", "\\|")
         if best:
@@ -22,7 +28,8 @@ def markdown(rows: Sequence[Row], protocol: Mapping[str, Any]) -> str:
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
     rule = ["-" * w if i < NUMERIC.start else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
     table = "\n".join(f"| {' | '.join(_padded(line, widths))} |" for line in [head, rule, *body])
-    notes = "\n".join(f"- {note}" for note in _notes(protocol, "Bold: the best mean."))
+    said = _notes(protocol, "Bold: the best mean.")
+    notes = "\n".join(f"- {note}" for note in (said if times else said[:-1]))
     return f"{_title(protocol)}\n\n{table}\n\n{notes}\n{_selected(rows)}"
 
 

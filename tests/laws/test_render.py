@@ -78,6 +78,14 @@ def test_markdown_columns_are_aligned():
     assert re.fullmatch(r"\| -+ \| -+ (\| -+: )+\|", lines[1])
 
 
+def test_a_study_s_table_holds_nothing_that_differs_between_two_runs():
+    slower = [{**r, "seconds_to_learn": 99.0, "ms_per_task": 77.0} for r in rows()]
+    text = render.markdown(rows(), PROTOCOL, times=False)
+    assert text == render.markdown(slower, PROTOCOL, times=False)
+    assert cells(text)["maml"] == cells(render.markdown(rows(), PROTOCOL))["maml"][:-2]
+    assert "seconds" not in text
+
+
 @pytest.mark.parametrize(
     ("p", "said"),
     [
