@@ -7,9 +7,11 @@
 Every config of configs/omniglot/maml-family is a row: learned once, evaluated three times on 1,000 meta-test
 episodes: transductive (batch norm sees all queries at once) with as many queries a class as shots, which is
 how MAML was published; transductive with 15; inductive with the same 15. The configs' schedules are for 2 CPU
-cores, minutes to half an hour a row (each says how long), 7 hours together; --share takes that share of the
+cores, minutes to an hour a row (each says how long), 7 hours together; --share takes that share of the
 published iterations instead, with the published meta-batch, queries and inner steps. Resumable: ctrl-C loses
-nothing, a kill at most 20 seconds. The table holds every row that is finished.
+nothing, a kill at most 20 seconds. The table holds every row that is finished, here or before: rows.json and
+episodes.npz beside it keep what other machines found. One thread, so that a second run finds the same
+digits; two shells with a row each use two cores better than one row on both.
 
 Expected of the CPU schedules, transductive: MAML at least 97.5 % (5-way 1-shot) and 99.0 % (5-way 5-shot);
 inductive: ProtoNet at least 98.0 % (5-way 1-shot) and 93 % (20-way 1-shot). The 20-way rows of what descends
@@ -20,13 +22,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import omniglot_maml_rows
 import omniglot_maml_table
 import torch
 from omniglot_maml_published import SCHEDULES
+from omniglot_maml_rows import Row
 from tqdm import tqdm
 
 from metatl import config, store
@@ -42,18 +46,6 @@ MODES = {"transductive": "batch", "transductive, 15 queries": "batch", "inductiv
 QUERIES = 15
 BATCHES = 100
 """Of 128 training images, over which ProtoNet's moments are averaged."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A config under one evaluation: a report for every training seed, and what it was trained for."""
-
-    method: str
-    setting: str
-    mode: str
-    reports: list[Report]
-    iterations: int
-    meta_batch: int
 
 
 def names() -> list[str]:
@@ -135,9 +127,10 @@ def finished(given: argparse.Namespace) -> list[Row]:
         method, _, setting = name.partition("_")
         for mode in MODES:
             runs = [prepared(name, seed, mode, given) for seed in range(given.seeds)]
-            reports = [evaluated(run) for run in runs if (run.folder / "learned.json").is_file()]
-            if reports:
+            learned = [seed for seed, run in enumerate(runs) if (run.folder / "learned.json").is_file()]
+            if learned:
                 learner: Any = runs[0].experiment.learner
+                reports = {seed: evaluated(runs[seed]) for seed in learned}
                 found.append(Row(method, setting, mode, reports, learner.steps, learner.meta_batch))
     return found
 
@@ -151,7 +144,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--share", type=float, help="of the published iterations, at their meta-batch")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--precision", default="float32", help="float32, tf32 or bf16")
+    parser.add_argument("--threads", type=int, default=1, help="more differ in late digits [1]")
     given = parser.parse_args(words)
+    torch.set_num_threads(given.threads)
     chosen = names() if given.only is None else given.only
     with tqdm(total=len(chosen) * given.seeds) as bar:
         for name in chosen:
@@ -160,7 +155,10 @@ def main(words: Sequence[str] | None = None) -> None:
                 for mode in MODES:
                     evaluated(prepared(name, seed, mode, given))
                 bar.update()
-    omniglot_maml_table.write(Path(given.out), finished(given))
+    out = Path(given.out)
+    rows = omniglot_maml_rows.joined(omniglot_maml_rows.load(out), finished(given))
+    omniglot_maml_rows.keep(out, rows)
+    omniglot_maml_table.write(out, rows)
 
 
 if __name__ == "__main__":

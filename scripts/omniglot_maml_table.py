@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import omniglot_maml_plot
 from omniglot_maml_published import PUBLISHED, SCHEDULES, SETTINGS
+from omniglot_maml_rows import MODES, Row
 
 from metatl import compare, store
 from metatl.evaluate import Report
 
-MODES = ("transductive", "transductive, 15 queries", "inductive")
 ABOUT = (
     "Accuracy in % on unseen characters of Omniglot (Vinyals split, rotations as classes, 28x28), 1,000 "
     "episodes, the same for every row of a column. ±: 95 % interval over episodes (scores averaged over "
@@ -23,7 +23,7 @@ ABOUT = (
     "what a net gains from a batch of one query of each class is part of the published figure. Inductive: "
     "moments from the support set (protonet: from training images, as published), so that no query's "
     "prediction depends on another query; 15 queries a class. Share: tasks seen, of those in the published "
-    "schedule. Missing rows have not been run yet."
+    "schedule. Missing rows have not been run yet; report.json says how long each took to learn."
 )
 SOURCES = (
     "Published, under the evaluation named: Finn, Abbeel & Levine 2017 (maml), Nichol, Achiam & Schulman "
@@ -34,7 +34,7 @@ SOURCES = (
 )
 
 
-def write(out: Path, found: Sequence[Any]) -> None:
+def write(out: Path, found: Sequence[Row]) -> None:
     """The files, from what is finished; `rows` as `metatl benchmark` writes them, and more fields."""
     parts, rows, protocols = list[str](), list[compare.Row](), list[dict[str, Any]]()
     for setting in SETTINGS:
@@ -52,7 +52,7 @@ def write(out: Path, found: Sequence[Any]) -> None:
     store.write_atomic(out / "plot.png", omniglot_maml_plot.picture(rows, PUBLISHED))
 
 
-def _compared(group: Sequence[Any]) -> tuple[list[compare.Row], list[dict[str, Any]]]:
+def _compared(group: Sequence[Row]) -> tuple[list[compare.Row], list[dict[str, Any]]]:
     """Rows of the same episodes, paired with MAML where it is among them."""
     if not group:
         return [], []
@@ -65,19 +65,20 @@ def _compared(group: Sequence[Any]) -> tuple[list[compare.Row], list[dict[str, A
     return rows, [compare.protocol(reports, reference, None)]
 
 
-def _pooled(row: Any) -> Report:
+def _pooled(row: Row) -> Report:
     """Every episode's score averaged over seeds; costs averaged, choices of all seeds said."""
-    first, costs = row.reports[0], ("seconds_to_learn", "ms_per_task")
-    facts = {key: float(np.mean([found.facts[key] for found in row.reports])) for key in costs}
-    facts |= {key: first.facts[key] for key in ("family", "trainable")}
-    facts["selected"] = [found.facts["selected"] for found in row.reports]
-    scores = np.mean([found.scores for found in row.reports], 0)
-    return Report(f"{row.method}, {row.mode}", scores, first.protocol, facts)
+    reports, costs = [*row.reports.values()], ("seconds_to_learn", "ms_per_task")
+    facts = {key: float(np.mean([found.facts[key] for found in reports])) for key in costs}
+    facts |= {key: reports[0].facts[key] for key in ("family", "trainable")}
+    facts["selected"] = [found.facts["selected"] for found in reports]
+    scores = np.mean([found.scores for found in reports], 0)
+    return Report(f"{row.method}, {row.mode}", scores, reports[0].protocol, facts)
 
 
-def _more(row: Any) -> dict[str, Any]:
+def _more(row: Row) -> dict[str, Any]:
     value, half = PUBLISHED.get((row.method, row.mode), {}).get(row.setting, (None, None))
-    means, share = [100 * found.mean for found in row.reports], None
+    reports, share = [*row.reports.values()], None
+    means = [100 * found.mean for found in reports]
     if row.method in SCHEDULES:
         iterations, meta_batch = SCHEDULES[row.method][row.setting.partition("w")[0]]
         share = row.iterations * row.meta_batch / (iterations * meta_batch)
@@ -85,9 +86,9 @@ def _more(row: Any) -> dict[str, Any]:
         "learned_by": row.method,
         "setting": row.setting,
         "mode": row.mode,
-        "way": row.reports[0].protocol["way"],
-        "shot": row.reports[0].protocol["shot"],
-        "query": row.reports[0].protocol["query"],
+        "way": reports[0].protocol["way"],
+        "shot": reports[0].protocol["shot"],
+        "query": reports[0].protocol["query"],
         "published": value,
         "published_ci95": half,
         "schedule": {
@@ -95,7 +96,7 @@ def _more(row: Any) -> dict[str, Any]:
             "meta_batch": row.meta_batch,
             "share_of_published": share,
         },
-        "seeds": len(row.reports),
+        "seeds": len(reports),
         "by_seed": means,
         "sd_between_seeds": float(np.std(means, ddof=1)) if len(means) > 1 else None,
     }
@@ -104,7 +105,7 @@ def _more(row: Any) -> dict[str, Any]:
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line a method, best first by its published evaluation."""
     head = ["method", "transductive", "with 15 queries", "inductive", "published, %"]
-    head += ["iterations x tasks", "share", "seeds", "minutes to learn"]
+    head += ["iterations x tasks", "share", "seeds"]
     cells: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in rows:
         cells.setdefault(row["learned_by"], {})[row["mode"]] = row
@@ -123,7 +124,6 @@ def _cells(modes: Mapping[str, Mapping[str, Any]]) -> list[str]:
         f"{schedule['iterations']:,} x {schedule['meta_batch']}",
         "" if share is None else f"{100 * share:.1f} %",
         str(row["seeds"]),
-        f"{row['seconds_to_learn'] / 60:.0f}",
     ]
 
 
