@@ -19,11 +19,11 @@ from typing import Any
 import gtl_alphabets_table
 import torch
 from gtl_alphabets_table import PAIRS
+from gtl_nets import by_net, reported
 from tqdm import tqdm
 
 from metatl import compare, config
 from metatl.evaluate import Report
-from metatl.run import prepare, report
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-alphabets"
 
@@ -65,13 +65,13 @@ SETTINGS = {
 }
 
 
-def reports(setting: Setting, runs: str) -> dict[str, Report]:
-    """Every config's report in this setting, kept beside its run."""
-    found = dict[str, Report]()
-    for path in tqdm(sorted(CONFIGS.glob("*.yaml")), desc=setting.name):
-        own = setting.words(runs, path)
-        found[path.stem] = report(prepare(config.load(path, own), own), beside=True)
-    return found
+def reports(setting: Setting, runs: str, nets: int) -> dict[str, Report]:
+    """Every config's report in this setting, kept beside its run; the mean over nets, episode by episode."""
+    paths = sorted(CONFIGS.glob("*.yaml"))
+    return {
+        path.stem: reported(path, nets, setting.words(runs, path), beside=True)
+        for path in tqdm(paths, desc=setting.name)
+    }
 
 
 def contrasts(found: dict[str, Report], setting: str) -> list[dict[str, Any]]:
@@ -86,6 +86,7 @@ def contrasts(found: dict[str, Report], setting: str) -> list[dict[str, Any]]:
             "difference": 100 * t.mean,
             "ci95": 100 * t.ci95,
             "p": p,
+            "by_net": by_net(found[a], found[b]),
         }
         for (a, b), t, p in zip(PAIRS, tests, corrected, strict=True)
     ]
@@ -96,11 +97,12 @@ def main() -> None:
     parser.add_argument("--out", default="results/gtl-alphabets", help="folder for what is written")
     parser.add_argument("--runs", default="runs", help="folder of the run directories")
     parser.add_argument("--settings", default=",".join(SETTINGS), help="shapes of episodes, by commas")
-    words = parser.parse_args()
+    parser.add_argument("--nets", type=int, default=3, help="nets of each kind, one for each seed [3]")
+    given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    found = {name: reports(SETTINGS[name], words.runs) for name in words.settings.split(",")}
+    found = {name: reports(SETTINGS[name], given.runs, given.nets) for name in given.settings.split(",")}
     tests = [test for name, made in found.items() for test in contrasts(made, name)]
-    gtl_alphabets_table.write(Path(words.out), found, tests)
+    gtl_alphabets_table.write(Path(given.out), found, tests)
 
 
 if __name__ == "__main__":

@@ -24,13 +24,19 @@ PAIRS = [
     *(("maml-gtl", f"maml-gtl-{control}") for control in CONTROLS),
 ]
 ABOUT = "Paired over the same episodes ({episodes}), 95 % intervals; p Holm-corrected within a setting."
+NETS = (
+    "{nets} pre-trained nets and {nets} MAML initialisations (training seeds), each with scouts of its own; "
+    "every episode's score is averaged over nets before differences and intervals are taken. Rates are "
+    "chosen on meta-val for every row, net and setting. report.json has each net's difference."
+)
 Tests = Sequence[Mapping[str, Any]]
 
 
 def write(out: Path, found: Mapping[str, Mapping[str, Report]], tests: Tests) -> None:
     """table.md, report.json with rows as `metatl benchmark` writes them, the plots."""
     about = ABOUT.format(episodes=", ".join(f"{s}: {len(r['gtl'].scores)}" for s, r in found.items()))
-    parts = ["# GTL between alphabets", about, _table(tests, list(found))]
+    nets = len(next(iter(found.values()))["gtl"].facts["by_net"])
+    parts = ["# GTL between alphabets", about, NETS.format(nets=nets), _table(tests, list(found))]
     rows, protocols = list[compare.Row](), dict[str, Any]()
     for setting, reports in found.items():
         ordered = sorted(reports.values(), key=lambda one: -one.mean)

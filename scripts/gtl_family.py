@@ -17,18 +17,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gtl_family_table
-import numpy as np
 import torch
 from gtl_family_table import Place
+from gtl_nets import reported
 from tqdm import tqdm
 
-from metatl import config
 from metatl.evaluate import Report
-from metatl.run import prepare, report
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-family"
 STATISTICS = {
@@ -41,7 +40,8 @@ GRID = itertools.product(STATISTICS, (0.0, 0.5, 1.0), (0.05, 0.2, 1.0))
 PLACES = [place for place in GRID if place[1:] != (0.0, 1.0)]  # a mask of all weights is fine-tuning
 ABOUT = (
     "Every guide has mean 1 over the body, and 1 in the output layer: fine-tuning is the constant of every "
-    "cell. Rates are chosen on meta-val, cell by cell. Pre-trained nets, with scouts of their own: {seeds}."
+    "cell. Rates are chosen on meta-val, cell by cell. {nets} pre-trained nets, each with "
+    "scouts of its own; every episode's score is averaged over nets first."
 )
 
 
@@ -57,37 +57,28 @@ def words_of(place: Place, permuted: bool) -> list[str]:
     return [*named, "--start", str(CONFIGS / "start" / f"{statistic}.yaml"), "--guide", json.dumps(guide)]
 
 
-def reported(file: str, seeds: int, words: list[str]) -> Report:
-    """The report over all seeds: the mean score over the pre-trained nets, episode by episode."""
-    found = list[Report]()
-    for seed in range(seeds):
-        own = [*words, "--seed", str(seed)]
-        found.append(report(prepare(config.load(CONFIGS / file, own), own)))
-    first, costs = found[0], ("trainable", "ms_per_task", "seconds_to_learn")
-    facts: dict[str, Any] = {key: float(np.mean([one.facts[key] for one in found])) for key in costs}
-    rates = ", ".join(str(one.facts["selected"]["rule.lr"]) for one in found)
-    facts |= {"family": first.facts["family"], "selected": {"rule.lr": rates}}
-    facts["by_seed"] = [100 * one.mean for one in found]
-    name = first.method.removeprefix("family-")
-    return Report(name, np.mean([one.scores for one in found], 0), first.protocol, facts)
+def cell(place: Place, permuted: bool, nets: int, words: list[str]) -> Report:
+    """A cell's report over all nets, or that of its permuted control."""
+    made = reported(CONFIGS / "cell.yaml", nets, [*words, *words_of(place, permuted)])
+    return replace(made, method=made.method.removeprefix("family-"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The statistic family from Fisher information to GTL.")
     parser.add_argument("--out", default="results/gtl-family", help="folder for what is written")
     parser.add_argument("--runs", default="runs", help="folder of the run directories")
-    parser.add_argument("--seeds", type=int, default=1, help="pre-trained nets, each with its scouts [1]")
-    words = parser.parse_args()
+    parser.add_argument("--nets", type=int, default=3, help="pre-trained nets, each with its scouts [3]")
+    given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    shared, seeds = ["--runs", words.runs], words.seeds
-    plain = [reported(f"{name}.yaml", seeds, shared) for name in ("fine-tune", "head-only")]
+    shared, nets = ["--runs", given.runs], given.nets
+    plain = [reported(CONFIGS / f"{name}.yaml", nets, shared) for name in ("fine-tune", "head-only")]
     guided, permuted = dict[Place, Report](), dict[Place, Report]()
     for place in tqdm(PLACES, desc="cells"):
-        guided[place] = reported("cell.yaml", seeds, [*shared, *words_of(place, permuted=False)])
-        permuted[place] = reported("cell.yaml", seeds, [*shared, *words_of(place, permuted=True)])
+        guided[place] = cell(place, False, nets, shared)
+        permuted[place] = cell(place, True, nets, shared)
     tests = gtl_family_table.contrasts(plain[0], guided, permuted)
     every = [*plain, *guided.values(), *permuted.values()]
-    gtl_family_table.write(Path(words.out), STATISTICS, every, tests, ABOUT.format(seeds=seeds))
+    gtl_family_table.write(Path(given.out), STATISTICS, every, tests, ABOUT.format(nets=nets))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gtl_nets import by_net
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
@@ -41,8 +42,9 @@ def contrasts(
             "difference": 100 * t.mean,
             "ci95": 100 * t.ci95,
             "p": p,
+            "by_net": by_net(guided[place], other),
         }
-        for (place, to), t, p in zip(pairs, tests, corrected, strict=True)
+        for (place, to), other, t, p in zip(pairs, others, tests, corrected, strict=True)
     ]
 
 

@@ -1,0 +1,32 @@
+"""One config from several pre-trained nets (seeds): the mean score over nets, episode by episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metatl import config
+from metatl.evaluate import Report
+from metatl.run import prepare, report
+
+
+def reported(path: Path, nets: int, words: Sequence[str], beside: bool = False) -> Report:
+    """The report of a config over seeds 0, 1, ...; facts: each net's mean, the rate chosen for each."""
+    found = list[Report]()
+    for seed in range(nets):
+        own = [*words, "--seed", str(seed)]
+        found.append(report(prepare(config.load(path, own), own), beside=beside))
+    first, costs = found[0], ("trainable", "ms_per_task", "seconds_to_learn")
+    facts: dict[str, Any] = {key: float(np.mean([one.facts[key] for one in found])) for key in costs}
+    chosen = [one.facts["selected"] for one in found]
+    facts["selected"] = {key: ", ".join(str(values[key]) for values in chosen) for key in chosen[0]}
+    facts |= {"family": first.facts["family"], "by_net": [100 * one.mean for one in found]}
+    return Report(first.method, np.mean([one.scores for one in found], 0), first.protocol, facts)
+
+
+def by_net(one: Report, other: Report) -> list[float]:
+    """The difference of each net alone, in points."""
+    return [a - b for a, b in zip(one.facts["by_net"], other.facts["by_net"], strict=True)]
