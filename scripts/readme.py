@@ -4,7 +4,8 @@
     python scripts/readme.py --check    # exit 1 if anything would change
 
 A block `<!-- table results/NAME/report.json -->` ... `<!-- end -->` of README.md is replaced by that report's
-rows, a block `<!-- people results/NAME/report.json -->` by what it found over people, a block `<!-- profile
+rows, a block `<!-- people results/NAME/report.json -->` by what it found over people, a block `<!-- guides
+results/A/report.json results/B/report.json ... -->` by every guide beside its controls, a block `<!-- profile
 results/profile-cpu.json -->` by the figures of `metatl profile`; the line `# Expected:` of every config in
 FOLDERS by what its method reached there.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import fish_readme
+import gtl_readme
 import readme_studies
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,17 +133,23 @@ BLOCKS = {
     "family": readme_studies.family,
     "sinusoid": readme_studies.sinusoid,
     "density": fish_readme.density,
+    "guides": gtl_readme.guides,
 }
+OF_MANY = ("guides",)
+"""Blocks that name several reports; the others name one."""
 
 
 def readme(text: str) -> str:
     def filled(match: re.Match[str]) -> str:
-        path = ROOT / match[2]
-        body = BLOCKS[match[1]](json.loads(path.read_text())) if path.is_file() else "(not run yet)"
-        return f"<!-- {match[1]} {match[2]} -->\n{body}\n<!-- end -->"
+        kind, paths = match[1], [ROOT / path for path in match[2].split()]
+        found = {path.parent.name: json.loads(path.read_text()) for path in paths if path.is_file()}
+        whole = found if kind in OF_MANY else next(iter(found.values()), None)
+        return (
+            f"<!-- {kind} {match[2]} -->\n{BLOCKS[kind](whole) if found else '(not run yet)'}\n<!-- end -->"
+        )
 
     kinds = "|".join(BLOCKS)
-    return re.sub(rf"<!-- ({kinds}) (\S+) -->\n.*?<!-- end -->", filled, text, flags=re.S)
+    return re.sub(rf"<!-- ({kinds}) ([^>]+?) -->\n.*?<!-- end -->", filled, text, flags=re.S)
 
 
 def expected(text: str, rows: dict[str, dict[str, Any]], where: str, episodes: int) -> str:

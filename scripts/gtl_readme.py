@@ -1,0 +1,65 @@
+"""The table of the GTL studies that README shows: every guide beside plain transfer and its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+STUDIES = {
+    "gtl-proof": "random bits",
+    "gtl-mnist": "MNIST to Omniglot",
+    "gtl-alphabets": "new alphabets",
+    "gtl-hapt": "HAPT, new people",
+}
+PLAIN = ("fine-tune", "published-fine-tune", "full-fine-tune", "maml")
+CONTROLS = ("permuted", "layer-mean", "constant")
+COLUMNS = ("plain transfer", *CONTROLS)
+Test = Mapping[str, Any]
+
+
+def guides(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """Differences in points, and what they say; reports by the name of their study."""
+    lines = [["study", "setting", "guide", *(f"minus {name}" for name in COLUMNS), "better than"]]
+    lines.append(["---", "---", "---", *["--:"] * len(COLUMNS), "---"])
+    for study, report in reports.items():
+        for (setting, guide), found in _grouped(report["contrasts"]).items():
+            cells = [_cell(found.get(column)) for column in COLUMNS]
+            lines.append([STUDIES[study], setting, guide, *cells, _verdict(found)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _grouped(tests: list[Test]) -> dict[tuple[str, str], dict[str, Test]]:
+    made: dict[tuple[str, str], dict[str, Test]] = {}
+    for test in tests:
+        guide = test.get("guide", test.get("method", ""))
+        for column in _columns(test["against"]):
+            made.setdefault((_setting(test), guide), {})[column] = test
+    return {key: found for key, found in made.items() if len(found) > 1}
+
+
+def _columns(against: str) -> Iterator[str]:
+    if against in PLAIN:
+        yield COLUMNS[0]
+    yield from (control for control in CONTROLS if against.endswith(f"-{control}"))
+
+
+def _setting(test: Test) -> str:
+    if "shot" in test:
+        return f"{test['shot']} window{'s' * (test['shot'] > 1)}"
+    return test.get("setting", test.get("subsets", "100-way 1-shot"))
+
+
+def _cell(test: Test | None) -> str:
+    if test is None:
+        return ""
+    return f"{test['difference']:+.2f} ± {test['ci95']:.2f}{'*' * (test['p'] < 0.05)}"
+
+
+def _verdict(found: Mapping[str, Test]) -> str:
+    """What the guide is shown to be better than, or worse; of the controls, only those that were run."""
+    sure = {name: test["difference"] for name, test in found.items() if test["p"] < 0.05}
+    better = [name for name, difference in sure.items() if difference > 0]
+    worse = [name for name, difference in sure.items() if difference < 0]
+    said = ["all" if len(better) == len(found) else ", ".join(better)] if better else []
+    said += [f"worse than {', '.join(worse)}"] if worse else []
+    return "; ".join(said) or "none"
