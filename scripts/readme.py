@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {
     "configs/demo": "results/demo",
     "configs/omniglot/quick": "results/omniglot-quick",
+    "configs/gtl-mnist": "results/gtl-mnist",
     "configs/hapt": "results/hapt-personal",
     "configs/hapt/groups": "results/gtl-hapt",
 }
@@ -158,8 +159,24 @@ def expected(text: str, rows: dict[str, dict[str, Any]], where: str, episodes: i
         return text
     row = rows[name[1]]
     reached = f"{row['accuracy']:.1f} +- {row['ci95']:.1f} % on {episodes} meta-test episodes"
-    line = f"# Expected: {reached} ({where}/table.md)"
-    return re.sub(r"^# Expected:.*$", line, text, count=1, flags=re.M)
+    return _expecting(text, f"{reached} ({where}/table.md)")
+
+
+def _expecting(text: str, said: str) -> str:
+    return re.sub(r"^# Expected:.*$", f"# Expected: {said}", text, count=1, flags=re.M)
+
+
+def family_headers(where: str = "results/omniglot-maml") -> dict[Path, str]:
+    """The MAML family's configs with what each row reached under its three evaluations, where it was run."""
+    path, found = ROOT / where / "report.json", dict[str, list[str]]()
+    for row in json.loads(path.read_text())["rows"] if path.is_file() else []:
+        reached = f"{row['accuracy']:.1f} +- {row['ci95']:.1f} % {row['mode']}"
+        found.setdefault(f"{row['learned_by']}_{row['setting']}", []).append(reached)
+    files = {file: ROOT / "configs/omniglot/maml-family" / f"{file}.yaml" for file in found}
+    return {
+        files[file]: _expecting(files[file].read_text(), f"{'; '.join(said)} ({where}/table.md)")
+        for file, said in found.items()
+    }
 
 
 def main() -> int:
@@ -172,6 +189,7 @@ def main() -> int:
         rows = {row["method"]: row for row in report["rows"]}
         for file in sorted((ROOT / folder).glob("*.yaml")):
             changes[file] = expected(file.read_text(), rows, where, report["rows"][0]["episodes"])
+    changes |= family_headers()
     changed = [path for path, text in changes.items() if path.read_text() != text]
     for path in changed:
         print(path.relative_to(ROOT))
