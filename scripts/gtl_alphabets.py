@@ -58,9 +58,9 @@ SETTINGS = {
     setting.name: setting
     for setting in (
         Setting(5, 1, 15, 600, 40),
-        Setting(5, 5, 15, 600, 40),
-        Setting(20, 1, 5, 300, 20),
-        Setting(20, 5, 5, 100, 10),
+        Setting(5, 5, 15, 300, 40),
+        Setting(20, 1, 5, 100, 12),
+        Setting(20, 5, 5, 40, 6),
     )
 }
 
