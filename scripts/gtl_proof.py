@@ -30,8 +30,8 @@ import torch
 from gtl_proof_table import BLOCKS, EDGES, GUIDED
 from tqdm import tqdm
 
-from metatl import compare, config, guides
-from metatl.adapt import displacement
+from metatl import compare, config, guides, store
+from metatl.adapt import Adaptation, displacement
 from metatl.evaluate import Report
 from metatl.run import Run, learn, prepare, report
 from metatl.types import Transfer
@@ -57,8 +57,17 @@ def repetitions(count: int, words: list[str], scouts: Path) -> Iterator[tuple[in
 
 def displacements(run: Run) -> dict[str, dict[str, list[float]]]:
     """Median |displacement| with the guide over that without, by bin of the guide, at the published rate."""
-    transfer, _ = learn(run)
-    published, evaluation = config.load(CONFIGS / "published.yaml").adaptation, run.experiment.evaluation
+    published = config.load(CONFIGS / "published.yaml").adaptation
+    asked = [repr(published), config.describe(run.experiment)["evaluation"], EDGES, run.digest]
+    place = run.folder / "evaluations" / f"displacements-{config.digest(asked)}.json"
+    if not place.is_file():
+        store.write_json(place, moves(run, published))
+    return store.read_json(place)
+
+
+def moves(run: Run, published: Adaptation) -> dict[str, dict[str, list[float]]]:
+    """What `displacements` keeps, taken."""
+    transfer, evaluation = learn(run)[0], run.experiment.evaluation
     episodes = run.data.draw("meta_test", evaluation.tasks, evaluation.seed, 0, evaluation.episodes)
 
     def moved(carried: Transfer, guided: Any) -> torch.Tensor:
@@ -113,17 +122,17 @@ def main() -> None:
     words = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     scouts = CONFIGS / "start" / ("scouts-full.yaml" if words.full else "scouts.yaml")
-    found, moves, seeds = dict[str, list[Report]](), list[dict[str, Any]](), list[int]()
+    found, moved, seeds = dict[str, list[Report]](), list[dict[str, Any]](), list[int]()
     every = repetitions(words.repetitions, ["--runs", words.runs], scouts)
     for seed, own, run in tqdm(every, total=words.repetitions, desc="repetitions"):
         for path in sorted(CONFIGS.glob("*.yaml")):
             made = report(prepare(config.load(path, own), own))
             found.setdefault(made.method, []).append(made)
-        moves.append(displacements(run))
+        moved.append(displacements(run))
         seeds.append(seed)
     blocks = {block: [pooled(group, block) for group in found.values()] for block in BLOCKS}
     tests = [t for block, group in blocks.items() for t in contrasts({r.method: r for r in group}, block)]
-    gtl_proof_table.write(Path(words.out), blocks, tests, moves, seeds, 1400 if words.full else 300)
+    gtl_proof_table.write(Path(words.out), blocks, tests, moved, seeds, 1400 if words.full else 300)
 
 
 if __name__ == "__main__":
