@@ -22,9 +22,9 @@ GUIDES = {
     },
 }
 ABOUT = (
-    "The guide minus each of the others, in points of accuracy with 95 % intervals over what the third column "
-    "counts (paired); *: p < 0.05, Holm-corrected over all comparisons of a study (of a setting, of an amount "
-    "of data)."
+    "The guide minus each of the others, in points of accuracy, with 95 % intervals over what the third "
+    "column counts (paired); *: p < 0.05, Holm-corrected over all comparisons of a study (of a setting, of "
+    "an amount of data)."
 )
 Test = Mapping[str, Any]
 
