@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,12 @@ class MyNet(nn.Sequential):
 
 
 """
+
+
+def test_tables_and_headers_are_what_the_reports_say():
+    script = Path(__file__).parents[2] / "scripts" / "readme.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")  # else: python scripts/readme.py
 
 
 def blocks(language: str) -> list[str]:
