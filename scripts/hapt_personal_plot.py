@@ -100,13 +100,24 @@ def _title(axes: Axes, text: str) -> None:
 
 
 def _label(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Names beside the ends of their lines, pushed apart where they would overlap."""
+    """Names beside the ends of their lines, spread around their mean where they would overlap."""
     low, high = axes.get_ylim()
     inches = axes.get_position().height * axes.figure.get_size_inches()[1]
-    gap, floor = 0.19 / inches * (high - low), -np.inf
-    for value, name, colour in sorted(ends):
-        floor = max(value, floor + gap)
+    falling = sorted(ends, reverse=True)
+    heights = _spread([value for value, _, _ in falling], 0.19 / inches * (high - low), high)
+    for height, (_, name, colour) in zip(heights, falling, strict=True):
         axes.annotate(
-            name, (1.02, floor), xycoords=axes.get_yaxis_transform(), fontsize=10.5, color=colour,
+            name, (1.02, height), xycoords=axes.get_yaxis_transform(), fontsize=10.5, color=colour,
             va="center", annotation_clip=False,
         )  # fmt: skip
+
+
+def _spread(falling: Sequence[float], gap: float, roof: float) -> list[float]:
+    """The nearest heights (least squares) that are a gap apart, none above the roof."""
+    groups = list[list[float]]()  # neighbours that touch move together, and lie around their mean
+    for i, value in enumerate(falling):
+        groups.append([value + i * gap])
+        while len(groups) > 1 and np.mean(groups[-2]) < np.mean(groups[-1]):
+            groups[-2:] = [groups[-2] + groups[-1]]
+    level = [min(float(np.mean(group)), roof) for group in groups for _ in group]
+    return [height - i * gap for i, height in enumerate(level)]
