@@ -20,6 +20,7 @@ from typing import Any
 
 import fish_readme
 import gtl_readme
+import hapt_readme
 import readme_studies
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,31 +58,6 @@ def table(report: dict[str, Any]) -> str:
             f"| {p} | {row['harmed']:.0f} | {row['trainable']:,} | {row['seconds_to_learn']:.0f} "
             f"| {row['ms_per_task']:.1f} |"
         )
-    return "\n".join(lines)
-
-
-def people(report: dict[str, Any]) -> str:
-    """Accuracy by amount of labelled data, and the difference to plain fine-tuning where it was tested."""
-    shots = list(report["people"])
-    tests = {(str(t["shot"]), t["method"]): t for t in report["contrasts"] if t["against"] == "fine-tune"}
-    order = sorted(report["people"][shots[-1]].items(), key=lambda item: -item[1]["accuracy"])
-    count = order[0][1]["people"]
-    about = (
-        f"Accuracy in %, mean over {count} people, by labelled windows per activity; in brackets the paired "
-        "difference to fine-tune in points with its 95 % t-interval over people."
-    )
-    lines = [
-        about,
-        "",
-        f"| method | {' | '.join(shots)} |",
-        f"|---|{'--:|' * len(shots)}",
-    ]
-    for method, _ in order:
-        cells = [f"{report['people'][shot][method]['accuracy']:.1f}" for shot in shots]
-        for place, shot in enumerate(shots):
-            if test := tests.get((shot, method)):
-                cells[place] += f" ({test['difference']:+.1f} ± {test['ci95']:.1f})"
-        lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -129,7 +105,7 @@ def said(measure: dict[str, Any]) -> str:
 
 BLOCKS = {
     "table": table,
-    "people": people,
+    "people": hapt_readme.people,
     "profile": profile,
     "family": readme_studies.family,
     "sinusoid": readme_studies.sinusoid,
