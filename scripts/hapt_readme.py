@@ -45,9 +45,12 @@ def steps(report: dict[str, Any]) -> list[str]:
     """Accuracy and calibration in front of and behind many steps, by alpha."""
     found = report["steps"]["5 windows, the person's moments"]
     first, *_, last = next(iter(found.values()))
-    lines = [
+    about = (
         "Too many steps at a rate chosen on nothing (5 windows, Adam at 0.003, one net): accuracy in % and "
-        f"calibration error in points behind {first} and behind {last} steps.",
+        f"calibration error in points behind {first} and behind {last} steps."
+    )
+    lines = [
+        about,
         "",
         f"| alpha | accuracy, {first} | accuracy, {last} | calibration, {first} | calibration, {last} |",
         "|--:|--:|--:|--:|--:|",
