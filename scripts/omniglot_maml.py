@@ -6,8 +6,8 @@
 
 Every config of configs/omniglot/maml-family is a row: learned once, evaluated three times on 1,000 meta-test
 episodes: transductive (batch norm sees all queries at once) with as many queries a class as shots, which is
-how MAML was published; transductive with 15; inductive with the same 15. The configs' schedules are for 2 CPU
-cores, minutes to an hour a row (each says how long), 7 hours together; --share takes that share of the
+how MAML was published; transductive with 15; inductive with the same 15. The configs' schedules are for a
+CPU, minutes to an hour of one core a row (each says how long), 8 hours together; --share takes a share of the
 published iterations instead, with the published meta-batch, queries and inner steps. Resumable: ctrl-C loses
 nothing, a kill at most 20 seconds. The table holds every row that is finished, here or before: rows.json and
 episodes.npz beside it keep what other machines found. One thread, so that a second run finds the same
