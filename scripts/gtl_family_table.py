@@ -123,7 +123,8 @@ def _map(
         colour = "white" if abs(values[i, j]) > 0.6 * high else INK
         frame = {"boxstyle": "round", "facecolor": "none", "edgecolor": colour}
         place: dict[str, Any] = dict(ha="center", va="center", fontsize=9.5, color=colour)
-        axes.text(j, i, f"{values[i, j]:+.1f}", bbox=frame if cell["p"] < 0.05 else None, **place)
+        said = f"{round(values[i, j], 1) + 0.0:+.1f}"  # no "-0.0"
+        axes.text(j, i, said, bbox=frame if cell["p"] < 0.05 else None, **place)
     if np.isnan(values[-1]).all():
         said = "a mask of all weights is fine-tuning"
         axes.text(len(statistics) / 2 - 0.5, len(densities) - 1, said, ha="center", va="center", color=FAINT)

@@ -41,6 +41,34 @@ def guides(reports: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join([ABOUT, "", *(f"| {' | '.join(line)} |" for line in lines)])
 
 
+def statistic(report: Mapping[str, Any]) -> str:
+    """The statistic family in four lines: how many cells of the grid are above, how many below."""
+    protocol, tests = report["protocol"], report["contrasts"]
+    nets = len(tests[0]["by_net"])
+    about = (
+        f"{protocol['way']}-way {protocol['shot']}-shot on {protocol['data']}, {protocol['episodes']} "
+        f"episodes, {nets} net{'s' * (nets > 1)}; p < 0.05, Holm-corrected over all {len(tests)} tests."
+    )
+    lines = [
+        about,
+        "",
+        "| the guide of a cell minus | cells | above | below | best cell | worst cell |",
+        "| --- | --: | --: | --: | --: | --: |",
+    ]
+    for against in dict.fromkeys(test["against"] for test in tests):
+        own = sorted((t for t in tests if t["against"] == against), key=lambda test: test["difference"])
+        sure = [test["difference"] for test in own if test["p"] < 0.05]
+        counts = [len(own), sum(d > 0 for d in sure), sum(d < 0 for d in sure)]
+        cells = [*map(str, counts), _named(own[-1]), _named(own[0])]
+        lines.append(f"| {against} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _named(cell: Test) -> str:
+    where = f"{cell['statistic']}, power {cell['power']:g}, {100 * cell['density']:g} %"
+    return f"{_cell(cell)} ({where})"
+
+
 def _over(report: Mapping[str, Any], setting: str, found: Mapping[str, Test]) -> str:
     """What the intervals are over, and how many."""
     test = next(iter(found.values()))

@@ -111,6 +111,7 @@ BLOCKS = {
     "sinusoid": readme_studies.sinusoid,
     "density": fish_readme.density,
     "guides": gtl_readme.guides,
+    "statistic": gtl_readme.statistic,
 }
 OF_MANY = ("guides",)
 """Blocks that name several reports; the others name one."""
