@@ -55,7 +55,9 @@ def write(
         reports = sorted(reports, key=lambda found: -found.mean)
         rows = compare.rows(reports, "fine-tune")
         said = f"95 % interval, 1.96 sd / sqrt(repetitions), {count} repetitions, sd with n - 1"
-        protocols.append({**compare.protocol(reports, "fine-tune", None), "interval": said})
+        protocols.append(
+            {**compare.protocol(reports, "fine-tune", None), "interval": said, "unit": "repetitions"}
+        )
         parts += [f"## Accuracy on {block}", render.markdown(rows, protocols[-1], times=False).strip()]
         plot = "plot.png" if not every else "plot-own.png"
         store.write_atomic(out / plot, render.png(render.benchmark_plot(rows, protocols[-1])))

@@ -99,7 +99,8 @@ def _titles(figure: Figure, protocol: Mapping[str, Any], score: str) -> None:
     task += [f"{protocol['shot']}-shot"] if protocol.get("shot") else []
     what = f"{' '.join(task)} {score} on {protocol.get('data', 'data')}".strip()
     title = what[0].upper() + what[1:]
-    told = f"Mean over the same {protocol.get('episodes', '')} {protocol.get('split', '')} episodes"
+    unit = protocol.get("unit", "episodes")
+    told = f"Mean over the same {protocol.get('episodes', '')} {protocol.get('split', '')} {unit}"
     queries = (
         f", {protocol['query']} queries a class" if protocol.get("query") and protocol.get("way") else ""
     )

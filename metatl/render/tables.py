@@ -61,6 +61,11 @@ def _score(protocol: Mapping[str, Any]) -> str:
     return str(protocol.get("score", "accuracy"))
 
 
+def _unit(protocol: Mapping[str, Any]) -> str:
+    """What the scores are of."""
+    return str(protocol.get("unit", "episodes"))
+
+
 def _title(protocol: Mapping[str, Any]) -> str:
     """One line: data, split, way, shot, query, episodes, seed, hash; what the protocol lacks is left out."""
     said = [f"{protocol.get('data', 'data')}, {protocol.get('split', 'split')}"]
@@ -68,7 +73,7 @@ def _title(protocol: Mapping[str, Any]) -> str:
     said += [f"{protocol['shot']}-shot"] if protocol.get("shot") else []
     queries = "queries a class" if protocol.get("way") else "queries"
     said += [f"{protocol['query']} {queries}"] if protocol.get("query") else []
-    said += [f"{protocol['episodes']} episodes"] if protocol.get("episodes") else []
+    said += [f"{protocol['episodes']} {_unit(protocol)}"] if protocol.get("episodes") else []
     said += [f"seed {protocol['seed']}"] if protocol.get("seed") is not None else []
     said += [f"episodes hash {str(protocol['episodes_hash'])[:12]}"] if protocol.get("episodes_hash") else []
     return ", ".join(said)
@@ -139,14 +144,15 @@ def _notes(protocol: Mapping[str, Any], marks: str) -> list[str]:
     score, reference = _score(protocol), protocol.get("reference", "the reference")
     against = protocol.get("harmed_against", reference)
     which, better = ("largest", "less") if score == "loss" else ("lowest", "more")
-    paired = f"mean over episodes of method minus {reference} on the same episode"
+    unit = _unit(protocol)
+    paired = f"mean over {unit} of method minus {reference} on the same {unit[:-1]}"
     return [
         f"{marks} For {score}, {better} is better.",
         "mode: transductive methods see all queries of a task at once, inductive ones each query alone.",
         f"±: {protocol.get('interval', '95 % interval')}.",
         f"difference: {paired}; p: paired t-test, two-sided, Holm-corrected over all methods but it.",
-        f"harmed: percent of episodes strictly worse than {against} on the same episode.",
-        f"worst: mean of the {which} tenth of episodes.",
+        f"harmed: percent of {unit} strictly worse than {against} on the same {unit[:-1]}.",
+        f"worst: mean of the {which} tenth of {unit}.",
         "weights: those that adaptation may change.",
         "learn: seconds spent before the first new task; ms: to adapt to one task and predict its queries.",
     ]
