@@ -32,7 +32,7 @@ STUDIES = {
     "gtl-family": ("gtl_family.py", 40),
     "hapt-personal": ("hapt_personal.py", 28),
     "fish-hapt": ("fish_density.py hapt", 8),
-    "fish-omniglot": ("fish_density.py omniglot --sgd", 12),
+    "fish-omniglot": ("fish_density.py omniglot", 12),
 }
 """The command of every study, and about how many minutes of one core it takes."""
 
