@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--out", default="results/gtl-alphabets", help="folder for what is written")
     parser.add_argument("--runs", default="runs", help="folder of the run directories")
     parser.add_argument("--settings", default=",".join(SETTINGS), help="shapes of episodes, by commas")
-    parser.add_argument("--nets", type=int, default=3, help="nets of each kind, one for each seed [3]")
+    parser.add_argument("--nets", type=int, default=1, help="nets of each kind, one for each seed [1]")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     found = {name: reports(SETTINGS[name], given.runs, given.nets) for name in given.settings.split(",")}

@@ -16,7 +16,7 @@ from metatl.render.plots import FAMILIES
 from metatl.render.tables import p_value
 
 CONTROLS = ("permuted", "layer-mean", "constant")
-BASELINES = ("fine-tune", "head-only", "l2-sp", "fish")
+BASELINES = ("fine-tune", "head-only", "prototypes", "l2-sp", "fish")
 PAIRS = [
     *(("gtl", other) for other in (*BASELINES, *(f"gtl-{control}" for control in CONTROLS))),
     *(("gtl-level", other) for other in ("fine-tune", "gtl-level-permuted")),
@@ -26,7 +26,8 @@ PAIRS = [
 ABOUT = "Paired over the same episodes ({episodes}), 95 % intervals; p Holm-corrected within a setting."
 NETS = (
     "{nets} pre-trained nets and {nets} MAML initialisations (training seeds), each with scouts of its own; "
-    "every episode's score is averaged over nets before differences and intervals are taken. Rates are "
+    "every episode's score is averaged over nets before differences and intervals are taken. Output layers of "
+    "pre-trained nets start at zeros (prototypes: nearest class mean, no step), those of MAML are its own. Rates are "
     "chosen on meta-val for every row, net and setting. report.json has each net's difference."
 )
 Tests = Sequence[Mapping[str, Any]]

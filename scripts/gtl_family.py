@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The statistic family from Fisher information to GTL.")
     parser.add_argument("--out", default="results/gtl-family", help="folder for what is written")
     parser.add_argument("--runs", default="runs", help="folder of the run directories")
-    parser.add_argument("--nets", type=int, default=3, help="pre-trained nets, each with its scouts [3]")
+    parser.add_argument("--nets", type=int, default=1, help="pre-trained nets, each with its scouts [1]")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     shared, nets = ["--runs", given.runs], given.nets
