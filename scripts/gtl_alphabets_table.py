@@ -25,10 +25,10 @@ PAIRS = [
 ]
 ABOUT = "Paired over the same episodes ({episodes}), 95 % intervals; p Holm-corrected within a setting."
 NETS = (
-    "Pre-trained nets and MAML initialisations (training seeds), each with scouts of its own: {nets} of each; "
+    "Pre-trained nets and MAML initialisations (training seeds), each with its own scouts: {nets} of each; "
     "every episode's score is averaged over nets before differences and intervals are taken. Output layers "
-    "of pre-trained nets start at zeros (prototypes: nearest class mean, no step), those of MAML are its own. "
-    "Rates are chosen on meta-val for every row, net and setting. report.json has each net's difference."
+    "of pre-trained nets start at zeros (prototypes: nearest class mean, no step), those of MAML are its "
+    "own. Rates are chosen on meta-val for every row, net and setting. report.json has each net's difference."
 )
 Tests = Sequence[Mapping[str, Any]]
 
