@@ -78,7 +78,7 @@ def _over(report: Mapping[str, Any], setting: str, found: Mapping[str, Test]) ->
         return f"{report['protocol']['episodes']} repetitions"
     protocol = report.get("protocols", {}).get(setting, report["protocol"])
     nets = len(test["by_net"])
-    return f"{protocol['episodes']} episodes, {nets} nets"
+    return f"{protocol['episodes']} episodes, {nets} net{'s' * (nets > 1)}"
 
 
 def _grouped(tests: list[Test]) -> dict[tuple[str, str], dict[str, Test]]:
