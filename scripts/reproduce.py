@@ -24,12 +24,12 @@ from metatl.types import MetatlError
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDIES = {
-    "sinusoid": ("sinusoid.py", 20),
+    "sinusoid": ("sinusoid.py", 30),
     "gtl-proof": ("gtl_proof.py", 17),
-    "gtl-mnist": ("gtl_mnist.py", 50),
-    "gtl-alphabets": ("gtl_alphabets.py", 80),
+    "gtl-mnist": ("gtl_mnist.py", 45),
+    "gtl-alphabets": ("gtl_alphabets.py", 30),
     "gtl-hapt": ("hapt_gtl.py", 15),
-    "gtl-family": ("gtl_family.py", 40),
+    "gtl-family": ("gtl_family.py", 13),
     "hapt-personal": ("hapt_personal.py", 28),
     "fish-hapt": ("fish_density.py hapt", 8),
     "fish-omniglot": ("fish_density.py omniglot", 12),

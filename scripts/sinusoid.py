@@ -6,9 +6,9 @@ Both nets of configs/sinusoid learn for the published 70,000 iterations from thr
 the same for both, are then fitted from 5, 10 and 20 points. MAML learns on 10 points and keeps its published
 rate throughout; the pre-trained net's rate is chosen on meta-val, anew for every number of points. Waves on
 which a net diverges are counted and left out for both.
-Resumable; about 20 minutes of one core (--share 0.1 for a tenth of the iterations).
+Resumable; about 30 minutes of one core (--share 0.1 for a tenth of the iterations).
 
-Expected, squared error behind 10 steps on 10 points: MAML 0.05 to 0.3, the pre-trained net 2 to 3; MAML's
+Expected, squared error behind 10 steps on 10 points: MAML 0.05 to 0.3, the pre-trained net 1 to 2; MAML's
 first step does most of it, and further ones, which it was not trained for, go on helping.
 """
 
