@@ -48,8 +48,11 @@ def sinusoid(report: dict[str, Any]) -> str:
         lines.append([row["net"], str(row["shot"]), *values])
     first = report["rows"][0]
     share = 100 * first["schedule"]["share_of_published"]
+    waves = max(row["episodes"] for row in report["rows"])
+    lost = {row["shot"]: waves - row["episodes"] for row in report["rows"] if row["episodes"] < waves}
+    left_out = "".join(f", {count} left out at {shot} points: a net diverges" for shot, count in lost.items())
     about = (
-        f"Mean squared error on {first['episodes']} new waves and its 95 % interval, {first['seeds']} "
+        f"Mean squared error on {waves} new waves{left_out}; 95 % intervals, {first['seeds']} "
         f"training seed{'s' * (first['seeds'] > 1)}, {share:.3g} % of the published iterations."
     )
     return "\n".join([about, "", *(f"| {' | '.join(line)} |" for line in lines)])
