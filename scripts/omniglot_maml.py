@@ -14,7 +14,7 @@ episodes.npz beside it keep what other machines found. One thread, so that a sec
 digits; two shells with a row each use two cores better than one row on both.
 
 Expected of the CPU schedules, transductive: MAML at least 97.5 % (5-way 1-shot) and 99.0 % (5-way 5-shot);
-inductive: ProtoNet at least 98.0 % (5-way 1-shot) and 93 % (20-way 1-shot). The 20-way rows of what descends
+inductive: ProtoNet at least 98.0 % (5-way 1-shot) and 93 % (20-way 1-shot). The other rows of what descends
 from MAML see a few percent of their schedule and stand points below what was published.
 """
 
