@@ -9,8 +9,8 @@ did not learn from those they are tried on; then nets of all 21 are adapted with
 every one of the 30 people out once, and plain and anchored personalisation go on for 100 steps, to see who
 over-fits. Resumable: what is done is not done again; half an hour of one core.
 
-Expected: 93 to 96 % for all methods, moments-only among the best; the anchor within a point of fine-tuning, and far
-above it behind 100 steps.
+Expected: 93 to 96 % for all methods, moments-only among the best; the anchor within a point of fine-tuning,
+and far above it behind 100 steps.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ STUDIES = {
     "gtl-proof": ("gtl_proof.py", 17),
     "gtl-mnist": ("gtl_mnist.py", 45),
     "gtl-alphabets": ("gtl_alphabets.py", 30),
-    "gtl-hapt": ("hapt_gtl.py", 15),
+    "gtl-hapt": ("hapt_gtl.py", 25),
     "gtl-family": ("gtl_family.py", 13),
     "hapt-personal": ("hapt_personal.py", 28),
     "fish-hapt": ("fish_density.py hapt", 8),
