@@ -1,7 +1,7 @@
 """The proof of concept of Guided Transfer Learning, with intervals and controls: is it the guide?
 
     python scripts/gtl_proof.py --out results/gtl-proof
-    python scripts/gtl_proof.py --out results/gtl-proof/full-scouts --full --repetitions 2
+    python scripts/gtl_proof.py --out results/gtl-proof/full-scouts --full --repetitions 3
 
 Every repetition draws patterns, subsets and the net anew and pre-trains until 80 % are right (a net that
 does not get there in 1,400 epochs is counted and left out). 15 scouts then make the guide, and the configs

@@ -10,8 +10,8 @@ how MAML was published; transductive with 15; inductive with the same 15. The co
 CPU, minutes to an hour of one core a row (each says how long), 8 hours together; --share takes a share of the
 published iterations instead, with the published meta-batch, queries and inner steps. Resumable: ctrl-C loses
 nothing, a kill at most 20 seconds. The table holds every row that is finished, here or before: rows.json and
-episodes.npz beside it keep what other machines found. One thread, so that a second run finds the same
-digits; two shells with a row each use two cores better than one row on both.
+episodes.npz in the folder --out keep what other machines found, and that is not learned again. One thread, so
+that a second run finds the same digits; two shells with a row each use two cores better than one row on both.
 
 Expected of the CPU schedules, transductive: MAML at least 97.5 % (5-way 1-shot) and 98 % (5-way 5-shot; the
 aim is 99.0, and asks for more than 4,000 steps); inductive: ProtoNet at least 98.0 % (5-way 1-shot) and 93 %
@@ -149,15 +149,19 @@ def main(words: Sequence[str] | None = None) -> None:
     given = parser.parse_args(words)
     torch.set_num_threads(given.threads)
     chosen = names() if given.only is None else given.only
+    out = Path(given.out)
+    kept = omniglot_maml_rows.load(out)
     with tqdm(total=len(chosen) * given.seeds) as bar:
         for name in chosen:
             for seed in range(given.seeds):
                 bar.set_description(f"{name}, seed {seed}")
-                for mode in MODES:
-                    evaluated(prepared(name, seed, mode, given))
+                runs = [prepared(name, seed, mode, given) for mode in MODES]
+                learner: Any = runs[0].experiment.learner
+                if not omniglot_maml_rows.holds(kept, name, seed, (learner.steps, learner.meta_batch)):
+                    for run in runs:
+                        evaluated(run)
                 bar.update()
-    out = Path(given.out)
-    rows = omniglot_maml_rows.joined(omniglot_maml_rows.load(out), finished(given))
+    rows = omniglot_maml_rows.joined(kept, finished(given))
     omniglot_maml_rows.keep(out, rows)
     omniglot_maml_table.write(out, rows)
 

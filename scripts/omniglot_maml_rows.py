@@ -55,6 +55,14 @@ def joined(kept: Sequence[Row], found: Sequence[Row]) -> list[Row]:
     return [rows[key] for key in sorted(rows)]
 
 
+def holds(rows: Sequence[Row], name: str, seed: int, schedule: tuple[int, int]) -> bool:
+    """Whether a config `<method>_<way>w<shot>s` is there under every evaluation, learned by this schedule."""
+    method, _, setting = name.partition("_")
+    own = [row for row in rows if (row.method, row.setting) == (method, setting)]
+    found = {row.mode for row in own if row.schedule == schedule and seed in row.reports}
+    return found == {*MODES}
+
+
 def keep(out: Path, rows: Sequence[Row]) -> None:
     """Write rows.json and episodes.npz."""
     told, scores = list[dict[str, Any]](), dict[str, NDArray[Any]]()

@@ -75,3 +75,12 @@ def test_other_rows_stay(kept: Any) -> None:
     one = kept.Row("maml", "20w1s", MODE, {0: report(0.5)}, 100, 8)
     two = kept.Row("anil", "5w1s", MODE, {0: report(0.5)}, 100, 8)
     assert kept.joined([one], [two]) == [two, one]
+
+
+def test_a_seed_is_held_under_every_evaluation_of_its_schedule(kept: Any) -> None:
+    rows = [kept.Row("maml", "5w1s", mode, {0: report(0.5)}, 100, 8) for mode in kept.MODES]
+    assert kept.holds(rows, "maml_5w1s", 0, (100, 8))
+    assert not kept.holds(rows, "maml_5w1s", 1, (100, 8))
+    assert not kept.holds(rows, "maml_5w1s", 0, (200, 8))
+    assert not kept.holds(rows, "maml_5w5s", 0, (100, 8))
+    assert not kept.holds(rows[1:], "maml_5w1s", 0, (100, 8))
