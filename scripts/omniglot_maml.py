@@ -161,7 +161,9 @@ def main(words: Sequence[str] | None = None) -> None:
                     for run in runs:
                         evaluated(run)
                 bar.update()
-    rows = omniglot_maml_rows.joined(kept, finished(given))
+    found = finished(given)
+    kept = omniglot_maml_rows.load(out)  # once more: another shell may have added to it
+    rows = omniglot_maml_rows.joined(kept, found)
     omniglot_maml_rows.keep(out, rows)
     omniglot_maml_table.write(out, rows)
 
