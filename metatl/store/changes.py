@@ -42,35 +42,66 @@ def changed(name: str, old: Tensor, new: Tensor, halves: bool) -> Change:
     return Change(where, flips[where], unit)
 
 
-def packed(found: Sequence[Change], sizes: Sequence[int]) -> dict[str, Tensor]:
-    """The changes of tensors with these many entries as few tensors: places, items by width, units."""
+class Packed(NamedTuple):
+    """The changes of many tensors as bytes: their places, the units of halves (float64), items by width."""
+
+    places: bytes
+    units: bytes
+    items: dict[int, bytes]
+
+
+def packed(found: Sequence[Change], sizes: Sequence[int]) -> Packed:
+    """The changes of tensors with these many entries."""
     where = b"".join(places.pack(change.where, size) for change, size in zip(found, sizes, strict=True))
-    units = [change.unit for change in found if change.unit is not None]
-    tensors = {"places": items.stored(where)} if where else {}
-    if units:
-        tensors["units"] = torch.tensor(units, dtype=torch.float64)
-    for width in sorted({change.items.shape[1] for change in found}):
-        tensors[f"items{width}"] = items.squeezed([c.items for c in found if c.items.shape[1] == width])
-    return tensors
+    units = np.array([change.unit for change in found if change.unit is not None], "<f8").tobytes()
+    widths = sorted({change.items.shape[1] for change in found})
+    held = {w: items.squeezed([c.items for c in found if c.items.shape[1] == w]) for w in widths}
+    return Packed(where, units, held)
+
+
+def joined(held: Packed) -> bytes:
+    """All of it in a row; items of every width but the last are led by their length, 4 bytes."""
+    pieces = [held.places, held.units]
+    for width in sorted(held.items)[:-1]:
+        pieces += [len(held.items[width]).to_bytes(4, "little"), held.items[width]]
+    return b"".join([*pieces, *(held.items[width] for width in sorted(held.items)[-1:])])
+
+
+def parted(content: bytes, counts: Mapping[str, int], old: Mapping[str, Tensor], halves: set[str]) -> Packed:
+    """The inverse of `joined`, for what changed in these tensors."""
+    start = sum(places.size(count, old[name].numel()) for name, count in counts.items())
+    rest = start + 8 * sum(name in halves for name in counts)
+    where, units, held = content[:start], content[start:rest], dict[int, bytes]()
+    widths = sorted({_width(name, old, halves) for name in counts})
+    for width in widths[:-1]:
+        end = rest + 4 + int.from_bytes(content[rest : rest + 4], "little")
+        held[width], rest = content[rest + 4 : end], end
+    return Packed(where, units, held | dict.fromkeys(widths[-1:], content[rest:]))
 
 
 def unpacked(
-    tensors: Mapping[str, Tensor], counts: Mapping[str, int], old: Mapping[str, Tensor], halves: set[str]
+    held: Packed, counts: Mapping[str, int], old: Mapping[str, Tensor], halves: set[str]
 ) -> dict[str, Change]:
     """The inverse of `packed`: what changed, by name, in the order of `counts`."""
-    widths = {name: 2 if name in halves else old[name].element_size() for name in counts}
+    widths = {name: _width(name, old, halves) for name in counts}
     totals = {width: sum(counts[n] for n in counts if widths[n] == width) for width in set(widths.values())}
-    held = {width: items.unsqueezed(tensors[f"items{width}"], width, n) for width, n in totals.items()}
-    codes = tensors["places"].numpy().tobytes() if "places" in tensors else b""
-    units = iter(tensors["units"].tolist() if halves else [])
+    taken = {width: items.unsqueezed(held.items[width], width, n) for width, n in totals.items()}
+    if len(held.units) != 8 * len(halves):
+        raise ValueError(f"{len(held.units)} bytes for {len(halves)} units")
+    codes, units = held.places, iter(np.frombuffer(held.units, "<f8").tolist())
     changes: dict[str, Change] = {}
     for name, count in counts.items():
         among, width = old[name].numel(), widths[name]
         length = places.size(count, among)
         where, codes = places.unpack(codes[:length], count, among), codes[length:]
-        taken, held[width] = held[width][:count], held[width][count:]
-        changes[name] = Change(where, taken, next(units) if name in halves else None)
+        own, taken[width] = taken[width][:count], taken[width][count:]
+        changes[name] = Change(where, own, next(units) if name in halves else None)
     return changes
+
+
+def _width(name: str, old: Mapping[str, Tensor], halves: set[str]) -> int:
+    """Bytes that a change of this tensor's entries takes."""
+    return 2 if name in halves else old[name].element_size()
 
 
 def applied(leaf: Tensor, change: Change) -> Tensor:

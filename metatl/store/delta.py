@@ -12,14 +12,18 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from metatl.store.changes import applied, changed, packed, unpacked
-from metatl.store.items import constant
+from metatl.store.changes import Packed, applied, changed, joined, packed, parted, unpacked
+from metatl.store.items import constant, stored
 from metatl.store.tensors import SEP, digest, flat, grouped, orders, read_tensors, write_tensors
 from metatl.types import MetatlError, Transfer
 
 Precision = Literal["exact", "half"]
 """exact: the very bits; half: 16 bits a change (see `save_delta`)."""
 _ROUNDED = (torch.float32, torch.float64)
+_RESULT = 16
+"""Digits of the result's hash: what is left to it is a reader that understands a file otherwise."""
+_CHANGES = "changes"
+"""The one tensor that holds all differences; tensors stored whole have names with `SEP` in them."""
 
 
 def save_delta(
@@ -49,15 +53,19 @@ def save_delta(
     changes = {i: change for i, change in changes.items() if len(change.where)}
     header = {**(meta or {}), "base": digest(old), "precision": precision}
     header["counts"] = _compact([[i, len(change.where)] for i, change in changes.items()])
-    if whole:
-        header["whole"] = _compact({name: list(leaf.shape) for name, leaf in whole.items()})
+    # One entry stands for all where they are alike: the guide of a fresh head.
+    alike = {name for name, leaf in whole.items() if constant(leaf)}
+    if alike:
+        header["whole"] = _compact({name: list(whole[name].shape) for name in sorted(alike)})
     if orders(transfer) != orders(base):
         header["names"] = _compact(orders(transfer))
-    tensors = packed(list(changes.values()), [old[shared[i]].numel() for i in changes])
-    # One entry stands for all where they are alike: the guide of a fresh head.
-    tensors |= {n: leaf.reshape(-1)[:1] if constant(leaf) else leaf for n, leaf in whole.items()}
-    header["result"] = digest(flat(_applied(base, tensors, header)))
-    if precision == "exact" and header["result"] != digest(new):
+    tensors = {n: leaf.reshape(-1)[:1] if n in alike else leaf for n, leaf in whole.items()}
+    if changes:
+        held = packed(list(changes.values()), [old[shared[i]].numel() for i in changes])
+        tensors[_CHANGES] = stored(joined(held))
+    result = digest(flat(_applied(base, tensors, header)))
+    header["result"] = result[:_RESULT]
+    if precision == "exact" and result != digest(new):
         raise MetatlError(f"{path}: this transfer cannot be told as a difference; save it whole")
     write_tensors(path, "delta", tensors, header)
 
@@ -78,7 +86,7 @@ def load_delta(path: Path, base: Transfer) -> tuple[Transfer, dict[str, str]]:
         )
     try:
         made = _applied(base, tensors, header)
-        whole = digest(flat(made)) == header["result"]
+        whole = digest(flat(made)).startswith(header["result"]) and len(header["result"]) >= _RESULT
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, zlib.error) as error:
         raise MetatlError(
             f"{path} is damaged ({type(error).__name__}); restore it or save it again"
@@ -109,15 +117,29 @@ def _rounded(name: str, leaf: Tensor, precision: str) -> bool:
 def _applied(base: Transfer, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> Transfer:
     old = flat(base)
     names: dict[str, list[str]] = json.loads(header["names"]) if "names" in header else orders(base)
-    whole: dict[str, list[int]] = json.loads(header.get("whole", "{}"))
-    shared = sorted({f"{group}{SEP}{name}" for group, found in names.items() for name in found} - set(whole))
+    shapes: dict[str, list[int]] = json.loads(header.get("whole", "{}"))
+    whole = {name for name in tensors if SEP in name}
+    shared = sorted({f"{group}{SEP}{name}" for group, found in names.items() for name in found} - whole)
     counts = {shared[i]: int(count) for i, count in json.loads(header["counts"])}
     halves = {name for name in counts if _rounded(name, old[name], header["precision"])}
     made = {name: old[name] for name in shared}
-    for name, change in unpacked(tensors, counts, old, halves).items():
+    held = _held(tensors, counts, old, halves)
+    for name, change in unpacked(held, counts, old, halves).items():
         made[name] = applied(old[name], change)
     device = next((leaf.device for leaf in old.values()), torch.device("cpu"))
-    for name, shape in whole.items():
+    for name in whole:
         leaf = tensors[name]
-        made[name] = (leaf.reshape(()).expand(shape).clone() if leaf.numel() == 1 else leaf).to(device)
+        alike = leaf.numel() == 1  # in version 1 those of more entries have their shapes told too
+        made[name] = (leaf.reshape(()).expand(shapes[name]).clone() if alike else leaf).to(device)
     return grouped(made, names)
+
+
+def _held(
+    tensors: Mapping[str, Tensor], counts: Mapping[str, int], old: Mapping[str, Tensor], halves: set[str]
+) -> Packed:
+    """What a file holds of changes: in one tensor, or, in version 1, in one for each kind of content."""
+    plain = {name: leaf.numpy().tobytes() for name, leaf in tensors.items() if SEP not in name}
+    if _CHANGES in plain or not plain:
+        return parted(plain.get(_CHANGES, b""), counts, old, halves)
+    items = {int(name.removeprefix("items")): plain[name] for name in plain if name.startswith("items")}
+    return Packed(plain.get("places", b""), plain.get("units", b""), items)

@@ -28,16 +28,15 @@ def flipped(leaf: Tensor, where: NDArray[np.int64], flips: Items) -> Tensor:
     return torch.from_numpy(changed.reshape(-1)).view(leaf.dtype).view(leaf.shape).to(leaf.device)
 
 
-def squeezed(pieces: Sequence[Items]) -> Tensor:
+def squeezed(pieces: Sequence[Items]) -> bytes:
     """Byte 0 of every entry, then byte 1, ...: those that small changes leave alone are 0, and deflate."""
     plain = np.concatenate(pieces).T.tobytes()
     small = zlib.compress(plain, 9)
-    return stored(small if len(small) < len(plain) else plain)
+    return small if len(small) < len(plain) else plain
 
 
-def unsqueezed(held: Tensor, width: int, count: int) -> Items:
+def unsqueezed(plain: bytes, width: int, count: int) -> Items:
     """The `count` entries of `width` bytes that were squeezed; raises ValueError for other bytes."""
-    plain = held.numpy().tobytes()
     if len(plain) < count * width:
         plain = zlib.decompressobj().decompress(plain, count * width + 1)
     if len(plain) != count * width:

@@ -18,7 +18,8 @@ from metatl.learners.learner import State
 from metatl.store.files import DamagedError, keep_previous, write_atomic, write_there
 from metatl.types import MetatlError, Transfer
 
-VERSION = 1
+VERSIONS = {"transfer": 1, "checkpoint": 1, "delta": 2}
+"""What is written, by kind of file. From 2 on, one checksum stands for the tensors and the header."""
 SEP = "::"
 
 
@@ -42,8 +43,8 @@ def write_tensors(
     """Write named tensors of this kind of file, with format, version and checksums in the header."""
     # Clones: safetensors refuses tensors that share memory (an expanded guide, a tied weight).
     plain = {name: leaf.detach().cpu().contiguous().clone() for name, leaf in tensors.items()}
-    header = {**meta, "format": f"metatl-{kind}", "version": str(VERSION), "sha256": digest(plain)}
-    write(path, _in_order(save(plain, {**header, "sha256_header": _header_digest(header)})))
+    header = {**meta, "format": f"metatl-{kind}", "version": str(VERSIONS[kind]), "sha256": digest(plain)}
+    write(path, _in_order(save(plain, _sealed(header))))
 
 
 def _in_order(content: bytes) -> bytes:
@@ -52,6 +53,12 @@ def _in_order(content: bytes) -> bytes:
     header = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + content[start:]
+
+
+def _sealed(header: dict[str, str]) -> dict[str, str]:
+    """The header, which holds its tensors' checksum, with its own: beside that one, or instead of it."""
+    place = "sha256_header" if header["version"] == "1" else "sha256"
+    return {**header, place: _header_digest(header)}
 
 
 def _header_digest(header: dict[str, str]) -> str:
@@ -72,15 +79,23 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, st
         raise MetatlError(
             f"{path} is not a metatl {kind} but {meta.get('format', 'some other safetensors file')}"
         )
-    version = meta.get("version", "")
-    if not version.isdecimal() or len(version) > 9 or int(version) > VERSION:
+    version, newest = meta.get("version", ""), VERSIONS[kind]
+    if not version.isdecimal() or len(version) > 9 or int(version) > newest:
         raise MetatlError(
-            f"{path} has format version {version[:9]}; this metatl reads up to {VERSION}: update metatl"
+            f"{path} has format version {version[:9]}; this metatl reads up to {newest}: update metatl"
         )
-    own = meta.pop("sha256_header", None)
-    if meta.get("sha256") != digest(tensors) or own not in (None, _header_digest(meta)):
+    if not _whole(meta, digest(tensors)):
         raise _damaged(path, "its checksum differs")
+    meta.pop("sha256_header", None)
     return tensors, meta
+
+
+def _whole(meta: dict[str, str], found: str) -> bool:
+    """Whether a header's checksums are those of the tensors, whose own is `found`, and of itself."""
+    bare = {**{key: value for key, value in meta.items() if key != "sha256_header"}, "sha256": found}
+    expected = _sealed(bare)
+    # The first files had no checksum of their header.
+    return meta == expected or (meta["version"] == "1" and meta == bare)
 
 
 def _damaged(path: Path, why: str) -> DamagedError:

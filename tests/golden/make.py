@@ -2,10 +2,10 @@
 
     python tests/golden/make.py
 
-writes `formats/v<version>/` for the version that this metatl writes, which is done once, when a version is
-new: files of older ones are never made again. Contents are arithmetic, the same on every machine, and told
-again by the functions below, so that a test can say that every bit came back. `first-days` holds what version
-1 looked like before fields were added that its readers do without.
+writes `formats/v<version>/<name>` where it is not there and this metatl writes that version of that format,
+which is done once, when a version is new: files of older ones are never made again. Contents are arithmetic,
+the same on every machine, and told again by the functions below, so that a test can say that every bit came
+back. `first-days` holds what version 1 looked like before fields were added that its readers do without.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ from metatl import cli, store
 from metatl.data.cache import Arrays, checksum
 from metatl.evaluate import Report
 from metatl.learners import State
-from metatl.store.tensors import VERSION, flat, orders, write_tensors
+from metatl.run.learn import VERSION as LEARNED
+from metatl.store import reports
+from metatl.store.tensors import VERSIONS, flat, orders, write_tensors
 from metatl.types import Transfer
 
 FORMATS = Path(__file__).with_name("formats")
@@ -108,18 +111,6 @@ def cache() -> Arrays:
     return {"meta_train": np.arange(24, dtype=np.uint8).reshape(2, 3, 4), "sizes": np.array([1, 2])}
 
 
-def write(folder: Path) -> None:
-    """Every format as it is written now, and a whole run directory."""
-    folder.mkdir(parents=True)
-    store.save_transfer(folder / "transfer.safetensors", transfer(), {"digest": "0123456789"})
-    store.save_checkpoint(folder / "last.ckpt", state(), 1.5)
-    store.save_delta(folder / "exact.delta", transfer(), personal(), "exact", NOTES)
-    store.save_delta(folder / "half.delta", *halves(), "half")
-    store.save_report(folder / "report", report())
-    np.savez(folder / "cache.npz", **cache(), checksum=np.array(checksum(cache())))
-    _run(folder / "run")
-
-
 def _run(folder: Path) -> None:
     """What lies in a run directory and says nothing of a machine."""
     with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
@@ -130,6 +121,32 @@ def _run(folder: Path) -> None:
                      "episodes.npy"):  # fmt: skip
             (folder / made.name).mkdir(parents=True, exist_ok=True)
             shutil.copy(made / name, folder / made.name / name)
+
+
+WRITES: dict[str, tuple[int, Callable[[Path], object]]] = {
+    "transfer.safetensors": (
+        VERSIONS["transfer"], lambda path: store.save_transfer(path, transfer(), {"digest": "0123456789"})
+    ),
+    "last.ckpt": (VERSIONS["checkpoint"], lambda path: store.save_checkpoint(path, state(), 1.5)),
+    "exact.delta": (
+        VERSIONS["delta"], lambda path: store.save_delta(path, transfer(), personal(), "exact", NOTES)
+    ),
+    "half.delta": (VERSIONS["delta"], lambda path: store.save_delta(path, *halves(), "half")),
+    "report": (reports.VERSION, lambda path: store.save_report(path, report())),
+    "cache.npz": (1, lambda path: np.savez(path, **cache(), checksum=np.array(checksum(cache())))),
+    "run": (LEARNED, _run),
+}  # fmt: skip
+"""Formats by the name of their fixtures: the version that is written, and how; run: a whole run directory."""
+
+
+def write(formats: Path) -> list[Path]:
+    """Every format as it is written now, where it is not there."""
+    places = {formats / f"v{version}" / name: writes for name, (version, writes) in WRITES.items()}
+    missing = [place for place in places if not place.exists()]
+    for place in missing:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        places[place](place)
+    return missing
 
 
 def write_first_days(folder: Path) -> None:
@@ -153,7 +170,7 @@ def write_first_days(folder: Path) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    for place, writes in ((FORMATS / f"v{VERSION}", write), (FORMATS / "first-days", write_first_days)):
-        if not place.exists():
-            writes(place)
-            print(f"written: {place.relative_to(FORMATS.parent.parent.parent)}")
+    for place in write(FORMATS):
+        print(f"written: {place.relative_to(FORMATS.parent.parent.parent)}")
+    if not (FORMATS / "first-days").exists():
+        write_first_days(FORMATS / "first-days")

@@ -15,14 +15,23 @@ from metatl import config, load, store
 from metatl.data.cache import cached
 from metatl.run import prepare
 from metatl.run.learn import VERSION as LEARNED
-from metatl.store import reports, tensors
 from metatl.store.tensors import digest, flat
 from metatl.types import MetatlError, Transfer
 from tests.commands import metatl, refused
 from tests.golden import make
 
-VERSIONS = sorted(path for path in make.FORMATS.iterdir() if path.name.startswith("v"))
-EACH = pytest.mark.parametrize("files", VERSIONS, ids=lambda path: path.name)
+
+def each(name: str) -> pytest.MarkDecorator:
+    """Every version of this format."""
+    found = sorted(path.parent for path in make.FORMATS.glob(f"v*/{name}"))
+    return pytest.mark.parametrize("files", found, ids=lambda path: path.name)
+
+
+def newest(name: str) -> Path:
+    """The fixture of this format as it is written now."""
+    return make.FORMATS / f"v{make.WRITES[name][0]}" / name
+
+
 SENTENCE = r"format version (\d+); this metatl reads up to (\d+): update metatl"
 
 
@@ -34,23 +43,26 @@ def assert_bits(ours: Transfer, theirs: Transfer) -> None:
 
 
 def test_there_is_a_fixture_of_every_version() -> None:
-    newest = max(tensors.VERSION, reports.VERSION, LEARNED)
-    assert [path.name for path in VERSIONS] == [f"v{version}" for version in range(1, newest + 1)]
+    expected = {f"v{n + 1}/{name}" for name, (version, _) in make.WRITES.items() for n in range(version)}
+    assert {path.relative_to(make.FORMATS).as_posix() for path in make.FORMATS.glob("v*/*")} == expected
     assert sum(path.stat().st_size for path in make.FORMATS.rglob("*") if path.is_file()) < 60_000
 
 
-@EACH
-def test_transfers_and_deltas_load_bit_by_bit(files: Path) -> None:
-    base = store.load_transfer(files / "transfer.safetensors")
-    assert_bits(base, make.transfer())
-    personal, notes = store.load_delta(files / "exact.delta", base)
+@each("transfer.safetensors")
+def test_transfers_load_bit_by_bit(files: Path) -> None:
+    assert_bits(store.load_transfer(files / "transfer.safetensors"), make.transfer())
+
+
+@each("exact.delta")
+def test_deltas_load_bit_by_bit(files: Path) -> None:
+    personal, notes = store.load_delta(files / "exact.delta", make.transfer())
     assert_bits(personal, make.personal())
     assert json.loads(notes["labels"]) == json.loads(make.NOTES["labels"])
     before, behind = make.halves()
     assert_bits(store.apply_delta(files / "half.delta", before), behind)
 
 
-@EACH
+@each("last.ckpt")
 def test_checkpoints_load_bit_by_bit(files: Path) -> None:
     state, seconds = store.load_checkpoint(files / "last.ckpt")
     expected = make.state()
@@ -62,7 +74,7 @@ def test_checkpoints_load_bit_by_bit(files: Path) -> None:
         assert digest(state.memory[role]) == digest(leaves)
 
 
-@EACH
+@each("report")
 def test_reports_load_bit_by_bit(files: Path) -> None:
     found, expected = store.load_report(files / "report"), make.report()
     assert found.scores.tobytes() == expected.scores.tobytes()
@@ -71,7 +83,7 @@ def test_reports_load_bit_by_bit(files: Path) -> None:
     )  # fmt: skip
 
 
-@EACH
+@each("cache.npz")
 def test_a_cache_is_not_made_again(files: Path, cache_home: Path) -> None:
     (cache_home / "metatl").mkdir()
     shutil.copy(files / "cache.npz", cache_home / "metatl" / "old.npz")
@@ -86,7 +98,7 @@ def test_a_cache_is_not_made_again(files: Path, cache_home: Path) -> None:
         assert found[key].tobytes() == array.tobytes()
 
 
-@EACH
+@each("run")
 def test_a_run_directory_is_found_and_not_run_again(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,7 +127,7 @@ def test_files_of_the_first_days_load(tmp_path: Path) -> None:
     files = make.FORMATS / "first-days"
     assert_bits(store.load_transfer(files / "transfer.safetensors"), make.transfer())
     assert store.load_report(files).scores.tobytes() == make.report().scores.tobytes()
-    (kept,) = (VERSIONS[0] / "run").iterdir()
+    (kept,) = (make.FORMATS / "v1" / "run").iterdir()
     run = tmp_path / "runs" / "maml" / kept.name
     shutil.copytree(kept, run)
     (run / "report.json").unlink()
@@ -135,11 +147,11 @@ LOADS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("name", LOADS)
 def test_a_newer_version_is_refused(name: str, tmp_path: Path) -> None:
-    newest = VERSIONS[-1]
-    shutil.copytree(newest, tmp_path, dirs_exist_ok=True)
-    whole = (tmp_path / name).read_bytes()
-    now, then = ((b'"version": 1,', b'"version": 2,') if name.endswith("json")
-                 else (b'"version":"1"', b'"version":"2"'))  # fmt: skip
+    kept = newest(name.split("/", maxsplit=1)[0])
+    (shutil.copytree if kept.is_dir() else shutil.copy)(kept, tmp_path / kept.name)
+    version, whole = make.WRITES[kept.name][0], (tmp_path / name).read_bytes()
+    form = '"version": {},' if name.endswith("json") else '"version":"{}"'
+    now, then = form.format(version).encode(), form.format(version + 1).encode()
     assert whole.count(now) == 1
     LOADS[name](tmp_path / name)
     (tmp_path / name).write_bytes(whole.replace(now, then))
@@ -150,7 +162,7 @@ def test_a_newer_version_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_a_newer_learned_json_is_refused(tmp_path: Path) -> None:
-    (kept,) = (VERSIONS[-1] / "run").iterdir()
+    (kept,) = newest("run").iterdir()
     run = tmp_path / "runs" / "maml" / kept.name
     shutil.copytree(kept, run)
     (run / "report.json").unlink()
@@ -164,10 +176,8 @@ def test_a_newer_learned_json_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_written_is_still_this_version(tmp_path: Path) -> None:
     """A change of what is written is a new version, with a fixture of its own."""
-    files = make.FORMATS / f"v{tensors.VERSION}"
-    store.save_transfer(tmp_path / "transfer.safetensors", make.transfer(), {"digest": "0123456789"})
-    store.save_checkpoint(tmp_path / "last.ckpt", make.state(), 1.5)
-    store.save_report(tmp_path, make.report())
-    for name in ("transfer.safetensors", "last.ckpt", "report.json", "episodes.npy"):
-        kept = files / "report" if name in ("report.json", "episodes.npy") else files
-        assert (tmp_path / name).read_bytes() == (kept / name).read_bytes(), name
+    for name in ("transfer.safetensors", "last.ckpt", "report"):
+        make.WRITES[name][1](tmp_path / name)
+        for kept in sorted(newest(name).iterdir()) if newest(name).is_dir() else [newest(name)]:
+            place = tmp_path / name if kept.name == name else tmp_path / name / kept.name
+            assert place.read_bytes() == kept.read_bytes(), name

@@ -140,6 +140,20 @@ def test_a_changed_weight_takes_six_bytes_at_most(density: float, tmp_path: Path
     assert (tmp_path / "a").stat().st_size <= 4.0 * count
 
 
+def test_so_does_a_mask_of_two_hundred_weights(tmp_path: Path) -> None:
+    """Labels, hashes and counts included: an output layer and a handful of places in many small tensors."""
+    sizes = {f"body.{i}.weight": (32, 8 + i) for i in range(20)}
+    sizes |= {"head.bias": (6,), "head.weight": (6, 32)}
+    base = Transfer({name: drawn(shape, torch.float32, i) for i, (name, shape) in enumerate(sizes.items())})
+    rare = touched({n: leaf for n, leaf in base.params.items() if "body" in n}, 1e-3, 3)
+    head = touched({n: leaf for n, leaf in base.params.items() if "head" in n}, 1.0, 4, 0.1)
+    after = Transfer({**rare, **head})
+    count = sum(int((base.params[n] != leaf).sum()) for n, leaf in after.params.items())
+    assert count < 220
+    store.save_delta(tmp_path / "a", base, after, meta={"labels": "[0, 1, 2, 3, 4, 5]"})
+    assert (tmp_path / "a").stat().st_size <= 6.0 * count
+
+
 def test_another_base_is_refused(tmp_path: Path) -> None:
     path, base = tmp_path / "a", toy_net(dtype=torch.float32).start()
     store.save_delta(path, base, Transfer(touched(base.params, 0.5, 0), base.guide))
@@ -193,16 +207,20 @@ def test_checksums_that_fit_wrong_content_do_not_help(tmp_path: Path) -> None:
     path, base = tmp_path / "a", toy_net(dtype=torch.float32).start()
     store.save_delta(path, base, Transfer(touched(base.params, 0.5, 0), base.guide))
     held, header = files.read_tensors(path, "delta")
+    stream = held["changes"]
     wrong: list[tuple[Params, dict[str, str]]] = [
-        ({**held, "items4": held["items4"][:-20]}, {}),
-        ({**held, "items4": held["items4"] ^ 1}, {}),
-        ({n: leaf for n, leaf in held.items() if n != "items4"}, {}),
-        ({n: leaf for n, leaf in held.items() if n != "places"}, {}),
+        ({**held, "changes": stream[:-20]}, {}),
+        ({**held, "changes": stream[:3]}, {}),
+        ({**held, "changes": stream ^ 1}, {}),
+        ({**held, "changes": stream.bfloat16()}, {}),
+        ({n: leaf for n, leaf in held.items() if n != "changes"}, {}),
+        ({**held, "params::head.bias": torch.ones(1)}, {}),
         (held, {"counts": "[[0,3]]"}),
         (held, {"counts": "[[99,3]]"}),
         (held, {"counts": "3"}),
-        (held, {"whole": '{"params::none":[2]}'}),
-        (held, {"result": "0" * 64}),
+        (held, {"precision": "half"}),
+        (held, {"result": "0" * 16}),
+        (held, {"result": ""}),
         (held, {"names": '{"params":[]}'}),
     ]
     for tensors, changes in wrong:

@@ -22,7 +22,7 @@ from metatl.data.archives import members
 from metatl.data.mnist import read_idx
 from metatl.evaluate import Report
 from metatl.learners import State
-from metatl.store.tensors import write_tensors
+from metatl.store.tensors import digest, flat, write_tensors
 from tests.commands import LEARNERS, config_of
 from tests.trust import strategies as given
 from tests.trust.ground import Ground, command, lands, same
@@ -151,6 +151,8 @@ def _loader(ground: Ground, name: str) -> Callable[[Path], Any]:
 def notes(ground: Ground, case: tuple[str, dict[str, str], dict[str, Any]]) -> None:
     """A file of tensors whose checksums fit and whose notes say anything."""
     kind, said, held = case
+    if kind == "delta":
+        said = {"base": digest(flat(ground.base)), "precision": "exact", "result": "", **said}
     path = ground.folder / "fuzz.safetensors"
     write_tensors(path, kind, {name: torch.from_numpy(np.asarray(leaf)) for name, leaf in held.items()}, said)
     lands(lambda: store.load_transfer(path))
@@ -238,7 +240,7 @@ def properties(ground: Ground) -> dict[str, tuple[st.SearchStrategy[Any], Proper
         text | given.junk.map(json.dumps), max_size=6,
     )  # fmt: skip
     leaves = st.dictionaries(
-        st.sampled_from(["params::w", "guide::w", "memory::m::w", "places", "units", "items4"]),
+        st.sampled_from(["params::w", "guide::w", "memory::m::w", "places", "units", "items4", "changes"]),
         given.arrays.arrays(np.float32, given.arrays.array_shapes(max_dims=2, max_side=3)), max_size=3,
     )  # fmt: skip
     kinds = st.sampled_from(["transfer", "checkpoint", "delta"])
