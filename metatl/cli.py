@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
 from metatl import arguments, benchmark, config, processes
+from metatl.refusals import guarded
 from metatl.run import Run, learn, prepare, report
 from metatl.types import MetatlError
 
@@ -103,9 +102,6 @@ def _nothing_left(rest: Sequence[str]) -> None:
         raise MetatlError(f"unknown argument {rest[0]}; see metatl --help")
 
 
-_SMALLER = "lower meta_batch, evaluation.chunk or the model, or set engine.init_args.tasks_per_chunk"
-_TOO_LARGE = ("can't allocate memory", "overflow", "cannot be represented as a SymInt")
-"""What torch says of tensors that are larger than memory, and of those whose size is no number any more."""
 _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "run": _run,
     "benchmark": _benchmark,
@@ -126,44 +122,18 @@ def _see_own_modules() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it did what was asked, 2 for a user's mistake, 130 when interrupted."""
-    try:
-        _see_own_modules()
-        with processes.job():
-            words, overrides = arguments.parse(sys.argv[1:] if argv is None else argv)
-            if words.command is None:
-                arguments.parser().print_help()
-                return 0
-            _COMMANDS[words.command](words, overrides)
-            sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        return _refused("interrupted; the same command goes on from the last checkpoint", 130)
-    except MetatlError as error:
-        return _refused(str(error))
-    except processes.LostError as error:
-        return _refused(str(error), 1)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _refused(f"{where}{error.strerror or error}; mend that and run the same command again")
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return _refused(f"out of memory ({_first_line(error)}); {_SMALLER}")
-    except RuntimeError as error:
-        if not any(said in str(error) for said in _TOO_LARGE):
-            raise
-        return _refused(f"out of memory ({_first_line(error)}); {_SMALLER}")
-    return 0
+    return guarded(lambda: _command(argv))
 
 
-def _refused(why: str, code: int = 2) -> int:
-    said = " ".join(why.split())
-    # A name in it may hold what moves a terminal's cursor, or cannot be encoded.
-    print("metatl: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in said), file=sys.stderr)
-    return code
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "the machine gave no more")
+def _command(argv: Sequence[str] | None) -> None:
+    _see_own_modules()
+    with processes.job():
+        words, overrides = arguments.parse(sys.argv[1:] if argv is None else argv)
+        if words.command is None:
+            arguments.parser().print_help()
+            return
+        _COMMANDS[words.command](words, overrides)
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -18,12 +18,12 @@ random one.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import fish_density_table
 import numpy as np
+import study
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -152,10 +152,8 @@ def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="FISH masks at every density, beside their controls.")
+    parser = study.parser("FISH masks at every density, beside their controls.", None)
     parser.add_argument("data", choices=("omniglot", "hapt"))
-    parser.add_argument("--out", help="folder for what is written [results/fish-DATA]")
-    parser.add_argument("--runs", default="runs", help="folder of the run directories")
     parser.add_argument("--sgd", action="store_true", help="some of the arms with SGD too")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
@@ -180,4 +178,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    study.command(main)

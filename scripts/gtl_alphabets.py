@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import gtl_alphabets_table
+import study
 import torch
 from gtl_alphabets_table import PAIRS
 from gtl_nets import by_net, reported
@@ -70,10 +71,8 @@ SETTINGS = {
 def reports(setting: Setting, runs: str, nets: int) -> dict[str, Report]:
     """Every config's report in this setting, kept beside its run; the mean over nets, episode by episode."""
     paths = sorted(CONFIGS.glob("*.yaml"))
-    return {
-        path.stem: reported(path, nets, setting.words(runs, path), beside=True)
-        for path in tqdm(paths, desc=setting.name)
-    }
+    with tqdm(paths, desc=setting.name) as bar:
+        return {path.stem: reported(path, nets, setting.words(runs, path), beside=True) for path in bar}
 
 
 def contrasts(found: dict[str, Report], setting: str) -> list[dict[str, Any]]:
@@ -94,18 +93,29 @@ def contrasts(found: dict[str, Report], setting: str) -> list[dict[str, Any]]:
     ]
 
 
+def settings(text: str) -> list[str]:
+    """Names of settings, by commas."""
+    found = text.split(",")
+    for name in found:
+        if name not in SETTINGS:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(SETTINGS)}")
+    return found
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="GTL from known alphabets to held-out ones.")
-    parser.add_argument("--out", default="results/gtl-alphabets", help="folder for what is written")
-    parser.add_argument("--runs", default="runs", help="folder of the run directories")
-    parser.add_argument("--settings", default=",".join(SETTINGS), help="shapes of episodes, by commas")
-    parser.add_argument("--nets", type=int, default=1, help="nets of each kind, one for each seed [1]")
+    parser = study.parser("GTL from known alphabets to held-out ones.", "results/gtl-alphabets")
+    parser.add_argument(
+        "--settings", type=settings, default=",".join(SETTINGS), help="shapes of episodes, by commas"
+    )
+    parser.add_argument(
+        "--nets", type=study.count, default=1, help="nets of each kind, one for each seed [1]"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    found = {name: reports(SETTINGS[name], given.runs, given.nets) for name in given.settings.split(",")}
+    found = {name: reports(SETTINGS[name], given.runs, given.nets) for name in given.settings}
     tests = [test for name, made in found.items() for test in contrasts(made, name)]
     gtl_alphabets_table.write(Path(given.out), found, tests)
 
 
 if __name__ == "__main__":
-    main()
+    study.command(main)

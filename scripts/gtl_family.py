@@ -15,7 +15,6 @@ and the guide is flat, 2 to 4 points below where 5 % move.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 from dataclasses import replace
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import gtl_family_table
+import study
 import torch
 from gtl_family_table import Place
 from gtl_nets import reported
@@ -65,22 +65,23 @@ def cell(place: Place, permuted: bool, nets: int, words: list[str]) -> Report:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The statistic family from Fisher information to GTL.")
-    parser.add_argument("--out", default="results/gtl-family", help="folder for what is written")
-    parser.add_argument("--runs", default="runs", help="folder of the run directories")
-    parser.add_argument("--nets", type=int, default=1, help="pre-trained nets, each with its scouts [1]")
+    parser = study.parser("The statistic family from Fisher information to GTL.", "results/gtl-family")
+    parser.add_argument(
+        "--nets", type=study.count, default=1, help="pre-trained nets, each with its scouts [1]"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     shared, nets = ["--runs", given.runs], given.nets
     plain = [reported(CONFIGS / f"{name}.yaml", nets, shared) for name in ("fine-tune", "head-only")]
     guided, permuted = dict[Place, Report](), dict[Place, Report]()
-    for place in tqdm(PLACES, desc="cells"):
-        guided[place] = cell(place, False, nets, shared)
-        permuted[place] = cell(place, True, nets, shared)
+    with tqdm(PLACES, desc="cells") as bar:
+        for place in bar:
+            guided[place] = cell(place, False, nets, shared)
+            permuted[place] = cell(place, True, nets, shared)
     tests = gtl_family_table.contrasts(plain[0], guided, permuted)
     every = [*plain, *guided.values(), *permuted.values()]
     gtl_family_table.write(Path(given.out), STATISTICS, every, tests, ABOUT.format(nets=nets))
 
 
 if __name__ == "__main__":
-    main()
+    study.command(main)

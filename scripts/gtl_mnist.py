@@ -10,13 +10,13 @@ Expected: 13 to 20 %; from 1,000 images no more than from none; the guide no bet
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import gtl_mnist_table
 import numpy as np
+import study
 import torch
 from tqdm import tqdm
 
@@ -104,31 +104,28 @@ def contrasts(found: dict[str, list[Report]], whole: dict[str, Report]) -> list[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="GTL from MNIST to Omniglot, with intervals and controls.")
-    parser.add_argument("--out", default="results/gtl-mnist", help="folder for what is written")
-    parser.add_argument("--runs", default="runs", help="folder of the run directories")
-    parser.add_argument("--nets", type=int, default=3, help="pre-trained nets, one for each seed [3]")
+    parser = study.parser("GTL from MNIST to Omniglot, with intervals and controls.", "results/gtl-mnist")
+    parser.add_argument("--nets", type=study.count, default=3, help="pre-trained nets, one for each seed [3]")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     found = dict[str, list[Report]]()
     digits = dict[str, list[float]]()
     seen = dict[str, list[dict[str, Any]]]()
     names = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-    bar = tqdm(total=given.nets * len(names), desc="methods")
-    for seed in range(given.nets):
-        words = ["--runs", given.runs, "--seed", str(seed)]
-        for start in gtl_mnist_table.STARTS:
-            digits.setdefault(start, []).append(100 * report(ready(f"start/{start}", words)).mean)
-        for name in names:
-            run = ready(name, [*words, "--evaluation.seed", str(seed)])
-            found.setdefault(name, []).append(report(run))
-            if name in gtl_mnist_table.GUIDES:
-                seen.setdefault(name, []).append(guide_of(run))
-            bar.update()
-    bar.close()
+    with tqdm(total=given.nets * len(names), desc="methods") as bar:
+        for seed in range(given.nets):
+            words = ["--runs", given.runs, "--seed", str(seed)]
+            for start in gtl_mnist_table.STARTS:
+                digits.setdefault(start, []).append(100 * report(ready(f"start/{start}", words)).mean)
+            for name in names:
+                run = ready(name, [*words, "--evaluation.seed", str(seed)])
+                found.setdefault(name, []).append(report(run))
+                if name in gtl_mnist_table.GUIDES:
+                    seen.setdefault(name, []).append(guide_of(run))
+                bar.update()
     whole = {name: pooled(group) for name, group in found.items()}
     gtl_mnist_table.write(Path(given.out), whole, contrasts(found, whole), digits, seen)
 
 
 if __name__ == "__main__":
-    main()
+    study.command(main)

@@ -15,7 +15,6 @@ above its permutation.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 from collections import Counter
@@ -26,6 +25,7 @@ from typing import Any
 
 import gtl_proof_table
 import numpy as np
+import study
 import torch
 from gtl_proof_table import BLOCKS, EDGES, GUIDED
 from tqdm import tqdm
@@ -114,26 +114,25 @@ def contrasts(reports: dict[str, Report], block: str) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="GTL's proof of concept, with intervals and controls.")
-    parser.add_argument("--out", default="results/gtl-proof", help="folder for what is written")
-    parser.add_argument("--runs", default="runs", help="folder of the run directories")
-    parser.add_argument("--repetitions", type=int, default=8, help="nets that reach 80 %% [8]")
+    parser = study.parser("GTL's proof of concept, with intervals and controls.", "results/gtl-proof")
+    parser.add_argument("--repetitions", type=study.count, default=8, help="nets that reach 80 %% [8]")
     parser.add_argument("--full", action="store_true", help="scouts of 1,400 epochs, as published, not 300")
     words = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     scouts = CONFIGS / "start" / ("scouts-full.yaml" if words.full else "scouts.yaml")
     found, moved, seeds = dict[str, list[Report]](), list[dict[str, Any]](), list[int]()
     every = repetitions(words.repetitions, ["--runs", words.runs], scouts)
-    for seed, own, run in tqdm(every, total=words.repetitions, desc="repetitions"):
-        for path in sorted(CONFIGS.glob("*.yaml")):
-            made = report(prepare(config.load(path, own), own))
-            found.setdefault(made.method, []).append(made)
-        moved.append(displacements(run))
-        seeds.append(seed)
+    with tqdm(every, total=words.repetitions, desc="repetitions") as bar:
+        for seed, own, run in bar:
+            for path in sorted(CONFIGS.glob("*.yaml")):
+                made = report(prepare(config.load(path, own), own))
+                found.setdefault(made.method, []).append(made)
+            moved.append(displacements(run))
+            seeds.append(seed)
     blocks = {block: [pooled(group, block) for group in found.values()] for block in BLOCKS}
     tests = [t for block, group in blocks.items() for t in contrasts({r.method: r for r in group}, block)]
     gtl_proof_table.write(Path(words.out), blocks, tests, moved, seeds, 1400 if words.full else 300)
 
 
 if __name__ == "__main__":
-    main()
+    study.command(main)

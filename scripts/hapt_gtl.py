@@ -12,12 +12,12 @@ Expected: with 5 windows every difference within 0.4 points; with 1 window no gu
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import hapt_personal_table as tables
+import study
 import torch
 from hapt_personal import CONFIGS, SEEDS, tested
 from hapt_personal_stats import NONE, PLAIN, contrasts, summaries
@@ -45,9 +45,7 @@ ABOUT = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="GTL with scouts on subsets of the people of HAPT.")
-    parser.add_argument("--out", default="results/gtl-hapt", help="folder for what is written")
-    parser.add_argument("--runs", default="runs", help="folder of the run directories")
+    parser = study.parser("GTL with scouts on subsets of the people of HAPT.", "results/gtl-hapt")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     paths = sorted((CONFIGS / "groups").glob("*.yaml"))
@@ -119,4 +117,4 @@ def picture(tests: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 if __name__ == "__main__":
-    main()
+    study.command(main)

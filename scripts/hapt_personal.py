@@ -15,7 +15,6 @@ and far above it behind 100 steps.
 
 from __future__ import annotations
 
-import argparse
 import functools
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 
 import hapt_personal_table
 import numpy as np
+import study
 import torch
 from hapt_personal_choose import EVERYBODY, kept, made
 from hapt_personal_measure import Found, by_person, outputs, people
@@ -92,9 +92,7 @@ def long_run(runs: str, shot: int, moments: str, alpha: float) -> dict[int, dict
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="KL-anchored personalisation on the people of HAPT.")
-    parser.add_argument("--out", default="results/hapt-personal", help="folder for what is written")
-    parser.add_argument("--runs", default="runs", help="folder of the run directories")
+    parser = study.parser("KL-anchored personalisation on the people of HAPT.", "results/hapt-personal")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     methods = [path.stem for path in sorted(CONFIGS.glob("*.yaml"))]
@@ -122,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    study.command(main)

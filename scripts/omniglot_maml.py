@@ -29,6 +29,7 @@ from typing import Any
 
 import omniglot_maml_rows
 import omniglot_maml_table
+import study
 import torch
 from omniglot_maml_published import SCHEDULES
 from omniglot_maml_rows import Row
@@ -124,28 +125,31 @@ def calibrated(run: Run) -> Report:
 def finished(given: argparse.Namespace) -> list[Row]:
     """Every row with a seed whose training is complete, evaluated (or loaded, where that was done)."""
     found: list[Row] = []
-    for name in tqdm(names(), desc="finished rows"):
-        method, _, setting = name.partition("_")
-        for mode in MODES:
-            runs = [prepared(name, seed, mode, given) for seed in range(given.seeds)]
-            learned = [seed for seed, run in enumerate(runs) if (run.folder / "learned.json").is_file()]
-            if learned:
-                learner: Any = runs[0].experiment.learner
-                reports = {seed: evaluated(runs[seed]) for seed in learned}
-                found.append(Row(method, setting, mode, reports, learner.steps, learner.meta_batch))
+    with tqdm(names(), desc="finished rows") as bar:
+        for name in bar:
+            method, _, setting = name.partition("_")
+            for mode in MODES:
+                runs = [prepared(name, seed, mode, given) for seed in range(given.seeds)]
+                learned = [seed for seed, run in enumerate(runs) if (run.folder / "learned.json").is_file()]
+                if learned:
+                    learner: Any = runs[0].experiment.learner
+                    reports = {seed: evaluated(runs[seed]) for seed in learned}
+                    found.append(Row(method, setting, mode, reports, learner.steps, learner.meta_batch))
     return found
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="The MAML family on Omniglot beside what was published.")
-    parser.add_argument("--out", default="results/omniglot-maml", help="folder for what is written")
-    parser.add_argument("--runs", default="runs/omniglot-maml", help="folder of the run directories")
+    parser = study.parser(
+        "The MAML family on Omniglot beside what was published.",
+        "results/omniglot-maml",
+        "runs/omniglot-maml",
+    )
     parser.add_argument("--only", nargs="*", choices=names(), metavar="ROW", help="configs to run [all]")
-    parser.add_argument("--seeds", type=int, default=1, help="training seeds 0, 1, ... [1]")
-    parser.add_argument("--share", type=float, help="of the published iterations, at their meta-batch")
+    parser.add_argument("--seeds", type=study.count, default=1, help="training seeds 0, 1, ... [1]")
+    parser.add_argument("--share", type=study.share, help="of the published iterations, at their meta-batch")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--precision", default="float32", help="float32, tf32 or bf16")
-    parser.add_argument("--threads", type=int, default=1, help="more differ in late digits [1]")
+    parser.add_argument("--threads", type=study.count, default=1, help="more differ in late digits [1]")
     given = parser.parse_args(words)
     torch.set_num_threads(given.threads)
     chosen = names() if given.only is None else given.only
@@ -169,4 +173,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    study.command(main)

@@ -14,13 +14,13 @@ first step does most of it, and further ones, which it was not trained for, go o
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sinusoid_table
+import study
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -96,11 +96,13 @@ def by_step(run: Run, adaptation: Adaptation, split: Split, waves: int) -> NDArr
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Sinusoid regression: MAML beside a pre-trained net.")
-    parser.add_argument("--out", default="results/sinusoid", help="folder for what is written")
-    parser.add_argument("--runs", default="runs/sinusoid", help="folder of the run directories")
-    parser.add_argument("--seeds", type=int, default=3, help="training seeds 0, 1, ... [3]")
-    parser.add_argument("--share", type=float, default=1.0, help="of the published 70,000 iterations [1]")
+    parser = study.parser(
+        "Sinusoid regression: MAML beside a pre-trained net.", "results/sinusoid", "runs/sinusoid"
+    )
+    parser.add_argument("--seeds", type=study.count, default=3, help="training seeds 0, 1, ... [3]")
+    parser.add_argument(
+        "--share", type=study.share, default=1.0, help="of the published 70,000 iterations [1]"
+    )
     parser.add_argument("--only", choices=METHODS, help="learn and evaluate this net alone; writes no table")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
@@ -120,4 +122,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    study.command(main)

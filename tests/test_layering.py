@@ -23,7 +23,7 @@ LEVELS = (
     {"learners", "evaluate", "compare"},
     {"capture", "train", "record", "store", "render", "experiment", "provenance"},
     {"config", "describe", "run", "benchmark", "personalise", "profile"},
-    {"cli", "arguments"},
+    {"cli", "arguments", "refusals"},
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share

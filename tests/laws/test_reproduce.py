@@ -42,10 +42,9 @@ def test_what_was_learned_before_is_not_used(
         reproduce.again("sinusoid", resume=False)
 
 
-def test_every_study_takes_runs_and_out_and_one_thread(reproduce: Any) -> None:
+def test_every_study_takes_the_shared_options_and_one_thread(reproduce: Any) -> None:
     for command, _ in reproduce.STUDIES.values():
         text = (SCRIPTS / command.split()[0]).read_text(encoding="utf-8")
         called = [ast.unparse(node) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-        for option in ("--runs", "--out"):
-            assert any(f"add_argument('{option}'" in call for call in called)
+        assert any(call.startswith("study.parser(") for call in called)
         assert "torch.set_num_threads(1)" in called

@@ -1,0 +1,42 @@
+"""What the commands of all studies share: their options, and one line for whatever goes wrong."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from metatl.refusals import guarded
+
+
+def parser(description: str, out: str | None, runs: str = "runs") -> argparse.ArgumentParser:
+    """With the folders that every study writes to; out: where the table goes."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--out", default=out, help="folder for what is written")
+    made.add_argument("--runs", default=runs, help="folder of the run directories")
+    return made
+
+
+def count(text: str) -> int:
+    """A number of nets, seeds, repetitions or threads."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """A share of a schedule."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share; 0.1 is a tenth, 1 all of it")
+    return value
+
+
+def command(main: Callable[[], object]) -> None:
+    """Run a study's main and leave with its exit code; what went wrong is one line."""
+    sys.exit(guarded(main, Path(sys.argv[0]).name))
