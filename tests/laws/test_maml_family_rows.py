@@ -84,3 +84,31 @@ def test_a_seed_is_held_under_every_evaluation_of_its_schedule(kept: Any) -> Non
     assert not kept.holds(rows, "maml_5w1s", 0, (200, 8))
     assert not kept.holds(rows, "maml_5w5s", 0, (100, 8))
     assert not kept.holds(rows[1:], "maml_5w1s", 0, (100, 8))
+
+
+def test_every_row_is_kept_behind_itself(kept: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interruption in the second row leaves the first, with its table; a second call goes on behind it."""
+    import omniglot_maml
+
+    asked, words = list[str](), ["--only", "maml_5w1s", "protonet_5w1s", "--out", str(tmp_path)]
+
+    def rows(name: str, seed: int, _: Any) -> list[Any]:
+        asked.append(name)
+        if asked == ["maml_5w1s", "protonet_5w1s"]:
+            raise KeyboardInterrupt
+        method = name.partition("_")[0]
+        return [kept.Row(method, "5w1s", mode, {seed: report(0.5)}, 3, 8) for mode in kept.MODES]
+
+    def write(out: Path, told: list[Any]) -> None:
+        (out / "told").write_text(str(len(told)))
+
+    monkeypatch.setattr(omniglot_maml, "rows", rows)
+    monkeypatch.setattr(omniglot_maml, "schedule", lambda name, given: (3, 8))
+    monkeypatch.setattr(omniglot_maml.omniglot_maml_table, "write", write)
+    with pytest.raises(KeyboardInterrupt):
+        omniglot_maml.main(words)
+    assert {row.method for row in kept.load(tmp_path)} == {"maml"}
+    assert (tmp_path / "told").read_text() == "3"
+    omniglot_maml.main(words)
+    assert asked == ["maml_5w1s", "protonet_5w1s", "protonet_5w1s"]
+    assert (tmp_path / "told").read_text() == "6"
