@@ -12,10 +12,11 @@ from metatl.refusals import guarded
 
 
 def parser(description: str, out: str | None, runs: str = "runs") -> argparse.ArgumentParser:
-    """With the folders that every study writes to; out: where the table goes."""
+    """With the folders that every study writes to; out: where the table goes (None: by the study's data)."""
     made = argparse.ArgumentParser(description=description)
-    made.add_argument("--out", default=out, help="folder for what is written")
-    made.add_argument("--runs", default=runs, help="folder of the run directories")
+    said = out or "results/, by the study's data"
+    made.add_argument("--out", default=out, help=f"folder for what is written [{said}]")
+    made.add_argument("--runs", default=runs, help=f"folder of the run directories [{runs}]")
     return made
 
 
