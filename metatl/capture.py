@@ -113,12 +113,11 @@ def _generators() -> list[Tensor]:
 
 def _leaves(state: State) -> list[Tensor]:
     carried = state.transfer
-    return list(tree.leaves([carried.params, carried.guide, carried.buffers, state.memory]))
+    return list(tree.leaves([*carried.groups(), state.memory]))
 
 
 def _like(state: State, fn: Callable[[Tensor], Tensor]) -> State:
-    carried = state.transfer
-    groups = (tree.map(fn, group) for group in (carried.params, carried.guide, carried.buffers))
+    groups = (tree.map(fn, group) for group in state.transfer.groups())
     memory = {role: tree.map(fn, tensors) for role, tensors in state.memory.items()}
     return State(Transfer(*groups), state.step, memory)
 

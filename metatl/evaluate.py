@@ -176,6 +176,4 @@ def predictions(
 
 def to_device(transfer: Transfer, device: str | torch.device) -> Transfer:
     """The same transfer on a device."""
-    return Transfer(
-        tree.to(transfer.params, device), tree.to(transfer.guide, device), tree.to(transfer.buffers, device)
-    )
+    return Transfer(*(tree.to(group, device) for group in transfer.groups()))

@@ -65,7 +65,7 @@ class Personaliser:
             params = self.adaptation(net, self.transfer, support)
         new = self.adaptation.fresh(net, self.transfer)
         guide = {n: torch.ones_like(params[n]) if n in new else g for n, g in self.transfer.guide.items()}
-        fitted = Transfer(params, guide, self.transfer.buffers)
+        fitted = replace(self.transfer, params=params, guide=guide)
         return Personal(net, fitted, self.adaptation, support, labels, self.transfer)
 
 
@@ -125,7 +125,7 @@ class Personal:
             raise MetatlError(
                 "a batch norm without running moments keeps looking at the examples; build it with them"
             ) from error
-        return Transfer(self.transfer.params, self.transfer.guide, buffers)
+        return replace(self.transfer, buffers=buffers)
 
 
 _LABELS = (str, int, float, bool)

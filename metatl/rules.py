@@ -27,9 +27,17 @@ class Rule(ABC):
     def init(self, params: Params) -> RuleState:
         """The memory before the first step."""
 
+    def resume(self, params: Params, carried: Params) -> RuleState:
+        """The memory before a task's first step, given what earlier tasks left; here it is not looked at."""
+        return self.init(params)
+
     @abstractmethod
     def update(self, grads: Params, state: RuleState, params: Params) -> tuple[Params, RuleState]:
         """The proposed updates (to be added) and the new memory."""
+
+    def carried(self, state: RuleState) -> Params:
+        """What of a memory goes on to other tasks, as `<role>.<weight>`: nothing, unless a rule says so."""
+        return {}
 
 
 def _with_decay(grads: Params, params: Params, weight_decay: float) -> Params:
@@ -162,3 +170,58 @@ class AdamW(Rule):
         updates, state = self._adam().update(grads, state, params)
         decay = self.lr * self.weight_decay
         return tree.map(lambda u, p: u - decay * p, updates, params), state
+
+
+@dataclass(frozen=True)
+class CarriedAdam(Rule):
+    """Adam without first moment, whose second moment goes on from task to task.
+
+    update = -lr g / (sqrt(v^ + eps_root) + eps), v <- b2 v + (1 - b2) g^2, v^ = v / (1 - b2^n), with n the
+    steps that a weight's v has seen in all tasks together: over one task after the other it is one
+    torch.optim.Adam(betas=(0, b2)) that is never started anew, which is how Reptile was published.
+    `Transfer.memory` holds v as `second.<weight>` and 1 - b2^n as `mass.<weight>` (0-d). Reptile learns them:
+    the tasks of a step start from the same v, and the mean of what they end with goes on. A weight without
+    one (a fresh output layer) starts from 0. Source: Nichol, Achiam & Schulman 2018, arXiv 1803.02999.
+
+    Args:
+        lr: rate.
+        b2: decay of the second moment.
+        eps: added outside the root.
+        eps_root: added inside the root (see Adam).
+    """
+
+    lr: float = 1e-3
+    b2: float = 0.999
+    eps: float = 1e-8
+    eps_root: float = 0.0
+
+    @property
+    def differentiable(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Not without eps_root (see Adam)."""
+        return self.eps_root > 0
+
+    def init(self, params: Params) -> RuleState:
+        """A second moment of 0 that has seen nothing."""
+        return {"second": tree.zeros(params), "mass": tree.map(lambda p: p.new_zeros(()), params)}
+
+    def resume(self, params: Params, carried: Params) -> RuleState:
+        """What the transfer carries, where it does."""
+        return {
+            role: {name: carried.get(f"{role}.{name}", leaf) for name, leaf in leaves.items()}
+            for role, leaves in self.init(params).items()
+        }
+
+    def update(self, grads: Params, state: RuleState, params: Params) -> tuple[Params, RuleState]:
+        """The bias-corrected step."""
+        rest = 1 - self.b2
+        second = tree.map(lambda v, g: (v * self.b2).addcmul(g, g, value=rest), state["second"], grads)
+        mass = tree.map(lambda seen: seen * self.b2 + rest, state["mass"])
+
+        def step(g: torch.Tensor, v: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+            return -self.lr * g / ((v / seen + self.eps_root).sqrt() + self.eps)
+
+        return tree.map(step, grads, second, mass), {"second": second, "mass": mass}
+
+    def carried(self, state: RuleState) -> Params:
+        """All of it."""
+        return {f"{role}.{name}": leaf for role, leaves in state.items() for name, leaf in leaves.items()}

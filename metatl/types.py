@@ -14,6 +14,8 @@ Guide = dict[str, Tensor]
 An entry with one axis more than its weight has a leading inner-step axis."""
 Buffers = dict[str, Tensor]
 """What a module holds beside its weights, by dotted name (running moments of batch norms)."""
+Groups = tuple[Params, Guide, Buffers, Params]
+"""What a transfer consists of, in the order of its fields."""
 Metrics = dict[str, Tensor]
 """0-d tensors, left on the device until a recorder reads them."""
 
@@ -57,8 +59,16 @@ class Transfer:
 
     It is the whole interface between learning and using: every learner returns one, every evaluation and
     every personalisation starts from one, every checkpoint holds one.
+
+    memory: what the inner rule goes on from in a new task, as `<role>.<weight>` (second moments, say; see
+        `rules.CarriedAdam`); empty where every task starts its rule anew.
     """
 
     params: Params
     guide: Guide = field(default_factory=_nothing)
     buffers: Buffers = field(default_factory=_nothing)
+    memory: Params = field(default_factory=_nothing)
+
+    def groups(self) -> Groups:
+        """All tensors; Transfer(*groups) is the same again."""
+        return self.params, self.guide, self.buffers, self.memory

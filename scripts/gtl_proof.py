@@ -80,7 +80,7 @@ def moves(run: Run, published: Adaptation) -> dict[str, dict[str, list[float]]]:
 
     scale = torch.cat([transfer.guide[name].flatten() for name in transfer.params])
     inside = [(scale > low) & (scale <= high) for low, high in itertools.pairwise(EDGES)]
-    ones = Transfer(transfer.params, guides.Ones()(run.net, transfer), transfer.buffers)
+    ones = replace(transfer, guide=guides.Ones()(run.net, transfer))
     plain, found = moved(ones, "update"), dict[str, dict[str, list[float]]]()
     for guided in GUIDED:
         ratio = moved(transfer, guided) / plain

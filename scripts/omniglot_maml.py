@@ -40,7 +40,6 @@ from metatl.engines import Loop
 from metatl.evaluate import Report, evaluate
 from metatl.norm import Rows, moments_from
 from metatl.run import Run, learn, prepare, report
-from metatl.types import Transfer
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "omniglot" / "maml-family"
 MODES = {"transductive": "batch", "transductive, 15 queries": "batch", "inductive": "support"}
@@ -106,7 +105,7 @@ def calibrated(run: Run) -> Report:
         with torch.no_grad(), moments_from(rows):
             net(transfer.params, buffers, x)
         buffers = net.updated_buffers(buffers, rows.sink or {}, 1 / (step + 1))
-    carried = Transfer(transfer.params, transfer.guide, buffers)
+    carried = replace(transfer, buffers=buffers)
     made = evaluate(
         net,
         carried,

@@ -105,6 +105,7 @@ class Adaptation:
         moving: names whose guide is not zero throughout; the others are passed through untouched, at no cost.
         """
         inner = self.inner(net, transfer, support)
+        fresh = self.fresh(net, transfer)
 
         def objective(weights: Params, piece: Piece) -> Tensor:
             with self.support_moments():
@@ -118,8 +119,9 @@ class Adaptation:
             rule=self.rule,
             guide=inner.guide,
             unroll=unroll,
-            moving=None if moving is None else moving | self.fresh(net, transfer),
+            moving=None if moving is None else moving | fresh,
             guided=self.guided,
+            memory={key: leaf for key, leaf in transfer.memory.items() if _weight(key) not in fresh},
         )
 
     def inner(self, net: Net, transfer: Transfer, support: Batch) -> Inner:
@@ -180,6 +182,20 @@ def displacement(net: Net, adaptation: Adaptation, transfer: Transfer, support: 
     second moment of one SGD step of rate 1 on single examples is the diagonal empirical Fisher information. A
     fresh output layer is not carried and has no displacement.
     """
-    moved = adaptation(net, transfer, support)
-    kept = {n: p for n, p in transfer.params.items() if not (adaptation.head.fresh and net.is_head(n))}
-    return {name: moved[name].detach() - p for name, p in kept.items()}
+    return displacement_and_memory(net, adaptation, transfer, support)[0]
+
+
+def displacement_and_memory(
+    net: Net, adaptation: Adaptation, transfer: Transfer, support: Batch
+) -> tuple[Params, Params]:
+    """`displacement`, and what the rule leaves to other tasks (see `Rule.carried`), of the same weights."""
+    *_, last = adaptation.trajectory(net, transfer, support, "first_order")
+    fresh = adaptation.fresh(net, transfer)
+    moves = {name: last.params[name].detach() - p for name, p in transfer.params.items() if name not in fresh}
+    left = adaptation.rule.carried(last.rule_state)
+    return moves, {key: leaf for key, leaf in left.items() if _weight(key) not in fresh}
+
+
+def _weight(key: str) -> str:
+    """The weight of which a `<role>.<weight>` tells."""
+    return key.partition(".")[2]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from metatl import tree
-from metatl.rules import Rule
+from metatl.rules import Rule, RuleState
 from metatl.types import Batch, Guide, MetatlError, Params, Unroll
 
 Guided = Literal["update", "gradient"]
@@ -18,10 +18,15 @@ Guided = Literal["update", "gradient"]
 
 
 class Point(NamedTuple):
-    """A point of an inner trajectory: the weights, and the support loss there (None behind the last step)."""
+    """A point of an inner trajectory.
+
+    params: the weights; loss: the support loss there, None behind the last step; rule_state: the rule's
+    memory there, of the weights that move.
+    """
 
     params: Params
     loss: Tensor | None
+    rule_state: RuleState
 
 
 class Piece(NamedTuple):
@@ -52,12 +57,13 @@ def descend(
     unroll: Unroll,
     moving: frozenset[str] | None = None,
     guided: Guided = "update",
+    memory: Params | None = None,
 ) -> Iterator[Point]:
     """Guided descent, theta <- theta + guide * rule(grad objective(theta)), point by point.
 
     unroll: `full` differentiates through the gradients; `first_order` takes them as constants, and then
-    nothing of the inner passes is recorded for the outer derivative. Raises MetatlError for a weight without
-    a guide.
+    nothing of the inner passes is recorded for the outer derivative. memory: what earlier tasks left to the
+    rule. Raises MetatlError for a weight without a guide.
     """
     for name in params:
         if name not in guide:
@@ -67,7 +73,7 @@ def descend(
         free, still = still, free
     first_order = unroll == "first_order"
     fixed = tree.detach(still) if first_order else still
-    state = rule.init(free)
+    state = rule.resume(free, memory or {})
     for step, piece in enumerate(pieces):
         point = tree.detach(free) if first_order else free
 
@@ -75,7 +81,7 @@ def descend(
             return objective(_in_order(params, weights, fixed), piece)
 
         grads, loss = grad_and_value(loss_at)(point)
-        yield Point(_in_order(params, free, still), loss)
+        yield Point(_in_order(params, free, still), loss, state)
         grads = tree.detach(grads) if first_order else grads
         scale = guide_at({name: guide[name] for name in free}, free, step)
         if guided == "gradient":
@@ -84,7 +90,7 @@ def descend(
         if guided == "update":
             updates = tree.map(torch.mul, updates, scale)
         free = tree.add(free, updates)
-    yield Point(_in_order(params, free, still), None)
+    yield Point(_in_order(params, free, still), None, state)
 
 
 def _in_order(names: Params, free: Params, still: Params) -> Params:

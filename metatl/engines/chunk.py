@@ -15,7 +15,7 @@ from metatl.engines.ops import rerouted
 from metatl.engines.ops_stock import Batchable
 from metatl.engines.ops_trace import Traced
 from metatl.net import Net
-from metatl.types import Buffers, Episode, Guide, MetatlError, Metrics, Params, Transfer
+from metatl.types import Episode, Groups, MetatlError, Metrics, Transfer
 
 Part = tuple[list[Tensor], Metrics]
 """Some tasks' share of the outer gradient, variable by variable, and their metrics, task by task."""
@@ -83,14 +83,14 @@ class Recordings:
         key += (outer.unroll, outer.learn_guide, chunk.count)
         if key not in self._known:
             self._known[key] = (chunk.net, chunk.adaptation), _traced(chunk, self._compiled)
-        tensors = (carried.params, carried.guide, carried.buffers)
+        tensors = carried.groups()
         return self._known[key][1](tensors, chunk.episodes, outer.step_weights)
 
 
 def _traced(chunk: Chunk, compiled: bool) -> Traced:
     fixed = (chunk.net, chunk.adaptation)
 
-    def gradient(carried: tuple[Params, Guide, Buffers], episodes: Episode, weights: Tensor | None) -> Part:
+    def gradient(carried: Groups, episodes: Episode, weights: Tensor | None) -> Part:
         outer = replace(chunk.outer, step_weights=weights)
         return Chunk(*fixed, outer, chunk.moving, Transfer(*carried), episodes, chunk.count).gradient()
 

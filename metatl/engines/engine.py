@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
@@ -108,7 +108,7 @@ def as_variables(transfer: Transfer, learn_guide: bool) -> tuple[Transfer, list[
     if learn_guide:
         guide = {name: g.detach().requires_grad_() for name, g in guide.items()}
     variables = [*params.values(), *(guide.values() if learn_guide else ())]
-    return Transfer(params, guide, transfer.buffers), variables
+    return replace(transfer, params=params, guide=guide), variables
 
 
 @contextmanager

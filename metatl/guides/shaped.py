@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metatl import tree
 from metatl.guides.guide import TransferGuide
@@ -50,5 +50,5 @@ class InTurn(TransferGuide):
     def __call__(self, net: Net, transfer: Transfer) -> Guide:
         """The last one's guide."""
         for make in self.guides:
-            transfer = Transfer(transfer.params, make(net, transfer), transfer.buffers)
+            transfer = replace(transfer, guide=make(net, transfer))
         return transfer.guide

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -87,7 +87,7 @@ class Episodic(Learner):
     def init(self, net: Net, start: Transfer) -> State:
         """The start, with its guide and the rule's memory."""
         guide = start.guide if self.guide is None else self.guide(net, start)
-        carried = Transfer(start.params, guide, start.buffers)
+        carried = replace(start, guide=guide)
         memory = self.rule.init(self._variables(carried.params, carried.guide))
         if self.skip_bad_tasks:
             memory["skipped"] = {"tasks": torch.zeros((), dtype=torch.int64)}
@@ -124,7 +124,7 @@ class Episodic(Learner):
         if self.skip_bad_tasks:
             memory = {**memory, "skipped": {"tasks": state.memory["skipped"]["tasks"] + bad}}
             metrics["tasks_skipped"] = memory["skipped"]["tasks"]
-        return State(Transfer(params, guide, carried.buffers), state.step + 1, memory), metrics
+        return State(replace(carried, params=params, guide=guide), state.step + 1, memory), metrics
 
     def gradient(
         self, net: Net, engine: Engine, state: State, drawn: Episode, calls: int

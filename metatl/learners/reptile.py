@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metatl import tree
-from metatl.adapt import Adaptation, displacement
+from metatl.adapt import Adaptation
+from metatl.adapt.adaptation import displacement_and_memory
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine
 from metatl.learners.learner import Learner, Schedule, State, size_at
 from metatl.net import Net
-from metatl.rules import Adam
+from metatl.rules import CarriedAdam
 from metatl.types import Episode, MetatlError, Metrics, Transfer
 
 
@@ -18,7 +19,9 @@ from metatl.types import Episode, MetatlError, Metrics, Transfer
 class Reptile(Learner):
     """theta <- theta + rate * mean over tasks of (adapt(theta, task) - theta).
 
-    Source: Nichol, Achiam & Schulman 2018, arXiv 1803.02999; inner Adam without first moment, linear decay.
+    What the inner rule leaves to other tasks is their mean too: as published, inner Adam has no first moment
+    and its second goes on from task to task (`CarriedAdam`), and the rate falls linearly.
+    Source: Nichol, Achiam & Schulman 2018, arXiv 1803.02999.
 
     Args:
         steps: outer steps.
@@ -32,7 +35,7 @@ class Reptile(Learner):
     steps: int = 1000
     meta_batch: int = 5
     tasks: Tasks = Tasks(5, 10, 0)
-    adaptation: Adaptation = Adaptation(Adam(1e-3, b1=0.0), 5, batch_size=10, moments="batch")
+    adaptation: Adaptation = Adaptation(CarriedAdam(1e-3), 5, batch_size=10, moments="batch")
     rate: float = 1.0
     schedule: Schedule = "linear"
 
@@ -56,8 +59,12 @@ class Reptile(Learner):
         return data.draw("meta_train", support_only, seed, step * self.meta_batch, self.meta_batch)
 
     def init(self, net: Net, start: Transfer) -> State:
-        """The start; there is nothing to remember."""
-        return State(start, 0, {})
+        """The start, with what its rule goes on from."""
+        fresh = self.adaptation.fresh(net, start)
+        kept = {name: leaf for name, leaf in start.params.items() if name not in fresh}
+        rule = self.adaptation.rule
+        memory = rule.carried(rule.resume(kept, start.memory))
+        return State(replace(start, memory={**start.memory, **memory}), 0, {})
 
     def capturable(self, step: int) -> bool:
         """Always: every step is alike."""
@@ -67,9 +74,11 @@ class Reptile(Learner):
         """One meta-batch."""
         carried = state.transfer
         net = engine.ready(net)
-        moves = engine.map(lambda task: displacement(net, self.adaptation, carried, task.support), drawn)
+        moves, left = engine.map(
+            lambda task: displacement_and_memory(net, self.adaptation, carried, task.support), drawn
+        )
         mean = tree.mean(moves)
         size = self.rate * size_at(self.schedule, state.step, self.steps)
         params = {n: p + size * mean[n] if n in mean else p for n, p in carried.params.items()}
-        new = Transfer(params, carried.guide, carried.buffers)
+        new = replace(carried, params=params, memory={**carried.memory, **tree.mean(left)})
         return State(new, state.step + 1, {}), {"displacement_norm": tree.norm(mean)}

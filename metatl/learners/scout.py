@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -75,7 +75,7 @@ class Scout(Learner):
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
         """One group of scouts: add up their moments."""
-        start = Transfer(state.transfer.params, tree.ones(state.transfer.params), state.transfer.buffers)
+        start = replace(state.transfer, guide=tree.ones(state.transfer.params))
         net = engine.ready(net)
         moves: Params = engine.map(
             lambda task: displacement(net, self.adaptation, start, task.support), drawn
@@ -117,4 +117,4 @@ class Scout(Learner):
         always = net.head_size(raw, net.outputs) if fresh else 0
         guide = {**self.shape(body, always), **tree.ones(fresh)}
         carried = state.transfer
-        return Transfer(carried.params, {n: guide[n] for n in carried.params}, carried.buffers)
+        return replace(carried, guide={n: guide[n] for n in carried.params})

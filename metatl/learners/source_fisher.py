@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metatl import tree
 from metatl.data.source import Data
@@ -75,4 +75,4 @@ class SourceFisher(Learner):
         head, body = tree.split(state.memory["sum"], net.is_head)
         # The carried head is replaced by a task's own, so what counts in the budget is a task's output layer.
         guide = {**self.shape(body, net.head_size(carried.params, self.way)), **tree.ones(head)}
-        return Transfer(carried.params, {n: guide[n] for n in carried.params}, carried.buffers)
+        return replace(carried, guide={n: guide[n] for n in carried.params})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metatl.adapt import score
 from metatl.data.source import Data
@@ -83,4 +83,4 @@ class Supervised(Learner):
         new, memory = moved(self.rule, carried.params, grads, state.memory, size, None)
         buffers = net.updated_buffers(carried.buffers, rows.sink or {}, self.moment_rate)
         metrics = {"loss": loss.detach(), "score": score(output.detach(), drawn.y)}
-        return State(Transfer(new, carried.guide, buffers), state.step + 1, memory), metrics
+        return State(replace(carried, params=new, buffers=buffers), state.step + 1, memory), metrics

@@ -119,9 +119,7 @@ class Setting:
             return leaf.double() if leaf.is_floating_point() else leaf
 
         carried = self.state.transfer
-        transfer = Transfer(
-            *(tree.map(double, part) for part in (carried.params, carried.guide, carried.buffers))
-        )
+        transfer = Transfer(*(tree.map(double, part) for part in carried.groups()))
         memory = {role: tree.map(double, leaves) for role, leaves in self.state.memory.items()}
         episodes = Episode(*(Batch(double(part.x), double(part.y)) for part in self.episodes))
         net = replace(self.net, module=copy.deepcopy(self.net.module).double())

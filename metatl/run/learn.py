@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -104,7 +105,7 @@ def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[T
             raise
         transfer = learner.finish(net, state)
         if experiment.guide is not None:
-            transfer = Transfer(transfer.params, experiment.guide(net, transfer), transfer.buffers)
+            transfer = replace(transfer, guide=experiment.guide(net, transfer))
         seconds = time.perf_counter() - began
         if processes.writer() and any(bool((entry != 1).any()) for entry in transfer.guide.values()):
             record.record_guide(recorder, transfer, state.step)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from metatl import processes
@@ -14,18 +12,18 @@ from metatl.types import Transfer
 
 def transfer(mine: Transfer, device: str) -> Transfer:
     """Process 0's transfer, on a device."""
-    return to_device(Transfer(*processes.same(_plain(mine))), device)
+    return to_device(Transfer(*processes.same(mine.groups())), device)
 
 
 def learned(mine: tuple[Transfer, float] | None, device: str) -> tuple[Transfer, float] | None:
     """Process 0's transfer, on a device, and the seconds it took; None where it has none."""
-    found = processes.same(None if mine is None else (_plain(mine[0]), mine[1]))
+    found = processes.same(None if mine is None else (mine[0].groups(), mine[1]))
     return None if found is None else (to_device(Transfer(*found[0]), device), found[1])
 
 
 def state(mine: tuple[State, float] | None) -> tuple[State, float] | None:
     """Process 0's state and the seconds it took; None where it has none."""
-    plain = None if mine is None else (_plain(mine[0].transfer), mine[0].step, mine[0].memory, mine[1])
+    plain = None if mine is None else (mine[0].transfer.groups(), mine[0].step, mine[0].memory, mine[1])
     found = processes.same(plain)
     return None if found is None else (State(Transfer(*found[0]), *found[1:3]), found[3])
 
@@ -35,7 +33,3 @@ def report(mine: Report | None) -> Report | None:
     plain = None if mine is None else (mine.method, torch.from_numpy(mine.scores), mine.protocol, mine.facts)
     found = processes.same(plain)
     return None if found is None else Report(found[0], found[1].numpy(), *found[2:])
-
-
-def _plain(mine: Transfer) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    return mine.params, mine.guide, mine.buffers

@@ -18,9 +18,13 @@ from metatl.learners.learner import State
 from metatl.store.files import DamagedError, keep_previous, write_atomic, write_there
 from metatl.types import MetatlError, Transfer
 
-VERSIONS = {"transfer": 1, "checkpoint": 1, "delta": 2}
-"""What is written, by kind of file. From 2 on, one checksum stands for the tensors and the header."""
+VERSIONS = {"transfer": 2, "checkpoint": 2, "delta": 3}
+"""The newest, by kind of file, and what is written where a transfer carries a rule's memory; the one before
+where it does not. From 2 on, one checksum stands for the tensors and the header."""
 SEP = "::"
+_MEMORY = "rule"
+"""The group of a transfer's memory; a learner's own is `memory` in a checkpoint."""
+_GROUPS = ("params", "guide", "buffers", _MEMORY)
 
 
 def digest(tensors: dict[str, Tensor]) -> str:
@@ -43,7 +47,8 @@ def write_tensors(
     """Write named tensors of this kind of file, with format, version and checksums in the header."""
     # Clones: safetensors refuses tensors that share memory (an expanded guide, a tied weight).
     plain = {name: leaf.detach().cpu().contiguous().clone() for name, leaf in tensors.items()}
-    header = {**meta, "format": f"metatl-{kind}", "version": str(VERSIONS[kind]), "sha256": digest(plain)}
+    version = VERSIONS[kind] - (not any(name.startswith(_MEMORY + SEP) for name in tensors))
+    header = {**meta, "format": f"metatl-{kind}", "version": str(version), "sha256": digest(plain)}
     write(path, _in_order(save(plain, _sealed(header))))
 
 
@@ -113,10 +118,8 @@ def _as_written(path: Path) -> Generator[None]:
 
 def flat(transfer: Transfer) -> dict[str, Tensor]:
     """All tensors of a transfer under names of their own."""
-    groups = {"params": transfer.params, "guide": transfer.guide, "buffers": transfer.buffers}
-    return {
-        f"{group}{SEP}{name}": leaf for group, tensors in groups.items() for name, leaf in tensors.items()
-    }
+    groups = zip(_GROUPS, transfer.groups(), strict=True)
+    return {f"{group}{SEP}{name}": leaf for group, tensors in groups for name, leaf in tensors.items()}
 
 
 def _group(tensors: dict[str, Tensor], group: str, order: list[str]) -> dict[str, Tensor]:
@@ -125,12 +128,14 @@ def _group(tensors: dict[str, Tensor], group: str, order: list[str]) -> dict[str
 
 def grouped(tensors: dict[str, Tensor], names: dict[str, list[str]]) -> Transfer:
     """The inverse of `flat`, with the names of every group in order."""
-    return Transfer(*(_group(tensors, group, names[group]) for group in ("params", "guide", "buffers")))
+    order = {_MEMORY: [], **names}
+    return Transfer(*(_group(tensors, group, order[group]) for group in _GROUPS))
 
 
 def orders(transfer: Transfer) -> dict[str, list[str]]:
-    """The names of every group, in order."""
-    return {"params": list(transfer.params), "guide": list(transfer.guide), "buffers": list(transfer.buffers)}
+    """The names of every group, in order; the memory's only where there is one."""
+    groups = zip(_GROUPS, transfer.groups(), strict=True)
+    return {group: list(tensors) for group, tensors in groups if tensors or group != _MEMORY}
 
 
 def save_transfer(path: Path, transfer: Transfer, meta: dict[str, str] | None = None) -> None:

@@ -16,6 +16,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from metatl.learners import State
 from metatl.run.learn import VERSION as LEARNED
 from metatl.store import reports
 from metatl.store.tensors import VERSIONS, flat, orders, write_tensors
-from metatl.types import Transfer
+from metatl.types import Params, Transfer
 
 FORMATS = Path(__file__).with_name("formats")
 NOTES = {"labels": '["left", "right", 3]'}
@@ -49,7 +51,12 @@ EXPERIMENT: dict[str, Any] = {
 }
 
 
-def transfer() -> Transfer:
+def _memory(name: str) -> Params:
+    """What a rule goes on from."""
+    return {f"second.{name}": torch.arange(12).view(3, 4) / 19, f"mass.{name}": torch.tensor(0.5)}
+
+
+def transfer(memory: bool = False) -> Transfer:
     """Weights, guides and buffers of every type that is stored, odd numbers and odd shapes among them."""
     odd = torch.tensor([0.0, -0.0, 1e-40, 3.4e38, float("inf"), -float("inf")])
     params = {
@@ -64,35 +71,35 @@ def transfer() -> Transfer:
     guide = {name: torch.tensor(1.0) for name in params}
     guide["body.0.weight"] = (torch.arange(4) / 4).expand(3, 4)
     buffers = {"norm.running_mean": odd[:2] + 1, "norm.num_batches_tracked": torch.tensor(2**40)}
-    return Transfer(params, guide, buffers)
+    return Transfer(params, guide, buffers, _memory("body.0.weight") if memory else {})
 
 
-def personal() -> Transfer:
+def personal(memory: bool = False) -> Transfer:
     """The same with a few weights moved and a fresh head: what the delta tells."""
     base = transfer()
     weight = base.params["body.0.weight"].clone()
     weight[1, 2], weight[2, 0] = 0.25, -3.0
     params = {**base.params, "body.0.weight": weight, "head.weight": torch.arange(4).view(4, 1) / 13}
-    return Transfer(params, base.guide, base.buffers)
+    return replace(transfer(memory), params=params)
 
 
-def halves() -> tuple[Transfer, Transfer]:
+def halves(memory: bool = False) -> tuple[Transfer, Transfer]:
     """A base, and the same with changes that float16 holds exactly."""
     base = {"a.weight": (torch.arange(12) / 7).view(3, 4), "a.bias": torch.arange(3) / 1.0}
     moved = {"a.weight": base["a.weight"], "a.bias": base["a.bias"] + torch.tensor([0.5, 0.0, -2.0])}
     guide = {name: torch.tensor(1.0) for name in base}
-    return Transfer(base, guide, {}), Transfer(moved, guide, {})
+    return Transfer(base, guide), Transfer(moved, guide, {}, _memory("a.weight") if memory else {})
 
 
-def state() -> State:
+def state(memory: bool = False) -> State:
     """A learner's state with moments, counts and sums."""
-    carried = transfer()
-    memory = {
+    carried = transfer(memory)
+    own = {
         "rule": {"mu::body.0.weight": torch.arange(12).view(3, 4) / 17, "count": torch.tensor(5)},
         "sum": {"body.0.bias": torch.tensor([1e-9, 2.0, -3.0])},
         "left_out": {"scouts": torch.tensor([7, 11])},
     }
-    return State(carried, 5, memory)
+    return State(carried, 5, own)
 
 
 def report() -> Report:
@@ -123,25 +130,47 @@ def _run(folder: Path) -> None:
             shutil.copy(made / name, folder / made.name / name)
 
 
-WRITES: dict[str, tuple[int, Callable[[Path], object]]] = {
-    "transfer.safetensors": (
-        VERSIONS["transfer"], lambda path: store.save_transfer(path, transfer(), {"digest": "0123456789"})
-    ),
-    "last.ckpt": (VERSIONS["checkpoint"], lambda path: store.save_checkpoint(path, state(), 1.5)),
-    "exact.delta": (
-        VERSIONS["delta"], lambda path: store.save_delta(path, transfer(), personal(), "exact", NOTES)
-    ),
-    "half.delta": (VERSIONS["delta"], lambda path: store.save_delta(path, *halves(), "half")),
-    "report": (reports.VERSION, lambda path: store.save_report(path, report())),
-    "cache.npz": (1, lambda path: np.savez(path, **cache(), checksum=np.array(checksum(cache())))),
-    "run": (LEARNED, _run),
-}  # fmt: skip
-"""Formats by the name of their fixtures: the version that is written, and how; run: a whole run directory."""
+def _transfer(path: Path, memory: bool) -> None:
+    store.save_transfer(path, transfer(memory), {"digest": "0123456789"})
+
+
+def _checkpoint(path: Path, memory: bool) -> None:
+    store.save_checkpoint(path, state(memory), 1.5)
+
+
+def _exact(path: Path, memory: bool) -> None:
+    store.save_delta(path, transfer(), personal(memory), "exact", NOTES)
+
+
+def _half(path: Path, memory: bool) -> None:
+    store.save_delta(path, *halves(memory), "half")
+
+
+def _either(kind: str, write: Callable[[Path, bool], None]) -> dict[int, Callable[[Path], object]]:
+    """The newest version holds a rule's memory, the one before does without."""
+    newest = VERSIONS[kind]
+    return {newest - 1: partial(write, memory=False), newest: partial(write, memory=True)}
+
+
+WRITES: dict[str, dict[int, Callable[[Path], object]]] = {
+    "transfer.safetensors": _either("transfer", _transfer),
+    "last.ckpt": _either("checkpoint", _checkpoint),
+    "exact.delta": _either("delta", _exact),
+    "half.delta": _either("delta", _half),
+    "report": {reports.VERSION: lambda path: store.save_report(path, report())},
+    "cache.npz": {1: lambda path: np.savez(path, **cache(), checksum=np.array(checksum(cache())))},
+    "run": {LEARNED: _run},
+}
+"""Formats by the name of their fixtures: the versions that are written, and how; run: a whole run folder."""
 
 
 def write(formats: Path) -> list[Path]:
     """Every format as it is written now, where it is not there."""
-    places = {formats / f"v{version}" / name: writes for name, (version, writes) in WRITES.items()}
+    places = {
+        formats / f"v{version}" / name: writes
+        for name, versions in WRITES.items()
+        for version, writes in versions.items()
+    }
     missing = [place for place in places if not place.exists()]
     for place in missing:
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,12 @@ def each(name: str) -> pytest.MarkDecorator:
 
 def newest(name: str) -> Path:
     """The fixture of this format as it is written now."""
-    return make.FORMATS / f"v{make.WRITES[name][0]}" / name
+    return make.FORMATS / f"v{max(make.WRITES[name])}" / name
+
+
+def remembers(files: Path, name: str) -> bool:
+    """Whether a fixture of this format holds what a rule goes on from: those of the newest version do."""
+    return files == newest(name).parent
 
 
 SENTENCE = r"format version (\d+); this metatl reads up to (\d+): update metatl"
@@ -37,35 +42,37 @@ SENTENCE = r"format version (\d+); this metatl reads up to (\d+): update metatl"
 
 def assert_bits(ours: Transfer, theirs: Transfer) -> None:
     """The same names in the same order, the same types, shapes and bits."""
-    for group in ("params", "guide", "buffers"):
+    for group in ("params", "guide", "buffers", "memory"):
         assert list(getattr(ours, group)) == list(getattr(theirs, group))
     assert digest(flat(ours)) == digest(flat(theirs))
 
 
 def test_there_is_a_fixture_of_every_version() -> None:
-    expected = {f"v{n + 1}/{name}" for name, (version, _) in make.WRITES.items() for n in range(version)}
+    expected = {f"v{n + 1}/{name}" for name, versions in make.WRITES.items() for n in range(max(versions))}
     assert {path.relative_to(make.FORMATS).as_posix() for path in make.FORMATS.glob("v*/*")} == expected
     assert sum(path.stat().st_size for path in make.FORMATS.rglob("*") if path.is_file()) < 60_000
 
 
 @each("transfer.safetensors")
 def test_transfers_load_bit_by_bit(files: Path) -> None:
-    assert_bits(store.load_transfer(files / "transfer.safetensors"), make.transfer())
+    memory = remembers(files, "transfer.safetensors")
+    assert_bits(store.load_transfer(files / "transfer.safetensors"), make.transfer(memory))
 
 
 @each("exact.delta")
 def test_deltas_load_bit_by_bit(files: Path) -> None:
     personal, notes = store.load_delta(files / "exact.delta", make.transfer())
-    assert_bits(personal, make.personal())
+    memory = remembers(files, "exact.delta")
+    assert_bits(personal, make.personal(memory))
     assert json.loads(notes["labels"]) == json.loads(make.NOTES["labels"])
-    before, behind = make.halves()
+    before, behind = make.halves(memory)
     assert_bits(store.apply_delta(files / "half.delta", before), behind)
 
 
 @each("last.ckpt")
 def test_checkpoints_load_bit_by_bit(files: Path) -> None:
     state, seconds = store.load_checkpoint(files / "last.ckpt")
-    expected = make.state()
+    expected = make.state(remembers(files, "last.ckpt"))
     assert (state.step, seconds) == (expected.step, 1.5)
     assert_bits(state.transfer, expected.transfer)
     assert list(state.memory) == list(expected.memory)
@@ -149,7 +156,7 @@ LOADS: dict[str, Callable[[Path], object]] = {
 def test_a_newer_version_is_refused(name: str, tmp_path: Path) -> None:
     kept = newest(name.split("/", maxsplit=1)[0])
     (shutil.copytree if kept.is_dir() else shutil.copy)(kept, tmp_path / kept.name)
-    version, whole = make.WRITES[kept.name][0], (tmp_path / name).read_bytes()
+    version, whole = max(make.WRITES[kept.name]), (tmp_path / name).read_bytes()
     form = '"version": {},' if name.endswith("json") else '"version":"{}"'
     now, then = form.format(version).encode(), form.format(version + 1).encode()
     assert whole.count(now) == 1
@@ -177,7 +184,10 @@ def test_a_newer_learned_json_is_refused(tmp_path: Path) -> None:
 def test_what_is_written_is_still_this_version(tmp_path: Path) -> None:
     """A change of what is written is a new version, with a fixture of its own."""
     for name in ("transfer.safetensors", "last.ckpt", "report"):
-        make.WRITES[name][1](tmp_path / name)
-        for kept in sorted(newest(name).iterdir()) if newest(name).is_dir() else [newest(name)]:
-            place = tmp_path / name if kept.name == name else tmp_path / name / kept.name
-            assert place.read_bytes() == kept.read_bytes(), name
+        for version, write in make.WRITES[name].items():
+            files, made = make.FORMATS / f"v{version}" / name, tmp_path / f"v{version}" / name
+            made.parent.mkdir(exist_ok=True)
+            write(made)
+            for kept in sorted(files.iterdir()) if files.is_dir() else [files]:
+                place = made if kept == files else made / kept.name
+                assert place.read_bytes() == kept.read_bytes(), kept

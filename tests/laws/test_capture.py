@@ -22,7 +22,7 @@ from metatl.learners import Episodic, Learner, Reptile, State, Supervised
 from metatl.models import MLP
 from metatl.net import Net
 from metatl.objectives import KLAnchor, TaskLoss
-from metatl.rules import SGD, Adam, AdamW
+from metatl.rules import SGD, Adam, AdamW, CarriedAdam
 from metatl.train import train
 from metatl.types import Metrics
 from tests.toys import toy_data, toy_net
@@ -41,7 +41,7 @@ LEARNERS: dict[str, Learner] = {
         7, 3, TASKS, Adaptation(SGD(0.1), 2, Prototypes(), (KLAnchor(0.5), TaskLoss())), unroll="first_order"
     ),
     "protonet": Episodic(7, 3, TASKS, Adaptation(steps=0, head=Prototypes()), SGD(0.1, 0.9)),
-    "reptile": Reptile(7, 2, Tasks(3, 4, 0), Adaptation(Adam(0.01, b1=0.0), 3, Zeros(), moments="batch")),
+    "reptile": Reptile(7, 2, Tasks(3, 4, 0), Adaptation(CarriedAdam(0.01), 3, Zeros(), moments="batch")),
 }
 
 
@@ -93,7 +93,13 @@ def trained(
 
 def tensors_of(state: State) -> dict[str, torch.Tensor]:
     carried = state.transfer
-    named = {"params": carried.params, "guide": carried.guide, "buffers": carried.buffers, **state.memory}
+    named = {
+        "params": carried.params,
+        "guide": carried.guide,
+        "buffers": carried.buffers,
+        "rule": carried.memory,
+        **state.memory,
+    }
     return {f"{role}.{name}": leaf for role, group in named.items() for name, leaf in group.items()}
 
 

@@ -15,7 +15,7 @@ from metatl.guides import fisher
 from metatl.heads import Prototypes, Ridge
 from metatl.learners import Episodic, Scout
 from metatl.objectives import L2SP, KLAnchor, TaskLoss
-from metatl.rules import SGD, Adam, AdamW
+from metatl.rules import SGD, Adam, AdamW, CarriedAdam
 from metatl.types import Batch, Episode, MetatlError, Params, Transfer
 from tests.toys import assert_close, rows, scales, toy_data, toy_net, toy_task, toy_tasks, with_guide
 
@@ -153,7 +153,7 @@ def test_the_scout_learner_gives_that_moment() -> None:
 
 def test_differentiable_adam_needs_eps_root() -> None:
     net = toy_net(dtype=torch.float32)
-    for rule in (Adam(0.1), AdamW(0.1)):
+    for rule in (Adam(0.1), AdamW(0.1), CarriedAdam(0.1)):
         learner = Episodic(adaptation=Adaptation(rule, 1))
         learner = replace(learner, tasks=replace(learner.tasks, way=3, shot=1, query=1))
         with pytest.raises(MetatlError, match="eps_root"):

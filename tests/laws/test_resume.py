@@ -17,7 +17,7 @@ from metatl.guides import PerStep, TopK
 from metatl.heads import Prototypes, Zeros
 from metatl.learners import Episodic, Keep, Learner, Reptile, Scout, SourceFisher, State, Supervised
 from metatl.net import Net
-from metatl.rules import SGD, Adam, AdamW
+from metatl.rules import SGD, Adam, AdamW, CarriedAdam
 from metatl.train import Checkpoints, train
 from metatl.types import MetatlError, Metrics
 from tests.toys import INPUTS, assert_bitwise, toy_data, toy_net
@@ -30,9 +30,7 @@ LEARNERS: dict[str, Learner] = {
         6, 3, TASKS, Adaptation(SGD(0.1), 2), guide=PerStep(2), learn="init_and_guide", multi_step=4
     ),
     "protonet": Episodic(6, 3, TASKS, Adaptation(steps=0, head=Prototypes()), SGD(0.1, 0.9)),
-    "reptile": Reptile(
-        6, 2, Tasks(3, 4, 0), Adaptation(Adam(0.01, b1=0.0), 3, batch_size=6, moments="batch")
-    ),
+    "reptile": Reptile(6, 2, Tasks(3, 4, 0), Adaptation(CarriedAdam(0.01), 3, batch_size=6, moments="batch")),
     "scout": Scout(6, 2, Tasks(3, 4, 0), Adaptation(SGD(0.1, 0.9), 3, Zeros(), batch_size=6)),
     "source fisher": SourceFisher(6, 8, shape=TopK(0.9), way=2),
     "keep": Keep(),
@@ -82,6 +80,7 @@ def test_resumed_is_uninterrupted(name: str, tmp_path: Path) -> None:
         (again.transfer.params, whole.transfer.params),
         (again.transfer.guide, whole.transfer.guide),
         (again.transfer.buffers, whole.transfer.buffers),
+        (again.transfer.memory, whole.transfer.memory),
         *((again.memory[role], whole.memory[role]) for role in whole.memory),
     ]:
         assert_bitwise(ours, theirs)

@@ -14,7 +14,7 @@ from metatl.adapt import Adaptation, descend
 from metatl.adapt.descend import Piece
 from metatl.experiment import with_value
 from metatl.guides import ByName
-from metatl.rules import SGD, Adam, AdamW, Rule
+from metatl.rules import SGD, Adam, AdamW, CarriedAdam, Rule
 from metatl.types import Guide, MetatlError, Params, Transfer
 from tests.toys import assert_bitwise, assert_close, rows, scales, toy_net, toy_task, with_guide
 
@@ -31,6 +31,11 @@ RULES: dict[str, tuple[Rule, type[torch.optim.Optimizer], dict[str, Any]]] = {
         dict(lr=0.05, betas=(0.5, 0.9), eps=1e-3, weight_decay=0.1),
     ),
     "adamw": (AdamW(0.05, weight_decay=0.3), torch.optim.AdamW, dict(lr=0.05, weight_decay=0.3)),
+    "carried adam": (
+        CarriedAdam(0.05, 0.9, 1e-4),
+        torch.optim.Adam,
+        dict(lr=0.05, betas=(0.0, 0.9), eps=1e-4),
+    ),
 }
 GUIDES: dict[str, Callable[[Params], Guide]] = {
     "ones": tree.ones,

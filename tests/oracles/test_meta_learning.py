@@ -14,11 +14,11 @@ from metatl.adapt import Adaptation
 from metatl.data import Tasks
 from metatl.engines import Batched, Engine, Loop
 from metatl.guides import ByName, PerStep
-from metatl.heads import Prototypes
+from metatl.heads import Prototypes, Zeros
 from metatl.learners import Episodic, Reptile
-from metatl.rules import SGD
+from metatl.rules import SGD, CarriedAdam
 from metatl.types import Batch, Episode, Params
-from tests.toys import WAY, assert_close, scales, toy_net, toy_tasks, with_guide
+from tests.toys import WAY, assert_close, scales, toy_net, toy_task, toy_tasks, with_guide
 
 engines = pytest.mark.parametrize("engine", [Loop(), Batched()], ids=["loop", "batched"])
 
@@ -131,6 +131,76 @@ def test_reptile(engine: Engine) -> None:
         ends.append(p)
     expected = {n: w + 0.8 * 0.75 * (sum(p[n] for p in ends) / 3 - w) for n, w in phi.items()}
     assert_close(after.transfer.params, expected, 1e-10)
+
+
+@engines
+def test_reptile_goes_on_with_one_optimiser(engine: Engine) -> None:
+    """A task a step: what one torch.optim.Adam does that is never started anew, as was published."""
+    net = toy_net()
+    learner = Reptile(5, 1, adaptation=Adaptation(CarriedAdam(0.02, 0.8), 3), rate=0.7, schedule="linear")
+    state = learner.init(net, net.start())
+    theta = {n: p.clone().requires_grad_() for n, p in net.start().params.items()}
+    adam = torch.optim.Adam(theta.values(), 0.02, betas=(0.0, 0.8))
+    for step in range(5):
+        tasks = toy_tasks(1)
+        state, _ = learner.step(net, engine, state, tasks)
+        before = {n: p.detach().clone() for n, p in theta.items()}
+        for _ in range(3):
+            adam.zero_grad()
+            ce(theta, next(iter(each(tasks))).support).backward()
+            adam.step()
+        with torch.no_grad():
+            for n, p in theta.items():
+                p.copy_(before[n] + 0.7 * (1 - step / 5) * (p - before[n]))
+        assert_close(state.transfer.params, tree.detach(theta), 1e-10)
+    for n, p in theta.items():
+        assert_close({n: state.transfer.memory[f"second.{n}"]}, {n: adam.state[p]["exp_avg_sq"]}, 1e-10)
+        assert abs(state.transfer.memory[f"mass.{n}"].item() - (1 - 0.8**15)) < 1e-12
+    # A new task goes on from there: its first step is that optimiser's next.
+    task = toy_task()
+    ours = Adaptation(CarriedAdam(0.02, 0.8), 1)(net, state.transfer, task.support)
+    adam.zero_grad()
+    ce(theta, task.support).backward()
+    adam.step()
+    assert_close(ours, tree.detach(theta), 1e-10)
+    anew = Adaptation(CarriedAdam(0.02, 0.8), 1)(net, replace(state.transfer, memory={}), task.support)
+    assert max((ours[n] - anew[n]).abs().max() for n in ours) > 1e-3
+
+
+@engines
+def test_reptile_carries_the_mean_of_what_its_tasks_leave(engine: Engine) -> None:
+    """Three tasks a step, all from the same second moment; a fresh head has none to go on from."""
+    net = toy_net()
+    adaptation = Adaptation(CarriedAdam(0.05, 0.9), 2, Zeros())
+    learner = Reptile(3, 3, adaptation=adaptation, schedule="constant")
+    state = learner.init(net, net.start())
+    phi, second, seen = net.start().params, tree.zeros(net.start().params), 0
+    fresh = {n for n in phi if n.startswith("head")}
+    for _ in range(2):
+        tasks = toy_tasks(3)
+        state, metrics = learner.step(net, engine, state, tasks)
+        ends: list[tuple[Params, Params]] = []
+        for task in each(tasks):
+            p = {n: torch.zeros_like(w) if n in fresh else w for n, w in phi.items()}
+            v = {n: torch.zeros_like(w) if n in fresh else w for n, w in second.items()}
+            for step in (1, 2):
+                g = torch.func.grad(ce)(p, task.support)
+                v = {n: 0.9 * v[n] + 0.1 * g[n] ** 2 for n in g}
+                count = {n: step if n in fresh else seen + step for n in g}
+                p = {n: p[n] - 0.05 * g[n] / ((v[n] / (1 - 0.9 ** count[n])).sqrt() + 1e-8) for n in g}
+            ends.append((p, v))
+        phi = {n: w if n in fresh else sum(p[n] for p, _ in ends) / 3 for n, w in phi.items()}
+        second = {n: sum(v[n] for _, v in ends) / 3 for n in phi}
+        seen += 2
+        assert_close(state.transfer.params, phi, 1e-10)
+    memory = state.transfer.memory
+    assert set(memory) == {f"{role}.{n}" for role in ("second", "mass") for n in phi if n not in fresh}
+    assert_close(
+        {n: memory[f"second.{n}"] for n in phi if n not in fresh},
+        {n: second[n] for n in phi if n not in fresh},
+        1e-10,
+    )
+    assert metrics["displacement_norm"] > 0
 
 
 @pytest.mark.parametrize(("rule", "moving"), [("^head", "head"), ("^body", "body")], ids=["anil", "boil"])

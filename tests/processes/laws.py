@@ -16,7 +16,7 @@ from metatl.engines.split import Split
 from metatl.guides import PerStep
 from metatl.heads import Prototypes, Zeros
 from metatl.learners import Episodic, Learner, Reptile, Scout, SourceFisher, State, Supervised
-from metatl.rules import SGD, Adam
+from metatl.rules import SGD, Adam, CarriedAdam
 from metatl.train import train
 from metatl.types import Batch, Episode, Metrics
 from tests.toys import assert_bitwise, assert_close, scales, toy_data, toy_net, toy_tasks, with_guide
@@ -31,7 +31,7 @@ LEARNERS: dict[str, Learner] = {
     "recorded": Episodic(4, 3, TASKS, Adaptation(SGD(0.1), 1), SGD(0.01)),
     "maml++": Episodic(3, 2, TASKS, INNER, guide=PerStep(2), learn="init_and_guide", multi_step=2),
     "protonet": Episodic(3, 1, TASKS, Adaptation(steps=0, head=Prototypes()), SGD(0.1)),
-    "reptile": Reptile(3, 5, Tasks(3, 4, 0), Adaptation(Adam(0.01, b1=0.0), 3, moments="batch")),
+    "reptile": Reptile(3, 5, Tasks(3, 4, 0), Adaptation(CarriedAdam(0.01), 3, moments="batch")),
     "scout": Scout(2, 5, Tasks(3, 4, 0), Adaptation(SGD(0.1, 0.9), 3, Zeros(), batch_size=6)),
     "source fisher": SourceFisher(2, 8, way=2),
 }
@@ -133,7 +133,7 @@ def _run(learner: Learner, engine: Engine) -> tuple[State, list[Metrics]]:
 
 def _tensors(state: State) -> list[dict[str, Tensor]]:
     carried = state.transfer
-    return [carried.params, carried.guide, carried.buffers, *state.memory.values()]
+    return [*carried.groups(), *state.memory.values()]
 
 
 def cards() -> None:

@@ -240,7 +240,9 @@ def properties(ground: Ground) -> dict[str, tuple[st.SearchStrategy[Any], Proper
         text | given.junk.map(json.dumps), max_size=6,
     )  # fmt: skip
     leaves = st.dictionaries(
-        st.sampled_from(["params::w", "guide::w", "memory::m::w", "places", "units", "items4", "changes"]),
+        st.sampled_from(
+            ["params::w", "guide::w", "memory::m::w", "rule::v.w", "places", "units", "items4", "changes"]
+        ),
         given.arrays.arrays(np.float32, given.arrays.array_shapes(max_dims=2, max_side=3)), max_size=3,
     )  # fmt: skip
     kinds = st.sampled_from(["transfer", "checkpoint", "delta"])
