@@ -124,9 +124,9 @@ def test_a_newer_checkpoint_is_not_passed_over(run: Path, finished: tuple[Path, 
     (run / "report.json").unlink()
     whole = (run / "last.ckpt").read_bytes()
     assert b'"version":"1"' in whole
-    (run / "last.ckpt").write_bytes(whole.replace(b'"version":"1"', b'"version":"2"'))
+    (run / "last.ckpt").write_bytes(whole.replace(b'"version":"1"', b'"version":"3"'))
     line = refused("run", finished[0], "--runs", run.parent.parent)
-    assert "format version 2; this metatl reads up to 1: update metatl" in line
+    assert "format version 3; this metatl reads up to 2: update metatl" in line
     assert (run / "last.ckpt").read_bytes() != whole
 
 
