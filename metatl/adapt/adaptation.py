@@ -18,7 +18,7 @@ from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Term, total
-from metatl.rules import SGD, Rule
+from metatl.rules import SGD, Rule, RuleState
 from metatl.types import Batch, Guide, MetatlError, Moments, Params, Transfer, Unroll
 
 
@@ -189,10 +189,12 @@ def displacement_and_memory(
     net: Net, adaptation: Adaptation, transfer: Transfer, support: Batch
 ) -> tuple[Params, Params]:
     """`displacement`, and what the rule leaves to other tasks (see `Rule.carried`), of the same weights."""
-    *_, last = adaptation.trajectory(net, transfer, support, "first_order")
+    params, state = transfer.params, RuleState()
+    for point in adaptation.trajectory(net, transfer, support, "first_order"):
+        params, state = point.params, point.rule_state  # and no list: a point holds all weights
     fresh = adaptation.fresh(net, transfer)
-    moves = {name: last.params[name].detach() - p for name, p in transfer.params.items() if name not in fresh}
-    left = adaptation.rule.carried(last.rule_state)
+    moves = {name: params[name].detach() - p for name, p in transfer.params.items() if name not in fresh}
+    left = adaptation.rule.carried(state)
     return moves, {key: leaf for key, leaf in left.items() if _weight(key) not in fresh}
 
 
