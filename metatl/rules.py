@@ -205,11 +205,18 @@ class CarriedAdam(Rule):
         return {"second": tree.zeros(params), "mass": tree.map(lambda p: p.new_zeros(()), params)}
 
     def resume(self, params: Params, carried: Params) -> RuleState:
-        """What the transfer carries, where it does."""
-        return {
-            role: {name: carried.get(f"{role}.{name}", leaf) for name, leaf in leaves.items()}
-            for role, leaves in self.init(params).items()
-        }
+        """What the transfer carries, where it does; raises MetatlError where that is of another shape."""
+        state = self.init(params)
+        for role, leaves in state.items():
+            for name, leaf in leaves.items():
+                found = carried.get(f"{role}.{name}", leaf)
+                if found.shape != leaf.shape:
+                    raise MetatlError(
+                        f"the carried {role} of weight '{name}' has shape {list(found.shape)} instead of "
+                        f"{list(leaf.shape)}; it belongs to another net: take a rule that starts anew, Adam say"
+                    )
+                leaves[name] = found
+        return state
 
     def update(self, grads: Params, state: RuleState, params: Params) -> tuple[Params, RuleState]:
         """The bias-corrected step."""

@@ -17,7 +17,7 @@ from metatl.guides import ByName, PerStep
 from metatl.heads import Prototypes, Zeros
 from metatl.learners import Episodic, Reptile
 from metatl.rules import SGD, CarriedAdam
-from metatl.types import Batch, Episode, Params
+from metatl.types import Batch, Episode, MetatlError, Params
 from tests.toys import WAY, assert_close, scales, toy_net, toy_task, toy_tasks, with_guide
 
 engines = pytest.mark.parametrize("engine", [Loop(), Batched()], ids=["loop", "batched"])
@@ -165,6 +165,11 @@ def test_reptile_goes_on_with_one_optimiser(engine: Engine) -> None:
     assert_close(ours, tree.detach(theta), 1e-10)
     anew = Adaptation(CarriedAdam(0.02, 0.8), 1)(net, replace(state.transfer, memory={}), task.support)
     assert max((ours[n] - anew[n]).abs().max() for n in ours) > 1e-3
+    other = replace(state.transfer, memory={**state.transfer.memory, "second.head.weight": torch.ones(2, 5)})
+    with pytest.raises(
+        MetatlError, match=r"second of weight 'head.weight' has shape \[2, 5\] instead of \[3, 5\]"
+    ):
+        Adaptation(CarriedAdam(), 1)(net, other, task.support)
 
 
 @engines
