@@ -213,7 +213,7 @@ class CarriedAdam(Rule):
                 if found.shape != leaf.shape:
                     raise MetatlError(
                         f"the carried {role} of weight '{name}' has shape {list(found.shape)} instead of "
-                        f"{list(leaf.shape)}; it belongs to another net: take a rule that starts anew, Adam say"
+                        f"{list(leaf.shape)}; take a rule that starts anew, Adam say"
                     )
                 leaves[name] = found
         return state
