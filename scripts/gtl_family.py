@@ -6,11 +6,11 @@ The statistic E[d^2] runs from one-step scouts on a single example (Fisher infor
 long scouts on class subsets (GTL); the shape from a mask (power 0) to GTL's own (power 1); the density from a
 few weights to all. Every guide has mean 1, so the cells differ in which weights move, not in how far they do
 on average, and the constant of every cell is fine-tuning. Beside each cell stands the same shape of the same
-statistic permuted within each tensor. All rates are chosen on meta-val, cell by cell. Resumable; 13
+statistic permuted within each tensor. All rates are chosen on meta-val, cell by cell. Resumable; 7 to 13
 minutes of one core a net.
 
 Expected: no cell above fine-tuning or above its permuted control; within a point of it where all weights move
-and the guide is flat, 2 to 4 points below where 5 % move.
+and the guide is flat, 1 to 3 points below where 5 % move.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def cell(place: Place, permuted: bool, nets: int, words: list[str]) -> Report:
 def main() -> None:
     parser = study.parser("The statistic family from Fisher information to GTL.", "results/gtl-family")
     parser.add_argument(
-        "--nets", type=study.count, default=1, help="pre-trained nets, each with its scouts [1]"
+        "--nets", type=study.count, default=3, help="pre-trained nets, each with its scouts [3]"
     )
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit

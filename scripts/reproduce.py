@@ -29,7 +29,7 @@ STUDIES = {
     "gtl-mnist": ("gtl_mnist.py", 90),
     "gtl-alphabets": ("gtl_alphabets.py", 30),
     "gtl-hapt": ("hapt_gtl.py", 25),
-    "gtl-family": ("gtl_family.py", 13),
+    "gtl-family": ("gtl_family.py", 25),
     "hapt-personal": ("hapt_personal.py", 28),
     "fish-hapt": ("fish_density.py hapt", 8),
     "fish-omniglot": ("fish_density.py omniglot", 12),
