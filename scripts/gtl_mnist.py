@@ -3,9 +3,9 @@
     METATL_DATA=<folder with mnist/ and omniglot/> python scripts/gtl_mnist.py --out results/gtl-mnist
 
 The configs in configs/gtl-mnist, each from `--nets` pre-trained nets (seeds 0, 1, ...), every net on 20 draws
-of 100 characters of its own, the same draws for all methods. Resumable; 90 minutes of one core.
+of 100 characters of its own, the same draws for all methods. Resumable; 55 to 90 minutes of one core.
 
-Expected: 13 to 20 %; from 1,000 images no more than from none; the guide no better than its controls.
+Expected: 14 to 21 %; from 1,000 images no more than from none; the guide no better than its controls.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STUDIES = {
     "sinusoid": ("sinusoid.py", 30),
     "gtl-proof": ("gtl_proof.py", 17),
-    "gtl-mnist": ("gtl_mnist.py", 90),
+    "gtl-mnist": ("gtl_mnist.py", 60),
     "gtl-alphabets": ("gtl_alphabets.py", 30),
     "gtl-hapt": ("hapt_gtl.py", 25),
     "gtl-family": ("gtl_family.py", 25),
