@@ -36,11 +36,12 @@ ABOUT = (
     "{digits}."
 )
 RULES = (
-    "The output layer is fresh in every scout and every task: it starts at zero and its guide is 1. 300 steps "
-    "of Adam, full batch. Every method chooses its rate from one grid (head-only from a higher one, L2-SP its "
-    "pull as well), on 3 draws of meta_val characters, net by net. In gtl the guide scales Adam's update, in as-published the "
-    "gradient in front of it; scaled: the guide times 6.4, so that its mean is about 1. FISH moves as many "
-    "weights below the output layer as the guide adds up to."
+    "The output layer is fresh in every scout and every task: it starts at zero and its guide is 1. 300 "
+    "steps of Adam, full batch. Every method chooses its rate from one grid (head-only from a higher one, "
+    "gtl-scaled from a lower one, L2-SP its pull as well), on 3 draws of meta_val characters, net by net. In "
+    "gtl the guide scales Adam's update, in as-published the gradient in front of it; scaled: the guide "
+    "times 6.4, so that its mean is about 1. FISH moves as many weights below the output layer as the guide "
+    "adds up to."
 )
 LEGEND = (
     "Difference: mean over draws, ± half of the 95 % interval; p: paired t-test over draws, Holm-corrected "

@@ -5,8 +5,9 @@
 Everything here is a pure function of one task; engines run many tasks at once by mapping over it.
 """
 
-from metatl.adapt.adaptation import Adaptation, Inner, SupportGuide, displacement
+from metatl.adapt.adaptation import Adaptation, Inner, SupportGuide
 from metatl.adapt.descend import Guided, Piece, Point, descend, guide_at
+from metatl.adapt.moved import displacement, displacement_and_memory
 from metatl.adapt.query import predict, predict_with, query_loss, score
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "SupportGuide",
     "descend",
     "displacement",
+    "displacement_and_memory",
     "guide_at",
     "predict",
     "predict_with",

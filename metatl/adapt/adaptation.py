@@ -18,7 +18,7 @@ from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Term, total
-from metatl.rules import SGD, Rule, RuleState
+from metatl.rules import SGD, Rule
 from metatl.types import Batch, Guide, MetatlError, Moments, Params, Transfer, Unroll
 
 
@@ -121,7 +121,7 @@ class Adaptation:
             unroll=unroll,
             moving=None if moving is None else moving | fresh,
             guided=self.guided,
-            memory={key: leaf for key, leaf in transfer.memory.items() if _weight(key) not in fresh},
+            memory={key: leaf for key, leaf in transfer.memory.items() if weight_of(key) not in fresh},
         )
 
     def inner(self, net: Net, transfer: Transfer, support: Batch) -> Inner:
@@ -175,29 +175,6 @@ def _pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
         yield Piece(Batch(support.batch.x[where], support.batch.y[where]), picked)
 
 
-def displacement(net: Net, adaptation: Adaptation, transfer: Transfer, support: Batch) -> Params:
-    """How far one task's adaptation moves every carried weight: adapt(theta, task) - theta.
-
-    Reptile moves the initialisation by its mean over tasks, GTL's raw guide is its second moment, and the
-    second moment of one SGD step of rate 1 on single examples is the diagonal empirical Fisher information. A
-    fresh output layer is not carried and has no displacement.
-    """
-    return displacement_and_memory(net, adaptation, transfer, support)[0]
-
-
-def displacement_and_memory(
-    net: Net, adaptation: Adaptation, transfer: Transfer, support: Batch
-) -> tuple[Params, Params]:
-    """`displacement`, and what the rule leaves to other tasks (see `Rule.carried`), of the same weights."""
-    params, state = transfer.params, RuleState()
-    for point in adaptation.trajectory(net, transfer, support, "first_order"):
-        params, state = point.params, point.rule_state  # and no list: a point holds all weights
-    fresh = adaptation.fresh(net, transfer)
-    moves = {name: params[name].detach() - p for name, p in transfer.params.items() if name not in fresh}
-    left = adaptation.rule.carried(state)
-    return moves, {key: leaf for key, leaf in left.items() if _weight(key) not in fresh}
-
-
-def _weight(key: str) -> str:
+def weight_of(key: str) -> str:
     """The weight of which a `<role>.<weight>` tells."""
     return key.partition(".")[2]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from metatl import tree
-from metatl.adapt import Adaptation
-from metatl.adapt.adaptation import displacement_and_memory
+from metatl.adapt import Adaptation, displacement_and_memory
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine
 from metatl.learners.learner import Learner, Schedule, State, size_at
