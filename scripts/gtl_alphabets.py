@@ -5,7 +5,7 @@
 Lake's split: learned on 25 background alphabets, rates chosen on 5 others, tested once on the 20 evaluation
 alphabets. Every config in configs/gtl-alphabets is evaluated on the same episodes of four shapes; a scout is
 a random subset of source characters. Resumable; `--settings 5w1s,5w5s` runs some. About half an hour of one
-core for a net of each kind.
+core for each of three nets of each kind.
 
 Expected: from the pre-trained net every difference within a point, the guide not told from its controls; from
 MAML the guide 1 to 5 points above its permutation and 1 to 4 below its mean, which is MAML.
@@ -108,7 +108,7 @@ def main() -> None:
         "--settings", type=settings, default=",".join(SETTINGS), help="shapes of episodes, by commas"
     )
     parser.add_argument(
-        "--nets", type=study.count, default=1, help="nets of each kind, one for each seed [1]"
+        "--nets", type=study.count, default=3, help="nets of each kind, one for each seed [3]"
     )
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit

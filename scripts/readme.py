@@ -6,8 +6,8 @@
 A block `<!-- table results/NAME/report.json -->` ... `<!-- end -->` of README.md is replaced by that report's
 rows, a block `<!-- people results/NAME/report.json -->` by what it found over people, a block `<!-- guides
 results/A/report.json results/B/report.json ... -->` by every guide beside its controls, a block `<!-- profile
-results/profile-cpu.json -->` by the figures of `metatl profile`; the line `# Expected:` of every config in
-FOLDERS by what its method reached there.
+results/profile-cpu.json -->` by the figures of `metatl profile`; the line `# Expected:` of a config by what
+its method reached (readme_headers.py).
 """
 
 from __future__ import annotations
@@ -21,16 +21,10 @@ from typing import Any
 import fish_readme
 import gtl_readme
 import hapt_readme
+import readme_headers
 import readme_studies
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = {
-    "configs/demo": "results/demo",
-    "configs/omniglot/quick": "results/omniglot-quick",
-    "configs/gtl-mnist": "results/gtl-mnist",
-    "configs/hapt": "results/hapt-personal",
-    "configs/hapt/groups": "results/gtl-hapt",
-}
 
 
 def table(report: dict[str, Any]) -> str:
@@ -130,43 +124,8 @@ def readme(text: str) -> str:
     return re.sub(rf"<!-- ({kinds}) ([^>]+?) -->\n.*?<!-- end -->", filled, text, flags=re.S)
 
 
-def expected(text: str, rows: dict[str, dict[str, Any]], where: str, episodes: int) -> str:
-    name = re.search(r"^name: (\S+)", text, flags=re.M)
-    if name is None or name[1] not in rows:
-        return text
-    row = rows[name[1]]
-    reached = f"{row['accuracy']:.1f} +- {row['ci95']:.1f} % on {episodes} meta-test episodes"
-    return _expecting(text, f"{reached} ({where}/table.md)")
-
-
-def _expecting(text: str, said: str) -> str:
-    return re.sub(r"^# Expected:.*$", f"# Expected: {said}", text, count=1, flags=re.M)
-
-
-def family_headers(where: str = "results/omniglot-maml") -> dict[Path, str]:
-    """The MAML family's configs with what each row reached under its three evaluations, where it was run."""
-    path, found = ROOT / where / "report.json", dict[str, list[str]]()
-    for row in json.loads(path.read_text())["rows"] if path.is_file() else []:
-        reached = f"{row['accuracy']:.1f} +- {row['ci95']:.1f} % {row['mode']}"
-        found.setdefault(f"{row['learned_by']}_{row['setting']}", []).append(reached)
-    files = {file: ROOT / "configs/omniglot/maml-family" / f"{file}.yaml" for file in found}
-    return {
-        files[file]: _expecting(files[file].read_text(), f"{'; '.join(said)} ({where}/table.md)")
-        for file, said in found.items()
-    }
-
-
 def main() -> int:
-    changes = {ROOT / "README.md": readme((ROOT / "README.md").read_text())}
-    for folder, where in FOLDERS.items():
-        path = ROOT / where / "report.json"
-        if not path.is_file():
-            continue
-        report = json.loads(path.read_text())
-        rows = {row["method"]: row for row in report["rows"]}
-        for file in sorted((ROOT / folder).glob("*.yaml")):
-            changes[file] = expected(file.read_text(), rows, where, report["rows"][0]["episodes"])
-    changes |= family_headers()
+    changes = {ROOT / "README.md": readme((ROOT / "README.md").read_text())} | readme_headers.headers(ROOT)
     changed = [path for path, text in changes.items() if path.read_text() != text]
     for path in changed:
         print(path.relative_to(ROOT))
