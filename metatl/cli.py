@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from metatl import arguments, benchmark, config, processes
+from metatl import arguments, benchmark, config, processes, render
 from metatl.refusals import guarded
 from metatl.run import Run, learn, prepare, report
 from metatl.types import MetatlError
@@ -30,6 +31,17 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
         return
     found = report(run)
     _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
+    _say_ends({run.experiment.name: found.facts})
+
+
+def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
+    said = [
+        f"{method}: {name} {row['selected'][name]} is the {end} tried"
+        for method, row in by_method.items()
+        for name, end in render.at_an_end(row).items()
+    ]
+    if said:
+        print("chosen at an end of `select`, so that a wider one may do better: " + "; ".join(said))
 
 
 def _say(run: Run, mean: float, ci95: float, episodes: int, protocol: dict[str, object]) -> None:
@@ -51,6 +63,7 @@ def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
         [Path(path) for path in words.configs], rest, out, words.reference, words.no_transfer
     )
     print(found.table)
+    _say_ends({row["method"]: row for row in found.rows})
     runs = config.load(Path(words.configs[0]), rest).runs
     if out is not None:
         print(f"\nwritten: {out / 'table.md'}, {out / 'report.json'}, {out / 'plot.png'}")

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metatl.render.ends import at_an_end
+
 Row = Mapping[str, Any]
 COLUMNS = 110
 NUMERIC = slice(2, None)
@@ -160,9 +162,10 @@ def _notes(protocol: Mapping[str, Any], marks: str) -> list[str]:
 
 def _selected(rows: Sequence[Row]) -> str:
     """What was tuned on meta-val, method by method; empty where nothing was."""
-    lines = [
-        f"- {row['method']}: {', '.join(f'{key} {value}' for key, value in row['selected'].items())}"
-        for row in rows
-        if row.get("selected")
-    ]
+    lines = [f"- {row['method']}: {_values(row)}" for row in rows if row.get("selected")]
     return "\nSelected on meta_val:\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _values(row: Row) -> str:
+    ends = {name: f" ({end} tried)" for name, end in at_an_end(row).items()}
+    return ", ".join(f"{name} {value}{ends.get(name, '')}" for name, value in row["selected"].items())

@@ -171,7 +171,9 @@ def test_benchmark(table: tuple[Path, Said]) -> None:
     assert set(by_name) == {"scratch", "fine-tune", "head-only"}
     assert told["protocol"]["reference"] == "fine-tune"
     assert by_name["fine-tune"]["difference"] == 0
-    assert by_name["fine-tune"]["selected"]["rule.lr"] in (0.1, 0.3)
+    chosen = by_name["fine-tune"]["selected"]["rule.lr"]
+    end = {0.1: "lowest", 0.3: "highest"}[chosen]  # a grid of two is all ends
+    assert f"fine-tune: rule.lr {chosen} is the {end} tried" in found.out
     assert by_name["head-only"]["trainable"] < by_name["fine-tune"]["trainable"]
     for name in by_name:
         assert name in (out / "table.md").read_text()

@@ -70,6 +70,30 @@ def test_markdown_says_what_the_rows_say():
     assert "worse than scratch on the same episode" in text
 
 
+def grid(**values: Any) -> list[dict[str, Any]]:
+    return [
+        {"values": dict(zip(values, each, strict=True)), "meta_val": 0.5}
+        for each in itertools.product(*values.values())
+    ]
+
+
+def test_what_was_chosen_at_an_end_of_its_grid_is_said():
+    """A row that chose the lowest or highest value tried may be unfairly low; a weight of 0 is no end."""
+    tried = grid(
+        lr=[0.3, 0.1, 1.0], steps=[5, 10, 20], alpha=[0.0, 0.5], method=["a", "b"], slow=[1], on=[True, False]
+    )
+    chosen = dict(lr=0.1, steps=20, alpha=0.0, method="a", slow=1, on=True)
+    one = row("one", 70.0, selected=chosen, selection=tried)
+    assert render.at_an_end(one) == {"lr": "lowest", "steps": "highest"}
+    assert render.at_an_end({**one, "selected": dict(lr=0.3, steps=10, alpha=0.5)}) == {"alpha": "highest"}
+    assert render.at_an_end(row("none", 70.0)) == {}  # nothing was chosen
+    assert render.at_an_end(row("told", 70.0, selected=dict(lr=0.1))) == {}  # a report without what was tried
+    text = render.markdown([*rows(), one], PROTOCOL)
+    assert (
+        "- one: lr 0.1 (lowest tried), steps 20 (highest tried), alpha 0.0, method a, slow 1, on True" in text
+    )
+
+
 def test_markdown_columns_are_aligned():
     lines = [line for line in render.markdown(rows(), PROTOCOL).splitlines() if line.startswith("|")]
     assert len(lines) == 2 + len(rows())
