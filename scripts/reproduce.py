@@ -27,7 +27,7 @@ STUDIES = {
     "sinusoid": ("sinusoid.py", 30),
     "gtl-proof": ("gtl_proof.py", 17),
     "gtl-mnist": ("gtl_mnist.py", 60),
-    "gtl-alphabets": ("gtl_alphabets.py", 30),
+    "gtl-alphabets": ("gtl_alphabets.py", 40),
     "gtl-hapt": ("hapt_gtl.py", 25),
     "gtl-family": ("gtl_family.py", 25),
     "hapt-personal": ("hapt_personal.py", 28),
