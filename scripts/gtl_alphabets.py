@@ -4,8 +4,8 @@
 
 Lake's split: learned on 25 background alphabets, rates chosen on 5 others, tested once on the 20 evaluation
 alphabets. Every config in configs/gtl-alphabets is evaluated on the same episodes of four shapes; a scout is
-a random subset of source characters. Resumable; `--settings 5w1s,5w5s` runs some. Half an hour to one and a half
-of one core for three nets of each kind.
+a random subset of source characters. Resumable; `--settings 5w1s,5w5s` runs some. Half an hour to one and a
+half of one core for three nets of each kind.
 
 Expected: from pre-trained nets the guide within 0.2 points of its controls; from MAML 1 to 5 points above its
 permutation and 0.5 to 4.5 below its mean, which is MAML.
