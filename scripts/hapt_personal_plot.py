@@ -60,7 +60,7 @@ def curves(summary: Mapping[int, Any], tests: Sequence[Mapping[str, Any]]) -> Fi
     return figure
 
 
-def steps(means: Mapping[str, Any], summary: Mapping[int, Any]) -> Figure:
+def steps(means: Mapping[str, Any], people: int) -> Figure:
     """Accuracy and calibration error behind so many steps, by alpha, with 5 windows per activity."""
     figure = blank(11.6, 7.6)
     shown = {kind: of for kind, of in means.items() if kind.startswith("5 ")}
@@ -80,9 +80,9 @@ def steps(means: Mapping[str, Any], summary: Mapping[int, Any]) -> Figure:
             _title(axes, f"{kind}: {told}")
     title = "Does the anchor prevent over-fitting?"
     figure.text(0.02, 0.945, title, fontsize=17, fontweight="bold", color=INK)
-    people = summary[5]["fine-tune"]["people"]
-    told = f"Adam at rate 0.003, mean over {people} people, five draws each, one net; alpha 0 is plain "
-    told += "fine-tuning."
+    told = (
+        f"Adam at rate 0.003, mean over {people} people, each left out once, five draws each; alpha 0: plain."
+    )
     figure.text(0.02, 0.91, told, fontsize=11, color=FAINT)
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,6 +59,24 @@ def contrasts(by: By, wanted: Sequence[tuple[str, str]] = PAIRS) -> list[dict[st
             lower = int((by_person(found[a]) < by_person(found[b])).sum())
             told = {"shot": shot, "method": a, "against": b, "people": len(by_person(found[a]))}
             made.append({**told, "difference": mean, "ci95": half, "p": p, "people_lower": lower})
+    return made
+
+
+def anchored(long: Mapping[str, Any], behind: Sequence[int] = (10, 100)) -> list[dict[str, Any]]:
+    """Anchored minus plain behind as many steps at one rate, over people, Holm-corrected over a column."""
+    made: list[dict[str, Any]] = []
+    for measure, step in itertools.product(("accuracy", "ece"), behind):
+        pairs = {
+            (kind, alpha): 100 * np.subtract(run[step][measure], by_alpha[0.0][step][measure])
+            for kind, by_alpha in long.items()
+            for alpha, run in by_alpha.items()
+            if alpha
+        }
+        tests = [interval(found) for found in pairs.values()]
+        corrected = compare.holm([p for _, _, p in tests])
+        for ((kind, alpha), found), (mean, half, _), p in zip(pairs.items(), tests, corrected, strict=True):
+            told = {"kind": kind, "alpha": alpha, "steps": step, "measure": measure, "people": len(found)}
+            made.append({**told, "difference": mean, "ci95": half, "p": p})
     return made
 
 
