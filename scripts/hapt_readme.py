@@ -46,10 +46,9 @@ def everybody(report: dict[str, Any]) -> str:
 
 
 def steps(report: dict[str, Any]) -> list[str]:
-    """Accuracy and calibration in front of and behind many steps, by alpha; what the largest alpha adds."""
+    """Accuracy and calibration in front of and behind many steps, by alpha."""
     found = report["steps"][KIND]
     first, *_, last = next(iter(found.values()))
-    tests = [t for t in report["anchored"] if t["kind"] == KIND and t["measure"] == "accuracy"]
     about = (
         "A rate chosen on nothing (5 windows, Adam at 0.003), every person left out once: "
         f"accuracy in % and calibration error in points in front of and behind {last} steps."
@@ -63,10 +62,17 @@ def steps(report: dict[str, Any]) -> list[str]:
     for alpha, of in found.items():
         cells = [f"{100 * of[step][name]:.1f}" for name in ("accuracy", "ece") for step in (first, last)]
         lines.append(f"| {alpha} | {' | '.join(cells)} |")
-    most = max(test["alpha"] for test in tests)
+    return [*lines, "", most(report)]
+
+
+def most(report: dict[str, Any]) -> str:
+    """What the largest alpha adds to plain fine-tuning at that rate, with the person's moments."""
+    tests = [t for t in report["anchored"] if "person's" in t["kind"] and t["measure"] == "accuracy"]
+    alpha = max(test["alpha"] for test in tests)
     said = [
-        f"{t['difference']:+.1f} ± {t['ci95']:.1f} points behind {t['steps']} steps (p {p_value(t['p'])})"
+        f"{t['difference']:+.1f} ± {t['ci95']:.1f} with {t['kind'].split(',')[0]} and {t['steps']} steps "
+        f"(p {p_value(t['p'])})"
         for t in tests
-        if t["alpha"] == most
+        if t["alpha"] == alpha
     ]
-    return [*lines, "", f"There alpha {most} minus plain: {', '.join(said)}."]
+    return f"There alpha {alpha} minus plain, in points over {tests[0]['people']} people: {', '.join(said)}."
