@@ -78,7 +78,7 @@ def done(what: Sequence[str | Path] | str, world: int, folder: Path, **faults: A
     first, *others = ended(started(what, world, folder, **faults))
     assert first.code == 0, "\n".join(one.out[-3000:] for one in (first, *others))
     for other in others:
-        assert (other.code, other.out) == (0, "")
+        assert (other.code, other.out) == (0, ""), f"{other.code}: {other.out[-3000:]}"
     return first.out
 
 
