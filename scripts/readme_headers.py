@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 Reached = dict[str, str]
-"""By a config's name: what its method reached."""
+"""By a config's file name: what its method reached."""
 
 FOLDERS = {
     "configs/demo": "demo",
@@ -39,12 +39,9 @@ def _headers(root: Path, folder: str, study: str, read: Any) -> dict[Path, str]:
     reached: Reached = read(json.loads(report.read_text())) if report.is_file() else {}
     found: dict[Path, str] = {}
     for path in sorted((root / folder).glob("*.yaml")):
-        text = path.read_text()
-        name = re.search(r"^name: (\S+)", text, flags=re.M)
-        said = reached.get(path.stem) or reached.get(name[1] if name else "")
-        if said is not None:
-            line = f"# Expected: {said} (results/{study}/table.md)"
-            found[path] = re.sub(r"^# Expected:.*$", line, text, count=1, flags=re.M)
+        if path.stem in reached:
+            line = f"# Expected: {reached[path.stem]} (results/{study}/table.md)"
+            found[path] = re.sub(r"^# Expected:.*$", line, path.read_text(), count=1, flags=re.M)
     return found
 
 
@@ -57,7 +54,7 @@ def _rows(report: dict[str, Any]) -> Reached:
 
 
 def _family(report: dict[str, Any]) -> Reached:
-    """By the file's name: what the row reached under its three evaluations."""
+    """What each row reached under its three evaluations."""
     found = defaultdict[str, list[str]](list)
     for row in report["rows"]:
         found[f"{row['learned_by']}_{row['setting']}"].append(f"{_of(row)} {row['mode']}")
@@ -84,7 +81,7 @@ def _cells(report: dict[str, Any]) -> Reached:
         for row in report["rows"]
         if "-d" in row["method"] and not row["method"].endswith("permuted")
     ]
-    return {**_rows(report), "family-cell": f"{min(cells):.1f} to {max(cells):.1f} %, by cell"}
+    return {**_rows(report), "cell": f"{min(cells):.1f} to {max(cells):.1f} %, by cell"}
 
 
 def _densities(report: dict[str, Any]) -> Reached:
