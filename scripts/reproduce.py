@@ -25,11 +25,11 @@ from metatl.types import MetatlError
 ROOT = Path(__file__).resolve().parent.parent
 STUDIES = {
     "sinusoid": ("sinusoid.py", 30),
-    "gtl-proof": ("gtl_proof.py", 17),
+    "gtl-proof": ("gtl_proof.py", 20),
     "gtl-mnist": ("gtl_mnist.py", 60),
-    "gtl-alphabets": ("gtl_alphabets.py", 40),
+    "gtl-alphabets": ("gtl_alphabets.py", 90),
     "gtl-hapt": ("hapt_gtl.py", 25),
-    "gtl-family": ("gtl_family.py", 25),
+    "gtl-family": ("gtl_family.py", 40),
     "hapt-personal": ("hapt_personal.py", 28),
     "fish-hapt": ("fish_density.py hapt", 8),
     "fish-omniglot": ("fish_density.py omniglot", 12),
