@@ -24,6 +24,7 @@ os.environ.update(environment)
 # Other packages install their tests under this name too.
 sys.modules["tests"] = types.ModuleType("tests")
 sys.modules["tests"].__path__ = [str(Path(__file__).parent.parent)]
+sys.dont_write_bytecode = True  # the laws' module, imported first in a fresh clone: no file of the job's
 torch.set_num_threads(1)
 if "patience" in faults:
     pulse._BEAT, pulse._PATIENCE = 0.1, faults["patience"]
