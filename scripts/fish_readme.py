@@ -35,4 +35,14 @@ def density(report: dict[str, Any]) -> str:
         lines.append(f"| {name} | {' | '.join(cells)} |")
     stored = [by["fish-support", share]["delta"]["exact_bytes"] for share in shares]
     lines.append(f"| stored, bytes | {' | '.join(f'{size:,.0f}' for size in stored)} |")
+    deltas = [by["fish-support", share]["delta"] for share in shares]
+    kinds = {"bytes a changed number": ("weights", "moments"), "bytes a changed weight": ("weights",)}
+    for name, counted in kinds.items():
+        cells = [f"{own['exact_bytes'] / sum(own[kind] for kind in counted):.1f}" for own in deltas]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    moments = deltas[0]["moments"]
+    lines += [
+        "",
+        f"Changed numbers: weights, and {moments:,.0f} moments of batch norms, which a delta holds too.",
+    ]
     return "\n".join(lines)

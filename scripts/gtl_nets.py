@@ -10,6 +10,7 @@ import numpy as np
 
 from metatl import config
 from metatl.evaluate import Report
+from metatl.render import at_an_end
 from metatl.run import prepare, report
 
 
@@ -21,10 +22,19 @@ def reported(path: Path, nets: int, words: Sequence[str], beside: bool = False) 
         found.append(report(prepare(config.load(path, own), own), beside=beside))
     first, costs = found[0], ("trainable", "ms_per_task", "seconds_to_learn")
     facts: dict[str, Any] = {key: float(np.mean([one.facts[key] for one in found])) for key in costs}
-    chosen = [one.facts["selected"] for one in found]
-    facts["selected"] = {key: ", ".join(str(values[key]) for values in chosen) for key in chosen[0]}
+    chosen = [told(one) for one in found]
+    facts["selected"] = {key: ", ".join(values[key] for values in chosen) for key in chosen[0]}
     facts |= {"family": first.facts["family"], "by_net": [100 * one.mean for one in found]}
     return Report(first.method, np.mean([one.scores for one in found], 0), first.protocol, facts)
+
+
+def told(one: Report) -> dict[str, str]:
+    """What was selected, and where that is an end of what was tried."""
+    ends = at_an_end(one.facts)
+    return {
+        key: f"{value} ({ends[key]} tried)" if key in ends else str(value)
+        for key, value in one.facts["selected"].items()
+    }
 
 
 def by_net(one: Report, other: Report) -> list[float]:

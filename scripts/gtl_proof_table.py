@@ -112,10 +112,12 @@ def _picture(moves: Sequence[dict[str, Any]]) -> bytes:
     figure = blank(9.6, 5.4)
     axes = bare(figure.add_axes((0.07, 0.13, 0.68, 0.7)), keep=("bottom", "left"))
     at = np.arange(len(BINS))
+    found = {guided: _over(moves, "held-out subsets", guided) for guided in GUIDED}
+    top = max(found, key=lambda guided: found[guided][0][-1])
     for colour, (guided, name) in zip((PALETTE[1], PALETTE[0]), GUIDED.items(), strict=True):
-        mean, half = _over(moves, "held-out subsets", guided)
+        mean, half = found[guided]
         axes.errorbar(at, mean, half, color=colour, linewidth=2, marker="o", markersize=6, capsize=3)
-        place: dict[str, Any] = dict(va="center", annotation_clip=False)
+        place: dict[str, Any] = dict(va="bottom" if guided == top else "top", annotation_clip=False)
         axes.annotate(name, (at[-1] + 0.35, mean[-1]), color=colour, fontsize=10.5, **place)
     axes.axhline(1, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.set_xticks(at, BINS)

@@ -113,6 +113,6 @@ def _verdict(found: Mapping[str, Test]) -> str:
     sure = {name: test["difference"] for name, test in found.items() if test["p"] < 0.05}
     better = [name for name, difference in sure.items() if difference > 0]
     worse = [name for name, difference in sure.items() if difference < 0]
-    said = ["all" if len(better) == len(found) else ", ".join(better)] if better else []
+    said = ["all" if len(better) == len(COLUMNS) else ", ".join(better)] if better else []
     said += [f"worse than {', '.join(worse)}"] if worse else []
     return "; ".join(said) or "none"

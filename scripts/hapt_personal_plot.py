@@ -29,6 +29,9 @@ def curves(summary: Mapping[int, Any], tests: Sequence[Mapping[str, Any]]) -> Fi
         values = [summary[shot][method]["accuracy"] for shot in shots]
         left.plot(at, values, color=COLOURS[method], linewidth=2, marker="o", markersize=5)
         ends.append((values[-1], method, COLOURS[method]))
+    still = [summary[shot]["moments-only"]["accuracy"] for shot in shots]
+    left.plot(at, still, color=PALETTE[7], linewidth=2, linestyle=(0, (1, 1)), marker="s", markersize=4)
+    ends.append((still[-1], "moments-only", PALETTE[7]))
     none = summary[shots[0]]["no-personalisation"]["accuracy"]
     left.plot([at[0], at[-1]], [none, none], color=FAINT, linewidth=1.4, linestyle=(0, (4, 3)))
     ends.append((none, "no personalisation", FAINT))
@@ -84,6 +87,33 @@ def steps(means: Mapping[str, Any], people: int) -> Figure:
         f"Adam at rate 0.003, mean over {people} people, each left out once, five draws each; alpha 0: plain."
     )
     figure.text(0.02, 0.91, told, fontsize=11, color=FAINT)
+    return figure
+
+
+def people(outside: Mapping[int, Any]) -> Figure:
+    """Every person's gain over no personalisation, with fine-tuning and with the anchor."""
+    figure = blank(12.8, 6.4)
+    for column, (shot, summary) in enumerate(outside.items()):
+        none = summary["no-personalisation"]["by_person"]
+        order = sorted(none, key=lambda person: none[person])
+        axes = _axes(figure, (0.055 + 0.49 * column, 0.14, 0.44, 0.66), "person (accuracy without, %)")
+        at = np.arange(len(order), dtype=float)
+        for place, method in enumerate(("fine-tune", "kl-anchor")):
+            own = summary[method]["by_person"]
+            gains = [100 * (own[person] - none[person]) for person in order]
+            x = at + 0.26 * (place - 0.5)
+            axes.vlines(x, 0, gains, color=COLOURS[method], linewidth=2.4, label=method)
+            axes.plot(x, gains, "o", color=COLOURS[method], markersize=4)
+        axes.axhline(0, color=INK, linewidth=1)
+        labels = [f"{person} ({100 * none[person]:.0f})" for person in order]
+        axes.set_xticks(at, labels, rotation=90, fontsize=8)
+        axes.legend(loc="upper right", fontsize=9.5, labelcolor=INK, edgecolor="white", framealpha=0.9)
+        _title(axes, f"{shot} window{'s' * (int(shot) > 1)} per activity")
+    told = f"{len(order)} people, each left out once, from worst to best without personalisation; "
+    told += "mean of five draws. Points of accuracy gained or lost, each arm at its chosen rate."
+    title = "Whom does personalisation help?"
+    figure.text(0.02, 0.94, title, fontsize=19, fontweight="bold", color=INK)
+    figure.text(0.02, 0.9, told, fontsize=11, color=FAINT)
     return figure
 
 

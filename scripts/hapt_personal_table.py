@@ -1,4 +1,4 @@
-"""How hapt_personal.py writes what it found: table.md, report.json, plot.png and steps.png."""
+"""How hapt_personal.py writes what it found: table.md, report.json, plot.png, steps.png and people.png."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ MEASURES = {"accuracy": "accuracy", "ece": "calibration error"}
 
 
 def write(out: Path, official: By, everybody: By, long: Mapping[str, Any]) -> None:
-    """table.md, report.json with rows as `metatl benchmark` writes them, and two plots."""
+    """table.md, report.json with rows as `metatl benchmark` writes them, and three plots."""
     tests, all_tests = contrasts(official), contrasts(everybody)
     summary = {shot: summaries(found) for shot, found in official.items()}
     outside = {shot: summaries(found) for shot, found in everybody.items()}
@@ -101,6 +101,7 @@ def write(out: Path, official: By, everybody: By, long: Mapping[str, Any]) -> No
     store.write_json(out / "report.json", compare.plain(told))
     store.write_atomic(out / "plot.png", render.png(hapt_personal_plot.curves(summary, tests)))
     store.write_atomic(out / "steps.png", render.png(hapt_personal_plot.steps(means(long), count)))
+    store.write_atomic(out / "people.png", render.png(hapt_personal_plot.people(outside)))
 
 
 def windows(shot: int) -> str:

@@ -6,8 +6,6 @@ from typing import Any
 
 from metatl.render.tables import p_value
 
-KIND = "5 windows, the person's moments"
-
 
 def people(report: dict[str, Any]) -> str:
     """Accuracy by amount of labelled data, and the difference to plain fine-tuning where it was tested."""
@@ -31,7 +29,7 @@ def people(report: dict[str, Any]) -> str:
             if test := tests.get((shot, method)):
                 cells[place] += f" ({test['difference']:+.1f} ± {test['ci95']:.1f})"
         lines.append(f"| {method} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", everybody(report), "", *steps(report)])
+    return "\n".join([*lines, "", everybody(report), "", *harmed(report), "", *steps(report)])
 
 
 def everybody(report: dict[str, Any]) -> str:
@@ -45,34 +43,57 @@ def everybody(report: dict[str, Any]) -> str:
     )
 
 
+def harmed(report: dict[str, Any]) -> list[str]:
+    """Whom personalisation leaves worse off than none, and where it takes the worst of them."""
+    shots = list(report["people"])
+    lines = [
+        "Worse off than without personalisation, of so many people; mean accuracy of the worst tenth in %.",
+        "",
+        f"| method | people | {' | '.join(shots)} |",
+        f"|---|--:|{'--:|' * len(shots)}",
+    ]
+    for by_shot in (report["people"], report["left_out_once"]):
+        for method in ("no-personalisation", "moments-only", "fine-tune", "kl-anchor"):
+            own = {shot: by_shot[shot][method] for shot in by_shot}
+            told = {shot: f"{of['harmed_people']}; {of['worst_decile']:.1f}" for shot, of in own.items()}
+            people = next(iter(own.values()))["people"]
+            lines.append(f"| {method} | {people} | {' | '.join(told.get(shot, '') for shot in shots)} |")
+    return lines
+
+
 def steps(report: dict[str, Any]) -> list[str]:
     """Accuracy and calibration in front of and behind many steps, by alpha."""
-    found = report["steps"][KIND]
-    first, *_, last = next(iter(found.values()))
+    found = {kind: of for kind, of in report["steps"].items() if kind.startswith("5 ")}
+    first, *_, last = next(iter(next(iter(found.values())).values()))
     about = (
-        "A rate chosen on nothing (5 windows, Adam at 0.003), every person left out once: "
+        "One rate for all (5 windows, Adam at 0.003), every person left out once: "
         f"accuracy in % and calibration error in points in front of and behind {last} steps."
     )
-    lines = [
-        about,
-        "",
-        f"| alpha | accuracy, {first} | accuracy, {last} | calibration, {first} | calibration, {last} |",
-        "|--:|--:|--:|--:|--:|",
-    ]
-    for alpha, of in found.items():
-        cells = [f"{100 * of[step][name]:.1f}" for name in ("accuracy", "ece") for step in (first, last)]
-        lines.append(f"| {alpha} | {' | '.join(cells)} |")
-    return [*lines, "", most(report)]
+    head = ["batch norm", "alpha"]
+    head += [f"{name}, {step}" for name in ("accuracy", "calibration") for step in (first, last)]
+    lines = [about, "", f"| {' | '.join(head)} |", f"|---|{'--:|' * (len(head) - 1)}"]
+    for kind, by_alpha in found.items():
+        for alpha, of in by_alpha.items():
+            cells = [f"{100 * of[step][name]:.1f}" for name in ("accuracy", "ece") for step in (first, last)]
+            lines.append(f"| {kind.partition(', ')[2]} | {alpha} | {' | '.join(cells)} |")
+    return [*lines, "", *most(report)]
 
 
-def most(report: dict[str, Any]) -> str:
-    """What the largest alpha adds to plain fine-tuning at that rate, with the person's moments."""
-    tests = [t for t in report["anchored"] if "person's" in t["kind"] and t["measure"] == "accuracy"]
+def most(report: dict[str, Any]) -> list[str]:
+    """What the largest alpha adds to plain fine-tuning at that rate."""
+    tests = [t for t in report["anchored"] if t["measure"] == "accuracy"]
     alpha = max(test["alpha"] for test in tests)
-    said = [
-        f"{t['difference']:+.1f} ± {t['ci95']:.1f} with {t['kind'].split(',')[0]} and {t['steps']} steps "
-        f"(p {p_value(t['p'])})"
-        for t in tests
-        if t["alpha"] == alpha
+    cells = dict[str, dict[str, str]]()
+    for t in tests:
+        windows, _, moments = t["kind"].partition(", ")
+        if t["alpha"] == alpha:
+            found = f"{t['difference']:+.1f} ± {t['ci95']:.1f} (p {p_value(t['p'])})"
+            cells.setdefault(moments, {})[f"{windows}, {t['steps']} steps"] = found
+    columns = list(next(iter(cells.values())))
+    lines = [
+        f"There alpha {alpha} minus plain, in points over {tests[0]['people']} people:",
+        "",
+        f"| batch norm | {' | '.join(columns)} |",
+        f"|---|{'--:|' * len(columns)}",
     ]
-    return f"There alpha {alpha} minus plain, in points over {tests[0]['people']} people: {', '.join(said)}."
+    return lines + [f"| {kind} | {' | '.join(own[c] for c in columns)} |" for kind, own in cells.items()]

@@ -9,7 +9,8 @@ which a net diverges are counted and left out for both.
 Resumable; about 30 minutes of one core (--share 0.1 for a tenth of the iterations).
 
 Expected, squared error behind 10 steps on 10 points: MAML 0.05 to 0.3, the pre-trained net 1 to 2; MAML's
-first step does most of it, and further ones, which it was not trained for, go on helping.
+first step does most of it; further ones, which it was not trained for, help on most waves and throw a few off
+on the way.
 """
 
 from __future__ import annotations
