@@ -72,7 +72,9 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     shared, nets = ["--runs", given.runs], given.nets
-    plain = [reported(CONFIGS / f"{name}.yaml", nets, shared) for name in ("fine-tune", "head-only")]
+    plain = [
+        reported(CONFIGS / f"{name}.yaml", nets, shared) for name in ("fine-tune", "head-only", "scratch")
+    ]
     guided, permuted = dict[Place, Report](), dict[Place, Report]()
     with tqdm(PLACES, desc="cells") as bar:
         for place in bar:

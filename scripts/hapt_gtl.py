@@ -28,11 +28,11 @@ from metatl import compare, render, store
 from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 SHOTS = (1, 5)
-GUIDES = ("gtl", "gtl-of-3", "gtl-of-7")
+GUIDES = ("gtl", "gtl-of-3", "gtl-of-7", "gtl-as-published")
 CONTROLS = ("permuted", "layer-mean", "constant")
 OTHERS = ("kl-anchor", "l2-sp", "head-only", "fish-support")
 PAIRS = [(own, other) for own in GUIDES for other in (*(f"{own}-{c}" for c in CONTROLS), PLAIN)]
-PAIRS += [("gtl-as-published", PLAIN), ("gtl", "gtl-as-published")]
+PAIRS += [("gtl", "gtl-as-published")]
 ABOUT = (
     "Scouts: the shared net, trained with SGD for 30 steps on the windows of one meta_train person (gtl), "
     "or of a random group of 3 (gtl-of-3) or of 7 (gtl-of-7); 42 of them. Mean squared displacement, "
