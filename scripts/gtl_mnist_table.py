@@ -40,8 +40,8 @@ RULES = (
     "steps of Adam, full batch. Every method chooses its rate from one grid (head-only from a higher one, "
     "gtl-scaled from a lower one, L2-SP its pull as well), on 3 draws of meta_val characters, net by net. In "
     "gtl the guide scales Adam's update, in as-published the gradient in front of it; scaled: the guide "
-    "times 6.4, so that its mean is about 1. FISH moves as many weights below the output layer as the guide "
-    "adds up to."
+    "times 6.4, which makes its mean {scaled} by net. FISH moves as many weights below the output layer as "
+    "the guide adds up to, net by net."
 )
 LEGEND = (
     "Difference: mean over draws, ± half of the 95 % interval; p: paired t-test over draws, Holm-corrected "
@@ -68,7 +68,8 @@ def write(
     told = "; ".join(f"{_values(digits[key])} % behind {name}" for key, name in STARTS.items())
     counts = {"nets": nets, "last": nets - 1, "episodes": episodes, "draws": episodes // nets}
     about = ABOUT.format(**counts, digits=told)
-    parts = ["# GTL from MNIST to Omniglot", about, RULES]
+    rules = RULES.format(scaled=_values([6.4 * own["all"]["mean"] for own in seen["gtl"]], ".2f"))
+    parts = ["# GTL from MNIST to Omniglot", about, rules]
     parts += ["## Does the guide beat its controls?", _tests(tests), LEGEND]
     parts += ["## Beside what was reported", _reported(whole), BESIDE]
     parts += [
@@ -78,7 +79,7 @@ def write(
     ]
     parts += [_guides(seen), "Means over nets; weights below the output layer."]
     store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
-    found = {"about": f"{about} {RULES}", "protocol": protocol, "rows": rows, "contrasts": list(tests)}
+    found = {"about": f"{about} {rules}", "protocol": protocol, "rows": rows, "contrasts": list(tests)}
     guides = {name: list(shapes) for name, shapes in seen.items()}
     store.write_json(out / "report.json", {**found, "digits": dict(digits), "guides": guides})
     store.write_atomic(out / "plot.png", render.png(render.benchmark_plot(rows, protocol)))
@@ -149,7 +150,7 @@ def _picture(seen: Mapping[str, Sequence[dict[str, Any]]]) -> bytes:
     axes.grid(axis="y", color=LINE, linewidth=0.6)
     axes.set_xlabel("guide of the weight", color=FAINT)
     axes.legend(frameon=False, labelcolor=INK, fontsize=10.5)
-    figure.text(0.03, 0.935, "Most weights get a guide near 0", fontsize=14, fontweight="bold", color=INK)
+    figure.text(0.03, 0.935, "How guides spread over the weights", fontsize=14, fontweight="bold", color=INK)
     told = "Share of the weights below the output layer in each fortieth of [0, 1]; mean over nets"
     figure.text(0.03, 0.885, told, fontsize=9.5, color=FAINT)
     return render.png(figure)
