@@ -19,7 +19,7 @@ CONTROLS = ("permuted", "layer-mean", "constant")
 BASELINES = ("fine-tune", "head-only", "prototypes", "l2-sp", "fish")
 PAIRS = [
     *(("gtl", other) for other in (*BASELINES, *(f"gtl-{control}" for control in CONTROLS))),
-    *(("gtl-level", other) for other in ("fine-tune", "gtl-level-permuted")),
+    *(("gtl-level", other) for other in ("fine-tune", "gtl-level-permuted", "gtl-level-layer-mean")),
     *(("maml-gtl", other) for other in ("maml", "maml-head-only")),
     *(("maml-gtl", f"maml-gtl-{control}") for control in CONTROLS),
 ]
@@ -30,8 +30,8 @@ NETS = (
     "of pre-trained nets start at zeros (prototypes: nearest class mean, no step), those of MAML are its "
     "own. Rates are chosen on meta-val for every row, net and setting. report.json has each net's difference."
 )
-FAR = "maml-head-only"
-"""So far behind that the other differences would be dots on a line; it stands in the table."""
+FAR, NONE = "maml-head-only", "scratch"
+"""So far behind that all others would be dots on a line; they stand in the table."""
 Tests = Sequence[Mapping[str, Any]]
 
 
@@ -43,11 +43,12 @@ def write(out: Path, found: Mapping[str, Mapping[str, Report]], tests: Tests) ->
     rows, protocols = list[compare.Row](), dict[str, Any]()
     for setting, reports in found.items():
         ordered = sorted(reports.values(), key=lambda one: -one.mean)
-        own, protocol = compare.rows(ordered, "fine-tune"), compare.protocol(ordered, "fine-tune", None)
+        own, protocol = compare.rows(ordered, "fine-tune", NONE), compare.protocol(ordered, "fine-tune", NONE)
         protocols[setting] = protocol
         rows += [{**row, "method": f"{row['method']} ({setting})"} for row in own]
         parts += [f"## {setting}", render.markdown(own, protocol, times=False).strip()]
-        store.write_atomic(out / f"plot-{setting}.png", render.png(render.benchmark_plot(own, protocol)))
+        near = [row for row in own if row["method"] not in (FAR, NONE)]
+        store.write_atomic(out / f"plot-{setting}.png", render.png(render.benchmark_plot(near, protocol)))
     store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
     first = next(iter(protocols.values()))
     made = {"about": about, "protocol": first, "protocols": protocols, "rows": rows, "contrasts": tests}

@@ -24,7 +24,8 @@ GUIDES = {
 ABOUT = (
     "The guide minus each of the others, in points of accuracy, with 95 % intervals over what the third "
     "column counts (paired); *: p < 0.05, Holm-corrected over all comparisons of a study (of a setting, of "
-    "an amount of data)."
+    "an amount of data). A guide scaled to a mean of 1 (gtl-level, gtl-scaled) has plain transfer for its "
+    "constant."
 )
 Test = Mapping[str, Any]
 

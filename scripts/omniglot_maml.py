@@ -7,7 +7,7 @@
 Every config of configs/omniglot/maml-family is a row: learned once, evaluated three times on 1,000 meta-test
 episodes: transductive (batch norm sees all queries at once) with as many queries a class as shots, which is
 how MAML was published; transductive with 15; inductive with the same 15. The configs' schedules are for a
-CPU, minutes to two hours of one core a row (each says how long), 6 to 9 together; --share takes a share of
+CPU, minutes to two hours of one core a row (each says how long), 7 to 10 together; --share takes a share of
 the published iterations instead, with the published meta-batch, queries and inner steps. Resumable: ctrl-C
 loses nothing, a kill at most 20 seconds. The table is written behind every row and holds all that were ever
 finished: rows.json and episodes.npz in the folder --out keep what other machines found, and that is not
