@@ -1,6 +1,11 @@
 // The C interface for one type, SCALAR: loops over tasks, in threads. Tensors come as pointers with one stride per task (0: shared).
 // ins and outs follow the order of the structs in block.h; a null pointer is "not given" or "not wanted".
 #include <mutex>
+#include <vector>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "block.h"
 
@@ -18,7 +23,6 @@ static S* out(void* const* tensors, const long* strides, int k, long task) {
   return tensors[k] ? (S*)tensors[k] + strides[k] * task : nullptr;
 }
 
-// f(task, scratch), one scratch per thread. `summed`, if not null, gets the sum over tasks of scratch.gw.
 // The lists of a convolution depend on its shape alone; they are made once.
 template <class S>
 static const Convolution<S>& convolution(const Geometry& g) {
@@ -30,19 +34,44 @@ static const Convolution<S>& convolution(const Geometry& g) {
   return found == known.end() ? known.emplace(key, Convolution<S>(g)).first->second : found->second;
 }
 
+template <class S>
+static Scratch<S>& scratch_of_thread() {
+  static thread_local Scratch<S> scratch;
+  return scratch;
+}
+
+static long thread_number() {
+#ifdef _OPENMP
+  return omp_get_thread_num();
+#else
+  return 0;
+#endif
+}
+
+// f(task, scratch), one scratch per thread. `summed`, if not null, gets the sum over tasks of scratch.gw; then which thread takes which
+// tasks and the order of adding up are fixed, since a busy machine must not change the digits of a run.
 template <class S, class F>
 static void over_tasks(const Geometry& g, S* summed, F f) {
+  if (!summed) {
+#pragma omp parallel for num_threads(g.threads) schedule(dynamic, 1)
+    for (long task = 0; task < g.tasks; task++) f(task, scratch_of_thread<S>());
+    return;
+  }
   const long size = g.taps() * g.C * g.O;
+  std::vector<const S*> parts(g.threads, nullptr);
 #pragma omp parallel num_threads(g.threads)
   {
-    static thread_local Scratch<S> scratch;
-    if (summed) scratch.gw.assign(size, S(0));
-#pragma omp for schedule(dynamic, 1)
+    Scratch<S>& scratch = scratch_of_thread<S>();
+    scratch.gw.assign(size, S(0));
+    parts[thread_number()] = scratch.gw.data();
+#pragma omp for schedule(static)
     for (long task = 0; task < g.tasks; task++) f(task, scratch);
-    if (summed) {
-#pragma omp critical
-      for (long k = 0; k < size; k++) summed[k] += scratch.gw[k];
+    for (const S* part : parts) {
+      if (!part) continue;
+#pragma omp for schedule(static) nowait
+      for (long k = 0; k < size; k++) summed[k] += part[k];
     }
+#pragma omp barrier
   }
 }
 
