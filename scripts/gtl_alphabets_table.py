@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gtl_nets import CONTROLS
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,7 +16,6 @@ from metatl.render.figure import FAINT, INK, LINE, bare, blank
 from metatl.render.plots import FAMILIES
 from metatl.render.tables import p_value
 
-CONTROLS = ("permuted", "layer-mean", "constant")
 BASELINES = ("fine-tune", "head-only", "prototypes", "l2-sp", "fish")
 PAIRS = [
     *(("gtl", other) for other in (*BASELINES, *(f"gtl-{control}" for control in CONTROLS))),

@@ -51,10 +51,8 @@ def contrasts(
 def write(out: Path, names: Names, reports: Sequence[Report], tests: Tests, about: str) -> None:
     """table.md, report.json with rows as `metatl benchmark` writes them, plot.png."""
     reports = sorted(reports, key=lambda found: -found.mean)
-    rows, protocol = (
-        compare.rows(reports, "fine-tune", "scratch"),
-        compare.protocol(reports, "fine-tune", "scratch"),
-    )
+    rows = compare.rows(reports, "fine-tune", "scratch")
+    protocol = compare.protocol(reports, "fine-tune", "scratch")
     parts = ["# The statistic family", about]
     for against in AGAINST.values():
         parts += [f"## Points above {against}", _table(tests, against, names)]

@@ -19,7 +19,7 @@ import gtl_mnist_table
 import numpy as np
 import study
 import torch
-from gtl_nets import told
+from gtl_nets import CONTROLS, told
 from tqdm import tqdm
 
 from metatl import compare, config
@@ -27,7 +27,6 @@ from metatl.evaluate import Report
 from metatl.run import Run, learn, prepare, report
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-mnist"
-CONTROLS = ("permuted", "layer-mean", "constant")
 QUESTIONS = {
     "gtl": (
         *("fine-tune", "head-only", *(f"gtl-{control}" for control in CONTROLS)),

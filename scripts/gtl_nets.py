@@ -13,6 +13,9 @@ from metatl.evaluate import Report
 from metatl.render import at_an_end
 from metatl.run import prepare, report
 
+CONTROLS = ("permuted", "layer-mean", "constant")
+"""What a guide is held against beside plain transfer."""
+
 
 def reported(path: Path, nets: int, words: Sequence[str], beside: bool = False) -> Report:
     """The report of a config over seeds 0, 1, ...; facts: each net's mean, the rate chosen for each."""

@@ -28,7 +28,7 @@ import gtl_proof_table
 import numpy as np
 import study
 import torch
-from gtl_nets import told
+from gtl_nets import CONTROLS, told
 from gtl_proof_table import BLOCKS, EDGES, GUIDED
 from tqdm import tqdm
 
@@ -39,7 +39,6 @@ from metatl.run import Run, learn, prepare, report
 from metatl.types import Transfer
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-proof"
-CONTROLS = ("permuted", "layer-mean", "constant")
 
 
 def repetitions(count: int, words: list[str], scouts: Path) -> Iterator[tuple[int, list[str], Run]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gtl_nets import CONTROLS
+
 STUDIES = {
     "gtl-proof": "random bits",
     "gtl-mnist": "MNIST to Omniglot",
@@ -12,7 +14,6 @@ STUDIES = {
     "gtl-hapt": "HAPT, new people",
 }
 PLAIN = ("fine-tune", "published-fine-tune", "full-fine-tune", "maml")
-CONTROLS = ("permuted", "layer-mean", "constant")
 COLUMNS = ("plain transfer", *CONTROLS)
 GUIDES = {
     "gtl-proof": {

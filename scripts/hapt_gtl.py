@@ -19,6 +19,7 @@ from typing import Any
 import hapt_personal_table as tables
 import study
 import torch
+from gtl_nets import CONTROLS
 from hapt_personal import CONFIGS, SEEDS, tested
 from hapt_personal_stats import NONE, PLAIN, contrasts, summaries
 from matplotlib.figure import Figure
@@ -29,7 +30,6 @@ from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 SHOTS = (1, 5)
 GUIDES = ("gtl", "gtl-of-3", "gtl-of-7", "gtl-as-published")
-CONTROLS = ("permuted", "layer-mean", "constant")
 OTHERS = ("kl-anchor", "l2-sp", "head-only", "fish-support")
 PAIRS = [(own, other) for own in GUIDES for other in (*(f"{own}-{c}" for c in CONTROLS), PLAIN)]
 PAIRS += [("gtl", "gtl-as-published")]
