@@ -1,7 +1,7 @@
 """metatl: learn what to carry over from old tasks to new ones, and measure whether it helps.
 
 A finished run: `metatl.load("runs/gtl/...").adapt(x, y).predict(new_x)`. Any module of one's own:
-`net = metatl.Net.of(module)`, then `metatl.Adaptation(steps=5)(net, net.start(), metatl.Batch(x, y))`.
+`net = metatl.Net.of(module)`, then `metatl.Descent(steps=5)(net, net.start(), metatl.Batch(x, y))`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from metatl import engines, guides, heads, learners, models, objectives, rules, tree
-from metatl.adapt import Adaptation, SupportGuide, displacement, predict
+from metatl.adapt import Adaptation, Descent, SupportGuide, displacement, predict
 from metatl.data import Bank, ClassData, Tasks
 from metatl.evaluate import Evaluation, Report, evaluate
 from metatl.net import Net
@@ -27,6 +27,7 @@ __all__ = [
     "Bank",
     "Batch",
     "ClassData",
+    "Descent",
     "Episode",
     "Evaluation",
     "MetatlError",

@@ -9,9 +9,9 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from metatl import data, engines, guides, heads, learners, models, objectives, rules
+from metatl import adapt, data, engines, guides, heads, learners, models, objectives, rules
 
-FAMILIES = (data, engines, guides, heads, learners, models, objectives, rules)
+FAMILIES = (adapt, data, engines, guides, heads, learners, models, objectives, rules)
 """A config may name their members without the module's path; a short name always means ours."""
 
 
@@ -73,9 +73,17 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         old = result.get(key)
         if isinstance(old, Mapping) and "class_path" in old and (made := named(value)) is not None:
             value = {"class_path": _path(made)}
+        if _options(old, value):
+            value = {"init_args": value}
         both = isinstance(old, Mapping) and isinstance(value, Mapping) and not _another(old, value)
         result[key] = merged(cast(Mapping[str, Any], old), cast(Mapping[str, Any], value)) if both else value
     return result
+
+
+def _options(old: Any, new: Any) -> bool:
+    """Whether `new` holds options of the member of a family that `old` names, without naming it again."""
+    known = isinstance(old, Mapping) and "class_path" in old
+    return known and isinstance(new, Mapping) and not {"class_path", "init_args"} & set(new)
 
 
 def _another(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> bool:

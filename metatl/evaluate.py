@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from metatl import tree
-from metatl.adapt import Adaptation, predict, score
+from metatl.adapt import Descent, predict, score
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine, check_guide, moving_names, task
 from metatl.net import Net
@@ -71,7 +71,7 @@ class Report:
         return 1.96 * float(self.scores.std(ddof=1)) / math.sqrt(len(self.scores))
 
 
-def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data: Data, tasks: Tasks) -> None:
+def check_adaptation(net: Net, transfer: Transfer, adaptation: Descent, data: Data, tasks: Tasks) -> None:
     """Raise MetatlError when the carried output layer does not fit the episodes, or a weight has no guide."""
     check_guide(transfer)
     rows, needed = transfer.params[net.head + ".weight"].shape[0], data.outputs(tasks)
@@ -85,7 +85,7 @@ def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data:
 def evaluate(
     net: Net,
     transfer: Transfer,
-    adaptation: Adaptation,
+    adaptation: Descent,
     data: Data,
     evaluation: Evaluation,
     engine: Engine,
@@ -133,7 +133,7 @@ def evaluate(
 
 
 def _protocol(
-    net: Net, adaptation: Adaptation, data: Data, evaluation: Evaluation, split: Split, episodes: int
+    net: Net, adaptation: Descent, data: Data, evaluation: Evaluation, split: Split, episodes: int
 ) -> dict[str, Any]:
     tasks = evaluation.tasks
     return {
@@ -152,7 +152,7 @@ def _protocol(
     }
 
 
-def trainable(net: Net, transfer: Transfer, adaptation: Adaptation, episode: Episode) -> int:
+def trainable(net: Net, transfer: Transfer, adaptation: Descent, episode: Episode) -> int:
     """Number of weights that a task may move: entries whose guide is not 0 at some inner step."""
     if adaptation.steps == 0:
         return 0
@@ -166,7 +166,7 @@ def trainable(net: Net, transfer: Transfer, adaptation: Adaptation, episode: Epi
 
 
 def predictions(
-    net: Net, transfer: Transfer, adaptation: Adaptation, episode: Episode
+    net: Net, transfer: Transfer, adaptation: Descent, episode: Episode
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Adapted outputs for one episode's query rows, and the query labels (pictures, calibration)."""
     with torch.no_grad():

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.data.source import Source
 from metatl.engines.batched import Batched
 from metatl.engines.engine import Engine
@@ -57,7 +57,7 @@ class Experiment:
     learner: Learner = Keep()
     start: str | None = None
     guide: TransferGuide | None = None
-    adaptation: Adaptation = Adaptation()
+    adaptation: Descent = Descent()
     evaluation: Evaluation = Evaluation()
     select: dict[str, list[Any]] | None = None
     engine: Engine = Batched()
@@ -96,13 +96,13 @@ def with_value(value: Any, path: str, new: Any) -> Any:
     return dataclasses.replace(value, **{key: inner})  # pyright: ignore[reportArgumentType]
 
 
-def candidates(experiment: Experiment) -> list[tuple[dict[str, Any], Adaptation]]:
+def candidates(experiment: Experiment) -> list[tuple[dict[str, Any], Descent]]:
     """Every combination of the selection grid with its adaptation; a single empty one without a grid."""
     grid = experiment.select or {}
     for key, values in grid.items():
         if not values:
             raise MetatlError(f"select: '{key}' has no values; give a list")
-    found: list[tuple[dict[str, Any], Adaptation]] = []
+    found: list[tuple[dict[str, Any], Descent]] = []
     for combination in itertools.product(*grid.values()):
         adaptation = experiment.adaptation
         for path, value in zip(grid, combination, strict=True):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from metatl import store
-from metatl.adapt import Adaptation, predict
+from metatl.adapt import Descent, predict
 from metatl.benchmark import run_of
 from metatl.experiment import with_value
 from metatl.net import Net
@@ -27,7 +27,7 @@ class Personaliser:
 
     net: Net
     transfer: Transfer
-    adaptation: Adaptation
+    adaptation: Descent
 
     def adapt(self, x: Tensor, y: Sequence[Any] | Tensor) -> Personal:
         """Adapt to examples x [n, ...] with labels y [n] of any kind (or real targets [n, d]).
@@ -75,7 +75,7 @@ class Personal:
 
     net: Net
     transfer: Transfer
-    adaptation: Adaptation
+    adaptation: Descent
     support: Batch
     labels: list[Any]
     base: Transfer
@@ -131,7 +131,7 @@ class Personal:
 _LABELS = (str, int, float, bool)
 
 
-def _looks_at_support(net: Net, adaptation: Adaptation) -> bool:
+def _looks_at_support(net: Net, adaptation: Descent) -> bool:
     return net.batch_moments and adaptation.moments == "support"
 
 
@@ -167,7 +167,7 @@ def apply_delta(base: Personaliser | str | Path, path: str | Path) -> Personal:
     return Personal(net, transfer, adaptation, nothing, json.loads(notes["labels"]), base.transfer)
 
 
-def chosen_adaptation(folder: Path, adaptation: Adaptation) -> Adaptation:
+def chosen_adaptation(folder: Path, adaptation: Descent) -> Descent:
     """The adaptation with the values that the run's report selected, if it has one."""
     if not (folder / "report.json").is_file():
         return adaptation

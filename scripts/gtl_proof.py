@@ -33,7 +33,7 @@ from gtl_proof_table import BLOCKS, EDGES, GUIDED
 from tqdm import tqdm
 
 from metatl import compare, config, guides, store
-from metatl.adapt import Adaptation, displacement
+from metatl.adapt import Descent, displacement
 from metatl.evaluate import Report
 from metatl.run import Run, learn, prepare, report
 from metatl.types import Transfer
@@ -66,7 +66,7 @@ def displacements(run: Run) -> dict[str, dict[str, list[float]]]:
     return store.read_json(place)
 
 
-def moves(run: Run, published: Adaptation) -> dict[str, dict[str, list[float]]]:
+def moves(run: Run, published: Descent) -> dict[str, dict[str, list[float]]]:
     """What `displacements` keeps, taken."""
     transfer, evaluation = learn(run)[0], run.experiment.evaluation
     episodes = run.data.draw("meta_test", evaluation.tasks, evaluation.seed, 0, evaluation.episodes)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metatl.adapt import Adaptation, predict
+from metatl.adapt import Descent, predict
 from metatl.data import HaptData
 from metatl.engines.engine import moving_names
 from metatl.evaluate import Report, evaluate
@@ -52,7 +52,7 @@ def people(run: Run, count: int) -> NDArray[np.int64]:
     return np.array([data.subject("meta_test", i, evaluation.seed, evaluation.tasks) for i in range(count)])
 
 
-def outputs(run: Run, adaptation: Adaptation, at: Sequence[int]) -> tuple[dict[int, Tensor], Tensor]:
+def outputs(run: Run, adaptation: Descent, at: Sequence[int]) -> tuple[dict[int, Tensor], Tensor]:
     """Outputs [episodes, rows, activities] behind the steps `at`, and labels, of the meta_test episodes."""
     transfer, _ = learn(run)
     evaluation, engine = run.experiment.evaluation, run.experiment.engine

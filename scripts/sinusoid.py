@@ -28,7 +28,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from metatl import compare, config, store
-from metatl.adapt import Adaptation, predict, score
+from metatl.adapt import Descent, predict, score
 from metatl.evaluate import Report
 from metatl.experiment import candidates
 from metatl.run import Run, learn, prepare
@@ -70,7 +70,7 @@ def made(method: str, shot: int, seed: int, runs: str, steps: int) -> Found:
     return Found(Report(method, errors[-1], protocol, facts), errors)
 
 
-def chosen(run: Run) -> tuple[dict[str, Any], Adaptation]:
+def chosen(run: Run) -> tuple[dict[str, Any], Descent]:
     """What of the config's grid has the least error on meta-val; a rate that diverges loses."""
     options = candidates(run.experiment)
     if len(options) == 1:
@@ -80,7 +80,7 @@ def chosen(run: Run) -> tuple[dict[str, Any], Adaptation]:
     return options[int(np.argmin(np.where(np.isfinite(tried), tried, np.inf)))]
 
 
-def by_step(run: Run, adaptation: Adaptation, split: Split, waves: int) -> NDArray[np.float64]:
+def by_step(run: Run, adaptation: Descent, split: Split, waves: int) -> NDArray[np.float64]:
     """Errors [steps + 1, waves] behind 0, 1, ... steps; not finite where the steps diverge."""
     transfer, _ = learn(run)
     evaluation, net = run.experiment.evaluation, run.engine.ready(run.net)

@@ -217,7 +217,7 @@ def poisoned(place: Path, number: int) -> None:
         check_finite(*seen[-1])
         assert int(seen[-1][0].memory["skipped"]["tasks"]) == 1
     else:
-        inner = test_numbers.Adaptation(test_numbers.SGD(0.1), 3, test_numbers.Zeros(), moments="batch")
+        inner = test_numbers.Descent(test_numbers.SGD(0.1), 3, test_numbers.Zeros(), moments="batch")
         scout = test_numbers.Scout(3, 4, Tasks(3, 4, 0), inner)
         seen = test_numbers.learned(scout, data, Batched(), 3)
         check_finite(*seen[-1])

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.engines import Engine, Outer, OuterGradient
 from metatl.guides import RelativeGradNorm
 from metatl.heads import Prototypes, Ridge, Zeros
@@ -105,16 +105,16 @@ NETS: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
 class Case:
     """An adaptation, what is asked of it, and the guide it runs under ('ones', 'mixed' or 'per step')."""
 
-    adaptation: Adaptation
+    adaptation: Descent
     outer: Outer = Outer()
     guide: str = "ones"
 
 
-def sgd(steps: int, lr: float = 0.3, **options: Any) -> Adaptation:
-    return Adaptation(SGD(lr, **options), steps, moments="batch")
+def sgd(steps: int, lr: float = 0.3, **options: Any) -> Descent:
+    return Descent(SGD(lr, **options), steps, moments="batch")
 
 
-ADAM = Adaptation(Adam(0.03, eps_root=1e-4), 3, moments="batch")
+ADAM = Descent(Adam(0.03, eps_root=1e-4), 3, moments="batch")
 
 MAIN: dict[str, Case] = {
     "sgd, 1 step": Case(sgd(1)),

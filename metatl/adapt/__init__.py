@@ -5,13 +5,17 @@
 Everything here is a pure function of one task; engines run many tasks at once by mapping over it.
 """
 
-from metatl.adapt.adaptation import Adaptation, Inner, SupportGuide
+from metatl.adapt.adaptation import Adaptation, Fitted
 from metatl.adapt.descend import Guided, Piece, Point, descend, guide_at
+from metatl.adapt.descent import Descent, Inner, SupportGuide
 from metatl.adapt.moved import displacement, displacement_and_memory
-from metatl.adapt.query import predict, predict_with, query_loss, score
+from metatl.adapt.prediction import predict, predict_with
+from metatl.adapt.query import query_loss, score
 
 __all__ = [
     "Adaptation",
+    "Descent",
+    "Fitted",
     "Guided",
     "Inner",
     "Piece",

@@ -1,180 +1,33 @@
-"""How a transfer becomes a task's weights."""
+"""What an adaptation is: a way from a transfer and a task's support set to predictions."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import NamedTuple, get_args
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from metatl import tree
-from metatl.adapt.descend import Guided, Piece, Point, descend
-from metatl.heads import Head, Learned, Ridge
 from metatl.net import Net
-from metatl.norm import Rows, moments_from
-from metatl.objectives.task_loss import TaskLoss
-from metatl.objectives.term import Anchor, Term, total
-from metatl.rules import SGD, Rule
-from metatl.types import Batch, Guide, MetatlError, Moments, Params, Transfer, Unroll
+from metatl.types import Batch, Moments, Transfer
+
+Fitted = Any
+"""What a task was fitted to: nested tuples and dicts of tensors, or what an outside estimator keeps."""
 
 
-class SupportGuide(ABC):
-    """A guide computed anew for every task from its support set (FISH masks, relative gradient norms)."""
+class Adaptation(ABC):
+    """A way of using what is carried on a new task: fit it to the support set, then predict.
 
-    head: Head = Ridge()
-    """Stands in for a blind output layer: behind one of zeros every gradient of the body is 0."""
+    Descent moves weights by gradients, ClosedForm solves for an output layer, InContext keeps the support set
+    and moves nothing, Estimator hands rows to a learner that is none of torch's.
+    """
+
+    moments: Moments = "frozen"
+    """Which rows give batch norm its moments in predictions; `batch` is transductive."""
 
     @abstractmethod
-    def __call__(self, net: Net, params: Params, output: Callable[[Params], Tensor], support: Batch) -> Guide:
-        """The guide, which multiplies the transfer's; `output` gives the support logits for weights."""
+    def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Fitted:
+        """What one task's predictions need; key: of whatever is drawn at random on the way."""
 
-
-class Inner(NamedTuple):
-    """One task's inner problem, whoever descends on it.
-
-    params: the start, output layer included; guide: scales of the updates; pieces: the rows of every step;
-    objective: (weights, the net's output on a piece's rows, that piece) -> scalar.
-    """
-
-    params: Params
-    guide: Guide
-    pieces: Iterator[Piece]
-    objective: Callable[[Params, Tensor, Piece], Tensor]
-
-
-@dataclass(frozen=True)
-class Adaptation:
-    """How a transfer becomes a task's weights: head, then `steps` of theta <- theta + guide * rule(gradient).
-
-    Args:
-        rule: proposes the updates.
-        steps: inner steps.
-        head: how the output layer starts.
-        terms: the objective on the support rows.
-        moments: which rows give batch norm its moments in predictions; `batch` is transductive.
-        batch_size: support rows per step, contiguous and cycling; all rows for None.
-        guide_from_support: a guide computed per task, multiplied with the transfer's.
-        guided: what the guide scales: the finished `update`, or the `gradient` before the rule, as both
-            published GTL code bases do (under Adam that cancels all but the zeros).
-    """
-
-    rule: Rule = SGD(0.1)
-    steps: int = 5
-    head: Head = Learned()
-    terms: tuple[Term, ...] = (TaskLoss(),)
-    moments: Moments = "support"
-    batch_size: int | None = None
-    guide_from_support: SupportGuide | None = None
-    guided: Guided = "update"
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        if self.steps < 0 or (self.batch_size is not None and self.batch_size < 1):
-            raise MetatlError("adaptation: steps must be 0 or more, batch_size 1 or more (or left out)")
-        if self.moments not in get_args(Moments) or self.guided not in get_args(Guided):
-            raise MetatlError(
-                f"adaptation: moments is one of {', '.join(get_args(Moments))}, guided one of "
-                f"{', '.join(get_args(Guided))}; they are {self.moments!r} and {self.guided!r}"
-            )
-        if not self.terms:
-            raise MetatlError("adaptation: terms is empty; TaskLoss is the plain objective")
-
-    def __call__(
-        self, net: Net, transfer: Transfer, support: Batch, unroll: Unroll = "first_order"
-    ) -> Params:
-        """The adapted weights of one task."""
-        params = transfer.params
-        for point in self.trajectory(net, transfer, support, unroll):
-            params = point.params
-        return params
-
-    def trajectory(
-        self,
-        net: Net,
-        transfer: Transfer,
-        support: Batch,
-        unroll: Unroll,
-        moving: frozenset[str] | None = None,
-    ) -> Iterator[Point]:
-        """The weights before the first step and behind every step.
-
-        moving: names whose guide is not zero throughout; the others are passed through untouched, at no cost.
-        """
-        inner = self.inner(net, transfer, support)
-        fresh = self.fresh(net, transfer)
-
-        def objective(weights: Params, piece: Piece) -> Tensor:
-            with self.support_moments():
-                output = net(weights, transfer.buffers, piece.batch.x)
-            return inner.objective(weights, output, piece)
-
-        return descend(
-            objective,
-            inner.params,
-            inner.pieces,
-            rule=self.rule,
-            guide=inner.guide,
-            unroll=unroll,
-            moving=None if moving is None else moving | fresh,
-            guided=self.guided,
-            memory={key: leaf for key, leaf in transfer.memory.items() if weight_of(key) not in fresh},
-        )
-
-    def inner(self, net: Net, transfer: Transfer, support: Batch) -> Inner:
-        """The problem that `trajectory` descends on."""
-        with self.support_moments():
-            params, guide = self.head.init(net, transfer, support)
-            frozen = tree.detach(params)
-            if self.guide_from_support is not None and self.steps:
-                at = frozen
-                if self.head.blind:
-                    at = tree.detach(self.guide_from_support.head.init(net, transfer, support)[0])
-                extra = self.guide_from_support(
-                    net, at, lambda p: net(p, transfer.buffers, support.x), support
-                )
-                guide = {name: guide[name] * extra[name] for name in params}
-            anchor = None
-            if any(term.needs_anchor_output for term in self.terms):
-                anchor = net(frozen, transfer.buffers, support.x).detach()
-
-        fresh = self.fresh(net, transfer)
-
-        def objective(weights: Params, output: Tensor, piece: Piece) -> Tensor:
-            return total(self.terms, weights, output, piece.batch, Anchor(frozen, piece.anchor_output, fresh))
-
-        return Inner(params, guide, _pieces(Piece(support, anchor), self.batch_size, self.steps), objective)
-
-    def fresh(self, net: Net, transfer: Transfer) -> frozenset[str]:
-        """Names of the weights that are new to every task."""
-        return frozenset(name for name in transfer.params if self.head.fresh and net.is_head(name))
-
-    def support_moments(self) -> AbstractContextManager[None]:
-        """Where passes over support rows take the moments of batch norms from."""
-        return moments_from(Rows(frozen=self.moments == "frozen"))
-
-
-def _pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
-    rows = support.batch.x.shape[0]
-    for step in range(steps):
-        if size is None or size >= rows:
-            yield support
-            continue
-        index = [(step * size + i) % rows for i in range(size)]
-        start = index[0]
-        # A slice is a view; only a step that wraps around the end has to gather.
-        where = (
-            slice(start, start + size)
-            if start + size <= rows
-            else torch.tensor(index, device=support.batch.x.device)
-        )
-        picked = None if support.anchor_output is None else support.anchor_output[where]
-        yield Piece(Batch(support.batch.x[where], support.batch.y[where]), picked)
-
-
-def weight_of(key: str) -> str:
-    """The weight of which a `<role>.<weight>` tells."""
-    return key.partition(".")[2]
+    @abstractmethod
+    def predict(self, net: Net, transfer: Transfer, fitted: Fitted, support: Batch, x: Tensor) -> Tensor:
+        """Outputs [n, outputs] for the rows x [n, ...]: logits, or real values."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from metatl.adapt.adaptation import Adaptation, weight_of
+from metatl.adapt.descent import Descent, weight_of
 from metatl.net import Net
 from metatl.rules import RuleState
 from metatl.types import Batch, Params, Transfer
 
 
-def displacement(net: Net, adaptation: Adaptation, transfer: Transfer, support: Batch) -> Params:
+def displacement(net: Net, adaptation: Descent, transfer: Transfer, support: Batch) -> Params:
     """How far one task's adaptation moves every carried weight: adapt(theta, task) - theta.
 
     Reptile moves the initialisation by its mean over tasks, GTL's raw guide is its second moment, and the
@@ -19,7 +19,7 @@ def displacement(net: Net, adaptation: Adaptation, transfer: Transfer, support: 
 
 
 def displacement_and_memory(
-    net: Net, adaptation: Adaptation, transfer: Transfer, support: Batch
+    net: Net, adaptation: Descent, transfer: Transfer, support: Batch
 ) -> tuple[Params, Params]:
     """`displacement`, and what the rule leaves to other tasks (see `Rule.carried`), of the same weights."""
     params, state = transfer.params, RuleState()

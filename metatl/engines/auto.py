@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from metatl import tree
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.arithmetic import Products, products, products_of
 from metatl.engines.batched import Batched
 from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction, task
@@ -61,10 +61,10 @@ class Auto(Engine):
         return {}
 
     @kept
-    def _known(self) -> dict[int, tuple[Adaptation, str]]:
+    def _known(self) -> dict[int, tuple[Descent, str]]:
         return {}
 
-    def _said(self, adaptation: Adaptation) -> str:
+    def _said(self, adaptation: Descent) -> str:
         """What an adaptation says of itself, put together once: small tasks would wait for it."""
         if id(adaptation) not in self._known:
             self._known[id(adaptation)] = adaptation, repr(adaptation)
@@ -85,7 +85,7 @@ class Auto(Engine):
         return engine.map(fn, episodes)
 
     def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
+        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
     ) -> tuple[OuterGradient, Metrics]:
         """The chosen engine's."""
         key = ("outer", id(net.module), self._said(adaptation), outer.unroll, *_shapes(episodes))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from metatl import tree
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.engines.chunk import Chunk, Recordings, at_once, own, routes
 from metatl.engines.chunk_size import Fitting
 from metatl.engines.engine import (
@@ -93,7 +93,7 @@ class Batched(Engine):
         return results[0] if len(results) == 1 else tree.gather(results, torch.cat)
 
     def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
+        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
     ) -> tuple[OuterGradient, Metrics]:
         """The gradient of the sum over tasks, chunks added up, over their number."""
         check_guide(transfer)

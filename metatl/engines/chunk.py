@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from torch import Tensor
 from torch.func import vmap
 
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.engines.engine import Outer, as_variables, derivatives, gradient_of, task_loss
 from metatl.engines.ops import rerouted
 from metatl.engines.ops_stock import Batchable
@@ -47,11 +47,11 @@ def routes(episodes: Episode, twice: bool) -> AbstractContextManager[object]:
 class Chunk:
     """What the outer gradient of some tasks depends on.
 
-    moving: as in `Adaptation.trajectory`; count: tasks of the whole meta-batch, of which these are some.
+    moving: as in `Descent.trajectory`; count: tasks of the whole meta-batch, of which these are some.
     """
 
     net: Net
-    adaptation: Adaptation
+    adaptation: Descent
     outer: Outer
     moving: frozenset[str] | None
     transfer: Transfer
@@ -97,7 +97,7 @@ def _traced(chunk: Chunk, compiled: bool) -> Traced:
     return Traced(gradient, compiled)
 
 
-def own(net: Net, adaptation: Adaptation) -> bool:
+def own(net: Net, adaptation: Descent) -> bool:
     """Whether net and adaptation are made of torch's and this package's classes alone.
 
     Those depend on nothing but tensors and their fields, so a recording of them stays true; what a user wrote

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.engines.engine import Outer
 from metatl.net import Net
 from metatl.types import Episode, Transfer
@@ -27,7 +27,7 @@ class Fitting:
         self._known: dict[tuple[object, ...], tuple[object, int]] = {}
 
     def __call__(
-        self, net: Net, transfer: Transfer, adaptation: Adaptation, outer: Outer, episodes: Episode
+        self, net: Net, transfer: Transfer, adaptation: Descent, outer: Outer, episodes: Episode
     ) -> int:
         """A divisor of the tasks, or an even share."""
         tasks, rows = episodes.support.x.shape[:2]

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from metatl import tree
-from metatl.adapt import Adaptation, query_loss
+from metatl.adapt import Descent, query_loss
 from metatl.net import Net
 from metatl.types import Episode, Guide, MetatlError, Metrics, Params, Transfer, Unroll
 
@@ -63,7 +63,7 @@ class Engine(ABC):
 
     @abstractmethod
     def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
+        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
     ) -> tuple[OuterGradient, Metrics]:
         """Gradient of the mean over tasks of the query loss after adaptation, and mean metrics."""
 
@@ -143,7 +143,7 @@ def named_gradient(grads: list[Tensor], transfer: Transfer, learn_guide: bool) -
 
 
 def task_loss(
-    net: Net, adaptation: Adaptation, transfer: Transfer, outer: Outer, moving: frozenset[str] | None
+    net: Net, adaptation: Descent, transfer: Transfer, outer: Outer, moving: frozenset[str] | None
 ) -> TaskFunction:
     """The outer loss and metrics of one task as a function of its episode; moving: see `moving_names`."""
 

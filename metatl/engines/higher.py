@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metatl.adapt import Adaptation, Inner
+from metatl.adapt import Descent, Inner
 from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction
 from metatl.engines.one_by_one import mapped, summed_gradient
 from metatl.engines.peer import Learner, as_start, holding, peer_loss, plain
@@ -43,7 +43,7 @@ class Higher(Engine):
         return mapped(fn, episodes)
 
     def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
+        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
     ) -> tuple[OuterGradient, Metrics]:
         """The sum of the tasks' gradients over their number."""
         module = holding(net.module, transfer.buffers)
@@ -58,7 +58,7 @@ class Higher(Engine):
 class _Settings:
     """What all tasks of a meta-batch share: the module, and the optimiser that higher imitates."""
 
-    def __init__(self, module: nn.Module, adaptation: Adaptation, plain_guide: bool, outer: Outer) -> None:
+    def __init__(self, module: nn.Module, adaptation: Descent, plain_guide: bool, outer: Outer) -> None:
         for name, child in module.named_modules():
             if isinstance(child, nn.MultiheadAttention):
                 raise MetatlError(

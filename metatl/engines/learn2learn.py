@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl.adapt import Adaptation, Inner
+from metatl.adapt import Descent, Inner
 from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction
 from metatl.engines.one_by_one import mapped, summed_gradient
 from metatl.engines.peer import Learner, as_start, holding, peer_loss, plain
@@ -46,7 +46,7 @@ class Learn2Learn(Engine):
         return mapped(fn, episodes)
 
     def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
+        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
     ) -> tuple[OuterGradient, Metrics]:
         """The sum of the tasks' gradients over their number."""
         module = holding(net.module, transfer.buffers)

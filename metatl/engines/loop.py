@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction, moving_names, task_loss
 from metatl.engines.one_by_one import mapped, summed_gradient
 from metatl.net import Net
@@ -21,7 +21,7 @@ class Loop(Engine):
         return mapped(fn, episodes)
 
     def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
+        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
     ) -> tuple[OuterGradient, Metrics]:
         """The sum of the tasks' gradients over their number."""
         moving = moving_names(transfer, outer.learn_guide)

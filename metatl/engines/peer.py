@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from metatl.adapt import Adaptation, Inner, guide_at, predict_with, score
+from metatl.adapt import Descent, Inner, guide_at, predict_with, score
 from metatl.engines.engine import Outer, TaskFunction
 from metatl.net import Net
 from metatl.objectives.task_loss import nll
@@ -32,7 +32,7 @@ class Learner(ABC):
 
 
 def peer_loss(
-    start: Callable[[Inner], Learner], net: Net, adaptation: Adaptation, transfer: Transfer, outer: Outer
+    start: Callable[[Inner], Learner], net: Net, adaptation: Descent, transfer: Transfer, outer: Outer
 ) -> TaskFunction:
     """The outer loss and metrics of one task; `start` gives the peer's learner for an inner problem."""
     weights = None if outer.step_weights is None else outer.step_weights.unbind()
@@ -81,7 +81,7 @@ def holding(module: nn.Module, buffers: Buffers, prefix: str = "") -> nn.Module:
     return copied
 
 
-def plain(transfer: Transfer, adaptation: Adaptation, outer: Outer) -> bool:
+def plain(transfer: Transfer, adaptation: Descent, outer: Outer) -> bool:
     """Whether every guide of the inner loop is 1, so that a peer's unscaled step serves."""
     if outer.learn_guide or adaptation.guide_from_support is not None:
         return False

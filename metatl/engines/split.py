@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metatl import processes, tree
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction, task, tasks_of
 from metatl.net import Net
 from metatl.types import Episode, Metrics, Params, Transfer
@@ -44,7 +44,7 @@ class Split(Engine):
         return tree.gather([mine], lambda _: next(whole))
 
     def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Adaptation, episodes: Episode, outer: Outer
+        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
     ) -> tuple[OuterGradient, Metrics]:
         """The mean of the shares' gradients and metrics, weighted by their tasks, in one exchange."""
         count, counts = tasks_of(episodes), _counts(tasks_of(episodes))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine, Outer, OuterGradient
 from metatl.guides.guide import TransferGuide
@@ -49,7 +49,7 @@ class Episodic(Learner):
     steps: int = 1000
     meta_batch: int = 16
     tasks: Tasks = Tasks()
-    adaptation: Adaptation = Adaptation()
+    adaptation: Descent = Descent()
     rule: Rule = Adam(1e-3)
     unroll: Unroll = "full"
     guide: TransferGuide | None = None

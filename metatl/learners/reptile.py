@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from metatl import tree
-from metatl.adapt import Adaptation, displacement_and_memory
+from metatl.adapt import Descent, displacement_and_memory
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine
 from metatl.learners.learner import Learner, Schedule, State, size_at
@@ -34,7 +34,7 @@ class Reptile(Learner):
     steps: int = 1000
     meta_batch: int = 5
     tasks: Tasks = Tasks(5, 10, 0)
-    adaptation: Adaptation = Adaptation(CarriedAdam(1e-3), 5, batch_size=10, moments="batch")
+    adaptation: Descent = Descent(CarriedAdam(1e-3), 5, batch_size=10, moments="batch")
     rate: float = 1.0
     schedule: Schedule = "linear"
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from metatl import tree
-from metatl.adapt import Adaptation, displacement
+from metatl.adapt import Descent, displacement
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine
 from metatl.guides.shape import MinMax, Shape
@@ -42,7 +42,7 @@ class Scout(Learner):
     steps: int = 4
     scouts: int = 25
     tasks: Tasks = Tasks(4, 10, 0)
-    adaptation: Adaptation = Adaptation(SGD(0.1, momentum=0.9), 50, Zeros(), batch_size=20, moments="batch")
+    adaptation: Descent = Descent(SGD(0.1, momentum=0.9), 50, Zeros(), batch_size=20, moments="batch")
     moment: Literal["squared", "absolute"] = "squared"
     shape: Shape = MinMax()
     outlier: float = 10.0

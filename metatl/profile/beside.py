@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from metatl import record
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.source import Tasks
@@ -52,9 +52,7 @@ def _ours(names: Sequence[str]) -> list[str]:
 def _evaluated(name: str, device: str, episodes: int) -> Callable[[], object]:
     net, data = _conv4(5, device), _noise(device)
     shape = Evaluation(Tasks(5, 1, 15), episodes, chunk=CHUNK)
-    return functools.partial(
-        evaluate, net, net.start(), Adaptation(SGD(0.1), 3), data, shape, engine_of(name)
-    )
+    return functools.partial(evaluate, net, net.start(), Descent(SGD(0.1), 3), data, shape, engine_of(name))
 
 
 def evaluation(names: Sequence[str], device: str, repeats: int, episodes: int = 600) -> list[Measure]:
@@ -95,7 +93,7 @@ def scouts(
 ) -> list[Measure]:
     """Scouts of a Conv4 on 4-class subsets, 100 steps of 20 images; the loop runs a few, the others all."""
     net, data = _conv4(4, device), _noise(device)
-    adaptation = Adaptation(SGD(0.1, momentum=0.9), steps, Zeros(), batch_size=20, moments="batch")
+    adaptation = Descent(SGD(0.1, momentum=0.9), steps, Zeros(), batch_size=20, moments="batch")
     learner = Scout(1, count, Tasks(4, 20, 0), adaptation)
     state = learner.init(net, net.start())
     drawn = learner.draw(data, 0, 0)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from metatl import config, tree
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.arithmetic import products
 from metatl.capture import Captured
 from metatl.data.source import Tasks
@@ -165,7 +165,7 @@ def built(variant: Variant, device: str) -> Setting:
         return _from_config(variant, device)
     shape = SHAPES[variant.workload]
     tasks = Tasks(max(shape.way, 2), shape.shot, variant.queries)
-    adaptation = Adaptation(SGD(0.1), variant.steps, moments="batch")
+    adaptation = Descent(SGD(0.1), variant.steps, moments="batch")
     learner = Episodic(meta_batch=shape.meta_batch, tasks=tasks, adaptation=adaptation)
     net = Net.of(shape.model().to(device))
     episodes = Episode(*(_rows(shape, n, device) for n in (shape.shot, variant.queries)))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.data import Tasks
 from metatl.data.sinusoid import Sinusoid
 from metatl.engines import Batched
@@ -23,7 +23,7 @@ from metatl.train import train
 from metatl.types import Metrics
 
 FILE = Path(__file__).with_suffix(".json")
-LEARNER = Episodic(200, 10, Tasks(2, 5, 5), Adaptation(SGD(0.01), 1), Adam(3e-3))
+LEARNER = Episodic(200, 10, Tasks(2, 5, 5), Descent(SGD(0.01), 1), Adam(3e-3))
 
 
 def curve() -> dict[str, list[float]]:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.capture import captured
 from metatl.data import Data, Sinusoid, Tasks
 from metatl.engines import Auto, Batched, Engine, Loop
@@ -30,18 +30,18 @@ from tests.toys import toy_data, toy_net
 TASKS = Tasks(3, 2, 3)
 SEED = 5
 LEARNERS: dict[str, Learner] = {
-    "maml": Episodic(7, 3, TASKS, Adaptation(SGD(0.1), 2), AdamW(0.01), schedule="cosine", clip=0.1),
-    "maml, recorded": Episodic(200, 3, TASKS, Adaptation(SGD(0.1), 1), Adam(0.01), schedule="linear"),
-    "meta-sgd": Episodic(7, 3, TASKS, Adaptation(SGD(0.1), 1), learn="init_and_guide"),
+    "maml": Episodic(7, 3, TASKS, Descent(SGD(0.1), 2), AdamW(0.01), schedule="cosine", clip=0.1),
+    "maml, recorded": Episodic(200, 3, TASKS, Descent(SGD(0.1), 1), Adam(0.01), schedule="linear"),
+    "meta-sgd": Episodic(7, 3, TASKS, Descent(SGD(0.1), 1), learn="init_and_guide"),
     "maml++": Episodic(
-        7, 3, TASKS, Adaptation(SGD(0.1), 2), guide=PerStep(2), learn="init_and_guide", multi_step=3
+        7, 3, TASKS, Descent(SGD(0.1), 2), guide=PerStep(2), learn="init_and_guide", multi_step=3
     ),
-    "anil": Episodic(7, 3, TASKS, Adaptation(SGD(0.1), 2), guide=ByName((("^head", 1.0), ("", 0.0)))),
+    "anil": Episodic(7, 3, TASKS, Descent(SGD(0.1), 2), guide=ByName((("^head", 1.0), ("", 0.0)))),
     "kl anchor": Episodic(
-        7, 3, TASKS, Adaptation(SGD(0.1), 2, Prototypes(), (KLAnchor(0.5), TaskLoss())), unroll="first_order"
+        7, 3, TASKS, Descent(SGD(0.1), 2, Prototypes(), (KLAnchor(0.5), TaskLoss())), unroll="first_order"
     ),
-    "protonet": Episodic(7, 3, TASKS, Adaptation(steps=0, head=Prototypes()), SGD(0.1, 0.9)),
-    "reptile": Reptile(7, 2, Tasks(3, 4, 0), Adaptation(CarriedAdam(0.01), 3, Zeros(), moments="batch")),
+    "protonet": Episodic(7, 3, TASKS, Descent(steps=0, head=Prototypes()), SGD(0.1, 0.9)),
+    "reptile": Reptile(7, 2, Tasks(3, 4, 0), Descent(CarriedAdam(0.01), 3, Zeros(), moments="batch")),
 }
 
 
@@ -125,7 +125,7 @@ def test_captured_is_uncaptured(name: str, engine: Engine) -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_sinusoid() -> None:
-    learner = Episodic(7, 4, Tasks(2, 10, 10), Adaptation(SGD(0.01), 1), Adam(0.001))
+    learner = Episodic(7, 4, Tasks(2, 10, 10), Descent(SGD(0.01), 1), Adam(0.001))
     ours, _ = trained(learner, Sinusoid().load(), Batched(), in_place)
     theirs, _ = trained(learner, Sinusoid().load(), Batched(), None)
     for key, leaf in tensors_of(theirs).items():
@@ -195,6 +195,6 @@ def test_bf16_stands_behind_its_check() -> None:
     assert precision.passes(replace(experiment, precision="tf32"), net, state, drawn) is net
     with pytest.raises(MetatlError, match="use tf32"):
         precision.passes(replace(experiment, learner=Supervised()), net, state, drawn)
-    rough = replace(experiment, learner=replace(learner, adaptation=Adaptation(SGD(300.0), 5)))
+    rough = replace(experiment, learner=replace(learner, adaptation=Descent(SGD(300.0), 5)))
     with pytest.raises(MetatlError, match="cosine of"):
         precision.passes(rough, net, state, drawn)

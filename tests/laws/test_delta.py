@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 import metatl
-from metatl import Adaptation, MetatlError, Net, Personaliser, store
+from metatl import Descent, MetatlError, Net, Personaliser, store
 from metatl.heads import Learned, Prototypes, Zeros
 from metatl.rules import SGD
 from metatl.store import places
@@ -232,7 +232,7 @@ def test_checksums_that_fit_wrong_content_do_not_help(tmp_path: Path) -> None:
 
 def person(head: Zeros | Learned | Prototypes, **options: str) -> Personaliser:
     net = toy_net(norm=True, dtype=torch.float32)
-    return Personaliser(net, net.start(), Adaptation(SGD(0.5), 5, head, **options))  # type: ignore[arg-type]
+    return Personaliser(net, net.start(), Descent(SGD(0.5), 5, head, **options))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("moments", ["support", "frozen", "batch"])
@@ -274,7 +274,7 @@ def test_what_a_personal_delta_cannot_hold_is_said(tmp_path: Path) -> None:
         torch.nn.Linear(INPUTS, 5), torch.nn.BatchNorm1d(5, track_running_stats=False), torch.nn.Linear(5, 2)
     )
     net = Net.of(module)
-    own = Personaliser(net, net.start(), Adaptation(SGD(0.1), 1, Zeros()))
+    own = Personaliser(net, net.start(), Descent(SGD(0.1), 1, Zeros()))
     with pytest.raises(MetatlError, match="without running moments"):
         own.adapt(x, [0, 1, 0, 1]).save_delta(tmp_path / "a")
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.engines import Batched, Loop, Outer
 from metatl.engines.ops_stock import Batchable
 from metatl.net import Net
@@ -110,7 +110,7 @@ def case(name: str, made: Callable[[], nn.Module], shape: tuple[int, ...]) -> tu
 def test_batched_is_the_loop(name: str) -> None:
     shape, made = ODD[name]
     net, episodes = case(name, made, shape)
-    adaptation = Adaptation(SGD(0.1), 1, moments="support")
+    adaptation = Descent(SGD(0.1), 1, moments="support")
     for outer, engines in (
         (Outer(), (Batched(), Batched(record=True))),
         (Outer("first_order"), (Batched(),)),
@@ -181,10 +181,10 @@ def test_packed_sequences_are_one_line(layer: nn.RNNBase) -> None:
 def test_what_torch_cannot_differentiate_twice_is_one_line(engine: Loop | Batched) -> None:
     net, episodes = case("bag", Bag, ROW)
     with pytest.raises(MetatlError, match=r"no derivative of _embedding_bag_backward.*unroll: first_order"):
-        engine.outer_gradient(net, net.start(), Adaptation(SGD(0.1), 1), episodes, Outer())
+        engine.outer_gradient(net, net.start(), Descent(SGD(0.1), 1), episodes, Outer())
 
 
 def test_what_cannot_be_recorded_is_not_compiled() -> None:
     net, episodes = case("bag", ODD["a pool with a branch"][1], IMAGE)
     with pytest.raises(MetatlError, match=r"cannot be recorded .*leave `compile` out"):
-        Batched(compile=True).outer_gradient(net, net.start(), Adaptation(SGD(0.1), 1), episodes, Outer())
+        Batched(compile=True).outer_gradient(net, net.start(), Descent(SGD(0.1), 1), episodes, Outer())

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from metatl import tree
-from metatl.adapt import Adaptation, displacement, query_loss
+from metatl.adapt import Descent, displacement, query_loss
 from metatl.engines import Loop, Outer
 from metatl.guides import fisher
 from metatl.heads import Prototypes, Ridge
@@ -19,17 +19,17 @@ from metatl.rules import SGD, Adam, AdamW, CarriedAdam
 from metatl.types import Batch, Episode, MetatlError, Params, Transfer
 from tests.toys import assert_close, rows, scales, toy_data, toy_net, toy_task, toy_tasks, with_guide
 
-CASES: dict[str, Adaptation] = {
-    "maml": Adaptation(SGD(0.3), 2),
-    "momentum and decay": Adaptation(SGD(0.2, 0.9, weight_decay=0.1), 3),
-    "adam": Adaptation(Adam(0.1, eps_root=1e-3), 2),
-    "adamw": Adaptation(AdamW(0.1, eps_root=1e-3, weight_decay=0.2), 2),
-    "scaled gradients": Adaptation(Adam(0.1, eps_root=1e-3), 2, guided="gradient"),
-    "prototypes": Adaptation(SGD(0.1), 2, Prototypes(2.0)),
-    "ridge": Adaptation(SGD(0.1), 1, Ridge(0.5)),
-    "transductive": Adaptation(SGD(0.3), 2, moments="batch"),
-    "frozen": Adaptation(SGD(0.3), 2, moments="frozen"),
-    "mini-batches": Adaptation(SGD(0.3), 4, batch_size=4),
+CASES: dict[str, Descent] = {
+    "maml": Descent(SGD(0.3), 2),
+    "momentum and decay": Descent(SGD(0.2, 0.9, weight_decay=0.1), 3),
+    "adam": Descent(Adam(0.1, eps_root=1e-3), 2),
+    "adamw": Descent(AdamW(0.1, eps_root=1e-3, weight_decay=0.2), 2),
+    "scaled gradients": Descent(Adam(0.1, eps_root=1e-3), 2, guided="gradient"),
+    "prototypes": Descent(SGD(0.1), 2, Prototypes(2.0)),
+    "ridge": Descent(SGD(0.1), 1, Ridge(0.5)),
+    "transductive": Descent(SGD(0.3), 2, moments="batch"),
+    "frozen": Descent(SGD(0.3), 2, moments="frozen"),
+    "mini-batches": Descent(SGD(0.3), 4, batch_size=4),
 }
 
 
@@ -76,7 +76,7 @@ def test_anchored_objectives_have_the_derivative_of_a_held_start() -> None:
     """The anchor is a constant of the task: compare with differences in which it stays where it is."""
     net, task = toy_net(), toy_task()
     start = net.start()
-    adaptation = Adaptation(SGD(0.3), 3, terms=(KLAnchor(0.4), L2SP(0.5, 0.1)))
+    adaptation = Descent(SGD(0.3), 3, terms=(KLAnchor(0.4), L2SP(0.5, 0.1)))
     logits = net(start.params, start.buffers, task.support.x).detach()
 
     def by_hand(params: Params) -> torch.Tensor:
@@ -120,7 +120,7 @@ def test_first_order_is_the_query_gradient_at_the_adapted_weights(name: str) -> 
 def test_second_moment_of_one_example_scouts_is_the_diagonal_fisher() -> None:
     """E[d^2] of one SGD step of rate 1 on single examples == empirical Fisher == explicit loop."""
     net, batch = toy_net(), rows(10)
-    transfer, scout = net.start(), Adaptation(SGD(1.0), 1)
+    transfer, scout = net.start(), Descent(SGD(1.0), 1)
     examples = [Batch(batch.x[i : i + 1], batch.y[i : i + 1]) for i in range(10)]
     singles = [displacement(net, scout, transfer, one) for one in examples]
     moment = {n: torch.stack([d[n] for d in singles]).square().mean(0) for n in transfer.params}
@@ -139,7 +139,7 @@ def test_the_scout_learner_gives_that_moment() -> None:
     """The learner's accumulated statistic over two groups is the mean over all scouts."""
     net, data = toy_net(dtype=torch.float32), toy_data()
     start = net.start()
-    scout = Scout(2, 3, adaptation=Adaptation(SGD(0.1), 2, moments="batch"), outlier=1e9)
+    scout = Scout(2, 3, adaptation=Descent(SGD(0.1), 2, moments="batch"), outlier=1e9)
     scout = replace(scout, tasks=replace(scout.tasks, way=3, shot=2))
     state, moves = scout.init(net, start), []
     for step in range(2):
@@ -154,12 +154,12 @@ def test_the_scout_learner_gives_that_moment() -> None:
 def test_differentiable_adam_needs_eps_root() -> None:
     net = toy_net(dtype=torch.float32)
     for rule in (Adam(0.1), AdamW(0.1), CarriedAdam(0.1)):
-        learner = Episodic(adaptation=Adaptation(rule, 1))
+        learner = Episodic(adaptation=Descent(rule, 1))
         learner = replace(learner, tasks=replace(learner.tasks, way=3, shot=1, query=1))
         with pytest.raises(MetatlError, match="eps_root"):
             learner.check(net, net.start(), toy_data())
         replace(learner, unroll="first_order").check(net, net.start(), toy_data())
-        rooted = replace(learner, adaptation=Adaptation(replace(rule, eps_root=1e-8), 1))
+        rooted = replace(learner, adaptation=Descent(replace(rule, eps_root=1e-8), 1))
         rooted.check(net, net.start(), toy_data())
 
 
@@ -169,7 +169,7 @@ def test_why(eps_root: float) -> None:
     net, task = toy_net(), toy_task()
     dead = torch.tensor([1.0, 1.0, 1.0, 0.0], dtype=torch.float64)
     task = Episode(Batch(task.support.x * dead, task.support.y), task.query)
-    adaptation = Adaptation(Adam(0.1, eps_root=eps_root), 1)
+    adaptation = Descent(Adam(0.1, eps_root=eps_root), 1)
     episodes = tree.gather([task], torch.stack)
     found, _ = Loop().outer_gradient(net, net.start(), adaptation, episodes, Outer())
     finite = all(bool(g.isfinite().all()) for g in found.params.values())
@@ -186,8 +186,8 @@ def test_eps_root_stands_inside_the_corrected_root() -> None:
 def test_terms_share_one_loss() -> None:
     """TaskLoss has a weight: the outer gradient of weight w at rate a is that of rate w a."""
     net, episodes = toy_net(), toy_tasks(2)
-    heavy = Adaptation(SGD(0.1), 2, terms=(TaskLoss(3.0),))
-    fast = Adaptation(SGD(0.3), 2)
+    heavy = Descent(SGD(0.1), 2, terms=(TaskLoss(3.0),))
+    fast = Descent(SGD(0.3), 2)
     ours, _ = Loop().outer_gradient(net, net.start(), heavy, episodes, Outer())
     theirs, _ = Loop().outer_gradient(net, net.start(), fast, episodes, Outer())
     assert_close(ours.params, theirs.params, 1e-10)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from metatl import tree
-from metatl.adapt import Adaptation, predict
+from metatl.adapt import Descent, predict
 from metatl.heads import Learned, Prototypes, Ridge, Zeros
 from metatl.learners import Supervised
 from metatl.net import Net
@@ -22,7 +22,7 @@ from tests.toys import WAY, WIDTH, assert_close, rows, toy_data, toy_net, toy_ta
 def test_prototypes_are_a_softmax_of_negative_squared_distances(temperature: float) -> None:
     net, task = toy_net(), toy_task(9, 12)
     start = net.start()
-    adapted = Adaptation(steps=0, head=Prototypes(temperature))(net, start, task.support)
+    adapted = Descent(steps=0, head=Prototypes(temperature))(net, start, task.support)
     features = torch.tanh(task.support.x @ start.params["body.0.weight"].T + start.params["body.0.bias"])
     queries = torch.tanh(task.query.x @ start.params["body.0.weight"].T + start.params["body.0.bias"])
     centres = torch.stack([features[task.support.y == c].mean(0) for c in range(WAY)])
@@ -102,10 +102,10 @@ def test_kl_anchor_is_cross_entropy_with_the_interpolated_target(alpha: float) -
 def test_alpha_1_does_not_move() -> None:
     net, task = toy_net(), toy_task()
     start = net.start()
-    held = Adaptation(SGD(0.5), 5, terms=(KLAnchor(1.0),))(net, start, task.support)
+    held = Descent(SGD(0.5), 5, terms=(KLAnchor(1.0),))(net, start, task.support)
     assert_close(held, start.params, 1e-12)
-    free = Adaptation(SGD(0.5), 5, terms=(KLAnchor(0.0),))(net, start, task.support)
-    assert_close(free, Adaptation(SGD(0.5), 5)(net, start, task.support), 1e-12)
+    free = Descent(SGD(0.5), 5, terms=(KLAnchor(0.0),))(net, start, task.support)
+    assert_close(free, Descent(SGD(0.5), 5)(net, start, task.support), 1e-12)
 
 
 @pytest.mark.parametrize("term", [KLAnchor(1.0), L2SP(2.0, 0.5)], ids=["KL", "L2-SP"])
@@ -137,7 +137,7 @@ def test_l2_sp_knows_a_fresh_layer_by_any_name() -> None:
     task, start = toy_task(), net.start()
     terms = (TaskLoss(0.0), L2SP(0.0, 1.0))
     begun, _ = Prototypes().init(net, start, task.support)
-    after = Adaptation(SGD(0.1), 3, Prototypes(), terms)(net, start, task.support)
+    after = Descent(SGD(0.1), 3, Prototypes(), terms)(net, start, task.support)
     torch.testing.assert_close(after["2.weight"], 0.9**3 * begun["2.weight"])
     torch.testing.assert_close(after["0.weight"], begun["0.weight"])
 
@@ -149,4 +149,4 @@ def test_anchored_terms_stand_in_adaptations_only() -> None:
             Supervised(terms=(TaskLoss(), term)).check(net, net.start(), toy_data())
     real, net = Batch(rows(4).x, torch.zeros(4, WAY, dtype=torch.float64)), toy_net()
     with pytest.raises(MetatlError, match="class labels"):
-        Adaptation(terms=(KLAnchor(),))(net, net.start(), real)
+        Descent(terms=(KLAnchor(),))(net, net.start(), real)

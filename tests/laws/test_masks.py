@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from metatl import tree
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.engines import Batched, Loop
 from metatl.guides import MinMax, Shaped, SupportRandom, TopK
 from metatl.heads import Ridge, Zeros
@@ -77,7 +77,7 @@ def test_random_masks_favour_no_weight() -> None:
 def test_engines_draw_the_same_random_masks() -> None:
     net, tasks = toy_net(norm=True), toy_tasks(3)
     start = net.start()
-    adaptation = Adaptation(SGD(0.1), 2, Zeros(), guide_from_support=SupportRandom(0.7))
+    adaptation = Descent(SGD(0.1), 2, Zeros(), guide_from_support=SupportRandom(0.7))
 
     def moved(task: Episode) -> Params:
         return tree.sub(

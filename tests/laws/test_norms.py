@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from metatl import norm, tree
-from metatl.adapt import Adaptation, query_loss
+from metatl.adapt import Descent, query_loss
 from metatl.engines import Batched, Loop, Outer
 from metatl.learners import Supervised
 from metatl.net import Net
@@ -79,7 +79,7 @@ def test_meta_gradients_are_exact(name: str) -> None:
     net = Net.of(around(copy_of(STOCK[name])))
     transfer, y = net.start(), torch.tensor([0, 1, 0, 1]).repeat(2, 1)
     episodes = Episode(Batch(images(2, 4), y), Batch(images(2, 4), y))
-    adaptation = Adaptation(SGD(0.5), 2, moments="batch")
+    adaptation = Descent(SGD(0.5), 2, moments="batch")
     batched, _ = Batched().outer_gradient(net, transfer, adaptation, episodes, Outer())
     loop, _ = Loop().outer_gradient(net, transfer, adaptation, episodes, Outer())
     for n in loop.params:
@@ -135,7 +135,7 @@ def test_stock_norms_are_refused(name: str) -> None:
     y = torch.tensor([[0, 1]])
     episodes = Episode(Batch(images(1, 2), y), Batch(images(1, 2), y))
     with pytest.raises(MetatlError, match="'1' is a stock"):
-        Batched().outer_gradient(net, net.start(), Adaptation(), episodes, Outer())
+        Batched().outer_gradient(net, net.start(), Descent(), episodes, Outer())
 
 
 @pytest.mark.parametrize("name", ["instance, no affine", "group", "rms"])

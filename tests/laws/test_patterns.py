@@ -110,10 +110,10 @@ def test_one_hot_error_by_hand() -> None:
 
 
 def test_one_hot_error_of_many_tasks_at_once() -> None:
-    from metatl.adapt import Adaptation, displacement
+    from metatl.adapt import Descent, displacement
 
     net, tasks = toy_net(), toy_tasks(3)
-    adaptation, start = Adaptation(SGD(0.3), 4, terms=(OneHot(),)), net.start()
+    adaptation, start = Descent(SGD(0.3), 4, terms=(OneHot(),)), net.start()
     each, together = (
         engine.map(lambda task: displacement(net, adaptation, start, task.support), tasks)
         for engine in (Loop(), Batched())

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import metatl
-from metatl import Adaptation, Batch, Episode, MetatlError, Net, Personaliser
+from metatl import Batch, Descent, Episode, MetatlError, Net, Personaliser
 from metatl.adapt import predict
 from metatl.heads import Learned, Prototypes, Zeros
 from metatl.models import MLP
@@ -21,7 +21,7 @@ from tests.toys import INPUTS, toy_net
 
 def person(head: Zeros | Learned | Prototypes, outputs: int = 3, **options: str) -> Personaliser:
     net = toy_net(norm=True, outputs=outputs, dtype=torch.float32)
-    return Personaliser(net, net.start(), Adaptation(SGD(0.5), 5, head, **options))  # type: ignore[arg-type]
+    return Personaliser(net, net.start(), Descent(SGD(0.5), 5, head, **options))  # type: ignore[arg-type]
 
 
 def test_labels_of_any_kind_come_back() -> None:
@@ -59,7 +59,7 @@ def test_a_carried_layer_keeps_its_classes() -> None:
 
 def test_regression_targets_are_checked() -> None:
     net = Net.of(MLP((INPUTS,), 1, (8,), "tanh"))
-    made = Personaliser(net, net.start(), Adaptation(SGD(0.1), 200))
+    made = Personaliser(net, net.start(), Descent(SGD(0.1), 200))
     x = torch.randn(10, INPUTS)
     y = x[:, 0]
     found = made.adapt(x, y)

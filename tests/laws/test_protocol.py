@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from metatl.adapt import Adaptation, predict
+from metatl.adapt import Descent, predict
 from metatl.data import Tasks
 from metatl.engines import Batched, Loop
 from metatl.evaluate import Evaluation, Report, evaluate
@@ -25,7 +25,7 @@ EVALUATION = Evaluation(Tasks(3, 2, 4), episodes=21, select_episodes=5, chunk=8)
 @pytest.mark.parametrize("moments", ["support", "frozen", "batch"])
 def test_an_inductive_prediction_does_not_depend_on_the_other_queries(moments: Moments, head: Zeros) -> None:
     net, task = toy_net(norm=True), toy_task(6, 9)
-    start, adaptation = net.start(), Adaptation(SGD(0.1), 2, head, moments=moments)
+    start, adaptation = net.start(), Descent(SGD(0.1), 2, head, moments=moments)
     params = adaptation(net, start, task.support)
     others = task.query.x.clone()
     others[1:] = 10 * torch.randn_like(others[1:])
@@ -65,7 +65,7 @@ def test_support_moments_are_those_of_the_support_rows() -> None:
 def found(engine: Batched | Loop, evaluation: Evaluation, moments: Moments = "support") -> Report:
     torch.manual_seed(3)
     net = toy_net(norm=True, dtype=torch.float32)
-    adaptation = Adaptation(SGD(0.1), 3, Zeros(), moments=moments)
+    adaptation = Descent(SGD(0.1), 3, Zeros(), moments=moments)
     return evaluate(net, net.start(), adaptation, toy_data(), evaluation, engine)
 
 
@@ -115,7 +115,7 @@ def test_scores_are_the_accuracies_of_adapted_weights() -> None:
     report = found(Batched(), EVALUATION)
     torch.manual_seed(3)
     net, data = toy_net(norm=True, dtype=torch.float32), toy_data()
-    start, adaptation = net.start(), Adaptation(SGD(0.1), 3, Zeros())
+    start, adaptation = net.start(), Descent(SGD(0.1), 3, Zeros())
     for i in (0, 9, 20):
         drawn = data.draw("meta_test", EVALUATION.tasks, 0, i, 1)
         task = Episode(
@@ -137,7 +137,7 @@ def test_trainable_weights_are_those_that_a_task_may_move() -> None:
         (with_guide(start, Unfreeze(2)(net, start)), 2, 5 * 3 + 3),
         (with_guide(start, Unfreeze(2)(net, start)), 3, 4 * 5 + 5 + 5 * 3 + 3),
     ]:
-        adaptation = Adaptation(SGD(0.1), steps, Zeros())
+        adaptation = Descent(SGD(0.1), steps, Zeros())
         report = evaluate(net, transfer, adaptation, data, replace(EVALUATION, episodes=2), Loop())
         assert report.facts["trainable"] == expected
 
@@ -146,7 +146,7 @@ def test_evaluating_changes_nothing_that_is_carried() -> None:
     net = toy_net(norm=True, dtype=torch.float32)
     start = net.start()
     before = {n: p.clone() for n, p in (start.params | start.buffers).items()}
-    evaluate(net, start, Adaptation(SGD(0.5), 3), toy_data(), replace(EVALUATION, episodes=2), Batched())
+    evaluate(net, start, Descent(SGD(0.5), 3), toy_data(), replace(EVALUATION, episodes=2), Batched())
     assert_bitwise(start.params | start.buffers, before)
 
 
@@ -154,10 +154,10 @@ def test_what_does_not_fit_is_refused_before_any_work() -> None:
     net = toy_net(outputs=4, dtype=torch.float32)
     data, few = toy_data(), replace(EVALUATION, episodes=2)
     with pytest.raises(MetatlError, match="carries 4 outputs but the episodes need 3"):
-        evaluate(net, net.start(), Adaptation(), data, few, Loop())
+        evaluate(net, net.start(), Descent(), data, few, Loop())
     for tasks in (Tasks(9, 1, 1), Tasks(3, 8, 3), Tasks(3, 1, 0)):
         with pytest.raises(MetatlError):
-            evaluate(net, net.start(), Adaptation(head=Zeros()), data, replace(few, tasks=tasks), Loop())
+            evaluate(net, net.start(), Descent(head=Zeros()), data, replace(few, tasks=tasks), Loop())
     for wrong in (
         dict(moments="support rows"),
         dict(guided="both"),
@@ -166,6 +166,6 @@ def test_what_does_not_fit_is_refused_before_any_work() -> None:
         dict(terms=()),
     ):
         with pytest.raises(MetatlError, match="adaptation"):
-            Adaptation(**wrong)  # type: ignore[arg-type]
+            Descent(**wrong)  # type: ignore[arg-type]
     with pytest.raises(MetatlError, match="nesterov"):
         SGD(0.1, nesterov=True)

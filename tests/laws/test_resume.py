@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from metatl import store
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.data import Tasks
 from metatl.engines import Batched
 from metatl.guides import PerStep, TopK
@@ -25,13 +25,13 @@ from tests.toys import INPUTS, assert_bitwise, toy_data, toy_net
 TASKS = Tasks(3, 2, 3)
 LEARNERS: dict[str, Learner] = {
     "supervised": Supervised(6, 16, Adam(0.01)),
-    "maml": Episodic(6, 3, TASKS, Adaptation(SGD(0.1), 2), AdamW(0.01), schedule="cosine", clip=0.1),
+    "maml": Episodic(6, 3, TASKS, Descent(SGD(0.1), 2), AdamW(0.01), schedule="cosine", clip=0.1),
     "maml++": Episodic(
-        6, 3, TASKS, Adaptation(SGD(0.1), 2), guide=PerStep(2), learn="init_and_guide", multi_step=4
+        6, 3, TASKS, Descent(SGD(0.1), 2), guide=PerStep(2), learn="init_and_guide", multi_step=4
     ),
-    "protonet": Episodic(6, 3, TASKS, Adaptation(steps=0, head=Prototypes()), SGD(0.1, 0.9)),
-    "reptile": Reptile(6, 2, Tasks(3, 4, 0), Adaptation(CarriedAdam(0.01), 3, batch_size=6, moments="batch")),
-    "scout": Scout(6, 2, Tasks(3, 4, 0), Adaptation(SGD(0.1, 0.9), 3, Zeros(), batch_size=6)),
+    "protonet": Episodic(6, 3, TASKS, Descent(steps=0, head=Prototypes()), SGD(0.1, 0.9)),
+    "reptile": Reptile(6, 2, Tasks(3, 4, 0), Descent(CarriedAdam(0.01), 3, batch_size=6, moments="batch")),
+    "scout": Scout(6, 2, Tasks(3, 4, 0), Descent(SGD(0.1, 0.9), 3, Zeros(), batch_size=6)),
     "source fisher": SourceFisher(6, 8, shape=TopK(0.9), way=2),
     "keep": Keep(),
 }

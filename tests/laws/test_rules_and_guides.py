@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt import Adaptation, descend
+from metatl.adapt import Descent, descend
 from metatl.adapt.descend import Piece
 from metatl.experiment import with_value
 from metatl.guides import ByName
@@ -147,7 +147,7 @@ def test_guide_with_a_step_axis_is_indexed_along_it() -> None:
 def test_skipping_frozen_weights_changes_nothing() -> None:
     net, task = toy_net(norm=True), toy_task()
     transfer = with_guide(net.start(), ByName((("^head", 1.0), (r"\.1\.", 0.5), ("", 0.0)))(net, net.start()))
-    adaptation = Adaptation(SGD(0.1, 0.9), 4)
+    adaptation = Descent(SGD(0.1, 0.9), 4)
     moving = frozenset(n for n in transfer.params if not n.startswith("body.0"))
     *_, all_of_it = adaptation.trajectory(net, transfer, task.support, "full")
     *_, skipped = adaptation.trajectory(net, transfer, task.support, "full", moving)
@@ -161,7 +161,7 @@ def test_a_weight_without_a_guide_is_named() -> None:
     transfer = net.start()
     del transfer.guide["head.bias"]
     with pytest.raises(MetatlError, match=r"head\.bias"):
-        Adaptation()(net, transfer, task.support)
+        Descent()(net, transfer, task.support)
     with pytest.raises(MetatlError, match=r"body\.0\.weight"):
         ByName((("^head", 1.0),))(net, transfer)
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from metatl import tree
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.guides import ByName, DepthDecay, RelativeGradNorm, Unfreeze, layers
 from metatl.heads import Ridge, Zeros
 from metatl.models import Conv4
@@ -36,7 +36,7 @@ def test_discriminative_rates_are_rates_per_layer() -> None:
     """Against torch.optim with one parameter group a layer."""
     net, task = deep(), toy_task()
     start = net.start()
-    found = Adaptation(SGD(0.5, 0.9), 4)(net, with_guide(start, DepthDecay()(net, start)), task.support)
+    found = Descent(SGD(0.5, 0.9), 4)(net, with_guide(start, DepthDecay()(net, start)), task.support)
     p = {n: w.clone().requires_grad_() for n, w in start.params.items()}
     groups = [
         dict(params=[w for n, w in p.items() if n.startswith(layer)], lr=0.5 / 2.6**above)
@@ -63,14 +63,14 @@ def test_gradual_unfreezing_opens_one_layer_after_another_from_the_top() -> None
     net, task = deep(), toy_task()
     start = net.start()
     carried = with_guide(start, Unfreeze(2)(net, start))
-    points = [p.params for p in Adaptation(SGD(0.5), 7).trajectory(net, carried, task.support, "first_order")]
+    points = [p.params for p in Descent(SGD(0.5), 7).trajectory(net, carried, task.support, "first_order")]
     for step in range(7):
         for name in start.params:
             opens = {"4": 0, "2": 2, "0": 4}[name.partition(".")[0]]
             still = torch.equal(points[step][name], points[step + 1][name])
             assert still is (step < opens), (step, name)
     probe = with_guide(start, ByName((("^4", 1.0), ("", 0.0)))(net, start))
-    assert_bitwise(points[1], Adaptation(SGD(0.5), 1)(net, probe, task.support))
+    assert_bitwise(points[1], Descent(SGD(0.5), 1)(net, probe, task.support))
 
 
 @pytest.mark.parametrize("head", [Ridge(), Zeros()], ids=["ridge", "zeros"])
@@ -78,7 +78,7 @@ def test_auto_rgn(head: Ridge | Zeros) -> None:
     """guide = (|g| / |w|) / max of them, over the body's weight matrices (Lee et al. 2023)."""
     net, task = deep(), toy_task()
     start = net.start()
-    adaptation = Adaptation(SGD(0.1), 1, head, guide_from_support=RelativeGradNorm())
+    adaptation = Descent(SGD(0.1), 1, head, guide_from_support=RelativeGradNorm())
     guide = adaptation.inner(net, start, task.support).guide
     p = {n: w.clone().requires_grad_() for n, w in Ridge().init(net, start, task.support)[0].items()}
     nn.functional.cross_entropy(net(p, {}, task.support.x), task.support.y).backward()
@@ -109,7 +109,7 @@ def test_head_only_is_the_linear_probe() -> None:
     net, task = toy_net(), toy_task()
     start = net.start()
     only = with_guide(start, ByName((("^head", 1.0), ("", 0.0)))(net, start))
-    found = Adaptation(SGD(0.3, 0.9), 6, Zeros())(net, only, task.support)
+    found = Descent(SGD(0.3, 0.9), 6, Zeros())(net, only, task.support)
     features = net.features(start.params, {}, task.support.x)
     probe = nn.Linear(5, 3).double()
     nn.init.zeros_(probe.weight)

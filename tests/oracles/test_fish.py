@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from metatl import tree
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.engines import Batched, Loop
 from metatl.guides import MagnitudeMask, RandomMask, SupportFisher, TopK, fisher
 from metatl.guides.fisher import FisherKind
@@ -97,7 +97,7 @@ def body_mask(guide: Guide) -> torch.Tensor:
 def test_the_support_mask_ranks_the_body_at_the_start_of_the_task(head: Head) -> None:
     net, task = toy_net(), toy_task()
     start = net.start()
-    adaptation = Adaptation(SGD(0.1), 3, head, guide_from_support=SupportFisher(TopK(0.7)))
+    adaptation = Descent(SGD(0.1), 3, head, guide_from_support=SupportFisher(TopK(0.7)))
     begun, _ = head.init(net, start, task.support)
     raw = looped(tree.detach(begun), task.support, "empirical")
     flat = torch.cat([v.flatten() for n, v in raw.items() if n.startswith("body")])
@@ -119,7 +119,7 @@ def test_a_head_of_zeros_hides_the_body_so_another_stands_in() -> None:
     assert not any(v.any() for n, v in dark.items() if n.startswith("body"))
     seen = {}
     for head in (Zeros(), Ridge()):
-        adaptation = Adaptation(SGD(0.1), 3, head, guide_from_support=SupportFisher(TopK(0.7)))
+        adaptation = Descent(SGD(0.1), 3, head, guide_from_support=SupportFisher(TopK(0.7)))
         inner = adaptation.inner(net, start, task.support)
         seen[type(head)] = inner.guide
         assert bool((inner.params["head.weight"] == 0).all()) is (head == Zeros())
@@ -132,9 +132,9 @@ def test_both_engines_take_the_same_masks() -> None:
     kinds: list[FisherKind] = ["empirical", "true"]
     for kind in kinds:
         support_guide = SupportFisher(TopK(0.7), kind)
-        adaptation = Adaptation(SGD(0.1), 2, Zeros(), guide_from_support=support_guide)
+        adaptation = Descent(SGD(0.1), 2, Zeros(), guide_from_support=support_guide)
 
-        def adapted(task: Episode, adaptation: Adaptation = adaptation) -> Params:
+        def adapted(task: Episode, adaptation: Descent = adaptation) -> Params:
             return adaptation(net, start, task.support)
 
         one, two = Loop().map(adapted, tasks), Batched().map(adapted, tasks)

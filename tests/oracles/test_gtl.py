@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt import Adaptation, displacement
+from metatl.adapt import Descent, displacement
 from metatl.data import Tasks
 from metatl.engines import Batched, Loop
 from metatl.guides import Constant, LayerMean, MinMax, Permuted, TopK
@@ -90,7 +90,7 @@ def test_a_constant_tensor_is_fully_guided(temperature: str, expected: float) ->
 
 
 def scouts(**options: object) -> Scout:
-    scout = Scout(2, 4, Tasks(3, 2, 0), Adaptation(SGD(0.2), 4, moments="batch"))
+    scout = Scout(2, 4, Tasks(3, 2, 0), Descent(SGD(0.2), 4, moments="batch"))
     return replace(scout, **options)  # type: ignore[arg-type]
 
 

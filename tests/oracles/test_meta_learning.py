@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metatl import tree
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.data import Tasks
 from metatl.engines import Batched, Engine, Loop
 from metatl.guides import ByName, PerStep
@@ -52,7 +52,7 @@ def each(episodes: Episode) -> list[Episode]:
 def test_maml_one_outer_step(engine: Engine) -> None:
     """theta <- theta - beta grad mean_i L_query(theta - alpha grad L_support(theta))."""
     net, episodes = toy_net(), toy_tasks(3)
-    learner = Episodic(1, 3, adaptation=Adaptation(SGD(0.4), 1), rule=SGD(0.7))
+    learner = Episodic(1, 3, adaptation=Descent(SGD(0.4), 1), rule=SGD(0.7))
     state, metrics = learner.step(net, engine, learner.init(net, net.start()), episodes)
     theta = variables(net.start().params)
     losses = []
@@ -74,7 +74,7 @@ def test_meta_sgd(engine: Engine) -> None:
         net.start(), {n: g.expand_as(net.start().params[n]) for n, g in scales(net.start().params).items()}
     )
     learner = Episodic(
-        1, 2, adaptation=Adaptation(SGD(0.5), 1), rule=SGD(0.1), learn="init_and_guide", guide_rate=3.0
+        1, 2, adaptation=Descent(SGD(0.5), 1), rule=SGD(0.1), learn="init_and_guide", guide_rate=3.0
     )
     state, _ = learner.step(net, engine, learner.init(net, start), episodes)
     theta, alpha = variables(start.params), variables(start.guide)
@@ -96,7 +96,7 @@ def test_meta_sgd(engine: Engine) -> None:
 def test_proto_maml(engine: Engine) -> None:
     """W = 2c, b = -|c|^2, differentiable in theta; then steps on all weights (arXiv 1903.03096)."""
     net, episodes = toy_net(), toy_tasks(2)
-    learner = Episodic(1, 2, adaptation=Adaptation(SGD(0.1), 2, Prototypes()), rule=SGD(1.0))
+    learner = Episodic(1, 2, adaptation=Descent(SGD(0.1), 2, Prototypes()), rule=SGD(1.0))
     state, _ = learner.step(net, engine, learner.init(net, net.start()), episodes)
     theta = variables(net.start().params)
     losses = []
@@ -118,7 +118,7 @@ def test_proto_maml(engine: Engine) -> None:
 def test_reptile(engine: Engine) -> None:
     """phi <- phi + epsilon mean_i(phi_i - phi), epsilon falling linearly (arXiv 1803.02999)."""
     net, episodes = toy_net(), toy_tasks(3)
-    learner = Reptile(4, 3, adaptation=Adaptation(SGD(0.3), 3, batch_size=4), rate=0.8, schedule="linear")
+    learner = Reptile(4, 3, adaptation=Descent(SGD(0.3), 3, batch_size=4), rate=0.8, schedule="linear")
     state = replace(learner.init(net, net.start()), step=1)
     after, _ = learner.step(net, engine, state, episodes)
     phi = net.start().params
@@ -137,7 +137,7 @@ def test_reptile(engine: Engine) -> None:
 def test_reptile_goes_on_with_one_optimiser(engine: Engine) -> None:
     """A task a step: what one torch.optim.Adam does that is never started anew, as was published."""
     net = toy_net()
-    learner = Reptile(5, 1, adaptation=Adaptation(CarriedAdam(0.02, 0.8), 3), rate=0.7, schedule="linear")
+    learner = Reptile(5, 1, adaptation=Descent(CarriedAdam(0.02, 0.8), 3), rate=0.7, schedule="linear")
     state = learner.init(net, net.start())
     theta = {n: p.clone().requires_grad_() for n, p in net.start().params.items()}
     adam = torch.optim.Adam(theta.values(), 0.02, betas=(0.0, 0.8))
@@ -158,25 +158,25 @@ def test_reptile_goes_on_with_one_optimiser(engine: Engine) -> None:
         assert abs(state.transfer.memory[f"mass.{n}"].item() - (1 - 0.8**15)) < 1e-12
     # A new task goes on from there: its first step is that optimiser's next.
     task = toy_task()
-    ours = Adaptation(CarriedAdam(0.02, 0.8), 1)(net, state.transfer, task.support)
+    ours = Descent(CarriedAdam(0.02, 0.8), 1)(net, state.transfer, task.support)
     adam.zero_grad()
     ce(theta, task.support).backward()
     adam.step()
     assert_close(ours, tree.detach(theta), 1e-10)
-    anew = Adaptation(CarriedAdam(0.02, 0.8), 1)(net, replace(state.transfer, memory={}), task.support)
+    anew = Descent(CarriedAdam(0.02, 0.8), 1)(net, replace(state.transfer, memory={}), task.support)
     assert max((ours[n] - anew[n]).abs().max() for n in ours) > 1e-3
     other = replace(state.transfer, memory={**state.transfer.memory, "second.head.weight": torch.ones(2, 5)})
     with pytest.raises(
         MetatlError, match=r"second of weight 'head.weight' has shape \[2, 5\] instead of \[3, 5\]"
     ):
-        Adaptation(CarriedAdam(), 1)(net, other, task.support)
+        Descent(CarriedAdam(), 1)(net, other, task.support)
 
 
 @engines
 def test_reptile_carries_the_mean_of_what_its_tasks_leave(engine: Engine) -> None:
     """Three tasks a step, all from the same second moment; a fresh head has none to go on from."""
     net = toy_net()
-    adaptation = Adaptation(CarriedAdam(0.05, 0.9), 2, Zeros())
+    adaptation = Descent(CarriedAdam(0.05, 0.9), 2, Zeros())
     learner = Reptile(3, 3, adaptation=adaptation, schedule="constant")
     state = learner.init(net, net.start())
     phi, second, seen = net.start().params, tree.zeros(net.start().params), 0
@@ -213,7 +213,7 @@ def test_anil_and_boil_are_guides(rule: str, moving: str) -> None:
     """Head only, or body only, in the inner loop; the outer loop moves all (Raghu 2020; Oh 2021)."""
     net, episodes = toy_net(), toy_tasks(2)
     guide = ByName(((rule, 1.0), ("", 0.0)))
-    learner = Episodic(1, 2, adaptation=Adaptation(SGD(0.4), 2), rule=SGD(1.0), guide=guide)
+    learner = Episodic(1, 2, adaptation=Descent(SGD(0.4), 2), rule=SGD(1.0), guide=guide)
     state, _ = learner.step(net, Batched(), learner.init(net, net.start()), episodes)
     theta = variables(net.start().params)
     losses = []
@@ -232,7 +232,7 @@ def test_anil_and_boil_are_guides(rule: str, moving: str) -> None:
 def test_maml_plus_plus_weighs_the_steps() -> None:
     """1/S each at first; the early ones fall by step / (S E) down to 0.03 / S, the rest goes to the last."""
     like = torch.zeros((), dtype=torch.float64)
-    learner = Episodic(100, adaptation=Adaptation(SGD(0.1), 5), multi_step=50)
+    learner = Episodic(100, adaptation=Descent(SGD(0.1), 5), multi_step=50)
     for step in (0, 1, 10, 25, 49):
         weights = learner._step_weights(step, like)  # pyright: ignore[reportPrivateUsage]
         assert weights is not None
@@ -243,7 +243,7 @@ def test_maml_plus_plus_weighs_the_steps() -> None:
         assert float(weights.sum()) == pytest.approx(1.0, abs=1e-15)
     assert learner._step_weights(50, like) is None  # pyright: ignore[reportPrivateUsage]
     net, episodes = toy_net(), toy_tasks(2)
-    learner = Episodic(4, 2, adaptation=Adaptation(SGD(0.4), 2), rule=SGD(1.0), multi_step=4)
+    learner = Episodic(4, 2, adaptation=Descent(SGD(0.4), 2), rule=SGD(1.0), multi_step=4)
     state, _ = learner.step(net, Batched(), replace(learner.init(net, net.start()), step=2), episodes)
     theta = variables(net.start().params)
     losses = []
@@ -262,7 +262,7 @@ def test_a_rate_for_every_layer_and_step_is_learned() -> None:
     """LSLR: the guide has a step axis, and only the row of a step gets that step's gradient."""
     net, episodes = toy_net(), toy_tasks(2)
     learner = Episodic(
-        1, 2, adaptation=Adaptation(SGD(0.2), 2), rule=SGD(1.0), guide=PerStep(3), learn="init_and_guide"
+        1, 2, adaptation=Descent(SGD(0.2), 2), rule=SGD(1.0), guide=PerStep(3), learn="init_and_guide"
     )
     begun = learner.init(net, net.start())
     state, _ = learner.step(net, Batched(), begun, episodes)
@@ -281,7 +281,7 @@ def test_a_rate_for_every_layer_and_step_is_learned() -> None:
 
 def test_clip_bounds_every_entry_and_schedules_shrink_the_step() -> None:
     net, episodes = toy_net(), toy_tasks(2)
-    learner = Episodic(10, 2, Tasks(), Adaptation(SGD(0.4), 1), SGD(1.0), clip=1e-3)
+    learner = Episodic(10, 2, Tasks(), Descent(SGD(0.4), 1), SGD(1.0), clip=1e-3)
     start = net.start().params
     for schedule, size in [("constant", 1.0), ("linear", 0.7), ("cosine", 0.7938926261462366)]:
         scheduled = replace(learner, schedule=schedule)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metatl import processes, tree
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.data import Tasks
 from metatl.engines import Batched, Engine, Loop
 from metatl.engines.engine import Outer
@@ -24,15 +24,15 @@ from tests.toys import assert_bitwise, assert_close, scales, toy_data, toy_net, 
 TASKS = Tasks(3, 2, 3)
 ENGINES: tuple[Engine, ...] = (Batched(2), Loop())
 COUNTS = (1, 5)
-INNER = Adaptation(SGD(0.1, 0.9), 2)
+INNER = Descent(SGD(0.1, 0.9), 2)
 LEARNERS: dict[str, Learner] = {
     "supervised": Supervised(3, 16, Adam(0.01)),
     "maml": Episodic(4, 5, TASKS, INNER, Adam(0.01), clip=0.1),
-    "recorded": Episodic(4, 3, TASKS, Adaptation(SGD(0.1), 1), SGD(0.01)),
+    "recorded": Episodic(4, 3, TASKS, Descent(SGD(0.1), 1), SGD(0.01)),
     "maml++": Episodic(3, 2, TASKS, INNER, guide=PerStep(2), learn="init_and_guide", multi_step=2),
-    "protonet": Episodic(3, 1, TASKS, Adaptation(steps=0, head=Prototypes()), SGD(0.1)),
-    "reptile": Reptile(3, 5, Tasks(3, 4, 0), Adaptation(CarriedAdam(0.01), 3, moments="batch")),
-    "scout": Scout(2, 5, Tasks(3, 4, 0), Adaptation(SGD(0.1, 0.9), 3, Zeros(), batch_size=6)),
+    "protonet": Episodic(3, 1, TASKS, Descent(steps=0, head=Prototypes()), SGD(0.1)),
+    "reptile": Reptile(3, 5, Tasks(3, 4, 0), Descent(CarriedAdam(0.01), 3, moments="batch")),
+    "scout": Scout(2, 5, Tasks(3, 4, 0), Descent(SGD(0.1, 0.9), 3, Zeros(), batch_size=6)),
     "source fisher": SourceFisher(2, 8, way=2),
 }
 

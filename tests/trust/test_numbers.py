@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from metatl import store
-from metatl.adapt import Adaptation
+from metatl.adapt import Descent
 from metatl.data import Bank, ClassData, Tasks
 from metatl.engines import Batched, Loop
 from metatl.guides.shape import MinMax, TopK
@@ -27,7 +27,7 @@ from tests.commands import config_of, metatl, only, refused, written
 from tests.toys import INPUTS, assert_bitwise, assert_close, toy_data
 
 TASKS = Tasks(3, 2, 3)
-MAML = Episodic(6, 4, TASKS, Adaptation(SGD(0.1), 2), SGD(0.1))
+MAML = Episodic(6, 4, TASKS, Descent(SGD(0.1), 2), SGD(0.1))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -167,7 +167,7 @@ def test_a_run_that_diverges_keeps_its_last_good_state(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [1e6, float("nan"), float("inf")])
 def test_a_diverging_scout_is_left_out_and_named(value: float) -> None:
     """One outlier, squared, would flatten the guides of all."""
-    scout = Scout(2, 5, Tasks(3, 4, 0), Adaptation(SGD(0.1), 3, Zeros(), moments="batch"))
+    scout = Scout(2, 5, Tasks(3, 4, 0), Descent(SGD(0.1), 3, Zeros(), moments="batch"))
     seen = learned(scout, Poisoned((7,), value), Batched(), 2)
     clean = learned(scout, toy_data(), Batched(), 2)
     assert [int(metrics["scouts_left_out"]) for _, metrics in seen] == [0, 1]
@@ -184,7 +184,7 @@ def test_a_diverging_scout_is_left_out_and_named(value: float) -> None:
 
 
 def test_a_state_of_the_first_days_has_no_list_of_scouts() -> None:
-    scout = Scout(2, 5, Tasks(3, 4, 0), Adaptation(SGD(0.1), 1, Zeros(), moments="batch"))
+    scout = Scout(2, 5, Tasks(3, 4, 0), Descent(SGD(0.1), 1, Zeros(), moments="batch"))
     net = own_net()
     begun = scout.init(net, net.start())
     old = State(begun.transfer, 0, {role: begun.memory[role] for role in ("sum", "count")})
@@ -194,7 +194,7 @@ def test_a_state_of_the_first_days_has_no_list_of_scouts() -> None:
 
 
 def test_a_diverging_reptile_is_noticed() -> None:
-    reptile = Reptile(3, 2, Tasks(3, 4, 0), Adaptation(SGD(0.1), 2, moments="batch"))
+    reptile = Reptile(3, 2, Tasks(3, 4, 0), Descent(SGD(0.1), 2, moments="batch"))
     *_, (state, metrics) = learned(reptile, Poisoned((1,), float("inf")), Batched(), 1)
     with pytest.raises(MetatlError, match="displacement_norm"):
         check_finite(state, metrics)

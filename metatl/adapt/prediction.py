@@ -1,0 +1,34 @@
+"""Outputs for query rows under adapted weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from metatl.net import Net
+from metatl.norm import Rows, moments_from
+from metatl.types import Episode, Moments, Params, Transfer
+
+
+def predict(net: Net, params: Params, transfer: Transfer, episode: Episode, moments: Moments) -> Tensor:
+    """Outputs for the query rows [n, outputs] under adapted weights; `moments` as in `predict_with`."""
+    return predict_with(lambda x: net(params, transfer.buffers, x), net.batch_moments, episode, moments)
+
+
+def predict_with(
+    call: Callable[[Tensor], Tensor], batch_moments: bool, episode: Episode, moments: Moments
+) -> Tensor:
+    """Outputs for the query rows [n, outputs] of an adapted net x -> output.
+
+    `batch`: batch norm sees all query rows (transductive). `support`: it sees the support rows, which pass
+    along in front, so a query's prediction does not depend on the other queries. `frozen`: it uses the
+    running moments.
+    """
+    with moments_from(Rows(frozen=moments == "frozen")):
+        if moments != "support" or not batch_moments:
+            return call(episode.query.x)
+    rows = episode.support.x.shape[0]
+    with moments_from(Rows(first=rows)):
+        return call(torch.cat([episode.support.x, episode.query.x]))[rows:]
