@@ -23,7 +23,7 @@ from metatl.net import Net
 from metatl.run.values import check_values
 from metatl.types import MetatlError, Transfer
 
-_LATER = {"skip_bad_tasks": False}
+_LATER = {"skip_bad_tasks": False, "streams": {}}
 
 
 @dataclass(frozen=True)
