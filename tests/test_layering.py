@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
     {"types", "tree", "threads"},
-    {"norm", "net", "rules", "data", "peers", "processes"},
+    {"norm", "norm_calls", "module_checks", "net", "rules", "data", "peers", "processes"},
     {"adapt", "heads", "objectives", "models"},
     {"guides", "engines", "arithmetic"},
     {"learners", "evaluate", "compare"},
