@@ -21,7 +21,7 @@ LEVELS = (
     {"adapt", "heads", "objectives", "models"},
     {"guides", "engines", "arithmetic"},
     {"learners", "evaluate", "compare"},
-    {"capture", "train", "record", "store", "render", "experiment", "provenance"},
+    {"testing", "capture", "train", "record", "store", "render", "experiment", "provenance"},
     {"config", "describe", "run", "benchmark", "personalise", "profile"},
     {"cli", "arguments", "refusals"},
 )
