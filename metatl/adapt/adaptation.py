@@ -5,8 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from torch import Tensor
-
 from metatl.net import Net
 from metatl.types import Batch, Episode, Moments, Transfer
 
@@ -34,8 +32,8 @@ class Adaptation(ABC):
         """What one task's predictions need; key: of whatever is drawn at random on the way."""
 
     @abstractmethod
-    def predict(self, net: Net, transfer: Transfer, fitted: Fitted, support: Batch, x: Tensor) -> Tensor:
-        """Outputs [n, outputs] for the rows x [n, ...]: logits, or real values."""
+    def predict(self, net: Net, transfer: Transfer, fitted: Fitted, support: Batch, x: Any) -> Any:
+        """Outputs [n, outputs] for the rows x [n, ...]: logits, or real values; a mapping of several."""
 
     @property
     def batched(self) -> bool:
@@ -69,7 +67,7 @@ class Adaptation(ABC):
         episode: Episode,
         key: int = 0,
         moving: frozenset[str] | None = None,
-    ) -> Tensor:
+    ) -> Any:
         """Outputs for one task's query rows [n, outputs]: fit, then predict; query labels are not read.
 
         moving: names of the weights whose guide is not zero throughout, where the caller knows them.

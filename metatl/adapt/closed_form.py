@@ -61,17 +61,18 @@ class ClosedForm(Adaptation):
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """What the solver finds; tuples of tensors. Differentiable in the weights where the solver is."""
         support = at_the_door(net, support)
-        with moments_from(Rows(frozen=self.moments == "frozen")):
+        if not isinstance(support.y, Tensor):
+            raise MetatlError("ClosedForm fits one target; give y as one tensor")
+        with moments_from(Rows(frozen=self.moments == "frozen", weight=support.weight)):
             features = net.features(transfer.params, transfer.buffers, support.x)
-        weight: Tensor | None = getattr(support, "weight", None)  # batches without that column count once
-        return self.solver.fit(features, support.y, net.outputs, weight)
+        return self.solver.fit(features, support.y, net.outputs, support.weight)
 
-    def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Tensor) -> Tensor:
+    def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
         """Outputs [n, outputs] for the rows x."""
         features = predict_with(
             lambda rows: net.features(transfer.params, transfer.buffers, rows),
             net.batch_moments,
-            Episode(support, Batch(x, support.y[:0])),
+            Episode(support, Batch(x)),
             self.moments,
         )
         return self.solver.predict(fitted, features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
 import inspect
 from collections.abc import Callable
@@ -76,9 +77,11 @@ class Estimator(Adaptation):
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """The fitted estimator; raises MetatlError in one line for what it says against the rows."""
         support = at_the_door(net, support)
-        with torch.no_grad(), moments_from(Rows(frozen=self.moments == "frozen")):
+        if not isinstance(support.y, Tensor):
+            raise MetatlError("Estimator fits one target; give y as one tensor")
+        with torch.no_grad(), moments_from(Rows(frozen=self.moments == "frozen", weight=support.weight)):
             rows = self._rows(net, transfer, support.x)
-        y, weight, made = support.y, getattr(support, "weight", None), self._new(key)
+        y, weight, made = support.y, support.weight, self._new(key)
         given: dict[str, Any] = {}
         if weight is not None:
             if "sample_weight" not in inspect.signature(made.fit).parameters:
@@ -89,25 +92,27 @@ class Estimator(Adaptation):
         _said(made, lambda: made.fit(_numpy(rows), y.cpu().numpy(), **given))
         return made
 
-    def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Tensor) -> Tensor:
+    def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
         """Outputs [n, outputs]: log-probabilities, or real values."""
-        episode = Episode(support, Batch(x, support.y[:0]))
+        episode = Episode(support, Batch(x))
         with torch.no_grad():
             if self.on == "inputs":
                 rows = _numpy(self._rows(net, transfer, x))
             else:
-                call: Callable[[Tensor], Tensor] = lambda rows: self._rows(net, transfer, rows)  # noqa: E731
+                call = functools.partial(self._rows, net, transfer)
                 rows = _numpy(predict_with(call, net.batch_moments, episode, self.moments))
         if support.y.is_floating_point():
             values = np.asarray(_said(fitted, lambda: fitted.predict(rows)), np.float64)
-            return torch.as_tensor(values.reshape(len(rows), -1)).to(x.device, support.y.dtype)
+            return torch.as_tensor(values.reshape(len(rows), -1)).to(support.y.device, support.y.dtype)
         shares = _shares(fitted, rows, net.outputs)
         kind = next(iter(transfer.params.values())).dtype if transfer.params else torch.float32
-        return torch.as_tensor(np.log(np.maximum(shares, _FLOOR))).to(x.device, kind)
+        return torch.as_tensor(np.log(np.maximum(shares, _FLOOR))).to(support.y.device, kind)
 
-    def _rows(self, net: Net, transfer: Transfer, x: Tensor) -> Tensor:
+    def _rows(self, net: Net, transfer: Transfer, x: Any) -> Tensor:
         if self.on == "features":
             return net.features(transfer.params, transfer.buffers, x)
+        if not isinstance(x, Tensor):
+            raise MetatlError("Estimator on inputs takes one tensor of inputs; choose on: features")
         return x.flatten(1)
 
     def _new(self, key: int) -> Any:

@@ -46,8 +46,7 @@ class InContext(Adaptation):
         """The support set, by the names of the module's arguments."""
         support = at_the_door(net, support)
         kept = {"support_x": support.x, "support_y": support.y}
-        weight: Tensor | None = getattr(support, "weight", None)
-        return kept if weight is None else {**kept, "support_weight": weight}
+        return kept if support.weight is None else {**kept, "support_weight": support.weight}
 
     def predict(
         self, net: Net, transfer: Transfer, fitted: dict[str, Tensor], support: Batch, x: Tensor

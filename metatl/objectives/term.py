@@ -23,6 +23,13 @@ class Anchor(NamedTuple):
     fresh: frozenset[str] = frozenset()
 
 
+def mean_over_rows(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean of values [n, ...]; with weight [n], sum of weight * (a row's mean) over the sum of weights."""
+    if weight is None:
+        return values.mean()
+    return (values.flatten(1).mean(1) * weight).sum() / weight.sum()
+
+
 class Term(ABC):
     """One summand of an objective: (params, output, batch, anchor) -> scalar.
 

@@ -34,8 +34,8 @@ def check_adaptation(adaptation: Adaptation, net: Net, transfer: Transfer, episo
         again = _answer(adaptation, net, transfer, one)
         claim(torch.equal(output, again), "the same task gives other outputs the second time")
         apart = _in_two(adaptation, net, transfer, one)
-        close(apart, output, "answer differs from fit and then predict")
         _check_queries(adaptation, net, transfer, one, output)
+        close(apart, output, "answer differs from fit and then predict")
         if adaptation.order_free:
             turned = Batch(one.support.x.flip(0), one.support.y.flip(0))
             other = _answer(adaptation, net, transfer, one._replace(support=turned))
@@ -50,7 +50,7 @@ def _check_queries(
     adaptation: Adaptation, net: Net, transfer: Transfer, one: Episode, output: Tensor
 ) -> None:
     """What the outputs may depend on beside the support rows: their own query row, or all of them."""
-    x, y = one.query
+    x, y = one.query.x, one.query.y
     poisoned = torch.full_like(y, float("nan") if y.is_floating_point() else -(2**31))
     blind = _answer(adaptation, net, transfer, one._replace(query=Batch(x, poisoned)))
     claim(torch.equal(blind, output), "the outputs depend on the query labels")

@@ -14,6 +14,7 @@ from metatl.engines.engine import Engine, check_guide
 from metatl.learners.learner import Learner, State
 from metatl.net import Net
 from metatl.testing.claims import claim, copies, same
+from metatl.train import train
 from metatl.types import Params, Transfer
 
 
@@ -23,20 +24,22 @@ def check_learner(
     """The laws of a way of learning, on a learner of few steps (two or more).
 
     Learning never draws from meta_test; a draw depends on seed and step alone; the same seed gives the same
-    bytes, inside `torch.no_grad()` too; a step leaves the state before it as it is; metrics are 0-d and what
-    is carried on covers the start's weights, is finite, and has a guide for each.
+    bytes, so does `train` that is resumed after the first step inside `torch.no_grad()`; a step leaves the
+    state before it as it is; metrics are 0-d; what is carried on covers the start's weights, is finite, and
+    has a guide for each.
     """
     engine = engine or Loop()
     guarded: Any = _WithoutMetaTest(data)
     learner.check(net, start, guarded)
     before = copies(start)
-    states = _run(learner, net, start, guarded, engine, seed)
-    with torch.no_grad():
-        again = _run(learner, net, start, guarded, engine, seed)
+    states, again = (_run(learner, net, start, guarded, engine, seed) for _ in range(2))
     same(copies(start), before, "learning changed its start")
     for one, two in zip(states, again, strict=True):
         same(_of_state(one), _of_state(two), f"step {one.step} has other bytes the second time")
     claim(states[-1].step == learner.steps, f"{learner.steps} steps end at step {states[-1].step}")
+    with torch.no_grad():
+        last = train(learner, net, engine, states[1], data, seed)
+    same(_of_state(last), _of_state(states[-1]), "resumed under no_grad, it ends at other bytes")
     made = learner.finish(net, states[-1])
     missing = start.params.keys() - made.params.keys()
     claim(not missing, f"what is carried on lacks {', '.join(sorted(missing))}")
@@ -51,6 +54,7 @@ def _run(learner: Learner, net: Net, start: Transfer, data: Any, engine: Engine,
         drawn = learner.draw(data, seed, step)
         claim(_alike(drawn, learner.draw(data, seed, step)), f"draw {step} differs the second time")
         before = _of_state(states[-1])
+        torch.manual_seed((seed * 1_000_003 + step) % 2**63)  # as `train` does
         state, metrics = learner.step(net, engine, states[-1], drawn)
         same(_of_state(states[-1]), before, f"step {step} wrote into the state before it")
         odd = [name for name, value in metrics.items() if value.dim()]

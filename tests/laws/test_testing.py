@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metatl import tree
 from metatl.adapt import Descent
@@ -21,6 +22,8 @@ from metatl.objectives import L2, L2SP, Anchor, KLAnchor, TaskLoss, Term
 from metatl.objectives.one_hot import OneHot
 from metatl.rules import SGD, Adam, CarriedAdam
 from metatl.testing import check_learner, check_term, check_transform
+from metatl.transforms import LoRA
+from metatl.transforms.transform import Transform
 from metatl.types import Batch, Params, Transfer
 from tests.toys import rows, toy_data, toy_net
 
@@ -39,6 +42,9 @@ def test_learners_keep_their_laws(name: str) -> None:
     check_learner(LEARNERS[name], net, net.start(), toy_data())
 
 
+COUNT = itertools.count()
+
+
 @dataclass(frozen=True)
 class Broken(Supervised):
     """Ordinary training, with one thing wrong."""
@@ -50,9 +56,9 @@ class Broken(Supervised):
         if self.fault == "meta_test":
             return data.batch("meta_test", 4, seed, step)
         drawn = super().draw(data, seed, step)
-        return (
-            drawn._replace(x=drawn.x + torch.rand(())) if self.fault == "differs the second time" else drawn
-        )
+        if self.fault == "differs the second time":
+            drawn = drawn._replace(x=drawn.x + torch.rand(()))
+        return drawn
 
     def step(self, net: Net, engine: Any, state: State, drawn: Batch) -> tuple[State, Any]:
         """Wrong where the fault lies in stepping."""
@@ -64,7 +70,7 @@ class Broken(Supervised):
             return after, {"rows": drawn.y.float()}
         params = after.transfer.params
         if self.fault == "other bytes":
-            params = {name: p + torch.rand(()) for name, p in params.items()}
+            params = {name: p + next(COUNT) for name, p in params.items()}
         if self.fault == "lacks head.bias":
             params = {name: p for name, p in params.items() if name != "head.bias"}
         if self.fault == "not finite":
@@ -72,10 +78,10 @@ class Broken(Supervised):
         return replace(after, transfer=replace(after.transfer, params=params)), metrics
 
 
-@pytest.mark.parametrize(
-    "fault",
-    ["meta_test", "differs the second time", "wrote into", "single numbers", "other bytes", "not finite"],
-)
+FAULTS = ("meta_test", "differs the second time", "wrote into", "single numbers", "other bytes")
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "not finite"])
 def test_a_broken_learner_is_caught(fault: str) -> None:
     net = toy_net(outputs=8, dtype=torch.float32)
     with pytest.raises(AssertionError, match=fault):
@@ -130,31 +136,38 @@ def test_a_broken_term_is_caught(fn: Any, said: str) -> None:
         check_term(Value(fn), net, net.start(), rows(6))
 
 
-def with_delta(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
-    """The same net under weights that are copies."""
-    return net, replace(transfer, params=tree.map(torch.clone, transfer.params))
+@dataclass(frozen=True)
+class Scaled(Transform):
+    """All weights times a factor, with one thing wrong."""
+
+    factor: float = 1.0
+    fault: str = ""
+
+    def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
+        """The scaled weights."""
+        if self.fault == "wrote into":
+            transfer.params["head.bias"].add_(1.0)
+        extra = next(COUNT) if self.fault == "second time" else 0.0
+        params = {name: self.factor * p + extra for name, p in transfer.params.items()}
+        return net, replace(transfer, params=params)
+
+    def merge(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
+        """The weights as they are, or not."""
+        factor = 2.0 if self.fault == "merged" else 1.0
+        return net, replace(transfer, params=tree.scale(transfer.params, factor))
 
 
-def test_transforms() -> None:
+def test_transforms_keep_their_laws() -> None:
     net, x = toy_net(), rows(6).x
-    check_transform(with_delta, net, net.start(), x)
-
-    def doubled(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
-        return net, replace(transfer, params=tree.scale(transfer.params, 2.0))
-
-    check_transform(doubled, net, net.start(), x, identity=False)
+    check_transform(Scaled(), net, net.start(), x)
+    check_transform(Scaled(2.0), net, net.start(), x, identity=False)
+    check_transform(LoRA(rank=2), net, net.start(), x)
     with pytest.raises(AssertionError, match="those of before"):
-        check_transform(doubled, net, net.start(), x)
+        check_transform(Scaled(2.0), net, net.start(), x)
 
-    def writes(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
-        transfer.params["head.bias"].add_(1.0)
-        return net, transfer
 
-    def random(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
-        made = Net.of(nn.Sequential(nn.Linear(4, 3)))
-        fresh = {name: torch.rand_like(p).double() for name, p in made.start().params.items()}
-        return made, replace(made.start(), params=fresh)
-
-    for wrong, said in [(writes, "wrote into"), (random, "second time")]:
-        with pytest.raises(AssertionError, match=said):
-            check_transform(wrong, net, net.start(), x, identity=False)
+@pytest.mark.parametrize("fault", ["wrote into", "second time", "merged"])
+def test_a_broken_transform_is_caught(fault: str) -> None:
+    net = toy_net()
+    with pytest.raises(AssertionError, match=fault):
+        check_transform(Scaled(fault=fault), net, net.start(), rows(6).x, identity=False)
