@@ -22,7 +22,7 @@ LEVELS = (
     {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines", "arithmetic"},
     {"learners", "evaluate", "compare"},
-    {"capture", "train", "record", "store", "render", "experiment", "provenance", "pretrained"},
+    {"testing", "capture", "train", "record", "store", "render", "experiment", "provenance", "pretrained"},
     {"config", "describe", "run", "benchmark", "personalise", "profile"},
     {"cli", "arguments", "refusals"},
 )
