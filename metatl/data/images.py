@@ -1,4 +1,4 @@
-"""Image files to uint8 arrays: reading, exact area resizing, folders of images by class."""
+"""Image files to uint8 arrays: read as a person sees them, resized by exact area, folders of them by class."""
 
 from __future__ import annotations
 
@@ -15,18 +15,87 @@ from metatl.types import MetatlError
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Resize = Literal["area", "nearest", "lanczos"]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+_BITS, _MEANING, _ORIENTATION = 258, 262, 274
+"""Numbers of the TIFF (and EXIF) tags for bits of a pixel, for what 0 means, for how the camera was held."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each orientation but 1."""
 
 
-def read_image(file: str | Path | bytes, where: str, grey: bool = True) -> Pixels:
-    """An image as [h, w] (grey) or [3, h, w] uint8; MetatlError naming `where` if it cannot be read."""
+def as_seen(file: str | Path | bytes | Image.Image, where: str) -> Image.Image:
+    """A picture as a person sees it, RGB of 8 bits: upright, on white paper, the first frame of several.
+
+    The orientation that a camera noted (EXIF) is applied; what is transparent shows white; 16 bits become 8
+    (v * 255 / 65535, rounded); float pixels mean 0 (black) to 1 (white). MetatlError naming `where` for what
+    cannot be read, for float pixels outside 0 .. 1 and for 32-bit integers, whose white nobody knows.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd notes in it
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if isinstance(file, Image.Image):
+                return _on_white(file, where)
             with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-                pixels = np.asarray(image.convert("L" if grey else "RGB"))
+                return _on_white(image, where)
+    except MetatlError:
+        raise
     except Exception as error:  # its readers raise nearly everything at a damaged one
         raise MetatlError(f"{where}: cannot be read as an image; remove or repair it") from error
+
+
+def _upright(file: Image.Image, pixels: Image.Image) -> Image.Image:
+    """The pixels turned as the file's notes say, if those can be read."""
+    try:
+        orientation = file.getexif().get(_ORIENTATION, 1)
+    except Exception:  # its readers raise nearly everything at a damaged note
+        orientation = 1
+    return pixels.transpose(_TURNS[orientation]) if orientation in _TURNS else pixels
+
+
+def _on_white(image: Image.Image, where: str) -> Image.Image:
+    """Pixels of any kind as RGB, upright, laid on white where they are transparent."""
+    image.load()  # which already turns a TIFF
+    if image.mode == "F" or image.mode[:1] == "I":
+        return _upright(image, Image.fromarray(_deep(image, where))).convert("RGB")
+    image = _upright(image, image)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    solid = image.convert("LA") if image.mode == "La" else image
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, solid.convert("RGBA")).convert("RGB")
+
+
+def _deep(image: Image.Image, where: str) -> Pixels:
+    """Grey pixels of more than 8 bits as [h, w] uint8."""
+    values = np.asarray(image).astype(np.float64)
+    tags = dict(getattr(image, "tag_v2", None) or {})
+    if image.mode == "F":
+        if not ((values >= 0) & (values <= 1)).all():
+            raise MetatlError(f"{where}: its float pixels are not all in 0 .. 1; save it with 8 or 16 bits")
+        white = 1.0
+    elif image.mode == "I" and image.format not in ("PNG", "PPM"):
+        raise MetatlError(f"{where}: has 32-bit integer pixels; save it with 8 or 16 bits")
+    else:
+        white = float(2 ** int(tags.get(_BITS, (16,))[0]) - 1)
+    scaled = np.floor(255 * values / white + 0.5)
+    if tags.get(_MEANING) == 0:  # the file says that 0 is white
+        scaled = 255 - scaled
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        scaled[values == clear] = 255
+    return scaled.clip(0, 255).astype(np.uint8)
+
+
+def read_image(file: str | Path | bytes, where: str, grey: bool = True) -> Pixels:
+    """An image `as_seen`: [h, w] (grey) or [3, h, w] uint8; MetatlError naming `where` as there."""
+    pixels = np.asarray(as_seen(file, where).convert("L" if grey else "RGB"))
     return pixels if grey else pixels.transpose(2, 0, 1)
 
 
