@@ -61,7 +61,10 @@ class Net:
         if self.passes is None:
             return functional_call(self.module, (params, buffers), (x,))
         low = tuple({name: leaf.to(self.passes) for name, leaf in part.items()} for part in (params, buffers))
-        return functional_call(self.module, low, (x.to(self.passes),)).to(x.dtype)
+        # Integers (token ids) have no lower precision; the output has the weights' type either way.
+        like = next(iter(params.values())).dtype
+        low_x = x.to(self.passes) if x.is_floating_point() else x
+        return functional_call(self.module, low, (low_x,)).to(x.dtype if x.is_floating_point() else like)
 
     def features(self, params: Params, buffers: Buffers, x: Tensor) -> Tensor:
         """What the output layer sees: the pass with an identity in its place."""

@@ -81,25 +81,28 @@ def channels_first(x: Array, where: str = "", channels: Channels | None = None) 
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2)) if turned else x
 
 
-def as_targets(y: Any, where: str = "") -> tuple[Tensor, list[Any] | None]:
+def as_targets(
+    y: Any, where: str = "", dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, list[Any] | None]:
     """Class labels as (places [n] int64, distinct labels in order), real targets as (values [n, d], None).
 
-    The label of row i is labels[places[i]]. Raises MetatlError, with `where` in front, for missing or
-    non-finite values, labels of mixed kinds, rows of integers (one-hot, say) and what is no list or array.
+    The label of row i is labels[places[i]]; values are floats of `dtype`. Raises MetatlError, with
+    `where` in front, for missing or non-finite values, labels of mixed kinds, rows of integers (one-hot, say)
+    and what is no list or array.
     """
     if isinstance(y, str | bytes | dict | set) or not hasattr(y, "__len__"):
         raise MetatlError(f"{where}y is a {type(y).__name__}; give a list or an array, a target for each row")
     if not isinstance(y, Tensor) and not hasattr(y, "__array__"):
-        return _from_values(list(y), where)
+        return _from_values(list(y), where, dtype)
     array = as_array(y, where + "y", "biufUSOM")
     if array.dtype.kind == "f":
-        return _real(array, where), None
+        return _real(array, where, dtype), None
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
         raise _many_axes(array.shape, where)
     if array.dtype.kind in "OM":
-        return _from_values(cast("list[Any]", array.tolist()), where)
+        return _from_values(cast("list[Any]", array.tolist()), where, dtype)
     labels, places = np.unique(array, return_inverse=True)
     return torch.from_numpy(places.reshape(-1).astype(np.int64)), cast("list[Any]", labels.tolist())
 
@@ -122,7 +125,7 @@ def as_array(values: Any, name: str, kinds: str = "biuf") -> Array:
     return array
 
 
-def _from_values(values: list[Any], where: str) -> tuple[Tensor, list[Any] | None]:
+def _from_values(values: list[Any], where: str, dtype: torch.dtype) -> tuple[Tensor, list[Any] | None]:
     """Targets from Python's own values, or scalars of numpy and torch."""
     values = [one.item() if hasattr(one, "item") and getattr(one, "ndim", 0) == 0 else one for one in values]
     for place, one in enumerate(values):
@@ -132,10 +135,10 @@ def _from_values(values: list[Any], where: str) -> tuple[Tensor, list[Any] | Non
         rows = as_array(values, where + "y")
         if rows.dtype.kind != "f":
             raise _many_axes(rows.shape, where)
-        return _real(rows, where), None
+        return _real(rows, where, dtype), None
     kinds = {type(one) for one in values}
     if float in kinds and kinds <= {int, float}:
-        return _real(np.array(values, np.float64), where), None
+        return _real(np.array(values, np.float64), where, dtype), None
     if len(kinds) > 1:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise MetatlError(f"{where}y mixes {names}; give labels of one kind")
@@ -148,12 +151,12 @@ def _from_values(values: list[Any], where: str) -> tuple[Tensor, list[Any] | Non
     return torch.tensor([places[one] for one in values], dtype=torch.int64), labels
 
 
-def _real(values: Array, where: str) -> Tensor:
+def _real(values: Array, where: str, dtype: torch.dtype) -> Tensor:
     """Real targets [n] or [n, d] as [n, d]."""
     if values.ndim not in (1, 2):
         raise MetatlError(f"{where}y has shape {values.shape}; real targets are [n] or [n, d]")
-    wide = values.astype(np.float64 if values.dtype.itemsize > 4 else np.float32)
-    targets = torch.from_numpy(wide if wide.ndim == 2 else wide[:, None])
+    wide = torch.from_numpy(values.astype(np.float64))
+    targets = (wide if wide.dim() == 2 else wide[:, None]).to(dtype)
     return _finite(targets, f"{where}y holds a target that is not finite in row {{}}")
 
 
