@@ -59,12 +59,23 @@ class Net:
     def __call__(self, params: Params, buffers: Buffers, x: Tensor) -> Tensor:
         """The output for x under these weights; differentiable in them."""
         if self.passes is None:
-            return functional_call(self.module, (params, buffers), (x,))
+            return self._called((params, buffers), x)
         low = tuple({name: leaf.to(self.passes) for name, leaf in part.items()} for part in (params, buffers))
-        # Integers (token ids) have no lower precision; the output has the weights' type either way.
-        like = next(iter(params.values())).dtype
-        low_x = x.to(self.passes) if x.is_floating_point() else x
-        return functional_call(self.module, low, (low_x,)).to(x.dtype if x.is_floating_point() else like)
+        if x.is_floating_point():
+            return self._called(low, x.to(self.passes)).to(x.dtype)
+        return self._called(low, x).to(next(iter(params.values())).dtype)
+
+    def _called(self, groups: tuple[dict[str, Tensor], ...], x: Tensor) -> Tensor:
+        """The module's output; integers that it does not take as such (counts, say) are taken as floats."""
+        try:
+            return functional_call(self.module, groups, (x,))
+        except RuntimeError as error:
+            if x.is_floating_point():
+                raise
+            try:
+                return functional_call(self.module, groups, (x.to(next(iter(groups[0].values())).dtype),))
+            except RuntimeError:
+                raise error from None
 
     def features(self, params: Params, buffers: Buffers, x: Tensor) -> Tensor:
         """What the output layer sees: the pass with an identity in its place."""

@@ -128,9 +128,8 @@ def _rows(sampled: Any, name: str) -> Batch:
         raise MetatlError(
             f"{name}: a task has x {list(x.shape)} and y {list(y.shape)}; they need [n, ...] and [n], n > 0"
         )
-    if y.is_floating_point():
-        return Batch(as_inputs(x, f"{name}: "), as_targets(y.reshape(len(y), -1), f"{name}: ")[0])
-    return Batch(as_inputs(x, f"{name}: "), y.long().reshape(-1))
+    targets, classes = as_targets(y.reshape(len(y), -1) if y.is_floating_point() else y, f"{name}: ")
+    return Batch(as_inputs(x, f"{name}: "), targets if classes is None else y.long().reshape(-1))
 
 
 @contextmanager
