@@ -23,7 +23,7 @@ LEVELS = (
     {"guides", "engines", "arithmetic"},
     {"learners", "evaluate", "compare"},
     {"testing", "capture", "train", "record", "store", "render", "experiment", "provenance", "pretrained"},
-    {"config", "describe", "run", "benchmark", "personalise", "profile"},
+    {"config", "describe", "run", "benchmark", "inputs", "personalise", "profile"},
     {"cli", "arguments", "refusals"},
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
