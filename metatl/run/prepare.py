@@ -23,7 +23,7 @@ from metatl.net import Net
 from metatl.run.values import check_values
 from metatl.types import MetatlError, Transfer
 
-_LATER = {"skip_bad_tasks": False}
+_LATER = {"skip_bad_tasks": False, "streams": {}, "smallest": 0, "channels": None}
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     described = config.describe(experiment)
     keys = ("data", "model", "learner", "guide", "head", "seed")
     learned = {key: described[key] for key in keys} | {"start": start and start.digest}
-    learned["learner"] = _without_later(described["learner"])
+    learned |= {key: _without_later(described[key]) for key in ("data", "learner")}
     if experiment.precision != "float32":
         learned["precision"] = experiment.precision
     digest = config.digest(learned)
@@ -95,14 +95,14 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     return Run(experiment, folder, net, data, first, start, digest)
 
 
-def _without_later(learner: dict[str, Any]) -> dict[str, Any]:
-    """A learner's description without fields that came later, at values that change nothing.
+def _without_later(part: dict[str, Any]) -> dict[str, Any]:
+    """The description of data or a learner without fields that came later, at values that change nothing.
 
     So a run that was learned before them is found under its digest.
     """
-    given = learner.get("init_args", {})
+    given = part.get("init_args", {})
     kept = {key: value for key, value in given.items() if not (key in _LATER and value == _LATER[key])}
-    return {**learner, "init_args": kept}
+    return {**part, "init_args": kept}
 
 
 def _built(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Transfer]:
