@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -101,9 +101,9 @@ class Descent(Adaptation):
         with torch.no_grad():
             return self(net, transfer, support)
 
-    def predict(self, net: Net, transfer: Transfer, fitted: Params, support: Batch, x: Tensor) -> Tensor:
+    def predict(self, net: Net, transfer: Transfer, fitted: Params, support: Batch, x: Any) -> Any:
         """Outputs [n, outputs] for the rows x under the adapted weights."""
-        return predict(net, fitted, transfer, Episode(support, Batch(x, support.y[:0])), self.moments)
+        return predict(net, fitted, transfer, Episode(support, Batch(x)), self.moments)
 
     def trajectory(
         self,
@@ -121,7 +121,7 @@ class Descent(Adaptation):
         fresh = self.fresh(net, transfer)
 
         def objective(weights: Params, piece: Piece) -> Tensor:
-            with self.support_moments():
+            with self.support_moments(piece.batch.weight):
                 output = net(weights, transfer.buffers, piece.batch.x)
             return inner.objective(weights, output, piece)
 
@@ -139,7 +139,7 @@ class Descent(Adaptation):
 
     def inner(self, net: Net, transfer: Transfer, support: Batch) -> Inner:
         """The problem that `trajectory` descends on."""
-        with self.support_moments():
+        with self.support_moments(support.weight):
             params, guide = self.head.init(net, transfer, support)
             frozen = tree.detach(params)
             if self.guide_from_support is not None and self.steps:
@@ -165,13 +165,13 @@ class Descent(Adaptation):
         """Names of the weights that are new to every task."""
         return frozenset(name for name in transfer.params if self.head.fresh and net.is_head(name))
 
-    def support_moments(self) -> AbstractContextManager[None]:
-        """Where passes over support rows take the moments of batch norms from."""
-        return moments_from(Rows(frozen=self.moments == "frozen"))
+    def support_moments(self, weight: Tensor | None = None) -> AbstractContextManager[None]:
+        """Where passes over support rows (of these weights) take the moments of batch norms from."""
+        return moments_from(Rows(frozen=self.moments == "frozen", weight=weight))
 
 
 def _pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
-    rows = support.batch.x.shape[0]
+    rows = tree.rows(support.batch.x)
     for step in range(steps):
         if size is None or size >= rows:
             yield support
@@ -182,10 +182,10 @@ def _pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
         where = (
             slice(start, start + size)
             if start + size <= rows
-            else torch.tensor(index, device=support.batch.x.device)
+            else torch.tensor(index, device=tree.first(support.batch.x).device)
         )
-        picked = None if support.anchor_output is None else support.anchor_output[where]
-        yield Piece(Batch(support.batch.x[where], support.batch.y[where]), picked)
+        picked = tree.at(support.anchor_output, where)
+        yield Piece(tree.at(support.batch, where), picked)
 
 
 def weight_of(key: str) -> str:

@@ -68,7 +68,7 @@ class SinusoidData(Data):
         self.check(split, tasks)
         x = self._places(split, seed, self._indices(first, count), tasks.shot + tasks.query)
         amplitude, phase = self.waves(split, seed, first, count)
-        both = Batch(*self._points(amplitude[:, None], phase[:, None], x))
+        both = self._points(amplitude[:, None], phase[:, None], x)
         support, query = (
             Batch(*(part.split([tasks.shot, tasks.query], 1)[k] for part in both)) for k in (0, 1)
         )

@@ -12,6 +12,7 @@ from typing import Any, Literal, final
 import numpy as np
 import torch
 
+from metatl import tree
 from metatl.data.counter import number
 from metatl.data.source import SPLITS, Data, Tasks
 from metatl.types import Batch, Episode, MetatlError, Split
@@ -48,18 +49,14 @@ class TasksetData(Data):
         """Episodes first .. first + count - 1, sampled one by one; raises MetatlError as `check`."""
         tasks.check()
         drawn = [self._episode(split, tasks, seed, index) for index in range(first, first + count)]
-        support, query = (
-            Batch(*(torch.stack([one[part][role] for one in drawn]).to(self.device) for role in (0, 1)))
-            for part in (0, 1)
-        )
-        return Episode(support, query)
+        return tree.apply(lambda leaf: leaf.to(self.device), tree.gather(drawn, torch.stack))
 
     def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
         """Of the very examples of episodes 0 .. count - 1."""
         digest = hashlib.sha256(repr((self.name, split, tasks)).encode())
         for index in range(count):
             for part in self._episode(split, tasks, seed, index):
-                for tensor in part:
+                for tensor in tree.leaves(part):
                     digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
+from metatl import tree
 from metatl.adapt import score
 from metatl.data.source import Data
 from metatl.engines.engine import Engine, gradient_of
@@ -74,7 +77,7 @@ class Supervised(Learner):
         """One mini-batch."""
         carried = state.transfer
         params = {name: p.detach().requires_grad_() for name, p in carried.params.items()}
-        rows = Rows(sink={})
+        rows = Rows(sink={}, weight=drawn.weight)
         with net.training(), moments_from(rows):
             output = net(params, carried.buffers, drawn.x)
         loss = total(self.terms, params, output, drawn, Anchor(carried.params, None))
@@ -83,7 +86,7 @@ class Supervised(Learner):
         size = size_at(self.schedule, state.step, self.steps)
         new, memory = moved(self.rule, before, grads, state.memory, size, None)
         buffers = net.updated_buffers(carried.buffers, rows.sink or {}, self.moment_rate)
-        metrics = {"loss": loss.detach(), "score": score(output.detach(), drawn.y)}
+        metrics = {"loss": loss.detach(), "score": score(tree.apply(Tensor.detach, output), drawn.y)}
         return State(
             replace(carried, params={**carried.params, **new}, buffers=buffers), state.step + 1, memory
         ), metrics
