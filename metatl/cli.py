@@ -82,8 +82,10 @@ def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
 def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
     run = benchmark.run_of(Path(words.run), rest)
     if not complete(run):
+        again = run.named
+        where = "" if again.resolve() == Path(words.run).resolve() else f", which lies in {again} then"
         raise MetatlError(
-            f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it"
+            f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it{where}"
         )
     found = benchmark.evaluated(run)
     _say(run, found.mean, found.ci95, len(found.scores), found.protocol)

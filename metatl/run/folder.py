@@ -57,7 +57,7 @@ def _evaluated(folder: Path) -> str | None:
 
 
 def kept(run: Run, beside: bool = False) -> Report | None:
-    """The report of the run's values, if it is there whole (a damaged one is made again); a newer one is refused."""
+    """The report of the run's values, if it is there whole; a newer version of it is refused."""
     found = _whole(report_folder(run, beside))
     return found if found is not None and found.facts.get("evaluation") == evaluation(run) else None
 

@@ -42,6 +42,12 @@ class Run:
     other: Data | None = None
 
     @property
+    def named(self) -> Path:
+        """The run directory by its name, wherever `folder` was moved to."""
+        name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", self.experiment.name).strip("-.") or "experiment"
+        return Path(self.experiment.runs) / name / f"{self.digest}-s{self.experiment.seed}"
+
+    @property
     def learned(self) -> Path:
         """Where the transfer lies once it is learned."""
         return self.folder / "transfer.safetensors"
@@ -99,9 +105,8 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     described = config.describe(experiment)
     found = naming.inputs(described, experiment.data, data)
     digest = naming.learned(described, start and start.digest, experiment.precision, found)
-    place = re.sub(r"[^A-Za-z0-9_.+-]+", "-", experiment.name).strip("-.") or "experiment"
-    folder = Path(experiment.runs) / place / f"{digest}-s{experiment.seed}"
-    return Run(experiment, folder, net, data, first, start, digest, found)
+    made = Run(experiment, Path(), net, data, first, start, digest, found)
+    return replace(made, folder=made.named)
 
 
 def check_evaluation(experiment: Experiment, net: Net, first: Transfer, data: Data) -> None:
