@@ -13,7 +13,6 @@ from metatl.adapt import Adaptation, Descent, SupportGuide, displacement, predic
 from metatl.data import Bank, ClassData, Tasks
 from metatl.evaluate import Evaluation, Report, evaluate
 from metatl.net import Net
-from metatl.norm import replace_norms
 from metatl.train import train
 from metatl.types import Batch, Episode, MetatlError, Transfer
 
@@ -49,7 +48,6 @@ __all__ = [
     "models",
     "objectives",
     "predict",
-    "replace_norms",
     "rules",
     "train",
     "tree",

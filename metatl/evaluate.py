@@ -74,7 +74,7 @@ class Report:
 def check_adaptation(net: Net, transfer: Transfer, adaptation: Descent, data: Data, tasks: Tasks) -> None:
     """Raise MetatlError when the carried output layer does not fit the episodes, or a weight has no guide."""
     check_guide(transfer)
-    rows, needed = transfer.params[net.head + ".weight"].shape[0], data.outputs(tasks)
+    rows, needed = net.rows(transfer.params), data.outputs(tasks)
     if not adaptation.head.fresh and rows != needed:
         raise MetatlError(
             f"head Learned carries {rows} outputs but the episodes need {needed}; choose adaptation.head "

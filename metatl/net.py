@@ -2,85 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from metatl import norm
-from metatl.types import Buffers, MetatlError, Params, Transfer
+from metatl import module_checks
+from metatl.norm import has_batch_norm, rows_now
+from metatl.norm_calls import NormsAtTheCall
+from metatl.types import Buffers, Guide, MetatlError, Params, Transfer
+
+
+class Pass(NamedTuple):
+    """What a forward pass gives: its output, and the features [n, d] that went into the output layer."""
+
+    output: Any
+    features: Tensor
 
 
 @dataclass(frozen=True)
 class Net:
     """A module without its weights: output = net(params, buffers, x).
 
+    The module's own forward runs, hooks and subclasses and all; only the calls of its norms are split
+    (`norm_calls`). x may be a mapping: its tensors are passed as keywords.
+
     head: dotted name of the linear layer that gives the output; a task may start it anew with any number of
-        rows.
+        rows. None for a net without one, whose output layer is carried as it is.
     outputs: rows that a task's output layer has (way, or the dimension of a regression target).
+    own_outputs: rows of the module's own output layer.
+    batch_moments: whether there is a batch norm, so that the choice of its rows matters.
     passes: the type that passes are computed in (bfloat16, say); weights, outputs and all arithmetic around a
         pass keep their own. None for the weights' own type.
+    plain: whether all layers are torch's or ours, without hooks and without norms that need care.
+    frozen: weights with requires_grad=False, whose guide is 0 everywhere.
     """
 
     module: nn.Module
-    head: str
+    head: str | None
     outputs: int
     batch_moments: bool
     passes: torch.dtype | None = None
+    plain: bool = False
+    frozen: frozenset[str] = field(default_factory=frozenset[str])
+    own_outputs: int = 0
 
     @staticmethod
-    def of(module: nn.Module, head: str | None = None) -> Net:
-        """Any nn.Module as a Net; its norms are replaced by exact ones. head: by default its last nn.Linear.
+    def of(module: nn.Module, head: str | None = None, example: Any = None) -> Net:
+        """Any nn.Module as a Net: its own copy in eval mode.
 
-        Raises MetatlError when there is no such linear layer.
+        head: by default the last nn.Linear that a pass over `example` calls (x [n, ...] or a mapping), or
+            without one the last that is registered.
+        example: is passed through once: the output must be one that adaptation can read, and with frozen
+            moments it must be that of `module.eval()`.
+
+        Raises MetatlError for a net that cannot be used as it is: weights that a hook computes, lazy layers
+        without an example, an output that is no tensor or mapping of tensors.
         """
-        linear = {name: child for name, child in module.named_modules() if isinstance(child, nn.Linear)}
-        if not linear or (head is not None and head not in linear):
-            known = ", ".join(linear) or "none"
-            raise MetatlError(f"the net needs a linear output layer; head={head!r} is none of: {known}")
-        name = head if head is not None else list(linear)[-1]
-        module = norm.replace_norms(module).eval()
-        moments = any(isinstance(child, norm.BatchNorm) for child in module.modules())
-        return Net(module, name, linear[name].out_features, moments)
+        module = module_checks.own_copy(module, example)
+        name = module_checks.output_layer(module, head, example)
+        rows = 0 if name is None else module_checks.rows_of(module, name)
+        still = frozenset(n for n, p in module.named_parameters() if not p.requires_grad)
+        plain = module_checks.is_plain(module)
+        net = Net(module, name, rows, has_batch_norm(module), None, plain, still, rows)
+        if example is None:
+            return net
+        output = module_checks.same_as_eval(net, example)
+        return net if rows or not isinstance(output, Tensor) else replace(net, own_outputs=output.shape[1])
 
     def with_outputs(self, outputs: int) -> Net:
         """The same net for tasks with another number of outputs."""
         return replace(self, outputs=outputs)
 
     def start(self) -> Transfer:
-        """The module's own weights as a Transfer, with a guide of ones."""
+        """The module's own weights as a Transfer; its guide is 1, and 0 where requires_grad is False."""
         params = {name: p.detach().clone() for name, p in self.module.named_parameters()}
         buffers = {name: b.detach().clone() for name, b in self.module.named_buffers()}
-        return Transfer(params, {name: torch.ones_like(p) for name, p in params.items()}, buffers)
+        return Transfer(params, self.held({n: torch.ones_like(p) for n, p in params.items()}), buffers)
 
-    def __call__(self, params: Params, buffers: Buffers, x: Tensor) -> Tensor:
-        """The output for x under these weights; differentiable in them."""
+    def held(self, guide: Guide) -> Guide:
+        """The guide, with 0 for every weight whose requires_grad is False."""
+        return {n: torch.zeros_like(g) if n in self.frozen else g for n, g in guide.items()}
+
+    def __call__(self, params: Params, buffers: Buffers, x: Any) -> Any:
+        """The output for x under these weights; differentiable in them. Buffers are never written."""
         if self.passes is None:
-            return functional_call(self.module, (params, buffers), (x,))
-        low = tuple({name: leaf.to(self.passes) for name, leaf in part.items()} for part in (params, buffers))
-        return functional_call(self.module, low, (x.to(self.passes),)).to(x.dtype)
+            return self._run(params, buffers, x)
+        low = self.passes
+        kind = next(iter(params.values())).dtype
+        given = _lowered(x, low) if isinstance(x, Mapping) else _lower(x, low)
+        output = self._run(_lowered(params, low), _lowered(buffers, low), given)
+        if isinstance(output, Tensor):
+            return output.to(kind)
+        return {name: leaf.to(kind) for name, leaf in output.items()}
 
-    def features(self, params: Params, buffers: Buffers, x: Tensor) -> Tensor:
-        """What the output layer sees: the pass with an identity in its place."""
-        width = params[self.head + ".weight"].shape[-1]
-        weight = params[self.head + ".weight"]
-        eye = torch.eye(width, dtype=weight.dtype, device=weight.device)
-        head = {self.head + ".weight": eye}
-        if self.head + ".bias" in params:
-            head[self.head + ".bias"] = torch.zeros(width, dtype=weight.dtype, device=weight.device)
-        return self({**params, **head}, buffers, x)
+    def _run(self, params: Params, buffers: Buffers, x: Any) -> Any:
+        sink = rows_now().sink
+        if not self.plain:
+            # What a forward writes into its buffers is written into these copies.
+            buffers = {name: leaf.clone() for name, leaf in buffers.items()}
+        args, named = ((), dict(x)) if isinstance(x, Mapping) else ((x,), {})
+        with nullcontext() if self.plain else NormsAtTheCall():
+            output = functional_call(self.module, (params, buffers), args, named)
+        if sink is not None:
+            names = {id(leaf): name for name, leaf in buffers.items()}
+            for key in [key for key in sink if key in names]:
+                sink[names[key]] = sink.pop(key)  # pyright: ignore[reportArgumentType]
+        return module_checks.readable(output)
+
+    def passed(self, params: Params, buffers: Buffers, x: Any) -> Pass:
+        """The output and what the output layer saw, from one pass; MetatlError without such a layer."""
+        seen: list[Tensor] = []
+        layer = self.module.get_submodule(self._linear())
+        hook = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        try:
+            output = self(params, buffers, x)
+        finally:
+            hook.remove()
+        if not seen:
+            raise MetatlError(f"a pass does not call the output layer '{self.head}'; name another as head")
+        return Pass(output, seen[-1] if self.passes is None else seen[-1].to(params[self.head_weight].dtype))
+
+    def features(self, params: Params, buffers: Buffers, x: Any) -> Tensor:
+        """What the output layer sees, [n, d]."""
+        return self.passed(params, buffers, x).features
+
+    def _linear(self) -> str:
+        if self.head is None:
+            raise MetatlError(
+                "the net has no linear output layer, which this needs; name one (head), or carry the output "
+                "layer as it is (head Learned)"
+            )
+        return self.head
+
+    @property
+    def head_weight(self) -> str:
+        """The name of the output layer's weight; raises MetatlError for a net without such a layer."""
+        return f"{self._linear()}.weight".lstrip(".")
+
+    @property
+    def head_bias(self) -> str:
+        """The name of the output layer's bias; raises MetatlError for a net without such a layer."""
+        return f"{self._linear()}.bias".lstrip(".")
 
     def is_head(self, name: str) -> bool:
         """Whether a weight belongs to the output layer."""
-        return name.startswith(self.head + ".")
+        return self.head is not None and name in (self.head_weight, self.head_bias)
+
+    def rows(self, params: Params) -> int:
+        """Rows of the output layer that these weights carry."""
+        if self.head is None or self.head_weight not in params:
+            return self.own_outputs or self.outputs
+        return params[self.head_weight].shape[0]
 
     def head_size(self, params: Params, outputs: int) -> int:
         """Number of weights of an output layer with this many rows."""
-        width = params[self.head + ".weight"].shape[-1]
-        return outputs * (width + (self.head + ".bias" in params))
+        width = params[self.head_weight].shape[-1]
+        return outputs * (width + (self.head_bias in params))
 
     @contextmanager
     def training(self) -> Generator[None]:
@@ -92,13 +174,21 @@ class Net:
             self.module.eval()
 
     def updated_buffers(
-        self, buffers: Buffers, sink: dict[int, tuple[Tensor, Tensor]], momentum: float
+        self, buffers: Buffers, sink: dict[int | str, tuple[Tensor, Tensor]], momentum: float
     ) -> Buffers:
         """Running moments moved towards those of the last pass: r + momentum * (m - r)."""
         new = dict(buffers)
-        for name, child in self.module.named_modules():
-            if id(child) in sink:
-                for key, seen in zip(("running_mean", "running_var"), sink[id(child)], strict=True):
-                    full = f"{name}.{key}" if name else key
-                    new[full] = torch.lerp(buffers[full], seen, momentum)
+        for name, (mean, var) in sink.items():
+            if isinstance(name, str):
+                new[name] = torch.lerp(buffers[name], mean, momentum)
+                spread = name.removesuffix("mean") + "var"
+                new[spread] = torch.lerp(buffers[spread], var, momentum)
         return new
+
+
+def _lower(leaf: Tensor, kind: torch.dtype) -> Tensor:
+    return leaf.to(kind) if leaf.is_floating_point() else leaf
+
+
+def _lowered(leaves: Mapping[str, Tensor], kind: torch.dtype) -> dict[str, Tensor]:
+    return {name: _lower(leaf, kind) for name, leaf in leaves.items()}

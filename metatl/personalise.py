@@ -45,7 +45,7 @@ class Personaliser:
         like = next(iter(self.transfer.params.values()))
         x = x.to(like)
         real = isinstance(y, Tensor) and y.is_floating_point()
-        carried = self.transfer.params[self.net.head + ".weight"].shape[0]
+        carried = self.net.rows(self.transfer.params)
         labels: list[Any] = [] if real else sorted({_plain(label) for label in y})
         if not real and not self.adaptation.head.fresh:
             if any(not isinstance(label, int) or not 0 <= label < carried for label in labels):
@@ -163,7 +163,7 @@ def apply_delta(base: Personaliser | str | Path, path: str | Path) -> Personal:
         adaptation = replace(adaptation, moments="frozen")
     like = next(iter(transfer.params.values()))
     nothing = Batch(like.new_zeros(0), torch.zeros(0, dtype=torch.int64, device=like.device))
-    net = net.with_outputs(transfer.params[net.head + ".weight"].shape[0])
+    net = net.with_outputs(net.rows(transfer.params))
     return Personal(net, transfer, adaptation, nothing, json.loads(notes["labels"]), base.transfer)
 
 

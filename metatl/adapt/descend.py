@@ -73,7 +73,7 @@ def descend(
         free, still = still, free
     first_order = unroll == "first_order"
     fixed = tree.detach(still) if first_order else still
-    state = rule.resume(free, memory or {})
+    state = rule.resume(_wide(free), memory or {})
     for step, piece in enumerate(pieces):
         point = tree.detach(free) if first_order else free
 
@@ -86,11 +86,17 @@ def descend(
         scale = guide_at({name: guide[name] for name in free}, free, step)
         if guided == "gradient":
             grads = tree.map(torch.mul, grads, scale)
-        updates, state = rule.update(grads, state, free)
+        wide = _wide(free)
+        updates, state = rule.update(_wide(grads), state, wide)
         if guided == "update":
             updates = tree.map(torch.mul, updates, scale)
-        free = tree.add(free, updates)
+        free = {name: leaf.to(free[name].dtype) for name, leaf in tree.add(wide, updates).items()}
     yield Point(_in_order(params, free, still), None, state)
+
+
+def _wide(params: Params) -> Params:
+    """In float32 at least: half precision would round a rule's memory and its steps away."""
+    return {name: leaf.to(torch.promote_types(leaf.dtype, torch.float32)) for name, leaf in params.items()}
 
 
 def _in_order(names: Params, free: Params, still: Params) -> Params:

@@ -15,6 +15,7 @@ from metatl import tree
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.descend import Guided, Piece, Point, descend
 from metatl.adapt.prediction import predict
+from metatl.adapt.support import at_the_door
 from metatl.heads import Head, Learned, Ridge
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
@@ -90,6 +91,7 @@ class Descent(Adaptation):
     ) -> Params:
         """The adapted weights of one task."""
         params = transfer.params
+        support = at_the_door(net, support)
         for point in self.trajectory(net, transfer, support, unroll):
             params = point.params
         return params

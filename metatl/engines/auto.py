@@ -20,6 +20,8 @@ from metatl.net import Net
 from metatl.types import Episode, Metrics, Transfer
 
 Key = tuple[Any, ...]
+_MOST = 32
+"""Adaptations and choices that are kept."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Auto(Engine):
     def _said(self, adaptation: Descent) -> str:
         """What an adaptation says of itself, put together once: small tasks would wait for it."""
         if id(adaptation) not in self._known:
+            while len(self._known) >= _MOST:
+                self._known.pop(next(iter(self._known)))
             self._known[id(adaptation)] = adaptation, repr(adaptation)
         return self._known[id(adaptation)][1]
 
@@ -103,6 +107,8 @@ class Auto(Engine):
     ) -> Engine:
         engines, chosen = self._engines, self._chosen
         if key not in chosen:
+            while len(chosen) >= _MOST:
+                chosen.pop(next(iter(chosen)))
             if self.by == "time":
                 chosen[key] = min(engines, key=lambda engine: _seconds(run, engine))
             else:

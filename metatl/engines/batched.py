@@ -28,7 +28,6 @@ from metatl.engines.engine import (
 from metatl.engines.kept import kept
 from metatl.engines.ops_fuse import fuse
 from metatl.net import Net
-from metatl.norm import check_norms
 from metatl.types import Episode, MetatlError, Metrics, Transfer
 
 _PAYS = 200
@@ -36,7 +35,7 @@ _PAYS = 200
 10 s for five steps of a Conv4)."""
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _fused(module: nn.Module) -> nn.Module:
     return fuse(module)
 
@@ -97,7 +96,6 @@ class Batched(Engine):
     ) -> tuple[OuterGradient, Metrics]:
         """The gradient of the sum over tasks, chunks added up, over their number."""
         check_guide(transfer)
-        check_norms(net.module)
         ready, moving = self.ready(net), moving_names(transfer, outer.learn_guide)
         record = self.compile or self.record
         if record is None:

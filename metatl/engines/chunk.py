@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 
+import torch
 from torch import Tensor
 from torch.func import vmap
 
@@ -16,6 +17,9 @@ from metatl.engines.ops_stock import Batchable
 from metatl.engines.ops_trace import Traced
 from metatl.net import Net
 from metatl.types import Episode, Groups, MetatlError, Metrics, Transfer
+
+_MOST = 6
+"""Recordings that an engine keeps: a sweep over rates needs no more memory at its end than at its start."""
 
 Part = tuple[list[Tensor], Metrics]
 """Some tasks' share of the outer gradient, variable by variable, and their metrics, task by task."""
@@ -62,7 +66,7 @@ class Chunk:
         """d (sum of these tasks' query losses / count) / d variables."""
         leafy, variables = as_variables(self.transfer, self.outer.learn_guide)
         fn = task_loss(self.net, self.adaptation, leafy, self.outer, self.moving)
-        with derivatives():
+        with derivatives(), torch.enable_grad():
             with routes(self.episodes, self.outer.unroll == "full"), at_once():
                 losses, metrics = vmap(fn)(self.episodes)
             return gradient_of(losses.sum() / self.count, variables), metrics
@@ -82,6 +86,8 @@ class Recordings:
         key = (id(chunk.net.module), id(chunk.adaptation), chunk.net.outputs, chunk.moving)
         key += (outer.unroll, outer.learn_guide, chunk.count)
         if key not in self._known:
+            while len(self._known) >= _MOST:
+                self._known.pop(next(iter(self._known)))
             self._known[key] = (chunk.net, chunk.adaptation), _traced(chunk, self._compiled)
         tensors = carried.groups()
         return self._known[key][1](tensors, chunk.episodes, outer.step_weights)

@@ -40,7 +40,7 @@ def summed_gradient(
     leafy, variables = as_variables(transfer, outer.learn_guide)
     fn, count = loss_under(leafy), tasks_of(episodes)
     seen: list[Metrics] = []
-    with unfused_attention(), derivatives():
+    with unfused_attention(), derivatives(), torch.enable_grad():
         for i in range(count):
             loss, metrics = fn(task(episodes, i))
             if loss.requires_grad:

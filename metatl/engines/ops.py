@@ -79,8 +79,8 @@ def _batch_norm(
         return F.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     if running_mean is not None or running_var is not None:
         raise MetatlError(
-            "a batch norm with running moments cannot update them inside a task; pass the net through "
-            "metatl.replace_norms(net) first, or build the norm with track_running_stats=False"
+            "a batch norm with running moments cannot update them inside a task; run the module as "
+            "metatl.Net.of(module), or build the norm with track_running_stats=False"
         )
     y = normalise(input, (0, *range(2, input.dim())), eps)
     return _affine(y, weight, bias, (1, -1, *([1] * (input.dim() - 2))))

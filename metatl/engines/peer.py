@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from metatl.adapt import Descent, Inner, guide_at, predict_with, score
 from metatl.engines.engine import Outer, TaskFunction
 from metatl.net import Net
+from metatl.norm_calls import NormsAtTheCall
 from metatl.objectives.task_loss import nll
 from metatl.types import Buffers, Episode, Guide, Metrics, Params, Transfer
 
@@ -38,6 +39,10 @@ def peer_loss(
     weights = None if outer.step_weights is None else outer.step_weights.unbind()
 
     def fn(episode: Episode) -> tuple[Tensor, Metrics]:
+        with NormsAtTheCall():  # a peer calls the module itself
+            return run(episode)
+
+    def run(episode: Episode) -> tuple[Tensor, Metrics]:
         inner = adaptation.inner(net, transfer, episode.support)
         learner = start(inner)
         metrics: Metrics = {}

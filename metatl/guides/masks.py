@@ -37,7 +37,8 @@ class RandomMask(TransferGuide):
         """The mask."""
         generator = torch.Generator().manual_seed(self.seed)
         raw = {n: torch.rand(p.shape, generator=generator).to(p.device) for n, p in transfer.params.items()}
-        return _masked(net, raw, self.density, self.way)
+        mask = _masked(net, raw, self.density, self.way)
+        return {name: mask[name].to(leaf.dtype) for name, leaf in transfer.params.items()}
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,19 @@ class Head(ABC):
         """
         if not self.fresh:
             return dict(transfer.params), dict(transfer.guide)
-        if self.needs_bias and net.head + ".bias" not in transfer.params:
+        if net.head_weight not in transfer.params:
+            raise MetatlError(
+                f"the output layer '{net.head}' shares its weight with another layer, so a task cannot start "
+                "it anew; use head Learned, or untie the layer"
+            )
+        if self.needs_bias and net.head_bias not in transfer.params:
             raise MetatlError(
                 f"head {type(self).__name__} needs an output layer with a bias; build '{net.head}' with one"
             )
         weight, bias = self.weights(net, transfer, support)
-        layer = {net.head + ".weight": weight}
-        if net.head + ".bias" in transfer.params:
-            layer[net.head + ".bias"] = bias
+        layer = {net.head_weight: weight}
+        if net.head_bias in transfer.params:
+            layer[net.head_bias] = bias
         ones = {name: torch.ones((), dtype=weight.dtype, device=weight.device) for name in layer}
         return {**transfer.params, **layer}, {**transfer.guide, **ones}
 

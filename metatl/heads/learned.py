@@ -19,4 +19,4 @@ class Learned(Head):
 
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
         """The carried weight and bias."""
-        return transfer.params[net.head + ".weight"], transfer.params[net.head + ".bias"]
+        return transfer.params[net.head_weight], transfer.params[net.head_bias]

@@ -32,10 +32,14 @@ class Ridge(Head):
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
         """W [outputs, d] and b [outputs]."""
         x = net.features(transfer.params, transfer.buffers, support.x)
-        y = support.y
-        target = y if y.is_floating_point() else torch.nn.functional.one_hot(y, net.outputs).to(x.dtype)
+        kind, x, y = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32)), support.y
+        target = (
+            y.to(x.dtype)
+            if y.is_floating_point()
+            else torch.nn.functional.one_hot(y, net.outputs).to(x.dtype)
+        )
         x_mean, y_mean = x.mean(0), target.mean(0)
         x, target = x - x_mean, target - y_mean
         gram = x @ x.T + self.l2 * torch.eye(x.shape[0], dtype=x.dtype, device=x.device)
         weight = self.scale * (torch.linalg.solve(gram, target).T @ x)
-        return weight, self.scale * y_mean - weight @ x_mean
+        return weight.to(kind), (self.scale * y_mean - weight @ x_mean).to(kind)

@@ -19,5 +19,5 @@ class Zeros(Head):
 
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
         """Zeros [outputs, d] and [outputs]."""
-        carried = transfer.params[net.head + ".weight"]
+        carried = transfer.params[net.head_weight]
         return carried.new_zeros(net.outputs, carried.shape[-1]), carried.new_zeros(net.outputs)

@@ -67,7 +67,7 @@ class Episodic(Learner):
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """Episodes must be possible, a carried output layer must fit, Adam must be differentiable."""
         data.check("meta_train", self.tasks)
-        rows = start.params[net.head + ".weight"].shape[0]
+        rows = net.rows(start.params)
         if not self.adaptation.head.fresh and rows != self.outputs(data):
             raise MetatlError(
                 f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; "
@@ -86,17 +86,18 @@ class Episodic(Learner):
 
     def init(self, net: Net, start: Transfer) -> State:
         """The start, with its guide and the rule's memory."""
-        guide = start.guide if self.guide is None else self.guide(net, start)
+        guide = start.guide if self.guide is None else net.held(self.guide(net, start))
         carried = replace(start, guide=guide)
-        memory = self.rule.init(self._variables(carried.params, carried.guide))
+        memory = self.rule.init(self._variables(net, carried.params, carried.guide))
         if self.skip_bad_tasks:
             memory["skipped"] = {"tasks": torch.zeros((), dtype=torch.int64)}
         return State(carried, 0, memory)
 
-    def _variables(self, params: Params, guide: Params) -> Params:
-        named = {"params." + name: leaf for name, leaf in params.items()}
+    def _variables(self, net: Net, params: Params, guide: Params) -> Params:
+        """What is learned; a weight with requires_grad=False is not, nor is its guide."""
+        named = {"params." + name: leaf for name, leaf in params.items() if name not in net.frozen}
         if self.learn == "init_and_guide":
-            named |= {"guide." + name: leaf for name, leaf in guide.items()}
+            named |= {"guide." + name: leaf for name, leaf in guide.items() if name not in net.frozen}
         return named
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
@@ -111,16 +112,19 @@ class Episodic(Learner):
             grads, metrics, bad = mean_of_good(gradient, drawn, self.steps)
         else:
             grads, metrics = gradient(drawn, self.steps)
-        named = self._variables(grads.params, grads.guide)
+        named = self._variables(net, grads.params, grads.guide)
         metrics["outer_gradient_norm"] = tree.norm(named)
         size = size_at(self.schedule, state.step, self.steps)
-        before = self._variables(carried.params, carried.guide)
+        before = self._variables(net, carried.params, carried.guide)
         after, memory = moved(self.rule, before, named, state.memory, size, self.clip)
-        params = {name: after["params." + name] for name in carried.params}
+        params = {name: after.get("params." + name, leaf) for name, leaf in carried.params.items()}
         guide = carried.guide
         if self.learn == "init_and_guide":
             rate = self.guide_rate
-            guide = {n: g + rate * (after["guide." + n] - g) for n, g in carried.guide.items()}
+            guide = {
+                n: g if n in net.frozen else g + rate * (after["guide." + n] - g)
+                for n, g in carried.guide.items()
+            }
         if self.skip_bad_tasks:
             memory = {**memory, "skipped": {"tasks": state.memory["skipped"]["tasks"] + bad}}
             metrics["tasks_skipped"] = memory["skipped"]["tasks"]

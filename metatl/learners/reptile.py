@@ -45,7 +45,7 @@ class Reptile(Learner):
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """Episodes must be possible and the carried output layer must fit them."""
         data.check("meta_train", self.tasks)
-        rows = start.params[net.head + ".weight"].shape[0]
+        rows = net.rows(start.params)
         if not self.adaptation.head.fresh and rows != self.outputs(data):
             raise MetatlError(
                 f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; "

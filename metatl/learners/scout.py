@@ -75,7 +75,7 @@ class Scout(Learner):
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
         """One group of scouts: add up their moments."""
-        start = replace(state.transfer, guide=tree.ones(state.transfer.params))
+        start = replace(state.transfer, guide=net.held(tree.ones(state.transfer.params)))
         net = engine.ready(net)
         moves: Params = engine.map(
             lambda task: displacement(net, self.adaptation, start, task.support), drawn
@@ -117,4 +117,4 @@ class Scout(Learner):
         always = net.head_size(raw, net.outputs) if fresh else 0
         guide = {**self.shape(body, always), **tree.ones(fresh)}
         carried = state.transfer
-        return replace(carried, guide={n: guide[n] for n in carried.params})
+        return replace(carried, guide=net.held({n: guide[n] for n in carried.params}))

@@ -44,7 +44,7 @@ class SourceFisher(Learner):
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """The start must classify the source classes."""
-        rows = start.params[net.head + ".weight"].shape[0]
+        rows = net.rows(start.params)
         if data.kind != "classification" or rows != self.outputs(data):
             raise MetatlError(
                 f"SourceFisher needs a start that classifies the data's {self.outputs(data)} source classes, "
@@ -75,4 +75,4 @@ class SourceFisher(Learner):
         head, body = tree.split(state.memory["sum"], net.is_head)
         # The carried head is replaced by a task's own, so what counts in the budget is a task's output layer.
         guide = {**self.shape(body, net.head_size(carried.params, self.way)), **tree.ones(head)}
-        return replace(carried, guide={n: guide[n] for n in carried.params})
+        return replace(carried, guide=net.held({n: guide[n] for n in carried.params}))

@@ -13,7 +13,7 @@ from metatl.norm import Rows, moments_from
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Term, total
 from metatl.rules import Adam, Rule
-from metatl.types import Batch, MetatlError, Metrics, Transfer
+from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Supervised(Learner):
                 f"{data.name} gives tasks whose labels are their own, and no classes to train on; learn "
                 "from its episodes (Episodic, Reptile, Scout)"
             )
-        rows = start.params[net.head + ".weight"].shape[0]
+        rows = net.rows(start.params)
         if rows != self.outputs(data):
             raise MetatlError(
                 f"the start's output layer has {rows} rows but the data has {self.outputs(data)} source "
@@ -68,7 +68,7 @@ class Supervised(Learner):
 
     def init(self, net: Net, start: Transfer) -> State:
         """The start, with the rule's memory."""
-        return State(start, 0, self.rule.init(start.params))
+        return State(start, 0, self.rule.init(_moving(net, start.params)))
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Batch) -> tuple[State, Metrics]:
         """One mini-batch."""
@@ -78,9 +78,17 @@ class Supervised(Learner):
         with net.training(), moments_from(rows):
             output = net(params, carried.buffers, drawn.x)
         loss = total(self.terms, params, output, drawn, Anchor(carried.params, None))
-        grads = dict(zip(params, gradient_of(loss, list(params.values())), strict=True))
+        before = _moving(net, carried.params)
+        grads = dict(zip(before, gradient_of(loss, [params[name] for name in before]), strict=True))
         size = size_at(self.schedule, state.step, self.steps)
-        new, memory = moved(self.rule, carried.params, grads, state.memory, size, None)
+        new, memory = moved(self.rule, before, grads, state.memory, size, None)
         buffers = net.updated_buffers(carried.buffers, rows.sink or {}, self.moment_rate)
         metrics = {"loss": loss.detach(), "score": score(output.detach(), drawn.y)}
-        return State(replace(carried, params=new, buffers=buffers), state.step + 1, memory), metrics
+        return State(
+            replace(carried, params={**carried.params, **new}, buffers=buffers), state.step + 1, memory
+        ), metrics
+
+
+def _moving(net: Net, params: Params) -> Params:
+    """The weights that are trained: all but those with requires_grad=False."""
+    return {name: leaf for name, leaf in params.items() if name not in net.frozen}

@@ -105,7 +105,7 @@ def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[T
             raise
         transfer = learner.finish(net, state)
         if experiment.guide is not None:
-            transfer = replace(transfer, guide=experiment.guide(net, transfer))
+            transfer = replace(transfer, guide=net.held(experiment.guide(net, transfer)))
         seconds = time.perf_counter() - began
         if processes.writer() and any(bool((entry != 1).any()) for entry in transfer.guide.values()):
             record.record_guide(recorder, transfer, state.step)

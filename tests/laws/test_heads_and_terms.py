@@ -79,8 +79,11 @@ def test_heads_refuse_what_they_cannot_be() -> None:
     with pytest.raises(MetatlError, match="class labels"):
         Prototypes().init(net, net.start(), real)
     assert Ridge().init(net, net.start(), real)[0]["head.weight"].shape == (WAY, WIDTH)
+    bare = Net.of(nn.Conv2d(1, 2, 1))
     with pytest.raises(MetatlError, match="linear output layer"):
-        Net.of(nn.Conv2d(1, 1, 1))
+        Prototypes().init(bare, bare.start(), real)
+    with pytest.raises(MetatlError, match="linear output layer"):
+        Net.of(nn.Conv2d(1, 1, 1), head="head")
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,7 +12,7 @@ from metatl.adapt import Descent, query_loss
 from metatl.engines import Batched, Loop, Outer
 from metatl.learners import Supervised
 from metatl.net import Net
-from metatl.norm import BatchNorm, Rows, check_norms, moments_from, replace_norms
+from metatl.norm import Rows, moments_from
 from metatl.rules import SGD
 from metatl.types import Batch, Episode, MetatlError, Params, Transfer
 
@@ -56,21 +54,21 @@ def copy_of(layer: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", STOCK)
-def test_replace_norms_keeps_outputs(name: str) -> None:
+def test_outputs_are_those_of_the_module(name: str) -> None:
+    """Batch moments as in train mode, frozen ones as in eval mode, and the module itself is left alone."""
     stock = around(copy_of(STOCK[name]))
     before = {n: t.clone() for n, t in stock.state_dict().items()}
-    ours, x = replace_norms(stock), images(5)
-    check_norms(ours)
-    names = [n for n in before if not n.endswith("num_batches_tracked")]
-    assert all(torch.equal(ours.state_dict()[n], before[n]) for n in names)
-    torch.testing.assert_close(ours(x), stock.train()(x))
+    net, x = Net.of(stock), images(5)
+    start = net.start()
+    torch.testing.assert_close(net(start.params, start.buffers, x), stock.train()(x))
     stock.load_state_dict(before)
     with moments_from(Rows(frozen=True)):
         if name == "batch, no running moments":
             with pytest.raises(MetatlError, match="running moments"):
-                ours(x)
+                net(start.params, start.buffers, x)
         else:
-            torch.testing.assert_close(ours(x), stock.eval()(x))
+            assert torch.equal(net(start.params, start.buffers, x), stock.eval()(x))
+    assert all(torch.equal(stock.state_dict()[n], before[n]) for n in before)
 
 
 @pytest.mark.parametrize("name", STOCK)
@@ -112,48 +110,55 @@ def plain_meta_gradient(module: nn.Module) -> tuple[Params, Params]:
     return tree.detach(stacked), tree.detach(looped)
 
 
-@pytest.mark.parametrize("kind", ["BatchNorm", "LayerNorm", "InstanceNorm"])
-def test_our_norms_are_exact_without_any_rerouting(kind: str) -> None:
-    made = {
-        "BatchNorm": norm.BatchNorm(3),
-        "LayerNorm": norm.LayerNorm((4, 4)),
-        "InstanceNorm": norm.InstanceNorm(3),
-    }[kind]
-    stacked, looped = plain_meta_gradient(around(made))
+def test_our_batch_norm_is_exact_without_any_rerouting() -> None:
+    stacked, looped = plain_meta_gradient(around(norm.BatchNorm(3)))
     for n in looped:
         torch.testing.assert_close(stacked[n], looped[n], rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize(
-    "name", ["batch", "batch, no affine", "batch, no running moments", "instance", "layer", "layer, no bias"]
-)
-def test_stock_norms_are_refused(name: str) -> None:
-    module = around(copy_of(STOCK[name]))
-    with pytest.raises(MetatlError, match="replace_norms"):
-        check_norms(module)
-    net = replace(Net.of(module), module=module)
-    y = torch.tensor([[0, 1]])
-    episodes = Episode(Batch(images(1, 2), y), Batch(images(1, 2), y))
-    with pytest.raises(MetatlError, match="'1' is a stock"):
-        Batched().outer_gradient(net, net.start(), Descent(), episodes, Outer())
+class Activated(nn.BatchNorm2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(super().forward(x))
 
 
-@pytest.mark.parametrize("name", ["instance, no affine", "group", "rms"])
-def test_norms_that_are_exact_as_they_are_stay(name: str) -> None:
-    module = around(copy_of(STOCK[name]))
-    check_norms(module)
-    assert type(replace_norms(module)[1]) is type(STOCK[name])  # type: ignore[index]
+class Direct(nn.Module):
+    """Calls torch.layer_norm, torch.batch_norm and torch.instance_norm themselves."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.weight, self.bias = nn.Parameter(torch.rand(3)), nn.Parameter(torch.rand(3))
+        self.register_buffer("mean", torch.rand(3))
+        self.register_buffer("var", torch.rand(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "layer":
+            last = x.movedim(1, -1)
+            return torch.layer_norm(last, [3], self.weight, self.bias, 1e-5).movedim(-1, 1)
+        moments = (self.mean, self.var) if self.kind == "batch" else (None, None)
+        call = torch.batch_norm if self.kind == "batch" else torch.instance_norm
+        return call(x, self.weight, self.bias, *moments, self.kind != "batch", 0.1, 1e-5, False)
 
 
-def test_a_norm_used_twice_stays_one_norm_and_a_bare_norm_is_replaced() -> None:
+@pytest.mark.parametrize("layer", [Activated(3), Direct("layer"), Direct("batch"), Direct("instance")])
+def test_subclasses_and_direct_calls_are_exact_too(layer: nn.Module) -> None:
+    """Trap 1 at the call: the batched second-order gradient is the loop's, whoever calls the norm."""
+    net = Net.of(around(copy_of(layer)))
+    transfer, y = net.start(), torch.tensor([0, 1, 0, 1]).repeat(2, 1)
+    episodes = Episode(Batch(images(2, 4), y), Batch(images(2, 4), y))
+    for moments in ("batch", "frozen"):
+        adaptation = Descent(SGD(0.5), 2, moments=moments)
+        batched, _ = Batched().outer_gradient(net, transfer, adaptation, episodes, Outer())
+        loop, _ = Loop().outer_gradient(net, transfer, adaptation, episodes, Outer())
+        for n in loop.params:
+            torch.testing.assert_close(batched.params[n], loop.params[n], rtol=1e-9, atol=1e-12)
+
+
+def test_a_norm_used_twice_stays_one_norm_and_modules_are_kept() -> None:
     shared = nn.BatchNorm1d(4)
-    module = nn.Sequential(shared, nn.Tanh(), shared, nn.Linear(4, 2))
-    ours = replace_norms(module)
-    check_norms(ours)
-    assert ours[0] is ours[2]  # type: ignore[index]
-    assert isinstance(replace_norms(nn.BatchNorm1d(4)), BatchNorm)
-    with pytest.raises(MetatlError, match="running moments"):
-        replace_norms(nn.Sequential(nn.InstanceNorm2d(3, track_running_stats=True)))
+    net = Net.of(nn.Sequential(shared, nn.Tanh(), shared, nn.Linear(4, 2)))
+    assert net.module[0] is net.module[2]  # type: ignore[index]
+    assert type(net.module[0]) is nn.BatchNorm1d  # type: ignore[index]
 
 
 @pytest.mark.parametrize("spatial", [True, False])
