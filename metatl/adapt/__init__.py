@@ -6,20 +6,27 @@ Everything here is a pure function of one task; engines run many tasks at once b
 """
 
 from metatl.adapt.adaptation import Adaptation, Fitted
+from metatl.adapt.closed_form import ClosedForm
 from metatl.adapt.descend import Guided, Piece, Point, descend, guide_at
 from metatl.adapt.descent import Descent, Inner, SupportGuide
 from metatl.adapt.moved import displacement, displacement_and_memory
 from metatl.adapt.prediction import predict, predict_with
 from metatl.adapt.query import query_loss, score
+from metatl.adapt.solvers import LogisticRegression, NearestCentroid, RidgeRegression, Solver
 
 __all__ = [
     "Adaptation",
+    "ClosedForm",
     "Descent",
     "Fitted",
     "Guided",
     "Inner",
+    "LogisticRegression",
+    "NearestCentroid",
     "Piece",
     "Point",
+    "RidgeRegression",
+    "Solver",
     "SupportGuide",
     "descend",
     "displacement",
