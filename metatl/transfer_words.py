@@ -20,7 +20,9 @@ def add(
     transfer.add_argument("--draws", type=int, default=10, help="draws of the labelled photos [10]")
     transfer.add_argument("--methods", help="comma-separated rows; see 'metatl methods' [all]")
     transfer.add_argument("--minutes", type=float, default=10.0, help="time for all of it [10]")
-    transfer.add_argument("--out", help="folder for the table, the plots and the model [runs/transfer-<name>]")
+    transfer.add_argument(
+        "--out", help="folder for the table, the plots and the model [runs/transfer-<name>]"
+    )
     transfer.add_argument("--size", type=int, help="pixels of a picture's side [the net's own]")
     transfer.add_argument("--seed", type=int, default=0, help="of the draws [0]")
     transfer.add_argument("--source", help=argparse.SUPPRESS)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from metatl.data.cache import look_up, put_away
+from metatl.pretrained import Preparation, pretrained, rebuild
+from metatl.types import MetatlError
 
 BATCH = 32
 """Photos of one forward pass."""
@@ -23,13 +25,13 @@ BATCH = 32
 class Backbone:
     """A pre-trained net and what a photo goes through before it.
 
-    module: the net with its own output layer, in eval mode; head: that layer's dotted name; prepare: picture
-    -> [c, h, w]; key: digest of weights and preparation, by which features are kept; facts: for reports.
+    module: the net with its own output layer, in eval mode; head: that layer's dotted name; preparation:
+    picture -> [c, h, w]; key: digest of weights and preparation, by which features are kept; facts: for reports.
     """
 
     module: nn.Module
     head: str
-    prepare: Callable[[Any], Tensor]
+    preparation: Preparation
     recipe: Any
     key: str
     facts: dict[str, Any]
@@ -55,21 +57,14 @@ def rebuilt(recipe: Any, own: str | None = None) -> nn.Module:
 
     own: the user's own class that may be called, by dotted path.
     """
-    from metatl.pretrained import rebuild
-
     return rebuild(recipe, own).eval()
 
 
 def backbone(name: str, size: int | None = None) -> Backbone:
     """A pre-trained net by name; raises MetatlError for one that is not known, or not to be had here."""
-    from metatl.pretrained import pretrained
-
     found = pretrained(name, size)
-    return of_pretrained(found)
-
-
-def of_pretrained(found: Any) -> Backbone:
-    """What `metatl.pretrained.pretrained` gives, as a backbone."""
+    if found.head is None:
+        raise MetatlError(f"{name} has no linear output layer to replace; choose another net")
     preparation = {key: _plain(value) for key, value in asdict(found.preparation).items()}
     said = json.dumps([found.weights_sha256, preparation, found.recipe], sort_keys=True, default=str)
     key = hashlib.sha256(said.encode()).hexdigest()[:24]

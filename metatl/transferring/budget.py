@@ -42,21 +42,26 @@ class Budget:
         """Seconds for further fits."""
         return self.seconds * (1 - KEPT) - self.gone
 
-    def cost(self, name: str, row: Row, labelled: int, test: int) -> float:
+    def cost(self, name: str, row: Row, labelled: int, test: int, fits: float = 1.0) -> float:
         """Seconds that a cell will take, by this row's pace so far (or that of any other row, or a guess)."""
         pace = self._pace.get(name, max(self._pace.values(), default=1.0))
-        return pace * self._guess(row, labelled, test)
+        return pace * self.forward * work(row, labelled, test, fits)
 
-    def learn(self, name: str, row: Row, labelled: int, test: int, seconds: float) -> None:
+    def learn(self, name: str, row: Row, labelled: int, test: int, fits: float, seconds: float) -> None:
         """A cell took so long."""
-        guess = self._guess(row, labelled, test)
+        guess = self.forward * work(row, labelled, test, fits)
         if guess > 0:
             before = self._pace.get(name)
             pace = seconds / guess
             self._pace[name] = pace if before is None else 0.5 * (before + pace)
 
-    def _guess(self, row: Row, labelled: int, test: int) -> float:
-        if row.moves == "head":
-            return 0.0
-        fisher = min(labelled, FISHER_ROWS) if row.mask is not None else 0
-        return self.forward * (TRAINING * (row.schedule.seen(labelled) + fisher) + test)
+
+def work(row: Row, labelled: int, test: int, fits: float = 1.0) -> float:
+    """What a cell takes in forward passes of one photo; 0 for rows on frozen features.
+
+    fits: to the labelled rows, those of cross-validation included.
+    """
+    if row.moves == "head":
+        return 0.0
+    fisher = min(labelled, FISHER_ROWS) if row.mask is not None else 0
+    return fits * TRAINING * (row.schedule.seen(labelled) + fisher) + test

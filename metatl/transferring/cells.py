@@ -21,7 +21,7 @@ class Cell:
     """One row at one number of labels in one draw.
 
     predicted: class of every test photo of the draw; probability: of that class; seconds: to choose, fit and
-    predict; selected: values chosen or taken; how: `cv`, `default`, or `fixed` where there is nothing to choose.
+    predict; selected: values chosen or taken; how: `cv`, `default`, or `fixed` where nothing is chosen.
     """
 
     predicted: list[int]
@@ -37,11 +37,16 @@ Key = tuple[str, int | None, int]
 
 @dataclass
 class Cells:
-    """The cells of one output folder; every one is written as soon as it is done."""
+    """The cells of one output folder; every one is written as soon as it is done.
+
+    spent: seconds of all earlier commands; validated: what the first of them decided (see `Study`).
+    """
 
     folder: Path
+    digests: dict[str, str]
     held: dict[Key, Cell]
     spent: float = 0.0
+    validated: bool | None = None
 
     @staticmethod
     def open(folder: Path, digests: Mapping[str, str]) -> Cells:
@@ -49,8 +54,9 @@ class Cells:
         state = folder / "state.json"
         store.make_folder(folder / "cells")
         if not state.is_file():
-            store.write_json(state, {"digests": dict(digests), "spent": 0.0})
-            return Cells(folder, {})
+            found = Cells(folder, dict(digests), {})
+            found.note(0.0)
+            return found
         value = store.read_json(state)
         _check(folder, value, digests)
         held: dict[Key, Cell] = {}
@@ -60,7 +66,7 @@ class Cells:
                 held[name, None if k == ALL else int(k), int(draw)] = Cell(**store.read_json(file))
             except (TypeError, ValueError) as error:
                 raise MetatlError(f"{file} is damaged; delete it and run the same command again") from error
-        return Cells(folder, held, float(value["spent"]))
+        return Cells(folder, dict(digests), held, float(value["spent"]), value.get("validated"))
 
     def put(self, key: Key, cell: Cell) -> None:
         """Keep a cell."""
@@ -69,9 +75,10 @@ class Cells:
         place = self.folder / "cells" / f"{name}~{ALL if k is None else k}~{draw}.json"
         store.write_json(place, asdict(cell))
 
-    def note(self, digests: Mapping[str, str], spent: float) -> None:
+    def note(self, spent: float) -> None:
         """Keep the seconds spent by all commands so far."""
-        store.write_json(self.folder / "state.json", {"digests": dict(digests), "spent": spent})
+        value = {"digests": self.digests, "spent": spent, "validated": self.validated}
+        store.write_json(self.folder / "state.json", value)
 
     def draws(self, name: str, k: int | None) -> list[int]:
         """The draws that are done, in order."""
@@ -83,11 +90,11 @@ def _check(folder: Path, value: Any, digests: Mapping[str, str]) -> None:
         before = dict(value["digests"])
         float(value["spent"])
     except (TypeError, KeyError, ValueError) as error:
-        raise MetatlError(f"{folder / 'state.json'} is damaged; delete {folder} or choose another --out") from error
+        raise MetatlError(f"{folder / 'state.json'} is damaged; delete it or choose another --out") from error
     changed = [what for what, digest in digests.items() if before.get(what) != digest]
     if changed:
         raise MetatlError(
-            f"{folder} holds the work on other {' and '.join(changed)}; choose another --out, or delete it to "
+            f"{folder} holds work on other {' and '.join(changed)}; choose another --out, or delete it to "
             "begin anew"
         )
 

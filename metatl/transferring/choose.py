@@ -33,14 +33,17 @@ def folds_of(y: Index, seed: int) -> Index | None:
     return None if least < 2 else stratified(y, min(MOST_FOLDS, least), [seed, 3])
 
 
-def chosen(row: Row, backbone: Backbone, labelled: Labelled) -> Choice:
-    """The values with the highest cross-validated accuracy; of equals the default, then the earlier ones."""
+def chosen(row: Row, backbone: Backbone, labelled: Labelled, validate: bool = True) -> Choice:
+    """The values with the highest cross-validated accuracy; of equals the default, then the earlier ones.
+
+    validate: where there is no time for it, the row takes its defaults.
+    """
     candidates = list(_candidates(row))
     folds = folds_of(labelled.y.numpy(), labelled.key)
     default = _default(row)
     if len(candidates) < 2:
         return Choice(row, default, "fixed")
-    if folds is None:
+    if folds is None or not validate:
         return Choice(row, default, "default")
     scores = [(held_out(one, backbone, labelled, folds).mean(), values) for values, one in candidates]
     best = max(score for score, _ in scores)
@@ -50,11 +53,11 @@ def chosen(row: Row, backbone: Backbone, labelled: Labelled) -> Choice:
 
 
 def held_out(
-    row: Row, backbone: Backbone, labelled: Labelled, folds: Index, only: tuple[int, ...] | None = None
+    row: Row, backbone: Backbone, labelled: Labelled, folds: Index
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """[n]: 1 where a labelled row is named rightly by a fit to the other folds; NaN in folds left out."""
-    right = np.full(len(folds), np.nan)
-    for fold in only if only is not None else range(int(folds.max()) + 1):
+    """[n]: 1 where a labelled row is named rightly by a fit to the other folds."""
+    right = np.zeros(len(folds))
+    for fold in range(int(folds.max()) + 1):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         model = fit(row, backbone, part_of(labelled, inside))
         rest = part_of(labelled, outside)
@@ -76,6 +79,14 @@ def part_of(labelled: Labelled, rows: Index) -> Labelled:
 def _of_values(candidates: list[tuple[dict[str, Any], Row]], values: dict[str, Any]) -> Row:
     """The row of the candidates that has these values."""
     return next(row for found, row in candidates if found == values)
+
+
+def fits(row: Row, rows: int, classes: int, validate: bool) -> float:
+    """How many fits to all of the labelled rows choosing a row's values and fitting it amount to."""
+    candidates, folds = len(_candidates(row)), min(MOST_FOLDS, rows // max(classes, 1))
+    if row.moves == "head" or candidates < 2 or folds < 2 or not validate:
+        return 1.0
+    return 1.0 + candidates * (folds - 1)
 
 
 def _candidates(row: Row) -> list[tuple[dict[str, Any], Row]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +16,8 @@ from metatl.data.images import as_seen
 from metatl.describe import describe
 from metatl.pretrained import Preparation
 from metatl.store.tensors import read_tensors, write_tensors
-from metatl.transferring.backbone import BATCH, headless, rebuilt
+from metatl.transferring.backbone import BATCH, Backbone, headless, rebuilt
+from metatl.transferring.fit import Model
 from metatl.transferring.readout import Readout, readout_of
 from metatl.types import MetatlError
 
@@ -84,6 +85,15 @@ class PhotoModel:
         store.write_json(folder / FACTS, values)
 
 
+def photo_model(
+    net: Backbone, fitted: Model, classes: tuple[str, ...], made: Mapping[str, Any]
+) -> PhotoModel:
+    """A fitted row with what it needs around it; a body that did not move is the backbone's."""
+    body = fitted.body if fitted.body is not None else net.body()
+    module = Transferred(body, fitted.readout)
+    return PhotoModel(module, classes, net.preparation, net.recipe, net.head, made)
+
+
 def open_model(folder: str | Path, own: str | None = None) -> PhotoModel:
     """The model of a folder. own: the user's own class, by dotted path, where the net is one.
 
@@ -102,7 +112,9 @@ def open_model(folder: str | Path, own: str | None = None) -> PhotoModel:
         return _opened(values, tensors, own)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         said = " ".join(str(error).split())[:200]
-        raise MetatlError(f"{folder} is damaged ({said}); restore it or run 'metatl transfer' again") from error
+        raise MetatlError(
+            f"{folder} is damaged ({said}); restore it or run 'metatl transfer' again"
+        ) from error
 
 
 def _opened(values: Mapping[str, Any], tensors: Mapping[str, Tensor], own: str | None) -> PhotoModel:
@@ -124,8 +136,3 @@ def _check_layout(readout: Readout, nesting: tree.Nesting) -> None:
     again = readout_of(describe(readout.adaptation), readout.width, readout.outputs, leaves)
     if again.nesting != nesting:
         raise MetatlError(f"a model of {type(readout.adaptation).__name__} cannot be kept in a file")
-
-
-def stacked(model: PhotoModel, pictures: Sequence[Any]) -> Tensor:
-    """Pictures prepared and stacked, [n, c, h, w]."""
-    return torch.stack([model.prepared(picture) for picture in pictures])

@@ -53,7 +53,7 @@ def predict(
 
 
 def _predictions(model: PhotoModel, read: Sequence[tuple[Path, torch.Tensor]]) -> list[Prediction]:
-    sure = model.probabilities(torch.stack([x for _, x in read])).sort(-1, descending=True, stable=True)
+    sure = model.probabilities(torch.stack([x for _, x in read])).sort(dim=-1, descending=True, stable=True)
     count = min(len(PLACES), len(model.classes))
     rows = zip(read, sure.indices[:, :count].tolist(), sure.values[:, :count].tolist(), strict=True)
     return [

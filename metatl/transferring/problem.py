@@ -84,7 +84,7 @@ def read_problem(folder: Path, net: Backbone, seed: int, tick: Tick = lambda don
     found = read_photo_folder(folder)
     photos, labelled = [*found.labelled, *found.test], len(found.labelled)
     digests, unreadable = _digests(photos)
-    pictures = Pictures([photo.file for photo in photos], net.prepare)
+    pictures = Pictures([photo.file for photo in photos], net.preparation)
 
     def picture(place: int) -> Tensor | None:
         try:
@@ -105,7 +105,7 @@ def read_problem(folder: Path, net: Backbone, seed: int, tick: Tick = lambda don
         labels,
         tuple(str(digests[i]) for i in kept),
         torch.stack([row for row in rows if row is not None]),
-        Pictures([photos[i].file for i in kept], net.prepare),
+        Pictures([photos[i].file for i in kept], net.preparation),
         Fixed(labels, pool, test if len(test) else None, seed),
         found.part,
         tuple(unreadable),

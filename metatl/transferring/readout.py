@@ -65,9 +65,7 @@ def fit_readout(adaptation: Adaptation, features: Tensor, y: Tensor, outputs: in
     return Readout(adaptation, features.shape[1], outputs, fitted)
 
 
-def readout_of(
-    described: Mapping[str, Any], width: int, outputs: int, leaves: Sequence[Tensor]
-) -> Readout:
+def readout_of(described: Mapping[str, Any], width: int, outputs: int, leaves: Sequence[Tensor]) -> Readout:
     """A readout from an adaptation's description and the tensors that it fitted, in order.
 
     How the tensors lie in one another is found by fitting the same adaptation to a row of each class. Raises

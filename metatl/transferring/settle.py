@@ -8,7 +8,7 @@ import numpy as np
 
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells, right
-from metatl.transferring.choose import Choice, chosen, folds_of
+from metatl.transferring.choose import Choice, folds_of
 from metatl.transferring.fit import Model, fit
 from metatl.transferring.fixed import Index, Part
 from metatl.transferring.rows import REFERENCE
@@ -38,7 +38,7 @@ def reserve(study: Study, budget: Budget) -> float:
     return wanted if wanted <= SHARE * budget.seconds else 0.0
 
 
-def validate(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda what: None) -> None:
+def validate(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda work: None) -> None:
     """Cross-validate every row on all labelled photos, fold by fold, as far as the minutes go."""
     rows, folds = study.problem.task.everything(), _folds(study)
     if folds is None:
@@ -52,8 +52,7 @@ def validate(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda wha
             if sum(study.cost(budget, name, part) for name in left) + last > max(budget.left, 0.0):
                 break
             for name in left:
-                tell(f"{name} (validation)")
-                study.timed(cells, budget, (VALIDATION + name, None, fold), part)
+                study.timed(cells, budget, (VALIDATION + name, None, fold), part, tell)
 
 
 def settle(study: Study, cells: Cells) -> Settled:
@@ -87,7 +86,7 @@ def settle(study: Study, cells: Cells) -> Settled:
 def fit_all(study: Study, name: str) -> tuple[Choice, Model]:
     """The row fitted on all labelled photos, its values chosen by cross-validation among them."""
     labelled = study.labelled_rows(study.problem.task.everything(), study.seed * 1000)
-    choice = chosen(study.rows[name], study.net, labelled)
+    choice = study.chosen(name, labelled)
     return choice, fit(choice.row, study.net, labelled)
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from metatl.transferring.backbone import Backbone
-from metatl.transferring.budget import Budget
+from metatl.transferring.budget import Budget, work
 from metatl.transferring.cells import Cell, Cells, Key
-from metatl.transferring.choose import chosen
+from metatl.transferring.choose import Choice, chosen, fits
 from metatl.transferring.fit import Labelled, Model
 from metatl.transferring.fit import fit as fit_row
 from metatl.transferring.fixed import Index, Part
@@ -21,15 +21,16 @@ from metatl.transferring.rows import Row
 
 VALIDATION = "validation."
 """Before a row's name: cells inside the labelled photos, by which the saved row is chosen."""
-Tell = Callable[[str], None]
-"""Called with the name of what is done next."""
+Tell = Callable[[int], None]
+"""Called after every cell with its work, in photos."""
 
 
 @dataclass(frozen=True)
 class Study:
     """What is compared.
 
-    labelled: labels of each class, None for all; draws: of each of those numbers.
+    labelled: labels of each class, None for all; draws: of each of those numbers; validated: whether the rows
+    that move the body choose their values by cross-validation, or take their defaults.
     """
 
     problem: Problem
@@ -38,6 +39,7 @@ class Study:
     labelled: Sequence[int | None]
     draws: int
     seed: int = 0
+    validated: bool = False
 
     def keys(self, name: str) -> Iterator[Key]:
         """All cells of a row, smaller numbers of labels first."""
@@ -68,47 +70,58 @@ class Study:
         """Choose, fit and predict; photos that judge are looked at here and nowhere else."""
         began = time.perf_counter()
         labelled = self.labelled_rows(part.labelled, self.seed * 1000 + key)
-        choice = chosen(self.rows[name], self.net, labelled)
+        choice = self.chosen(name, labelled)
         model = fit_row(choice.row, self.net, labelled)
         sure = self.outputs(model, part.test).softmax(-1).max(-1)
         seconds = time.perf_counter() - began
         predicted, probability = sure.indices.tolist(), [round(p, 6) for p in sure.values.tolist()]
         return Cell(predicted, probability, seconds, choice.selected, choice.how)
 
+    def chosen(self, name: str, labelled: Labelled) -> Choice:
+        """The row with values chosen among these photos, or its defaults."""
+        row = self.rows[name]
+        return chosen(row, self.net, labelled, self.validated or row.moves == "head")
+
+    def _size(self, name: str, part: Part) -> tuple[Row, int, int, float]:
+        row, classes = self.rows[name], len(self.problem.classes)
+        return row, len(part.labelled), len(part.test), fits(row, len(part.labelled), classes, self.validated)
+
     def cost(self, budget: Budget, name: str, part: Part) -> float:
         """Seconds that the row will take on this part."""
-        return budget.cost(name, self.rows[name], len(part.labelled), len(part.test))
+        return budget.cost(name, *self._size(name, part))
 
-    def timed(self, cells: Cells, budget: Budget, key: Key, part: Part) -> None:
+    def work(self, name: str, part: Part) -> int:
+        """What the row does on this part, in photos."""
+        return 1 + round(work(*self._size(name, part)))
+
+    def timed(self, cells: Cells, budget: Budget, key: Key, part: Part, tell: Tell) -> None:
         """Do a cell, keep it, and learn from the time that it took."""
         name = key[0].rpartition(VALIDATION)[2]
         cell = self.cell(name, part, key[2])
-        budget.learn(name, self.rows[name], len(part.labelled), len(part.test), cell.seconds)
+        budget.learn(name, *self._size(name, part), cell.seconds)
         cells.put(key, cell)
+        tell(self.work(name, part))
 
 
 def run(
-    study: Study, cells: Cells, budget: Budget, reserve: float = 0.0, tell: Tell = lambda what: None
+    study: Study, cells: Cells, budget: Budget, reserve: float = 0.0, tell: Tell = lambda work: None
 ) -> None:
     """Do the cells that are not done yet, cheap rows first, then rounds of those that move the body.
 
     A round is one draw at one number of labels; it is begun only if every row's cell fits in what is left
-    beside the reserve, so that no row has more draws than another.
+    beside the reserve, so that no row has more draws than another. The first draw of the rows on frozen
+    features is always done.
     """
-    for name, row in study.rows.items():
-        if row.moves == "head":
-            for key in study.keys(name):
-                if key not in cells.held and budget.left > 0:
-                    tell(name)
-                    study.timed(cells, budget, key, study.part(key))
-    for block in _rounds(study):
+    for block in _rounds(study, [name for name in study.rows if name not in moving(study)]):
         left = [key for key in block if key not in cells.held]
-        if not left or _costs(study, budget, left) > budget.left - reserve:
-            continue
-        for key in left:
-            if _costs(study, budget, [key]) <= budget.left:
-                tell(key[0])
-                study.timed(cells, budget, key, study.part(key))
+        for key in left if block[0][2] == 0 or budget.left > 0 else ():
+            study.timed(cells, budget, key, study.part(key), tell)
+    for block in _rounds(study, moving(study)):
+        left = [key for key in block if key not in cells.held]
+        if left and _costs(study, budget, left) <= budget.left - reserve:
+            for key in left:
+                if _costs(study, budget, [key]) <= budget.left:
+                    study.timed(cells, budget, key, study.part(key), tell)
 
 
 def planned(study: Study, cells: Cells, budget: Budget) -> float:
@@ -126,10 +139,10 @@ def moving(study: Study) -> list[str]:
     return [name for name, row in study.rows.items() if row.moves == "body"]
 
 
-def _rounds(study: Study) -> list[list[Key]]:
-    """Cells of the rows that move the body, by draw, then by number of labels, all last."""
+def _rounds(study: Study, names: Sequence[str]) -> list[list[Key]]:
+    """The cells of these rows by draw, then by number of labels, all last."""
     found: dict[tuple[int, float], list[Key]] = {}
-    for name in moving(study):
+    for name in names:
         for key in study.keys(name):
             found.setdefault((key[2], float("inf") if key[1] is None else key[1]), []).append(key)
     return [found[at] for at in sorted(found)]

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from metatl import render, store
-from metatl.provenance import provenance
 from metatl.record.console import Console
-from metatl.transferring import plots, tables
+from metatl.transferring import asked, mistakes, plots, tables
 from metatl.transferring.backbone import Backbone, backbone, forward
 from metatl.transferring.budget import Budget
-from metatl.transferring.cells import ALL, Cells
+from metatl.transferring.cells import Cells
 from metatl.transferring.choose import Choice
 from metatl.transferring.fit import Model
-from metatl.transferring.model import PhotoModel, Transferred
+from metatl.transferring.model import PhotoModel, photo_model
 from metatl.transferring.problem import Problem, read_problem
+from metatl.transferring.protocol import protocol
 from metatl.transferring.report import report
-from metatl.transferring.rows import REFERENCE, rows
+from metatl.transferring.rows import rows
 from metatl.transferring.settle import Settled, fit_all, reserve, settle, validate
-from metatl.transferring.study import Study, missing, planned, run
+from metatl.transferring.study import Study, missing, moving, planned, run
 from metatl.types import MetatlError
 
-LABELLED, NET = "1,2,5,10,all", "efficientnet_lite0"
+LABELLED, NET, VALIDATING = "1,2,5,10,all", "efficientnet_lite0", 0.7
+"""Defaults, and the share of the minutes within which rows that move the body choose their values too."""
 
 
 @dataclass(frozen=True)
@@ -60,30 +56,39 @@ def transfer(
     table.md, report.json, plot.png, confusion.png, mistakes.png and model/ into `out`. Raises MetatlError in
     one line for whatever cannot work.
     """
-    counts, names = _counts(labelled), _names(methods)
+    counts, names = asked.counts(labelled), asked.names(methods)
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
-    chosen_rows = rows(names)
-    folder = Path(out) if out is not None else Path("runs") / f"transfer-{Path(photos).resolve().name}"
-    made = backbone(net, size)
-    budget = Budget(60.0 * minutes)
+    chosen_rows, budget, made = rows(names), Budget(60.0 * minutes), backbone(net, size)
     problem = _read(Path(photos), made, seed)
-    possible, notes = _possible(problem, counts)
+    possible, notes = asked.possible(problem, counts)
     study = Study(problem, made, chosen_rows, possible, draws, seed)
-    digests = _digests(problem, made, seed)
-    cells = Cells.open(folder, digests)
+    folder = Path(out) if out is not None else Path("runs") / f"transfer-{Path(photos).resolve().name}"
+    cells = Cells.open(folder, asked.digests(problem, made, seed))
     budget.spent = cells.spent
     try:
+        study = _decided(study, cells, budget)
         _work(study, cells, budget)
         settled = settle(study, cells)
         choice, fitted = fit_all(study, settled.method)
     finally:
-        cells.note(digests, budget.gone)
-    model = _model(study, settled, choice, fitted)
-    told = _protocol(study, settled, choice, Path(photos), minutes, notes)
+        cells.note(budget.gone)
+    told = protocol(study, settled, choice, Path(photos), minutes, notes)
     found = report(study, cells, told)
+    model = _model(study, settled, choice, fitted)
     _write(folder, study, cells, settled, found, model)
     return Transferring(found, model, folder)
+
+
+def _decided(study: Study, cells: Cells, budget: Budget) -> Study:
+    """The study with the decision of its first command: whether rows that move the body choose values."""
+    budget.forward = _pace(study) if moving(study) else 0.0
+    if cells.validated is None:
+        thorough = replace(study, validated=True)
+        wanted = planned(thorough, cells, budget) + reserve(thorough, budget)
+        cells.validated = wanted <= VALIDATING * max(budget.left, 0.0)
+        cells.note(budget.gone)
+    return replace(study, validated=cells.validated)
 
 
 def _read(photos: Path, net: Backbone, seed: int) -> Problem:
@@ -102,15 +107,16 @@ def _read(photos: Path, net: Backbone, seed: int) -> Problem:
 
 
 def _work(study: Study, cells: Cells, budget: Budget) -> None:
-    """All cells and the validation, with a bar of seconds."""
-    moving = any(row.moves == "body" for row in study.rows.values())
-    budget.forward = _pace(study) if moving and missing(study, cells) else 0.0
+    """All cells and the validation, with a bar of photos' worth of work."""
     kept = reserve(study, budget)
-    total = int(min(budget.seconds, budget.gone + planned(study, cells, budget) + kept)) + 1
-    bar = Console(total, start=min(int(budget.gone), total), label="transfer", unit="s")
+    total = sum(study.work(key[0], study.part(key)) for key in missing(study, cells))
+    if budget.forward:
+        total = min(total, int(max(budget.left, 0.0) / budget.forward))
+    bar, done = Console(max(total, 1), label="transfer", unit="photo"), [0]
 
-    def tell(what: str) -> None:
-        bar.tick(min(int(budget.gone), total))
+    def tell(work: int) -> None:
+        done[0] += work
+        bar.tick(min(done[0], total))
 
     try:
         run(study, cells, budget, kept, tell)
@@ -130,50 +136,8 @@ def _pace(study: Study) -> float:
     return min(found)
 
 
-def _counts(labelled: str | Sequence[int | str]) -> list[int | None]:
-    words = labelled.split(",") if isinstance(labelled, str) else [str(word) for word in labelled]
-    found: set[int | None] = set()
-    for word in words:
-        word = word.strip()
-        if word != ALL and not (word.isdecimal() and int(word) > 0):
-            raise MetatlError(f"labelled: {word!r} is no number of labels; give 1,2,5,all say")
-        found.add(None if word == ALL else int(word))
-    return sorted(found, key=lambda k: float("inf") if k is None else k)
-
-
-def _names(methods: str | Sequence[str] | None) -> list[str] | None:
-    """The rows asked for, and the reference, without which nothing is compared."""
-    if methods is None:
-        return None
-    words = methods.split(",") if isinstance(methods, str) else list(methods)
-    return list(dict.fromkeys([*(word.strip() for word in words), REFERENCE]))
-
-
-def _possible(problem: Problem, counts: Sequence[int | None]) -> tuple[list[int | None], list[str]]:
-    """The numbers of labels that every class has, and a note on those that are too large."""
-    most = problem.task.most
-    found = [k for k in counts if k is None or k <= most]
-    large = ", ".join(str(k) for k in counts if k is not None and k > most)
-    if not found:
-        raise MetatlError(f"labelled: the smallest class has {most} photos to learn from; {large} is too many")
-    note = f"{large} labels of each class are left out: the smallest class has {most} photos to learn from."
-    return found, [note] if large else []
-
-
-def _digests(problem: Problem, net: Backbone, seed: int) -> dict[str, str]:
-    """What cells depend on, beside their own row, number of labels and draw."""
-
-    def digest(value: Any) -> str:
-        return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
-
-    photos = [problem.classes, problem.labels.tolist(), problem.digests, problem.task.pool.tolist()]
-    ways = {name: row.digest for name, row in rows().items()}
-    return {"photos": digest(photos), "net or size": net.key, "seed": str(seed), "methods": digest(ways)}
-
-
 def _model(study: Study, settled: Settled, choice: Choice, fitted: Model) -> PhotoModel:
     net = study.net
-    body = fitted.body if fitted.body is not None else net.body()
     made = {
         "method": settled.method,
         "chosen": settled.how,
@@ -183,46 +147,7 @@ def _model(study: Study, settled: Settled, choice: Choice, fitted: Model) -> Pho
         "net": net.facts["net"],
         "weights_sha256": net.facts["weights_sha256"],
     }
-    module = Transferred(body, fitted.readout)
-    return PhotoModel(module, study.problem.classes, net.prepare, net.recipe, net.head, made)  # pyright: ignore[reportArgumentType]
-
-
-def _protocol(
-    study: Study, settled: Settled, choice: Choice, photos: Path, minutes: float, notes: list[str]
-) -> dict[str, Any]:
-    problem, came = study.problem, provenance("cpu")
-    parts = {
-        "test": "test/, looked at once; train/ and val/ are labelled",
-        "val": "val/, looked at once",
-        "folds": f"{problem.task.test is None and problem.task.folds} stratified folds: draw d is judged on fold d",
-    }
-    twins = f"{problem.twins} test photos have the bytes of a labelled one."
-    return {
-        "data": photos.resolve().name,
-        "classes": list(problem.classes),
-        "photos_labelled": len(problem.task.pool),
-        "photos_test": len(problem.labels) - len(problem.task.pool) or len(problem.labels),
-        "test_part": parts[problem.part],
-        **study.net.facts,
-        "seed": study.seed,
-        "draws": study.draws,
-        "labelled": [ALL if k is None else k for k in study.labelled],
-        "minutes": minutes,
-        "mode": "inductive",
-        "reference": REFERENCE,
-        "saved": {
-            "method": settled.method,
-            "how": settled.how,
-            "selected": choice.selected,
-            "validation": settled.score,
-        },
-        "unreadable": list(problem.unreadable),
-        "notes": [*notes, *([twins] if problem.twins else [])],
-        "versions": {name: one for name, one in came["versions"].items() if one},
-        "commit": came["commit"],
-        "threads": torch.get_num_threads(),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }
+    return photo_model(net, fitted, study.problem.classes, made)
 
 
 def _write(
@@ -231,8 +156,8 @@ def _write(
     store.write_json(folder / "report.json", found)
     store.write_text(folder / "table.md", tables.markdown(found))
     store.write_atomic(folder / "plot.png", render.png(plots.scores(found)))
-    judged = plots.judged(study, cells, settled.method)
+    judged = mistakes.judged(study, cells, settled.method)
     if judged is not None:
-        store.write_atomic(folder / "confusion.png", render.png(plots.confusion(study, judged)))
-        store.write_atomic(folder / "mistakes.png", render.png(plots.mistakes(study, judged)))
+        store.write_atomic(folder / "confusion.png", render.png(mistakes.confusion(study, judged)))
+        store.write_atomic(folder / "mistakes.png", render.png(mistakes.mistakes(study, judged)))
     model.save(folder / "model")
