@@ -18,6 +18,8 @@ from metatl.types import Batch, Episode, MetatlError, Transfer
 
 if TYPE_CHECKING:
     from metatl.personalise import Personal, Personaliser, apply_delta, load
+    from metatl.transferring.classifier import Classifier
+    from metatl.transferring.transfer import Transferring, transfer
 
 __version__ = "0.1.0"
 
@@ -26,6 +28,7 @@ __all__ = [
     "Bank",
     "Batch",
     "ClassData",
+    "Classifier",
     "Descent",
     "Episode",
     "Evaluation",
@@ -37,6 +40,7 @@ __all__ = [
     "SupportGuide",
     "Tasks",
     "Transfer",
+    "Transferring",
     "apply_delta",
     "displacement",
     "engines",
@@ -50,6 +54,7 @@ __all__ = [
     "predict",
     "rules",
     "train",
+    "transfer",
     "tree",
 ]
 
@@ -60,6 +65,14 @@ def __getattr__(name: str) -> Any:
         from metatl import personalise
 
         return getattr(personalise, name)
+    if name in ("Transferring", "transfer"):
+        from metatl.transferring import transfer
+
+        return getattr(transfer, name)
+    if name == "Classifier":
+        from metatl.transferring import classifier
+
+        return classifier.Classifier
     raise AttributeError(f"module 'metatl' has no attribute {name!r}")
 
 

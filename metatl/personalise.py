@@ -160,8 +160,17 @@ def _looks_at_support(net: Net, adaptation: Descent) -> bool:
 
 
 def load(folder: str | Path) -> Personaliser:
-    """The transfer of a run directory, ready to adapt with the rates that were chosen on meta-val."""
+    """The transfer of a run directory, ready to adapt with the rates that were chosen on meta-val.
+
+    Raises MetatlError where `select` is to choose and nothing was evaluated yet, and where a class or a
+    weights file that the run was learned with has changed.
+    """
     run = run_of(Path(folder))
+    if run.experiment.select and not (run.folder / "report.json").is_file():
+        raise MetatlError(
+            f"{folder} has no report.json, so `select` has chosen nothing; 'metatl run {folder}/config.yaml' "
+            "evaluates it"
+        )
     transfer, _ = learn(run)
     adaptation = chosen_adaptation(run.folder, run.experiment.adaptation)
     return Personaliser(run.net, transfer, adaptation, run.data.shape)

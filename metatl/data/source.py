@@ -87,6 +87,9 @@ class Data(ABC):
 class Source(ABC):
     """What a config's `data:` names; concrete ones are frozen dataclasses with plain typed fields."""
 
+    embedded = False
+    """Whether its fields alone fix what it holds: nothing is read from files. No annotation: no field."""
+
     @abstractmethod
     def load(self, device: str = "cpu") -> Data:
         """Read, verify and place the data; raises MetatlError where something is missing or damaged."""
