@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,13 +82,17 @@ def pictures(count: int, size: int) -> Tensor:
 
 
 def test_it_is_used_as_it_is_and_adapts(case: tuple[nn.Module, Case]) -> None:
-    """Frozen moments are eval() to the last bit; a step moves every weight that has a gradient."""
+    """Frozen moments are eval() to the last bit, those of the rows train(); a step moves the weights."""
     module, settings = case
     x = pictures(4, settings.size)
     net = Net.of(module, example=x)
     transfer = net.start()
     with torch.no_grad(), moments_from(Rows(frozen=True)):
         assert torch.equal(net(transfer.params, transfer.buffers, x), module(x))
+    with torch.no_grad(), moments_from(Rows()):
+        ours = net(transfer.params, transfer.buffers, x)
+    torch.testing.assert_close(ours, copy.deepcopy(module).train()(x), rtol=1e-8, atol=1e-8)
+    assert net.batch_moments != torch.allclose(ours, module(x)), "the moments are those of the rows"
     assert net.head == module.pretrained_cfg["classifier"]
     adapted = Descent(SGD(0.01), steps=1, moments="frozen")(
         net, transfer, Batch(x, torch.arange(4) % CLASSES)
@@ -97,6 +102,7 @@ def test_it_is_used_as_it_is_and_adapts(case: tuple[nn.Module, Case]) -> None:
     assert all(bool(leaf.isfinite().all()) for leaf in adapted.values())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
 def test_batched_is_loop(case: tuple[nn.Module, Case]) -> None:
     """The outer gradient through an inner step, two tasks at once, is that of one after another.
