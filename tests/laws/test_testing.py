@@ -161,7 +161,7 @@ def test_transforms_keep_their_laws() -> None:
     net, x = toy_net(), rows(6).x
     check_transform(Scaled(), net, net.start(), x)
     check_transform(Scaled(2.0), net, net.start(), x, identity=False)
-    check_transform(LoRA(rank=2), net, net.start(), x)
+    check_transform(LoRA(2), net, net.start(), x)
     with pytest.raises(AssertionError, match="those of before"):
         check_transform(Scaled(2.0), net, net.start(), x)
 
