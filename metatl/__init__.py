@@ -27,6 +27,8 @@ from metatl.types import Batch, Episode, MetatlError, Transfer
 
 if TYPE_CHECKING:
     from metatl.personalise import Personal, Personaliser, apply_delta, load
+    from metatl.transferring.classifier import Classifier
+    from metatl.transferring.transfer import Transferring, transfer
 
 __version__ = "0.1.0"
 
@@ -35,6 +37,7 @@ __all__ = [
     "Bank",
     "Batch",
     "ClassData",
+    "Classifier",
     "ClosedForm",
     "Descent",
     "Episode",
@@ -49,6 +52,7 @@ __all__ = [
     "SupportGuide",
     "Tasks",
     "Transfer",
+    "Transferring",
     "apply_delta",
     "displacement",
     "engines",
@@ -62,6 +66,7 @@ __all__ = [
     "predict",
     "rules",
     "train",
+    "transfer",
     "tree",
 ]
 
@@ -72,6 +77,14 @@ def __getattr__(name: str) -> Any:
         from metatl import personalise
 
         return getattr(personalise, name)
+    if name in ("Transferring", "transfer"):
+        from metatl.transferring import transfer
+
+        return getattr(transfer, name)
+    if name == "Classifier":
+        from metatl.transferring import classifier
+
+        return classifier.Classifier
     raise AttributeError(f"module 'metatl' has no attribute {name!r}")
 
 

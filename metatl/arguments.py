@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn, final
 
+from metatl import transfer_words
 from metatl.types import MetatlError
 
 ABOUT = {
@@ -15,9 +16,12 @@ ABOUT = {
     "compare": "paired differences between finished runs, with intervals and corrected p-values",
     "profile": "check that the engines give one gradient, then time them side by side",
     "data": "list, verify or download the data sets",
+    "transfer": "compare ways of transferring a pre-trained net to your photos, and save the best as a model",
+    "predict": "label photos with a model that 'metatl transfer' saved",
+    "methods": "list the rows of 'metatl transfer'",
 }
 OVERRIDING = {
-    "run": ("--learn-only", "--print_config", "--help-config"),
+    "run": ("--learn-only", "--again", "--print_config", "--help-config"),
     "benchmark": ("--out", "--reference", "--no-transfer"),
     "evaluate": (),
     "profile": (
@@ -31,7 +35,7 @@ OVERRIDING = {
     ),
 }
 """Commands on configs, with their own options; every other option of theirs is a key of a config."""
-_ALONE = ("--learn-only", "--print_config", "--help-config", "--no-memory", "--help")
+_ALONE = ("--learn-only", "--again", "--print_config", "--help-config", "--no-memory", "--help")
 
 
 @final
@@ -82,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     run, benchmark, profile, data = (of[name] for name in ("run", "benchmark", "profile", "data"))
     run.add_argument("config", nargs="?", help="YAML file")
     run.add_argument("--learn-only", action="store_true", help="stop before the evaluation")
+    run.add_argument("--again", action="store_true", help="learn anew what is finished already")
     run.add_argument("--print_config", action="store_true", help="print the resolved config and stop")
     run.add_argument("--help-config", action="store_true", help="list every key of a config and stop")
     benchmark.add_argument("configs", nargs="*", help="YAML files")
@@ -95,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     _profile_arguments(profile)
     data.add_argument("action", choices=("list", "verify", "download"))
     data.add_argument("name", nargs="?", help="data set")
+    transfer_words.add(of["transfer"], of["predict"], of["methods"])
     return made
 
 

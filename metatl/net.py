@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from metatl import module_checks
 from metatl.additions import Addition, added, without
@@ -108,10 +107,8 @@ class Net:
         if not self.plain:
             # What a forward writes into its buffers is written into these copies.
             buffers = {name: leaf.clone() for name, leaf in buffers.items()}
-        args, named = ((), dict(x)) if isinstance(x, Mapping) else ((x,), {})
         with nullcontext() if self.plain else NormsAtTheCall(), added(self.module, self.additions, params):
-            own = without(self.additions, params)
-            output = functional_call(self.module, (own, buffers), args, named)
+            output = module_checks.called(self.module, (without(self.additions, params), buffers), x)
         if sink is not None:
             names = {id(leaf): name for name, leaf in buffers.items()}
             for key in [key for key in sink if key in names]:

@@ -22,6 +22,7 @@ _WAVE, _POINT, _MIXED = 201, 202, 203
 class Sinusoid(Source):
     """y = A sin(x - phase): amplitude, phase and x uniform over these ranges (phase up to pi if left out)."""
 
+    embedded = True
     amplitude: tuple[float, float] = (0.1, 5.0)
     phase: tuple[float, float] = (0.0, torch.pi)
     x: tuple[float, float] = (-5.0, 5.0)
