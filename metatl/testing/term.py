@@ -16,7 +16,7 @@ from metatl.types import Batch, Params, Transfer
 
 
 def check_term(term: Term, net: Net, transfer: Transfer, batch: Batch) -> None:
-    """The laws of a summand of an objective, at weights a little off the anchor.
+    """The laws of a summand of an objective that looks at one stream, at weights a little off the anchor.
 
     0-d and finite; the same bytes twice; rows in any order give the same value; nothing that it is given is
     written; its gradient is finite, is that of finite differences (1e-3; give a float64 net), and is the same

@@ -51,23 +51,23 @@ class Broken(Supervised):
 
     fault: str = ""
 
-    def draw(self, data: Any, seed: int, step: int) -> Batch:
+    def draw(self, data: Any, seed: int, step: int) -> dict[str, Batch]:
         """Wrong where the fault lies in drawing."""
         if self.fault == "meta_test":
-            return data.batch("meta_test", 4, seed, step)
+            return {"source": data.batch("meta_test", 4, seed, step)}
         drawn = super().draw(data, seed, step)
         if self.fault == "differs the second time":
-            drawn = drawn._replace(x=drawn.x + torch.rand(()))
+            drawn = {"source": Batch(drawn["source"].x + torch.rand(()), drawn["source"].y)}
         return drawn
 
-    def step(self, net: Net, engine: Any, state: State, drawn: Batch) -> tuple[State, Any]:
+    def step(self, net: Net, engine: Any, state: State, drawn: dict[str, Batch]) -> tuple[State, Any]:
         """Wrong where the fault lies in stepping."""
         after, metrics = super().step(net, engine, state, drawn)
         first = next(iter(state.transfer.params.values()))
         if self.fault == "wrote into":
             first.add_(1.0)
         if self.fault == "single numbers":
-            return after, {"rows": drawn.y.float()}
+            return after, {"rows": drawn["source"].y.float()}
         params = after.transfer.params
         if self.fault == "other bytes":
             params = {name: p + next(COUNT) for name, p in params.items()}
@@ -161,7 +161,7 @@ def test_transforms_keep_their_laws() -> None:
     net, x = toy_net(), rows(6).x
     check_transform(Scaled(), net, net.start(), x)
     check_transform(Scaled(2.0), net, net.start(), x, identity=False)
-    check_transform(LoRA(rank=2), net, net.start(), x)
+    check_transform(LoRA(2), net, net.start(), x)
     with pytest.raises(AssertionError, match="those of before"):
         check_transform(Scaled(2.0), net, net.start(), x)
 
