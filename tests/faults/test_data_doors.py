@@ -28,7 +28,6 @@ from metatl.rules import SGD
 RAMP = np.linspace(0, 1, 64).reshape(8, 8)
 GREY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
 WORDS = torch.arange(24) % 3
-TOKENS = torch.randint(0, 15, (24, 5), generator=torch.Generator().manual_seed(0)) + 15 * WORDS[:, None]
 
 
 def refused(call: Callable[[], Any], message: str) -> None:
@@ -155,7 +154,7 @@ def test_other_pictures_as_a_person_sees_them(tmp_path: Path) -> None:
     broken = stored(red, "JPEG", exif=b"Exif\0\0nothing that is a note")
     assert as_seen(broken, "x").size == (8, 8)
     refused(lambda: as_seen(b"\x89PNG but no more", "a.png"), "a.png: cannot be read as an image")
-    refused(lambda: as_seen(stored(red, "PNG")[:60], "a.png"), "a.png: cannot be read as an image")
+    refused(lambda: as_seen(stored(red, "PNG")[:45], "a.png"), "a.png: cannot be read as an image")
 
 
 CHANNELS: dict[str, tuple[np.ndarray[Any, Any], tuple[int, ...]]] = {
@@ -236,14 +235,19 @@ def test_integers_that_none_can_hold_are_refused() -> None:
     refused(lambda: Bank.from_arrays(np.array([[2**63], [1]], np.uint64), [0, 1]), "above 2^63 - 1")
 
 
-def token_net() -> Net:
+def tokens() -> tuple[Net, Tensor]:
+    """A net on token ids, and rows of three classes that have words of their own."""
     torch.manual_seed(0)
-    return Net.of(nn.Sequential(nn.Embedding(50, 8), nn.Flatten(), nn.Linear(40, 3)))
+    net = Net.of(nn.Sequential(nn.Embedding(50, 8), nn.Flatten(), nn.Linear(40, 3)))
+    return net, torch.randint(0, 15, (24, 5)) + 15 * WORDS[:, None]
+
+
+TOKENS = tokens()[1]
 
 
 @pytest.mark.parametrize("engine", [Loop(), Batched(), Auto()])
 def test_tokens_reach_the_net(engine: Any) -> None:
-    net, bank = token_net(), Bank.from_arrays(TOKENS, WORDS)
+    net, bank = tokens()[0], Bank.from_arrays(TOKENS, WORDS)
     assert torch.equal(bank.gather(torch.arange(24)), TOKENS[WORDS.argsort(stable=True)])
     data = ClassData("text", {"meta_test": bank})
     way = Descent(SGD(1.0), 20)
@@ -252,7 +256,8 @@ def test_tokens_reach_the_net(engine: Any) -> None:
 
 
 def test_tokens_are_personal_too() -> None:
-    model = Personaliser(token_net(), token_net().start(), Descent(SGD(1.0), 20))
+    net = tokens()[0]
+    model = Personaliser(net, net.start(), Descent(SGD(1.0), 20))
     for x in (TOKENS, TOKENS.int(), TOKENS.numpy(), TOKENS.tolist()):
         assert model.adapt(x, WORDS).predict(x) == WORDS.tolist()
     refused(lambda: model.adapt(TOKENS + 40, WORDS), "the net has no row for some")
@@ -262,7 +267,7 @@ def test_tokens_are_personal_too() -> None:
 
 
 def test_tokens_in_low_precision() -> None:
-    net = token_net()
+    net = tokens()[0]
     start, low = net.start(), replace(net, passes=torch.bfloat16)
     found = low(start.params, start.buffers, TOKENS)
     assert found.dtype == torch.float32
@@ -376,24 +381,23 @@ FORMS: dict[str, Any] = {
     "list": REAL.tolist(),
     "list of lists": REAL[:, None].tolist(),
     "list of tensors": list(REAL),
-    "whole and other numbers": [1, *REAL.tolist()[1:]],
+    "whole and other numbers": [-1, *REAL.tolist()[1:]],
 }
 
 
-def real_model(outputs: int = 1, head: Zeros | Learned | None = None) -> Personaliser:
+def real_model(outputs: int = 1, head: Zeros | Learned | None = None, steps: int = 2) -> Personaliser:
     torch.manual_seed(0)
     net = Net.of(nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, outputs)))
-    return Personaliser(net, net.start(), Descent(SGD(0.1), 200, head or Learned()))
+    return Personaliser(net, net.start(), Descent(SGD(0.1), steps, head or Learned()))
 
 
 @pytest.mark.parametrize("head", [Learned(), Zeros()])
 @pytest.mark.parametrize("form", FORMS)
 def test_real_targets_are_a_regression(form: str, head: Zeros | Learned) -> None:
-    mine = real_model(head=head).adapt(LINE, FORMS[form])
+    mine = real_model(head=head, steps=200).adapt(LINE, FORMS[form])
     assert mine.labels == []
     assert mine.outputs(LINE).shape == (8, 1)
-    right = REAL if form != "whole and other numbers" else torch.tensor(FORMS[form])
-    assert float((mine.outputs(LINE)[:, 0] - right).square().mean()) < 0.02 + 0.1 * (form[0] == "w")
+    assert float((mine.outputs(LINE)[:, 0] - REAL).square().mean()) < 0.02
     assert mine.predict(LINE) == mine.outputs(LINE)[:, 0].tolist()
     refused(lambda: mine.probabilities(LINE), "a regression has no probabilities")
 
