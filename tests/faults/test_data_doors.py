@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +104,27 @@ def test_transparency_by_a_colour() -> None:
     assert read_image(stored(deep, "PNG", transparency=0), "x").tolist() == [[255, 90]]
     colour = Image.fromarray(np.array([[[1, 2, 3], [9, 9, 9]]], np.uint8))
     assert read_image(stored(colour, "PNG", transparency=(1, 2, 3)), "x").tolist() == [[255, 9]]
+
+
+def sixteen_bit_colour(pixels: list[list[int]], clear: list[int]) -> bytes:
+    """A PNG of one row of 16-bit colours, one of them declared clear; Pillow writes none."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    row = b"\0" + np.array(pixels, ">u2").tobytes()
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", len(pixels), 1, 16, 2, 0, 0, 0))
+        + chunk(b"tRNS", struct.pack(">HHH", *clear))
+        + chunk(b"IDAT", zlib.compress(row))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_sixteen_bit_colours_have_a_clear_one_too() -> None:
+    file = sixteen_bit_colour([[40000, 300, 5000], [65535, 0, 0]], [40000, 300, 5000])
+    assert np.asarray(as_seen(file, "x")).tolist() == [[[255, 255, 255], [255, 0, 0]]]
 
 
 UPRIGHT = {
@@ -438,6 +461,8 @@ NO_TARGETS: dict[str, Any] = {
     "a number": 3,
     "a tensor without axes": torch.tensor(3.0),
     "a mapping": {0: 1, 1: 2, 2: 3},
+    "no columns": np.zeros((3, 0)),
+    "masked": np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False]),
     "too few": [0, 1],
 }
 
