@@ -108,7 +108,9 @@ def as_targets(
 
 
 def as_array(values: Any, name: str, kinds: str = "biuf") -> Array:
-    """Anything like an array as one; MetatlError, naming it, for ragged rows and values of other kinds."""
+    """Anything like an array as one; MetatlError for ragged rows, masked values and values of other kinds."""
+    if np.ma.is_masked(values):
+        raise MetatlError(f"{name} has masked values; fill them, or leave such rows out")
     try:
         if isinstance(values, list | tuple) and any(isinstance(one, Tensor) for one in values):
             values = [as_array(one, name, kinds) for one in cast("list[Any]", values)]
@@ -153,7 +155,7 @@ def _from_values(values: list[Any], where: str, dtype: torch.dtype) -> tuple[Ten
 
 def _real(values: Array, where: str, dtype: torch.dtype) -> Tensor:
     """Real targets [n] or [n, d] as [n, d]."""
-    if values.ndim not in (1, 2):
+    if values.ndim not in (1, 2) or (len(values) and not values.size):
         raise MetatlError(f"{where}y has shape {values.shape}; real targets are [n] or [n, d]")
     wide = torch.from_numpy(values.astype(np.float64))
     targets = (wide if wide.dim() == 2 else wide[:, None]).to(dtype)

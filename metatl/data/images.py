@@ -68,6 +68,10 @@ def _on_white(image: Image.Image, where: str) -> Image.Image:
     image = _upright(image, image)
     if not image.has_transparency_data:
         return image.convert("RGB")
+    clear = image.info.get("transparency")
+    if isinstance(clear, tuple) and max(clear) > 255:  # a colour of 16 bits, of which the pixels kept 8
+        image = image.copy()
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
     solid = image.convert("LA") if image.mode == "La" else image
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, solid.convert("RGBA")).convert("RGB")
