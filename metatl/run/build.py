@@ -29,6 +29,10 @@ def build(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Transf
             raise MetatlError(
                 f"the model cannot be used on examples of shape {data.shape}: {error}"
             ) from error
+        except Exception as error:  # hooks and layers of somebody's own raise anything
+            raise MetatlError(
+                f"the model cannot be used on examples of shape {data.shape}: {_said(error)}"
+            ) from error
         transfer = net.start()
     passed(net, transfer, data, experiment.evaluation.tasks, experiment.device)
     return net, transfer
