@@ -16,7 +16,8 @@ from PIL import Image
 from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.plugins.hparams import metadata
 
-from metatl import load, store
+from metatl import config, load, store
+from metatl.run import prepare
 from metatl.types import MetatlError
 from tests.commands import metatl, only, refused
 
@@ -96,6 +97,8 @@ def forget_modules(folder: Path) -> None:
         if str(getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
     importlib.invalidate_caches()
+    preparing: Any = importlib.import_module("metatl.run.prepare")
+    preparing._loaded.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -360,3 +363,41 @@ def test_evaluated_on_other_data(here: Path) -> None:
     assert "is regression" in refused("evaluate", run, "--data", "Sinusoid")
     same = refused("evaluate", run, "--data.init_args.seed", 1)
     assert "may hold what was learned from" in same
+
+
+TASKS = """import torch
+class Three:
+    def sample(self):
+        y = torch.arange(2).repeat(3)
+        return torch.rand(6, 4) * 0.1 + 1.0 * y[:, None], y
+def make(): return Three(), Three(), Three()
+"""
+
+
+@pytest.mark.parametrize("edit", ["0.0 * y", "1.0 *  y"])
+def test_tasksets_are_told_by_their_source_and_what_they_sample(here: Path, edit: str) -> None:
+    own(here, TASKS, "mine.py")
+    episodes = "{class_path: Episodic, init_args: {steps: 1, tasks: {way: 2, shot: 1, query: 2}}}"
+    data = "{class_path: Taskset, init_args: {path: mine.make}}"
+    text = KEPT.replace("Keep", episodes).replace("{class_path: Arrays, init_args: {path: d.npz}}", data)
+    (here / "c.yaml").write_text(text)
+    assert metatl("run", "c.yaml").code == 0
+    run = only(here / "runs")
+    assert set(store.read_json(run / "learned.json")["inputs"]) == {"content", "sources"}
+    own(here, TASKS.replace("1.0 * y", edit), "mine.py")
+    assert "mine changed" in refused("evaluate", run)
+    assert metatl("run", "c.yaml").code == 0
+    assert len(list((here / "runs" / "t").iterdir())) == 2
+
+
+def test_values_that_name_nothing_of_ones_own_add_nothing(here: Path) -> None:
+    """So that runs of before, on data that the config fixes, keep their names."""
+    for data in (
+        "Sinusoid",
+        "{class_path: Patterns, init_args: {bits: 9, categories: 4, examples: 3, subsets: 2}}",
+    ):
+        tasks = "evaluation: {tasks: {way: 2, shot: 1, query: 1}}"
+        (here / "c.yaml").write_text(f"{{name: t, data: {data}, model: MLP, learner: Keep, {tasks}}}")
+        assert prepare(config.load(Path("c.yaml"))).inputs == {}
+    (here / "c.yaml").write_text(BASE)
+    assert set(prepare(config.load(Path("c.yaml"))).inputs) == {"content"}
