@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from metatl import engines, guides, heads, learners, models, objectives, rules, tree
-from metatl.adapt import Adaptation, Descent, SupportGuide, displacement, predict
+from metatl.adapt import (
+    Adaptation,
+    ClosedForm,
+    Descent,
+    Estimator,
+    InContext,
+    SupportGuide,
+    displacement,
+    predict,
+)
 from metatl.data import Bank, ClassData, Tasks
 from metatl.evaluate import Evaluation, Report, evaluate
 from metatl.net import Net
@@ -18,6 +27,8 @@ from metatl.types import Batch, Episode, MetatlError, Transfer
 
 if TYPE_CHECKING:
     from metatl.personalise import Personal, Personaliser, apply_delta, load
+    from metatl.transferring.classifier import Classifier
+    from metatl.transferring.transfer import Transferring, transfer
 
 __version__ = "0.1.0"
 
@@ -26,9 +37,13 @@ __all__ = [
     "Bank",
     "Batch",
     "ClassData",
+    "Classifier",
+    "ClosedForm",
     "Descent",
     "Episode",
+    "Estimator",
     "Evaluation",
+    "InContext",
     "MetatlError",
     "Net",
     "Personal",
@@ -37,6 +52,7 @@ __all__ = [
     "SupportGuide",
     "Tasks",
     "Transfer",
+    "Transferring",
     "apply_delta",
     "displacement",
     "engines",
@@ -50,6 +66,7 @@ __all__ = [
     "predict",
     "rules",
     "train",
+    "transfer",
     "tree",
 ]
 
@@ -60,6 +77,14 @@ def __getattr__(name: str) -> Any:
         from metatl import personalise
 
         return getattr(personalise, name)
+    if name in ("Transferring", "transfer"):
+        from metatl.transferring import transfer
+
+        return getattr(transfer, name)
+    if name == "Classifier":
+        from metatl.transferring import classifier
+
+        return classifier.Classifier
     raise AttributeError(f"module 'metatl' has no attribute {name!r}")
 
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn, final
 
+from metatl import transfer_words
 from metatl.types import MetatlError
 
 ABOUT = {
@@ -15,6 +16,9 @@ ABOUT = {
     "compare": "paired differences between finished runs, with intervals and corrected p-values",
     "profile": "check that the engines give one gradient, then time them side by side",
     "data": "list, verify or download the data sets",
+    "transfer": "compare ways of transferring a pre-trained net to your photos, and save the best as a model",
+    "predict": "label photos with a model that 'metatl transfer' saved",
+    "methods": "list the rows of 'metatl transfer'",
 }
 OVERRIDING = {
     "run": ("--learn-only", "--again", "--print_config", "--help-config"),
@@ -96,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     _profile_arguments(profile)
     data.add_argument("action", choices=("list", "verify", "download"))
     data.add_argument("name", nargs="?", help="data set")
+    transfer_words.add(of["transfer"], of["predict"], of["methods"])
     return made
 
 

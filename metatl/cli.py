@@ -121,6 +121,24 @@ def _profile(words: argparse.Namespace, rest: list[str]) -> None:
         print(written)
 
 
+def _transfer(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.transferring import command
+
+    command.transfer(words)
+
+
+def _predict(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.transferring import command
+
+    command.predict(words)
+
+
+def _methods(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.transferring import command
+
+    command.methods(words)
+
+
 def _nothing_left(rest: Sequence[str]) -> None:
     if rest:
         raise MetatlError(f"unknown argument {rest[0]}; see metatl --help")
@@ -133,6 +151,9 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "compare": _compare,
     "profile": _profile,
     "data": _data,
+    "transfer": _transfer,
+    "predict": _predict,
+    "methods": _methods,
 }
 
 

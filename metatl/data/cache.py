@@ -40,6 +40,17 @@ def cached(name: str, build: Callable[[], Arrays]) -> Arrays:
     return arrays
 
 
+def look_up(name: str) -> Arrays | None:
+    """The arrays kept under `name`; None where there are none, or damaged ones."""
+    return _read(cache_dir() / f"{name}.npz")
+
+
+def put_away(name: str, arrays: Arrays) -> None:
+    """Keep the arrays under `name`, where the directory can be written."""
+    with suppress(OSError):
+        _write(cache_dir() / f"{name}.npz", arrays)
+
+
 def read_arrays(path: Path) -> Arrays:
     """Every array of an npz file; raises one of NPZ_ERRORS if it is missing, damaged or holds objects."""
     with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:

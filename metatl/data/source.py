@@ -61,9 +61,10 @@ class Data(ABC):
 
     @abstractmethod
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
-        """Episodes `first` to `first + count - 1`, stacked: support.x [count, way * shot, *shape] float32.
+        """Episodes `first` to `first + count - 1`, stacked: support.x [count, way * shot, *shape].
 
-        Rows lie round by round (see `Episode`); query = 0 gives an empty query. MetatlError as `check`.
+        x is float32, or int64 (token ids, counts). Rows lie round by round (see `Episode`);
+        query = 0 gives an empty query. MetatlError as `check`.
         """
 
     @abstractmethod

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from metatl import tree
+from metatl.data.checked import as_inputs, as_targets
 from metatl.data.counter import number
 from metatl.data.source import SPLITS, Data, Tasks
 from metatl.types import Batch, Episode, MetatlError, Split
@@ -114,15 +115,18 @@ def _cut(task: Batch, first: int, last: int) -> Episode:
 
 
 def _rows(sampled: Any, name: str) -> Batch:
+    """A sampled task: x as `checked.as_inputs`, y [n] int64 or real [n, d]."""
     try:
-        x, y = (torch.as_tensor(part) for part in sampled)
+        given, labels = sampled
+        x, y = torch.as_tensor(given), torch.as_tensor(labels)
     except (TypeError, ValueError, RuntimeError) as error:
         raise MetatlError(f"{name}: a sampled task is no pair (x, y) of arrays ({error})") from error
     if x.dim() < 2 or y.dim() < 1 or len(x) != len(y) or not len(x):
         raise MetatlError(
             f"{name}: a task has x {list(x.shape)} and y {list(y.shape)}; they need [n, ...] and [n], n > 0"
         )
-    return Batch(x.float(), y.float().reshape(len(y), -1) if y.is_floating_point() else y.long().reshape(-1))
+    targets, classes = as_targets(y.reshape(len(y), -1) if y.is_floating_point() else y, f"{name}: ")
+    return Batch(as_inputs(x, f"{name}: "), targets if classes is None else y.long().reshape(-1))
 
 
 @contextmanager

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from metatl.objectives.task_loss import mean_over_rows
-from metatl.objectives.term import Anchor, Term
+from metatl.objectives.term import Anchor, Term, mean_over_rows
 from metatl.types import Batch, MetatlError, Params
 
 

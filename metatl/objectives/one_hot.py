@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metatl.objectives.task_loss import mean_over_rows
-from metatl.objectives.term import Anchor, Term
+from metatl.objectives.term import Anchor, Term, mean_over_rows
 from metatl.types import Batch, MetatlError, Params
 
 

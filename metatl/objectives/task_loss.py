@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from metatl.objectives.term import Anchor, Term
+from metatl.objectives.term import Anchor, Term, mean_over_rows
 from metatl.types import Batch, MetatlError, Params
 
 
@@ -50,13 +50,6 @@ def head(output: Any, name: str) -> Any:
         known = ", ".join(map(str, output)) if isinstance(output, Mapping) else "one without a name"
         raise MetatlError(f"there is a target '{name}' but no such output; the net gives {known}")
     return output[name]
-
-
-def mean_over_rows(values: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean of values [n, ...]; with weight [n], sum of weight * (a row's mean) over the sum of weights."""
-    if weight is None:
-        return values.mean()
-    return (values.flatten(1).mean(1) * weight).sum() / weight.sum()
 
 
 @dataclass(frozen=True)

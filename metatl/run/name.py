@@ -23,7 +23,12 @@ from metatl.data.source import SPLITS, Data, Source
 from metatl.run.sources import files, sources
 from metatl.types import MetatlError
 
-LATER: dict[str, dict[str, Any]] = {"metatl.learners.episodic.Episodic": {"skip_bad_tasks": False}}
+LATER: dict[str, dict[str, Any]] = {
+    "metatl.learners.episodic.Episodic": {"skip_bad_tasks": False},
+    "metatl.learners.supervised.Supervised": {"streams": {}},
+    "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},
+    "metatl.data.arrays.ImageFolder": {"smallest": 0},
+}
 """By class, fields that came after runs had been learned without them, at values that change nothing."""
 LEARNED = ("data", "model", "learner", "guide", "head", "seed")
 EVALUATED = ("adaptation", "evaluation", "select")

@@ -18,7 +18,7 @@ from metatl.learners.learner import State
 from metatl.store.files import DamagedError, keep_previous, write_atomic, write_there
 from metatl.types import MetatlError, Transfer
 
-VERSIONS = {"transfer": 2, "checkpoint": 2, "delta": 3}
+VERSIONS = {"transfer": 2, "checkpoint": 2, "delta": 3, "model": 2}
 """The newest, by kind of file, and what is written where a transfer carries a rule's memory; the one before
 where it does not. From 2 on, one checksum stands for the tensors and the header."""
 SEP = "::"

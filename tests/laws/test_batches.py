@@ -29,8 +29,8 @@ def rows(n: int) -> tuple[Tensor, Tensor]:
 
 
 def close(one: dict[str, Tensor], two: dict[str, Tensor]) -> None:
-    for name in two:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-9, atol=1e-11)
+    for name, leaf in two.items():
+        torch.testing.assert_close(one[name], leaf, rtol=1e-9, atol=1e-11)
 
 
 TERMS: list[tuple[Term, ...]] = [(TaskLoss(),), (OneHot(),), (KLAnchor(0.4),)]
@@ -127,5 +127,5 @@ def test_trees_batched_are_the_loop(unroll: str, record: bool) -> None:
 def test_a_target_without_an_output_is_named() -> None:
     net = Net.of(Words().double())
     batch = tree.at(sentences(1, 4), 0)
-    with pytest.raises(MetatlError, match="'weight'.*kind, size"):
+    with pytest.raises(MetatlError, match=r"'weight'.*kind, size"):
         Descent()(net, net.start(), batch._replace(y={"weight": batch.y["size"]}))

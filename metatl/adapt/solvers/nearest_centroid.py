@@ -1,0 +1,77 @@
+"""The nearest class mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metatl.adapt.solvers.solver import (
+    ABSENT,
+    Solver,
+    as_features,
+    check_labels,
+    check_rows,
+    one_hot,
+    row_weights,
+)
+from metatl.types import MetatlError
+
+
+class Centroids(NamedTuple):
+    """shift [d]: what is taken off every feature; means [outputs, d]; missing [outputs]: ABSENT, or 0."""
+
+    shift: Tensor
+    means: Tensor
+    missing: Tensor
+
+
+@dataclass(frozen=True)
+class NearestCentroid(Solver):
+    """Logits -|z - c_k|^2 / temperature, with c_k the (weighted) mean of class k's support features z.
+
+    z = x - m, m the mean of all support features, where `centred`; then z / |z| where `unit`: SimpleShot's
+    CL2N with the support's own mean (Wang et al. 2019, arXiv 1911.04623). With neither it is ProtoNet (Snell,
+    Swersky & Zemel 2017, arXiv 1703.05175). A class without a row gets a logit that is never chosen.
+
+    Args:
+        centred: take the support mean off.
+        unit: scale every feature vector to length 1.
+        temperature: divides the logits; changes no decision.
+    """
+
+    centred: bool = True
+    unit: bool = True
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a temperature that turns decisions round."""
+        if not self.temperature > 0:
+            raise MetatlError(f"NearestCentroid: temperature is {self.temperature}; give a number above 0")
+
+    def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Centroids:
+        """Class means by (weighted) sums over rows."""
+        check_labels(self, y)
+        check_rows(features, y, outputs, weight)
+        x, rows = features.double(), row_weights(features, weight)
+        shift = rows @ x / rows.sum() if self.centred else torch.zeros_like(x[0])
+        member = one_hot(y, outputs) * rows.unsqueeze(-1)
+        count = member.sum(0)
+        means = member.T @ self._prepared(x, shift) / count.clamp_min(1e-300).unsqueeze(-1)
+        missing = torch.where(count > 0, 0.0, ABSENT)
+        return Centroids(*(as_features(features, value) for value in (shift, means, missing)))
+
+    def predict(self, fitted: Centroids, features: Tensor) -> Tensor:
+        """-|z - c_k|^2 / temperature, [n, outputs]."""
+        z = self._prepared(features.to(fitted.means.dtype), fitted.shift)
+        # |z|^2 - 2 z c + |c|^2 without the [n, outputs, d] differences, whose digits float64 keeps.
+        z, means = z.double(), fitted.means.double()
+        far = z.square().sum(-1, keepdim=True) - 2.0 * z @ means.T + means.square().sum(-1)
+        logits = as_features(features, -far.clamp_min(0.0) / self.temperature)
+        return torch.where(fitted.missing == 0, logits, fitted.missing)
+
+    def _prepared(self, x: Tensor, shift: Tensor) -> Tensor:
+        z = x - shift
+        return z / z.norm(dim=-1, keepdim=True).clamp_min(1e-12) if self.unit else z

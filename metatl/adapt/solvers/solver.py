@@ -1,0 +1,82 @@
+"""What a solver is: features and targets to what predicts for other features."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metatl.types import MetatlError
+
+ABSENT = -1e30
+"""Logit of a class without a row: never chosen, and finite, so that a loss stays a number."""
+
+
+class Linear(NamedTuple):
+    """A linear output layer: weight [outputs, d], bias [outputs]."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+class Solver(ABC):
+    """A way to fit an output layer to features [n, d] that stay as they are."""
+
+    batched: ClassVar[bool] = True
+    """Whether `fit` and `predict` run under vmap, many tasks at once."""
+    real: ClassVar[bool] = False
+    """Whether it fits real targets as well as classes."""
+
+    @abstractmethod
+    def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Any:
+        """What `predict` needs, as nested tuples of tensors.
+
+        features: [n, d]; y: class indices [n], or real targets [n] or [n, outputs]; weight: one number of 0
+        or more per row [n]: 0 leaves a row out, k counts it k times. Raises MetatlError for rows that do not
+        belong together, or targets that the solver has no use for.
+        """
+
+    @abstractmethod
+    def predict(self, fitted: Any, features: Tensor) -> Tensor:
+        """Outputs [n, outputs] for features [n, d]: logits, or real values."""
+
+
+def check_rows(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None) -> None:
+    """Raise MetatlError for features, targets and weights whose shapes do not belong together."""
+    if features.dim() != 2 or not features.is_floating_point():
+        raise MetatlError(f"features are {list(features.shape)} {features.dtype}; give [n, d] real numbers")
+    rows = features.shape[0]
+    fits = y.shape == (rows,) and (not y.is_floating_point() or outputs == 1)
+    if not fits and not (y.is_floating_point() and y.shape == (rows, outputs)):
+        raise MetatlError(
+            f"targets {list(y.shape)} do not fit {rows} rows and {outputs} outputs; give class indices [n] "
+            "or real targets [n, outputs]"
+        )
+    if rows == 0 or (weight is not None and weight.shape != (rows,)):
+        given = "no row" if rows == 0 else f"weights {list((weight if weight is not None else y).shape)}"
+        raise MetatlError(f"{rows} rows and {given}: give at least one row, and one weight for each")
+
+
+def check_labels(solver: Solver, y: Tensor) -> None:
+    """Raise MetatlError for real targets."""
+    if y.is_floating_point():
+        raise MetatlError(
+            f"{type(solver).__name__} needs class labels; choose RidgeRegression for real targets"
+        )
+
+
+def one_hot(y: Tensor, outputs: int) -> Tensor:
+    """[n, outputs] float64, 1 where a row has that class; F.one_hot reads values, which vmap cannot."""
+    return (y.unsqueeze(-1) == torch.arange(outputs, device=y.device)).double()
+
+
+def row_weights(features: Tensor, weight: Tensor | None) -> Tensor:
+    """One weight per row [n] float64; ones for None."""
+    return features.new_ones(features.shape[0], dtype=torch.float64) if weight is None else weight.double()
+
+
+def as_features(features: Tensor, value: Tensor) -> Tensor:
+    """A float64 result in the features' type, float32 at least."""
+    return value.to(torch.promote_types(features.dtype, torch.float32))

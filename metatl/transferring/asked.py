@@ -1,0 +1,58 @@
+"""What a command asks for: numbers of labels, rows, and what its cells depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from metatl.transferring.backbone import Backbone
+from metatl.transferring.cells import ALL
+from metatl.transferring.problem import Problem
+from metatl.transferring.rows import REFERENCE, rows
+from metatl.types import MetatlError
+
+
+def counts(labelled: str | Sequence[int | str]) -> list[int | None]:
+    """Labels of each class, smaller ones first, None for all; raises MetatlError for other words."""
+    words = labelled.split(",") if isinstance(labelled, str) else [str(word) for word in labelled]
+    found: set[int | None] = set()
+    for word in words:
+        word = word.strip()
+        if word != ALL and not (word.isdecimal() and int(word) > 0):
+            raise MetatlError(f"labelled: {word!r} is no number of labels; give 1,2,5,all say")
+        found.add(None if word == ALL else int(word))
+    return sorted(found, key=lambda k: float("inf") if k is None else k)
+
+
+def names(methods: str | Sequence[str] | None) -> list[str] | None:
+    """The rows asked for, and the reference, without which nothing is compared."""
+    if methods is None:
+        return None
+    words = methods.split(",") if isinstance(methods, str) else list(methods)
+    return list(dict.fromkeys([*(word.strip() for word in words), REFERENCE]))
+
+
+def possible(problem: Problem, asked: Sequence[int | None]) -> tuple[list[int | None], list[str]]:
+    """The numbers of labels that every class has, and a note on those that are too large."""
+    most = problem.task.most
+    found = [k for k in asked if k is None or k <= most]
+    large = ", ".join(str(k) for k in asked if k is not None and k > most)
+    if not found:
+        raise MetatlError(
+            f"labelled: the smallest class has {most} photos to learn from; {large} is too many"
+        )
+    note = f"{large} labels of each class are left out: the smallest class has {most} photos to learn from."
+    return found, [note] if large else []
+
+
+def digests(problem: Problem, net: Backbone, seed: int) -> dict[str, str]:
+    """What cells depend on, beside their own row, number of labels and draw."""
+
+    def digest(value: Any) -> str:
+        return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+    photos = [problem.classes, problem.labels.tolist(), problem.digests, problem.task.pool.tolist()]
+    ways = {name: row.digest for name, row in rows().items()}
+    return {"photos": digest(photos), "net or size": net.key, "seed": str(seed), "methods": digest(ways)}

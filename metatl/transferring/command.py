@@ -1,0 +1,78 @@
+"""What the commands `transfer`, `predict` and `methods` do and print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from metatl import store
+from metatl.transferring import rows, tables
+from metatl.transferring.model import FACTS, open_model
+from metatl.transferring.predict import predict as predicted
+from metatl.transferring.predict import table
+from metatl.transferring.transfer import transfer as transferred
+from metatl.types import MetatlError
+
+
+def transfer(words: argparse.Namespace) -> None:
+    """`metatl transfer`: the table, where everything lies, and the command that uses the model."""
+    if words.source is not None:
+        raise MetatlError("transfer: --source is not there yet; leave it out")
+    found = transferred(
+        words.photos,
+        words.net,
+        words.labelled,
+        words.draws,
+        words.methods,
+        words.minutes,
+        words.out,
+        words.size,
+        words.seed,
+    )
+    saved, lacking = found.report["protocol"]["saved"], found.report["protocol"]["missing"]
+    print(tables.console(found.report))
+    if lacking:
+        cells = sum(one["draws_missing"] for one in lacking)
+        print(f"the minutes did not reach {cells} fits, named in table.md; more --minutes goes on with them")
+    for file in found.report["protocol"]["unreadable"]:
+        print(f"left out, cannot be read: {file}")
+    print(f"saved model: {saved['method']}, {saved['how']}")
+    files = "table.md, report.json, plot.png, confusion.png, mistakes.png, model/"
+    print(f"written to {found.folder}: {files}")
+    print(f"use it: metatl predict {shlex.quote(str(found.folder))} PHOTO_OR_FOLDER --out predictions.csv")
+
+
+def predict(words: argparse.Namespace) -> None:
+    """`metatl predict`: a CSV of labels; what cannot be read is named on standard error."""
+    folder = Path(words.model)
+    if not (folder / FACTS).is_file() and (folder / "model").is_dir():
+        folder = folder / "model"
+    model = open_model(folder, words.own)
+
+    def unreadable(why: str) -> None:
+        print(f"metatl: {why}", file=sys.stderr)
+
+    text = table(predicted(model, [Path(place) for place in words.photos], unreadable))
+    if words.out:
+        store.write_text(Path(words.out), text)
+        print(f"written: {words.out}, {text.count(chr(10)) - 1} photos")
+    else:
+        print(text, end="")
+
+
+def methods(words: argparse.Namespace) -> None:
+    """`metatl methods`: a line for every row, or all of it as JSON."""
+    listed = rows.listing()
+    if words.json:
+        print(json.dumps(listed, indent=2))
+        return
+    width = max(len(row["method"]) for row in listed)
+    for row in listed:
+        moves = "body moves" if row["moves"] == "body" else "head only"
+        print(
+            f"{row['method']:<{width}}  {moves:<10}  {row['about']}\n{'':<{width}}  {'':<10}  {row['formula']}"
+        )
+        print(f"{'':<{width}}  {'':<10}  {row['source']}")

@@ -1,0 +1,147 @@
+"""Fitting a row to labelled photos: an output layer on frozen features, or a body that moves."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from metatl import tree
+from metatl.adapt import Descent
+from metatl.engines.engine import moving_names
+from metatl.guides.fisher import SupportFisher, fisher
+from metatl.heads import Head
+from metatl.net import Net
+from metatl.norm import Rows, moments_from
+from metatl.transferring.backbone import Backbone, forward, headless
+from metatl.transferring.readout import Readout, fit_readout, layer_of, linear_readout
+from metatl.transferring.rows import Row
+from metatl.types import Batch, Guide, MetatlError, Params, Transfer
+
+FISHER_ROWS = 32
+"""Labelled photos that the Fisher information is taken from, at most."""
+MOMENT_ROWS = 64
+"""Labelled photos whose moments a net without pre-trained ones keeps, at most."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Labelled photos: features [n, d] of the frozen body, y [n], and the prepared photos where asked for.
+
+    Rows stand round by round over the classes. key: of all that is drawn at random on the way.
+    """
+
+    features: Tensor
+    y: Tensor
+    photos: Callable[[], Tensor]
+    outputs: int
+    key: int = 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a row made: a readout, and the body that gives its features; None for the backbone's own."""
+
+    readout: Readout
+    body: nn.Module | None = None
+
+    def outputs(self, features: Tensor, photos: Callable[[], Tensor]) -> Tensor:
+        """Outputs [n, classes], from frozen features where the body did not move, else from photos."""
+        with torch.no_grad():
+            return self.readout(features if self.body is None else forward(self.body, photos()))
+
+
+@dataclass(frozen=True)
+class _Given(Head):
+    """An output layer that is new to the task and starts from given weights."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
+        """The given ones."""
+        return self.weight, self.bias
+
+
+def fit(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
+    """The row fitted to labelled photos. Raises MetatlError where its weights leave the finite numbers."""
+    if row.moves == "head":
+        fitted = fit_readout(row.adaptation, labelled.features, labelled.y, labelled.outputs, labelled.key)
+        return Model(fitted)
+    return _tuned(row, backbone, labelled)
+
+
+def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
+    descent = cast(Descent, row.adaptation)
+    rows, schedule = len(labelled.y), row.schedule
+    descent = replace(descent, steps=schedule.steps(rows), batch_size=schedule.batch)
+    if row.probe is not None:
+        probe = fit_readout(row.probe, labelled.features, labelled.y, labelled.outputs, labelled.key)
+        descent = replace(descent, head=_Given(*layer_of(probe)))
+    start = backbone.module if row.start == "pretrained" else backbone.random()
+    net = Net.of(start, head=backbone.head).with_outputs(labelled.outputs)
+    transfer, support = net.start(), Batch(labelled.photos(), labelled.y)
+    guide = row.guide(net, transfer)
+    if row.mask is not None:
+        found = fisher_guide(row.mask, descent, net, transfer, support)
+        guide = {name: guide[name] * found[name] for name in guide}
+    transfer = replace(transfer, guide=guide)
+    params = _descended(descent, net, transfer, support)
+    if descent.moments != "frozen":
+        transfer = _settled(net, transfer, params, support.x[:MOMENT_ROWS])
+    return _model(start, backbone.head, params, transfer)
+
+
+def _descended(descent: Descent, net: Net, transfer: Transfer, support: Batch) -> Params:
+    params = transfer.params
+    with torch.no_grad():
+        moving = moving_names(transfer, learn_guide=False)
+        for point in descent.trajectory(net, transfer, support, "first_order", moving):
+            params = point.params
+    if not all(bool(leaf.isfinite().all()) for leaf in params.values()):
+        raise MetatlError("the weights left the finite numbers; take a smaller rate")
+    return params
+
+
+def _settled(net: Net, transfer: Transfer, params: Params, x: Tensor) -> Transfer:
+    """The transfer with the labelled photos' moments as running ones, so that no photo has to be kept."""
+    rows = Rows(first=len(x), sink={})
+    with torch.no_grad(), moments_from(rows):
+        net(params, transfer.buffers, x)
+    return replace(transfer, buffers=net.updated_buffers(transfer.buffers, rows.sink or {}, 1.0))
+
+
+def _model(start: nn.Module, head: str, params: Params, transfer: Transfer) -> Model:
+    module = copy.deepcopy(start)
+    layer = linear_readout(params[head + ".weight"], params[head + ".bias"])
+    body = {name: leaf for name, leaf in params.items() if not name.startswith(head + ".")}
+    headless(module, head).load_state_dict({**body, **transfer.buffers}, strict=False)
+    return Model(layer, module)
+
+
+def fisher_guide(
+    mask: SupportFisher, descent: Descent, net: Net, transfer: Transfer, support: Batch
+) -> Guide:
+    """The mask from the diagonal Fisher information, taken photo by photo with frozen moments.
+
+    Mean over the first FISHER_ROWS labelled photos; the output layer is not ranked and always moves.
+    """
+    count = min(len(support.y), FISHER_ROWS)
+    params = tree.detach(descent.head.init(net, transfer, support)[0])
+    total: Params = tree.zeros(params)
+    with moments_from(Rows(frozen=True)):
+        for i in range(count):
+            one = Batch(support.x[i : i + 1], support.y[i : i + 1])
+
+            def output(weights: Params, one: Batch = one) -> Any:
+                return net(weights, transfer.buffers, one.x)
+
+            total = tree.add(total, fisher(output, params, one.y, mask.kind))
+    head, body = tree.split(tree.scale(total, 1 / count), net.is_head)
+    found = {**mask.shape(body, tree.count(head)), **tree.ones(head)}
+    scalar = torch.ones(())
+    return {name: scalar if net.is_head(name) else found[name] for name in transfer.params}

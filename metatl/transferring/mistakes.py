@@ -1,0 +1,109 @@
+"""What the saved row gets wrong: confusion of classes, the surest mistakes with their photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from metatl.data.images import as_seen
+from metatl.data.photos import photo_content
+from metatl.render.figure import FAINT, INK, bare, blank
+from metatl.transferring.cells import Cells
+from metatl.transferring.fixed import Index
+from metatl.transferring.study import Study
+
+COLUMNS, TILES = 4, 12
+"""Of the mistakes."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Test photos as one row named them: places, class and its probability; labels: how many it had."""
+
+    method: str
+    labels: str
+    places: Index
+    predicted: Index
+    probability: np.ndarray[Any, np.dtype[np.float64]]
+
+
+def judged(study: Study, cells: Cells, name: str) -> Judged | None:
+    """The row's predictions with most labels: all draws that share no photo, else the first; None without."""
+    for k in reversed(list(study.labelled)):
+        draws = cells.draws(name, k)
+        if not draws:
+            continue
+        if study.problem.task.test is not None:
+            draws = draws[:1]
+        held = [cells.held[name, k, draw] for draw in draws]
+        places = np.concatenate([study.part((name, k, draw)).test for draw in draws])
+        predicted = np.concatenate([np.asarray(cell.predicted, np.int64) for cell in held])
+        probability = np.concatenate([np.asarray(cell.probability) for cell in held])
+        _, first = np.unique(places, return_index=True)
+        said = "all labels" if k is None else f"{k} labels of each class"
+        return Judged(name, said, places[first], predicted[first], probability[first])
+    return None
+
+
+def confusion(study: Study, said: Judged) -> Figure:
+    """Counts of true class (down) and named class (across)."""
+    classes, truth = study.problem.classes, study.problem.labels[said.places]
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, (truth, said.predicted), 1)
+    side = float(np.clip(2.6 + 0.55 * len(classes), 5.0, 14.0))
+    figure = blank(side + 1.5, side + 0.8)
+    axes = figure.add_axes((0.27, 0.05, 0.68, 0.66))
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1.25)
+    size = float(np.clip(90 / len(classes), 5, 13))
+    for i, j in np.argwhere(counts > 0):
+        colour = "white" if share[i, j] > 0.6 else INK
+        axes.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=size + 2, color=colour)
+    axes.set_xticks(range(len(classes)), classes, fontsize=size, rotation=45 if len(classes) > 4 else 0)
+    axes.set_yticks(range(len(classes)), classes, fontsize=size)
+    bare(axes).tick_params(
+        labelsize=size, top=True, labeltop=True, bottom=False, labelbottom=False, labelcolor=INK
+    )
+    axes.set_ylabel("true class", fontsize=11, color=FAINT)
+    axes.set_xlabel("named class", fontsize=11, color=FAINT)
+    figure.text(0.04, 0.94, "Confusion on the test photos", fontsize=15, weight="bold", color=INK)
+    figure.text(0.04, 0.89, _caption(said, truth), fontsize=10, color=FAINT)
+    return figure
+
+
+def mistakes(study: Study, said: Judged) -> Figure:
+    """The photos that were named wrongly with the highest probability."""
+    truth = study.problem.labels[said.places]
+    wrong = np.flatnonzero(said.predicted != truth)
+    order = wrong[np.argsort(-said.probability[wrong], kind="stable")][:TILES]
+    down = max(1, -(-len(order) // COLUMNS))
+    figure = blank(3.1 * COLUMNS, 3.2 * down + 1.1)
+    top = 1.0 / (3.2 * down + 1.1)
+    figure.text(0.025, 1 - 0.42 * top, "The surest mistakes", fontsize=17, weight="bold", color=INK)
+    figure.text(0.025, 1 - 0.75 * top, _caption(said, truth), fontsize=10, color=FAINT)
+    height = (1 - top) / down
+    for place, i in enumerate(order):
+        x, y = place % COLUMNS, place // COLUMNS
+        axes = bare(
+            figure.add_axes(
+                ((x + 0.06) / COLUMNS, 1 - top - (y + 0.88) * height, 0.88 / COLUMNS, 0.74 * height)
+            )
+        )
+        file = study.problem.files[int(said.places[i])]
+        axes.imshow(np.asarray(as_seen(photo_content(file), str(file))))
+        axes.set_xticks([])
+        axes.set_yticks([])
+        named, true = study.problem.classes[said.predicted[i]], study.problem.classes[truth[i]]
+        axes.set_title(
+            f"{named} {100 * said.probability[i]:.0f} %, is {true}", fontsize=11, color=INK, loc="left"
+        )
+        axes.set_xlabel(file.name[:32], fontsize=7.5, color=FAINT)
+    return figure
+
+
+def _caption(said: Judged, truth: Index) -> str:
+    wrong = int((said.predicted != truth).sum())
+    return f"{said.method}, {said.labels}: {wrong} of {len(truth)} test photos named wrongly"

@@ -1,0 +1,95 @@
+"""Accuracy over numbers of labels, as a picture that goes on a slide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
+from metatl.transferring.rows import REFERENCE
+
+SHOWN = 5
+"""Rows in colour beside the reference."""
+
+
+def scores(found: Mapping[str, Any]) -> Figure:
+    """Accuracy over labels of each class, best rows and the reference in colour, bars: 95 % interval."""
+    rows, protocol = found["rows"], found["protocol"]
+    labels = list(dict.fromkeys(row["labelled"] for row in rows))
+    names = list(dict.fromkeys(row["method"] for row in rows))
+    figure = blank(12.8, 7.2)
+    axes = bare(figure.add_axes((0.06, 0.11, 0.70, 0.72)), keep=("bottom",))
+    shown = _shown(rows, labels, names)
+    for name in sorted(names, key=lambda name: name in shown):
+        _line(axes, [row for row in rows if row["method"] == name], labels, shown.get(name), name in shown)
+    _ends(axes, rows, labels, shown, len(names) > len(shown))
+    axes.set_xticks(range(len(labels)), ["all" if k == "all" else str(k) for k in labels])
+    axes.tick_params(axis="both", labelsize=12)
+    axes.set_xlabel("labelled photos of each class", fontsize=12, color=FAINT, labelpad=8)
+    axes.yaxis.set_major_formatter("{x:g} %")
+    axes.grid(axis="y", color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlim(-0.25, len(labels) - 0.75)
+    said = (
+        f"{protocol['net']} at {protocol['preparation']['size']} px, {protocol['photos_test']} test photos, "
+    )
+    said += f"up to {protocol['draws']} draws of the labelled ones; bars: 95 % interval"
+    figure.text(
+        0.025,
+        0.93,
+        f"Accuracy on {protocol['data']} by number of labels",
+        fontsize=20,
+        weight="bold",
+        color=INK,
+    )
+    figure.text(0.025, 0.885, said, fontsize=12, color=FAINT)
+    return figure
+
+
+def _shown(rows: Any, labels: list[Any], names: list[str]) -> dict[str, str]:
+    """The reference and the rows with the best mean over numbers of labels where they ran, with colours."""
+    best = {k: max(row["score"] for row in rows if row["labelled"] == k) for k in labels}
+    gap = {
+        name: np.mean([best[row["labelled"]] - row["score"] for row in rows if row["method"] == name])
+        for name in names
+    }
+    others = sorted((name for name in names if name != REFERENCE), key=lambda name: float(gap[name]))
+    colours = {REFERENCE: INK} if REFERENCE in names else {}
+    spare = [colour for colour in PALETTE if colour not in ("#000000", "#8A8A8A")]
+    return {**colours, **dict(zip(others[:SHOWN], spare, strict=False))}
+
+
+def _line(axes: Axes, rows: Any, labels: list[Any], colour: str | None, shown: bool) -> None:
+    at = np.array([labels.index(row["labelled"]) for row in rows], float)
+    values = np.array([row["score"] for row in rows])
+    style: dict[str, Any] = dict(
+        color=colour or "#C4C4C4", linewidth=2.4 if shown else 1.2, zorder=3 if shown else 1
+    )
+    axes.plot(at, values, marker="o", markersize=6 if shown else 3, **style)
+    for x, row in zip(at, rows, strict=True):
+        if shown and row["ci95"] is not None:
+            axes.plot([x, x], row["ci95"], color=colour, linewidth=1.4, alpha=0.55, zorder=2)
+
+
+def _ends(axes: Axes, rows: Any, labels: list[Any], shown: dict[str, str], others: bool) -> None:
+    """Names beside the ends of the lines, pushed apart where they would overlap."""
+    ends: list[tuple[float, str, str]] = []
+    for name, colour in shown.items():
+        own = [row for row in rows if row["method"] == name]
+        last = max(own, key=lambda row: labels.index(row["labelled"]))
+        ends.append((last["score"], f"{name}  {last['score']:.1f}", colour))
+    low, high = axes.get_ylim()
+    gap, floor = 0.048 * (high - low), -np.inf
+    for value, text, colour in sorted(ends):
+        floor = max(value, floor + gap)
+        axes.annotate(
+            text, (1.01, floor), xycoords=axes.get_yaxis_transform(), fontsize=12, color=colour,
+            va="center", annotation_clip=False,
+        )  # fmt: skip
+    if others:
+        place: dict[str, Any] = dict(xycoords=axes.get_yaxis_transform(), annotation_clip=False)
+        axes.annotate("grey: all other rows", (1.01, low), fontsize=10, color=FAINT, va="bottom", **place)

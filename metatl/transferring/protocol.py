@@ -1,0 +1,56 @@
+"""The protocol: what a report was taken on, and how."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metatl.provenance import provenance
+from metatl.transferring.cells import ALL
+from metatl.transferring.choose import Choice
+from metatl.transferring.rows import REFERENCE
+from metatl.transferring.settle import Settled
+from metatl.transferring.study import Study
+
+
+def protocol(
+    study: Study, settled: Settled, choice: Choice, photos: Path, minutes: float, notes: Sequence[str]
+) -> dict[str, Any]:
+    """Plain values: photos, net, weights, preparation, seed, draws, test part, mode, versions, command."""
+    problem, came = study.problem, provenance("cpu")
+    parts = {
+        "test": "test/, looked at once; train/ and val/ are labelled",
+        "val": "val/, looked at once",
+        "folds": f"{problem.task.test is None and problem.task.folds} stratified folds: draw d is judged on fold d",
+    }
+    twins = f"{problem.twins} test photos have the bytes of a labelled one."
+    return {
+        "data": photos.resolve().name,
+        "classes": list(problem.classes),
+        "photos_labelled": len(problem.task.pool),
+        "photos_test": len(problem.labels) - len(problem.task.pool) or len(problem.labels),
+        "test_part": parts[problem.part],
+        **study.net.facts,
+        "seed": study.seed,
+        "draws": study.draws,
+        "labelled": [ALL if k is None else k for k in study.labelled],
+        "minutes": minutes,
+        "mode": "inductive",
+        "reference": REFERENCE,
+        "saved": {
+            "method": settled.method,
+            "how": settled.how,
+            "selected": choice.selected,
+            "validation": settled.score,
+        },
+        "unreadable": list(problem.unreadable),
+        "notes": [*notes, *([twins] if problem.twins else [])],
+        "versions": {name: one for name, one in came["versions"].items() if one},
+        "commit": came["commit"],
+        "threads": torch.get_num_threads(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }

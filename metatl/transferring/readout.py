@@ -1,0 +1,112 @@
+"""What was fitted on features, as a module: features [n, d] -> outputs [n, classes]."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from metatl import tree
+from metatl.adapt import Adaptation, Descent
+from metatl.heads import Learned
+from metatl.net import Net
+from metatl.transferring.rows import parsed
+from metatl.types import Batch, MetatlError, Params, Transfer
+
+LINEAR = Descent(steps=0, head=Learned(), moments="frozen")
+"""The adaptation whose fitted weights are those of a linear layer that is there already."""
+
+
+def head_net(width: int, outputs: int) -> tuple[Net, Transfer]:
+    """A net that is an output layer alone: its inputs are features [n, width]."""
+    layer = nn.Linear(width, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    net = Net.of(nn.Sequential(OrderedDict(head=layer)), head="head")
+    return net, net.start()
+
+
+class Readout(nn.Module):
+    """An adaptation's prediction from features, with what it fitted as buffers.
+
+    adaptation: of the family; width, outputs: of the layer; fitted: nested tuples and dicts of tensors, as
+    its `fit` gives on the net of `head_net`.
+    """
+
+    def __init__(self, adaptation: Adaptation, width: int, outputs: int, fitted: Any) -> None:
+        super().__init__()
+        leaves, self.nesting = tree.flatten(fitted)
+        self.adaptation, self.width, self.outputs, self.count = adaptation, width, outputs, len(leaves)
+        for i, leaf in enumerate(leaves):
+            self.register_buffer(f"fitted_{i}", leaf.detach().clone())
+        self._net, self._transfer = head_net(width, outputs)
+
+    @property
+    def fitted(self) -> Any:
+        """What was fitted, in its own nesting."""
+        leaves = [self.get_buffer(f"fitted_{i}") for i in range(self.count)]
+        return tree.unflatten(leaves, self.nesting)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Outputs [n, outputs] for features [n, width]."""
+        nothing = Batch(features[:0], torch.zeros(0, dtype=torch.int64, device=features.device))
+        return self.adaptation.predict(self._net, self._transfer, self.fitted, nothing, features)
+
+
+def fit_readout(adaptation: Adaptation, features: Tensor, y: Tensor, outputs: int, key: int = 0) -> Readout:
+    """Fit an output layer of this many classes to features [n, d] and labels [n]."""
+    net, transfer = head_net(features.shape[1], outputs)
+    with torch.no_grad():
+        fitted = adaptation.fit(net, transfer, Batch(features, y), key)
+    return Readout(adaptation, features.shape[1], outputs, fitted)
+
+
+def readout_of(described: Mapping[str, Any], width: int, outputs: int, leaves: Sequence[Tensor]) -> Readout:
+    """A readout from an adaptation's description and the tensors that it fitted, in order.
+
+    How the tensors lie in one another is found by fitting the same adaptation to a row of each class. Raises
+    MetatlError for a description that names anything but members of our families: nothing of a file is run.
+    """
+    _check_ours(described)
+    adaptation: Adaptation = parsed({"adaptation": described}, _Described, "readout").adaptation
+    probe = replace(adaptation, steps=0) if isinstance(adaptation, Descent) else adaptation
+    net, transfer = head_net(width, outputs)
+    rows = Batch(torch.eye(outputs, width) + 1, torch.arange(outputs))
+    with torch.no_grad():
+        _, nesting = tree.flatten(probe.fit(net, transfer, rows))
+    return Readout(adaptation, width, outputs, tree.unflatten(leaves, nesting))
+
+
+@dataclass(frozen=True)
+class _Described:
+    adaptation: Adaptation
+
+
+def _check_ours(value: Any) -> None:
+    if isinstance(value, Mapping):
+        path = value.get("class_path", "metatl.")
+        if not (isinstance(path, str) and path.startswith("metatl.")):
+            raise MetatlError(f"a model names {path!r}, which is none of metatl's; it is not opened")
+        for item in value.values():
+            _check_ours(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_ours(item)
+
+
+def linear_readout(weight: Tensor, bias: Tensor) -> Readout:
+    """A linear layer as a readout: weight [outputs, d], bias [outputs]."""
+    fitted: Params = {"head.weight": weight, "head.bias": bias}
+    return Readout(LINEAR, weight.shape[1], weight.shape[0], fitted)
+
+
+def layer_of(readout: Readout) -> tuple[Tensor, Tensor]:
+    """Weight [outputs, d] and bias [outputs] of a readout that is affine in the features."""
+    at = next(cast("Tensor", leaf) for leaf in readout.buffers())
+    points = torch.cat([at.new_zeros(1, readout.width), torch.eye(readout.width, dtype=at.dtype)])
+    values = readout(points)
+    return (values[1:] - values[0]).T.contiguous(), values[0].clone()

@@ -1,0 +1,143 @@
+"""The rows of the table: ways of transferring, as configs that lie inside the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from metatl import store
+from metatl.adapt import Adaptation, ClosedForm
+from metatl.describe import completed, describe
+from metatl.guides import Ones, SupportFisher
+from metatl.guides.guide import TransferGuide
+from metatl.types import MetatlError
+
+FOLDER = Path(__file__).parent.parent / "rows" / "transfer"
+REFERENCE, NO_TRANSFER = "logistic-regression", "no-transfer"
+"""The row that differences are paired with, and the one that says who is harmed."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How much a row that moves the body trains: photos seen = passes * n, within bounds; Adam's steps follow.
+
+    Args:
+        passes: over the labelled rows.
+        most: photos seen at most, unless that is fewer than `least` passes.
+        least: passes at least.
+        batch: photos of a step.
+    """
+
+    passes: int = 20
+    most: int = 240
+    least: int = 2
+    batch: int = 16
+
+    def seen(self, rows: int) -> int:
+        """Photos that pass forward and back with this many labelled rows."""
+        return max(min(self.passes * rows, self.most), self.least * rows)
+
+    def steps(self, rows: int) -> int:
+        """Steps for this many labelled rows."""
+        return -(-self.seen(rows) // min(self.batch, rows))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way of transferring.
+
+    Args:
+        about: what it is, in one line.
+        formula: what it does, in plain text.
+        source: who published it.
+        adaptation: how labelled rows are used; on frozen features where only the head moves.
+        moves: the head alone, or the body too.
+        guide: which weights move, and how far.
+        probe: fitted on frozen features first; its linear layer is where the output layer starts.
+        mask: guide from the Fisher information of the labelled rows.
+        start: the pre-trained weights, or random ones.
+        schedule: how long the body is trained.
+        select: values to choose by cross-validation inside the labelled rows.
+        order: place in tables.
+    """
+
+    about: str
+    adaptation: Adaptation
+    formula: str = ""
+    source: str = ""
+    moves: Literal["head", "body"] = "head"
+    guide: TransferGuide = Ones()
+    probe: ClosedForm | None = None
+    mask: SupportFisher | None = None
+    start: Literal["pretrained", "random"] = "pretrained"
+    schedule: Schedule = Schedule()
+    select: dict[str, list[Any]] | None = None
+    order: int = 0
+
+    @property
+    def digest(self) -> str:
+        """Of everything that it says: a row that was changed is another row."""
+        said = json.dumps(describe(self), sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def names() -> list[str]:
+    """The names of all rows, in the order of tables."""
+    return list(rows())
+
+
+def rows(chosen: Sequence[str] | None = None) -> dict[str, Row]:
+    """Rows by name, in the order of tables; all for None. Raises MetatlError for a name that is none."""
+    files = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+    for name in chosen or ():
+        if name not in files:
+            raise MetatlError(f"method {name!r} is none of: {', '.join(files)}")
+    found = {name: read(path) for name, path in files.items() if not chosen or name in chosen}
+    return dict(sorted(found.items(), key=lambda item: item[1].order))
+
+
+def read(path: Path) -> Row:
+    """The row of a config file; raises MetatlError naming the file."""
+    values = yaml.safe_load(store.read_text(path, "config"))
+    return parsed(values, Row, str(path))
+
+
+def parsed(values: Mapping[str, Any], made: type[Any], where: str) -> Any:
+    """An instance from plain values, by the same rules as a config; raises MetatlError in one line."""
+    logging.getLogger("jsonargparse").setLevel(logging.ERROR)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(made, None, fail_untyped=False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            whole = parser.instantiate_classes(parser.parse_object(completed(values, made)))
+            return made(**{field.name: whole[field.name] for field in fields(made)})
+    except MetatlError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:400]
+        raise MetatlError(f"{where}: {said}") from error
+
+
+def listing() -> list[dict[str, Any]]:
+    """What `metatl methods` says of every row."""
+    return [
+        {
+            "method": name,
+            "about": row.about,
+            "formula": row.formula,
+            "source": row.source,
+            "moves": row.moves,
+            "select": cast(dict[str, Any], describe(row.select) or {}),
+        }
+        for name, row in rows().items()
+    ]

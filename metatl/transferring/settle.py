@@ -1,0 +1,98 @@
+"""Which row is saved: the best in cross-validation inside all labelled photos; the test part has no say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from metatl.transferring.budget import Budget
+from metatl.transferring.cells import Cells, right
+from metatl.transferring.choose import Choice, folds_of
+from metatl.transferring.fit import Model, fit
+from metatl.transferring.fixed import Index, Part
+from metatl.transferring.rows import REFERENCE
+from metatl.transferring.study import VALIDATION, Study, Tell, moving
+
+SHARE = 0.3
+"""Of the minutes, what choosing among rows that move the body may take."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The chosen row; how: in words; score: cross-validated accuracy in percent by row."""
+
+    method: str
+    how: str
+    score: dict[str, float]
+
+
+def reserve(study: Study, budget: Budget) -> float:
+    """Seconds to keep for the choice and the last fit, where the minutes are enough for them."""
+    rows, folds = study.problem.task.everything(), _folds(study)
+    whole = max((study.cost(budget, name, Part(rows, rows[:0])) for name in moving(study)), default=0.0)
+    if folds is None:
+        return whole
+    part = _part(rows, folds, 0)
+    wanted = whole + sum(study.cost(budget, name, part) for name in moving(study))
+    return wanted if wanted <= SHARE * budget.seconds else 0.0
+
+
+def validate(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda work: None) -> None:
+    """Cross-validate every row on all labelled photos, fold by fold, as far as the minutes go."""
+    rows, folds = study.problem.task.everything(), _folds(study)
+    if folds is None:
+        return
+    cheap = [name for name in study.rows if name not in moving(study)]
+    for names in (cheap, moving(study)):
+        for fold in range(int(folds.max()) + 1):
+            part = _part(rows, folds, fold)
+            left = [name for name in names if (VALIDATION + name, None, fold) not in cells.held]
+            last = max((study.cost(budget, n, Part(rows, rows[:0])) for n in names), default=0.0)
+            if sum(study.cost(budget, name, part) for name in left) + last > max(budget.left, 0.0):
+                break
+            for name in left:
+                study.timed(cells, budget, (VALIDATION + name, None, fold), part, tell)
+
+
+def settle(study: Study, cells: Cells) -> Settled:
+    """The row with the highest cross-validated accuracy on the photos that all candidates have judged.
+
+    A candidate is a row with one fold or more; of equals the earlier one in the table. Without folds (one
+    photo of a class) it is the reference row, or the first one.
+    """
+    rows, folds = study.problem.task.everything(), _folds(study)
+    done = {name: cells.draws(VALIDATION + name, None) for name in study.rows}
+    candidates = [name for name in study.rows if done[name]]
+    if folds is None or not candidates:
+        name = REFERENCE if REFERENCE in study.rows else next(iter(study.rows))
+        return Settled(name, "taken without choice: nothing to validate on", {})
+    common = sorted(set.intersection(*(set(done[name]) for name in candidates)))
+    score: dict[str, float] = {}
+    for name in candidates:
+        parts = [_part(rows, folds, fold) for fold in common]
+        held = [cells.held[VALIDATION + name, None, fold] for fold in common]
+        labels = [study.problem.labels[part.test] for part in parts]
+        named = [right(cell, y) for cell, y in zip(held, labels, strict=True)]
+        score[name] = round(float(100 * np.concatenate(named).mean()), 2)
+    best = max(candidates, key=lambda name: score[name])
+    count = int(folds.max()) + 1
+    how = f"best of {len(candidates)} rows in {len(common)} of {count} folds of the labelled photos"
+    left = [name for name in study.rows if name not in candidates]
+    how += f"; not in the choice, for want of minutes: {', '.join(left)}" if left else ""
+    return Settled(best, how, score)
+
+
+def fit_all(study: Study, name: str) -> tuple[Choice, Model]:
+    """The row fitted on all labelled photos, its values chosen by cross-validation among them."""
+    labelled = study.labelled_rows(study.problem.task.everything(), study.seed * 1000)
+    choice = study.chosen(name, labelled)
+    return choice, fit(choice.row, study.net, labelled)
+
+
+def _folds(study: Study) -> Index | None:
+    return folds_of(study.problem.labels[study.problem.task.everything()], study.seed)
+
+
+def _part(rows: Index, folds: Index, fold: int) -> Part:
+    return Part(rows[folds != fold], rows[folds == fold])

@@ -1,0 +1,152 @@
+"""The rows of the table on one problem: cell by cell, in turns, as far as the minutes go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metatl.transferring.backbone import Backbone
+from metatl.transferring.budget import Budget, work
+from metatl.transferring.cells import Cell, Cells, Key
+from metatl.transferring.choose import Choice, chosen, fits
+from metatl.transferring.fit import Labelled, Model
+from metatl.transferring.fit import fit as fit_row
+from metatl.transferring.fixed import Index, Part
+from metatl.transferring.problem import Problem
+from metatl.transferring.rows import Row
+
+VALIDATION = "validation."
+"""Before a row's name: cells inside the labelled photos, by which the saved row is chosen."""
+Tell = Callable[[int], None]
+"""Called after every cell with its work, in photos."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    labelled: labels of each class, None for all; draws: of each of those numbers; validated: whether the rows
+    that move the body choose their values by cross-validation, or take their defaults.
+    """
+
+    problem: Problem
+    net: Backbone
+    rows: Mapping[str, Row]
+    labelled: Sequence[int | None]
+    draws: int
+    seed: int = 0
+    validated: bool = False
+
+    def keys(self, name: str) -> Iterator[Key]:
+        """All cells of a row, smaller numbers of labels first."""
+        for k in self.labelled:
+            for draw in range(self.problem.task.draws(k, self.draws)):
+                yield name, k, draw
+
+    def labelled_rows(self, places: Index, key: int) -> Labelled:
+        """These photos as labelled ones."""
+        problem, at = self.problem, torch.from_numpy(places)
+
+        def photos() -> Tensor:
+            return problem.pictures.some(places)
+
+        y = torch.from_numpy(problem.labels[places])
+        return Labelled(problem.features[at], y, photos, len(problem.classes), key)
+
+    def outputs(self, model: Model, places: Index) -> Tensor:
+        """The model's outputs [n, classes] for these photos."""
+        features = self.problem.features[torch.from_numpy(places)]
+        return model.outputs(features, lambda: self.problem.pictures.some(places))
+
+    def part(self, key: Key) -> Part:
+        """The labelled and the judging photos of a cell."""
+        return self.problem.task.draw(key[1], key[2])
+
+    def cell(self, name: str, part: Part, key: int) -> Cell:
+        """Choose, fit and predict; photos that judge are looked at here and nowhere else."""
+        began = time.perf_counter()
+        labelled = self.labelled_rows(part.labelled, self.seed * 1000 + key)
+        choice = self.chosen(name, labelled)
+        model = fit_row(choice.row, self.net, labelled)
+        sure = self.outputs(model, part.test).softmax(-1).max(-1)
+        seconds = time.perf_counter() - began
+        predicted, probability = sure.indices.tolist(), [round(p, 6) for p in sure.values.tolist()]
+        return Cell(predicted, probability, seconds, choice.selected, choice.how)
+
+    def chosen(self, name: str, labelled: Labelled) -> Choice:
+        """The row with values chosen among these photos, or its defaults."""
+        row = self.rows[name]
+        return chosen(row, self.net, labelled, self.validated or row.moves == "head")
+
+    def _size(self, name: str, part: Part) -> tuple[Row, int, int, float]:
+        row, classes = self.rows[name], len(self.problem.classes)
+        return row, len(part.labelled), len(part.test), fits(row, len(part.labelled), classes, self.validated)
+
+    def cost(self, budget: Budget, name: str, part: Part) -> float:
+        """Seconds that the row will take on this part."""
+        return budget.cost(name, *self._size(name, part))
+
+    def work(self, name: str, part: Part) -> int:
+        """What the row does on this part, in photos."""
+        return 1 + round(work(*self._size(name, part)))
+
+    def timed(self, cells: Cells, budget: Budget, key: Key, part: Part, tell: Tell) -> None:
+        """Do a cell, keep it, and learn from the time that it took."""
+        name = key[0].rpartition(VALIDATION)[2]
+        cell = self.cell(name, part, key[2])
+        budget.learn(name, *self._size(name, part), cell.seconds)
+        cells.put(key, cell)
+        tell(self.work(name, part))
+
+
+def run(
+    study: Study, cells: Cells, budget: Budget, reserve: float = 0.0, tell: Tell = lambda work: None
+) -> None:
+    """Do the cells that are not done yet, cheap rows first, then rounds of those that move the body.
+
+    A round is one draw at one number of labels; it is begun only if every row's cell fits in what is left
+    beside the reserve, so that no row has more draws than another. The first draw of the rows on frozen
+    features is always done.
+    """
+    for block in _rounds(study, [name for name in study.rows if name not in moving(study)]):
+        left = [key for key in block if key not in cells.held]
+        for key in left if block[0][2] == 0 or budget.left > 0 else ():
+            study.timed(cells, budget, key, study.part(key), tell)
+    for block in _rounds(study, moving(study)):
+        left = [key for key in block if key not in cells.held]
+        if left and _costs(study, budget, left) <= budget.left - reserve:
+            for key in left:
+                if _costs(study, budget, [key]) <= budget.left:
+                    study.timed(cells, budget, key, study.part(key), tell)
+
+
+def planned(study: Study, cells: Cells, budget: Budget) -> float:
+    """Seconds that the cells which are not done would take."""
+    return _costs(study, budget, missing(study, cells))
+
+
+def missing(study: Study, cells: Cells) -> list[Key]:
+    """The cells that are not done."""
+    return [key for name in study.rows for key in study.keys(name) if key not in cells.held]
+
+
+def moving(study: Study) -> list[str]:
+    """The rows that move the body."""
+    return [name for name, row in study.rows.items() if row.moves == "body"]
+
+
+def _rounds(study: Study, names: Sequence[str]) -> list[list[Key]]:
+    """The cells of these rows by draw, then by number of labels, all last."""
+    found: dict[tuple[int, float], list[Key]] = {}
+    for name in names:
+        for key in study.keys(name):
+            found.setdefault((key[2], float("inf") if key[1] is None else key[1]), []).append(key)
+    return [found[at] for at in sorted(found)]
+
+
+def _costs(study: Study, budget: Budget, keys: Sequence[Key]) -> float:
+    return sum(study.cost(budget, key[0], study.part(key)) for key in keys)

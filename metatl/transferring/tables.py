@@ -1,0 +1,131 @@
+"""The report as a Markdown table: scores over numbers of labels, differences, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metatl.transferring.rows import REFERENCE
+
+Row = Mapping[str, Any]
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """table.md: accuracy and difference for every way and number of labels, notes, what is missing."""
+    rows, protocol = found["rows"], found["protocol"]
+    labels, methods = _seen(rows, "labelled"), _seen(rows, "method")
+    at = {(row["method"], row["labelled"]): row for row in rows}
+    head = ["method", *(_heading(k) for k in labels)]
+    best = {k: max(row["score"] for row in rows if row["labelled"] == k) for k in labels}
+    scores = [
+        [_method(name, rows), *(_score(at.get((name, k)), best[k]) for k in labels)] for name in methods
+    ]
+    others = [name for name in methods if name != REFERENCE]
+    gaps = [[name, *(_gap(at.get((name, k))) for k in labels)] for name in others]
+    parts = [
+        f"# Ways of transferring on {protocol['data']}",
+        _sentence(protocol),
+        f"Accuracy in percent with its 95 % interval, by labels of each class; bold: the best.\n\n{_grid([head, *scores])}",
+        f"Difference to {REFERENCE} on the same draws, in percentage points, and p (Holm).\n\n{_grid([head, *gaps])}",
+        "\n".join(f"- {note}" for note in _notes(found)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def console(found: Mapping[str, Any]) -> str:
+    """The scores as plain text."""
+    rows = found["rows"]
+    labels, methods = _seen(rows, "labelled"), _seen(rows, "method")
+    at = {(row["method"], row["labelled"]): row for row in rows}
+    lines = [["method", *(_heading(k) for k in labels)]]
+    lines += [[name, *(_plain(at.get((name, k))) for k in labels)] for name in methods]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join("  ".join(_padded(line, widths)).rstrip() for line in lines)
+
+
+def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [
+        cell.rjust(width) if i else cell.ljust(width)
+        for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+    ]
+
+
+def _seen(rows: Sequence[Row], key: str) -> list[Any]:
+    return list(dict.fromkeys(row[key] for row in rows))
+
+
+def _heading(k: Any) -> str:
+    return "all labels" if k == "all" else f"{k} label{'s' if k != 1 else ''}"
+
+
+def _method(name: str, rows: Sequence[Row]) -> str:
+    moved = next(row["moved"] for row in rows if row["method"] == name)
+    return f"{name} (body moves)" if moved else name
+
+
+def _score(row: Row | None, best: float) -> str:
+    if row is None:
+        return "–"
+    score = f"{row['score']:.1f}"
+    score = f"**{score}**" if row["score"] == best else score
+    return score + _range(row["ci95"]) + _marks(row)
+
+
+def _plain(row: Row | None) -> str:
+    return "–" if row is None else f"{row['score']:.1f}" + _range(row["ci95"])
+
+
+def _range(ci95: Sequence[float] | None) -> str:
+    return "" if ci95 is None else f" [{ci95[0]:.1f}, {ci95[1]:.1f}]"
+
+
+def _marks(row: Row) -> str:
+    """A number of draws that is small, and values that are defaults where others are chosen."""
+    few = f", {row['draws']} draw{'s' if row['draws'] > 1 else ''}" if row["labelled"] != "all" else ""
+    default = " d" if "default" in row["selected"]["how"] else ""
+    return few + default
+
+
+def _gap(row: Row | None) -> str:
+    if row is None or row["difference"] is None:
+        return "–"
+    p = "" if row["p"] is None else f", p {row['p']:.3f}"
+    return f"{row['difference']:+.1f}{_range(row['difference_ci95'])}{p}"
+
+
+def _grid(lines: Sequence[Sequence[str]]) -> str:
+    head, *body = lines
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *body])
+
+
+def _sentence(protocol: Mapping[str, Any]) -> str:
+    return (
+        f"{protocol['net']} at {protocol['preparation']['size']} px, {len(protocol['classes'])} classes, "
+        f"{protocol['photos_labelled']} labelled photos, {protocol['photos_test']} to judge "
+        f"({protocol['test_part']}), at most {protocol['draws']} draws, seed {protocol['seed']}, "
+        f"{protocol['mode']}."
+    )
+
+
+def _notes(found: Mapping[str, Any]) -> list[str]:
+    protocol = found["protocol"]
+    notes = [f"{key}: {text}." for key, text in protocol["meaning"].items()]
+    notes += [
+        "d: the row took its documented default, as one label of each class leaves nothing to validate on.",
+        "Rows without d chose by cross-validation inside the labelled photos, or have nothing to choose; rows "
+        "whose body moves take the rates and lengths of their configs, which no photo of yours has chosen.",
+        f"Saved model: {protocol['saved']['method']}; {protocol['saved']['how']}.",
+    ]
+    if any(row["ci95"] is None for row in found["rows"]):
+        notes.append("Without an interval: one or two draws say nothing about other draws.")
+    notes += [f"Left out: {name} (cannot be read)." for name in protocol["unreadable"]]
+    notes += [text for text in protocol["notes"]]
+    lacking = protocol["missing"]
+    if lacking:
+        said = ", ".join(
+            f"{one['method']} at {one['labelled']} ({one['draws_done']} draws done, {one['draws_missing']} not)"
+            for one in lacking
+        )
+        notes.append(f"The {protocol['minutes']:g} minutes did not reach: {said}.")
+    return notes
