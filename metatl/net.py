@@ -74,7 +74,8 @@ class Net:
         if example is None:
             return net
         output = module_checks.same_as_eval(net, example)
-        return net if rows or not isinstance(output, Tensor) else replace(net, own_outputs=output.shape[1])
+        known = rows or not isinstance(output, Tensor) or output.dim() < 2
+        return net if known else replace(net, own_outputs=output.shape[1])
 
     def with_outputs(self, outputs: int) -> Net:
         """The same net for tasks with another number of outputs."""

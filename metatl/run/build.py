@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from metatl import tree
 from metatl.data.source import Data, Tasks
 from metatl.experiment import Experiment
 from metatl.net import Net
@@ -19,7 +21,7 @@ def build(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Transf
     Whatever a model raises as it is built or passed through is one MetatlError that names the shape of the
     examples.
     """
-    x = examples(data, experiment.evaluation.tasks).to(experiment.device)
+    x = examples(data, experiment.evaluation.tasks, experiment.device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         module = _module(experiment, data, outputs).to(experiment.device)
@@ -28,6 +30,10 @@ def build(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Transf
         except MetatlError as error:
             raise MetatlError(
                 f"the model cannot be used on examples of shape {data.shape}: {error}"
+            ) from error
+        except Exception as error:  # hooks and layers of somebody's own raise anything
+            raise MetatlError(
+                f"the model cannot be used on examples of shape {data.shape}: {_said(error)}"
             ) from error
         transfer = net.start()
     passed(net, transfer, data, experiment.evaluation.tasks, experiment.device)
@@ -56,12 +62,13 @@ def _module(experiment: Experiment, data: Data, outputs: int) -> nn.Module:
     return module
 
 
-def examples(data: Data, tasks: Tasks) -> Tensor:
+def examples(data: Data, tasks: Tasks, device: str) -> Any:
     """A few examples [n, *shape]: of meta_train, of meta_test where there is no meta_train."""
     try:
-        return data.batch("meta_train", 2, 0, 0).x
+        x = data.batch("meta_train", 2, 0, 0).x
     except (MetatlError, LookupError):
-        return data.draw("meta_test", tasks, 0, 0, 1).support.x[0][:2]
+        x = tree.at(tree.at(data.draw("meta_test", tasks, 0, 0, 1).support.x, 0), slice(0, 2))
+    return tree.apply(lambda leaf: leaf.to(device), x)
 
 
 def passed(net: Net, transfer: Transfer, data: Data, tasks: Tasks, device: str) -> Tensor:
@@ -69,7 +76,8 @@ def passed(net: Net, transfer: Transfer, data: Data, tasks: Tasks, device: str) 
 
     Raises MetatlError with what the model says where it does not take them, and for any other output.
     """
-    x = examples(data, tasks).to(device)
+    x = examples(data, tasks, device)
+    rows = tree.rows(x)
     try:
         with torch.no_grad():
             output = net(transfer.params, transfer.buffers, x)
@@ -83,10 +91,10 @@ def passed(net: Net, transfer: Transfer, data: Data, tasks: Tasks, device: str) 
         raise MetatlError(
             f"the model's forward gives a {type(output).__name__}; a run needs one tensor [examples, outputs]"
         )
-    if output.dim() != 2 or len(output) != len(x):
+    if output.dim() != 2 or len(output) != rows:
         raise MetatlError(
-            f"the model gives {list(output.shape)} for {len(x)} examples of shape {data.shape}; a run needs "
-            f"[{len(x)}, outputs]"
+            f"the model gives {list(output.shape)} for {rows} examples of shape {data.shape}; a run needs "
+            f"[{rows}, outputs]"
         )
     return output
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
+import ast
+import importlib.util
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
 from metatl import store
@@ -26,8 +26,12 @@ def _installed_in() -> tuple[Path, ...]:
 
 def is_own(file: str | None) -> bool:
     """Whether a source file is a user's own: neither metatl's, nor installed, nor of the standard library."""
-    if not file or file.startswith("<") or not file.endswith((".py", ".ipynb")):
-        return False
+    return (
+        bool(file) and not str(file).startswith("<") and str(file).endswith(".py") and _is_outside(str(file))
+    )
+
+
+def _is_outside(file: str) -> bool:
     place = Path(file).resolve()
     return not any(place.is_relative_to(folder) for folder in (_HERE, *_installed_in()))
 
@@ -47,42 +51,69 @@ def strings(value: Any) -> Iterator[str]:
 def sources(described: Any) -> dict[str, str]:
     """Module -> hash of its source, for every class or function of somebody's that the values name.
 
-    Of a user's own modules also those of his that they import at their top (a model's layers in another
+    Of a user's own modules also those of his that they import, wherever in them (a model's layers in another
     file); of an installed package's classes the module that defines them. None of torch's and metatl's.
     """
-    waiting = [module for word in strings(described) for module in _module_of(word)]
-    found: dict[str, str] = {}
+    waiting = [found for word in strings(described) for found in _module_of(word)]
+    told: dict[str, str] = {}
     while waiting:
-        module = waiting.pop()
-        file = getattr(module, "__file__", None)
-        if module.__name__ in found or not file or not Path(file).is_file():
-            continue
-        found[module.__name__] = store.fingerprint(Path(file))
-        if is_own(file):
-            waiting += [other for other in _imported(module) if is_own(getattr(other, "__file__", None))]
-    return dict(sorted(found.items()))
+        name, file = waiting.pop()
+        if name not in told:
+            told[name] = store.fingerprint(Path(file))
+            waiting += _imported(name, file) if is_own(file) else []
+    return dict(sorted(told.items()))
 
 
-def _module_of(word: str) -> Iterator[ModuleType]:
-    """The loaded module that a dotted path (a.b.Name, or a.b:name) leads into, if it is not ours."""
+def _module_of(word: str) -> Iterator[tuple[str, str]]:
+    """Name and file of the loaded module that a dotted path (a.b.Name, or a.b:name) leads into."""
     parts = word.replace(":", ".").split(".")
     if parts[0] in _OURS or not all(part.isidentifier() for part in parts):
         return
     for end in range(len(parts) - 1, 0, -1):
         module = sys.modules.get(".".join(parts[:end]))
         if module is not None:
-            if hasattr(module, parts[end]):
-                yield module
+            file = getattr(module, "__file__", None)
+            if hasattr(module, parts[end]) and file and Path(file).is_file():
+                yield module.__name__, file
             return
 
 
-def _imported(module: ModuleType) -> Iterator[ModuleType]:
-    """The modules that a module's names are, or come from."""
-    for value in list(vars(module).values()):
-        name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-        found = sys.modules.get(name) if isinstance(name, str) else None
-        if found is not None and name is not None and name.partition(".")[0] not in _OURS:
-            yield found
+def _imported(name: str, file: str) -> Iterator[tuple[str, str]]:
+    """Name and file of the own modules that a module's source imports, loaded or not."""
+    package = name if Path(file).name == "__init__.py" else name.rpartition(".")[0]
+    try:
+        parsed = ast.parse(store.read_text(Path(file), "module"))
+    except (SyntaxError, ValueError):  # which importing it will say
+        return
+    for node in ast.walk(parsed):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            names = [source, *(f"{source}.{alias.name}" for alias in node.names)]
+        for found in names:
+            origin = _own_origin(found)
+            if origin is not None:
+                yield found, origin
+
+
+def _own_origin(name: str) -> str | None:
+    """The file of a user's own module; nothing of an installed package is imported to find that out."""
+    root = name.partition(".")[0]
+    if root in _OURS or root in sys.stdlib_module_names:
+        return None
+    try:
+        spec = importlib.util.find_spec(root)
+        places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or [])]
+        if not any(place and _is_outside(place) for place in places):
+            return None
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    origin = None if spec is None else spec.origin
+    return origin if is_own(origin) and Path(str(origin)).is_file() else None
 
 
 def files(described: Any) -> dict[str, str]:
