@@ -23,8 +23,8 @@ LEVELS = (
     {"guides", "engines", "arithmetic"},
     {"learners", "evaluate", "compare"},
     {"testing", "capture", "train", "record", "store", "render", "experiment", "provenance", "pretrained"},
-    {"config", "describe", "run", "benchmark", "inputs", "personalise", "profile"},
-    {"cli", "arguments", "refusals"},
+    {"config", "describe", "run", "benchmark", "inputs", "personalise", "profile", "transferring"},
+    {"cli", "arguments", "transfer_words", "refusals"},
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share

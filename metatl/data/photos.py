@@ -53,7 +53,7 @@ def read_photo_folder(folder: Path) -> PhotoFolder:
     names = tuple(splits["train"])
     for part, classes in splits.items():
         _check_same(folder, names, tuple(classes), part)
-    part: TestPart = "test" if "test" in splits else "val" if "val" in splits else "folds"
+    part = _part(splits)
     labelled = [name for name in splits if name != part]
     learned = tuple(photo for name in labelled for photo in _photos(splits[name], names))
     return PhotoFolder(names, learned, _photos(splits[part], names) if part != "folds" else (), part)
@@ -119,14 +119,21 @@ def _photos(found: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[Photo
     return tuple(Photo(file, names.index(name)) for name, files in found.items() for file in files)
 
 
+def _part(splits: Iterable[str]) -> TestPart:
+    """Which photos judge."""
+    if "test" in splits:
+        return "test"
+    return "val" if "val" in splits else "folds"
+
+
 def _check_same(folder: Path, names: tuple[str, ...], other: tuple[str, ...], part: str) -> None:
     """A fixed problem has the same classes everywhere."""
     if set(names) == set(other):
         return
     if not set(names) & set(other):
         raise MetatlError(
-            f"{folder}: train and {part} share no class; for classes that are new at testing use 'metatl run' "
-            "with data Images"
+            f"{folder}: train and {part} share no class; for classes that are new at testing "
+            "use 'metatl run' with data Images"
         )
     odd = sorted(set(names) ^ set(other))[0]
     where = "train" if odd in names else part

@@ -1,1 +1,1 @@
-"""The fixed problem on one's own photos: which way of transferring is best, how sure that is, and the model."""
+"""The fixed problem on one's own photos: which way of transferring is best, how sure, and the model."""

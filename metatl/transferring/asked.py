@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from metatl.transferring import rows
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.cells import ALL
 from metatl.transferring.problem import Problem
-from metatl.transferring.rows import REFERENCE, rows
+from metatl.transferring.rows import REFERENCE
 from metatl.types import MetatlError
 
 
@@ -54,5 +55,4 @@ def digests(problem: Problem, net: Backbone, seed: int) -> dict[str, str]:
         return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
     photos = [problem.classes, problem.labels.tolist(), problem.digests, problem.task.pool.tolist()]
-    ways = {name: row.digest for name, row in rows().items()}
-    return {"photos": digest(photos), "net or size": net.key, "seed": str(seed), "methods": digest(ways)}
+    return {"photos": digest(photos), "net or size": net.key, "seed": str(seed), "methods": rows.digest()}

@@ -26,7 +26,8 @@ class Backbone:
     """A pre-trained net and what a photo goes through before it.
 
     module: the net with its own output layer, in eval mode; head: that layer's dotted name; preparation:
-    picture -> [c, h, w]; key: digest of weights and preparation, by which features are kept; facts: for reports.
+    picture -> [c, h, w]; key: digest of weights and preparation, by which features are kept;
+    facts: for reports.
     """
 
     module: nn.Module

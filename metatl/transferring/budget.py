@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,8 +12,8 @@ from metatl.transferring.rows import Row
 
 TRAINING = 4.0
 """A photo forward and back, in forward passes, until a row has been timed."""
-KEPT = 0.03
-"""Share of the minutes that is left for tables and pictures."""
+KEPT, LEAST = 0.03, 5.0
+"""What is left for tables and pictures: a share of the minutes, and seconds at least."""
 
 
 @dataclass
@@ -27,7 +28,8 @@ class Budget:
     spent: float = 0.0
     forward: float = 0.0
     clock: Callable[[], float] = time.monotonic
-    _pace: dict[str, float] = field(default_factory=dict[str, float])
+    _pace: dict[str, dict[int, float]] = field(default_factory=dict[str, dict[int, float]])
+    _longest: dict[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
         self._began = self.clock()
@@ -40,20 +42,26 @@ class Budget:
     @property
     def left(self) -> float:
         """Seconds for further fits."""
-        return self.seconds * (1 - KEPT) - self.gone
+        return self.seconds - max(KEPT * self.seconds, LEAST) - self.gone
 
     def cost(self, name: str, row: Row, labelled: int, test: int, fits: float = 1.0) -> float:
-        """Seconds that a cell will take, by this row's pace so far (or that of any other row, or a guess)."""
-        pace = self._pace.get(name, max(self._pace.values(), default=1.0))
-        return pace * self.forward * work(row, labelled, test, fits)
+        """Seconds that a cell will take: by the pace of the row's cell with the nearest number of photos.
+
+        Before there is one, by that of the slowest other row, or a guess; on frozen features it is the
+        longest that the row took so far.
+        """
+        if row.moves == "head":
+            return self._longest.get(name, 0.0)
+        seen = [self._pace[name]] if name in self._pace else list(self._pace.values())
+        near = [paces[min(paces, key=lambda n: abs(math.log(n / labelled)))] for paces in seen]
+        return max(near, default=1.0) * self.forward * work(row, labelled, test, fits)
 
     def learn(self, name: str, row: Row, labelled: int, test: int, fits: float, seconds: float) -> None:
         """A cell took so long."""
+        self._longest[name] = max(seconds, self._longest.get(name, 0.0))
         guess = self.forward * work(row, labelled, test, fits)
         if guess > 0:
-            before = self._pace.get(name)
-            pace = seconds / guess
-            self._pace[name] = pace if before is None else 0.5 * (before + pace)
+            self._pace.setdefault(name, {})[labelled] = seconds / guess
 
 
 def work(row: Row, labelled: int, test: int, fits: float = 1.0) -> float:

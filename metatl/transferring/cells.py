@@ -49,7 +49,7 @@ class Cells:
     validated: bool | None = None
 
     @staticmethod
-    def open(folder: Path, digests: Mapping[str, str]) -> Cells:
+    def resumed(folder: Path, digests: Mapping[str, str]) -> Cells:
         """What an earlier command left there. Raises MetatlError where it worked on something else."""
         state = folder / "state.json"
         store.make_folder(folder / "cells")

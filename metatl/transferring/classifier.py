@@ -51,8 +51,8 @@ class Classifier:
         x = _stacked(X, net.preparation)
         if len(x) != len(given) or given.ndim != 1 or len(classes) < 2:
             raise MetatlError(
-                f"fit: {len(x)} pictures, labels of shape {given.shape} with {len(classes)} classes; give one "
-                "label a picture and two classes or more"
+                f"fit: {len(x)} pictures, labels of shape {given.shape} with {len(classes)} classes; give "
+                "one label a picture and two classes or more"
             )
         order = _rounds(labels)
         x, target = x[order], torch.from_numpy(labels.astype(np.int64))[order]
@@ -72,7 +72,8 @@ class Classifier:
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable label of every picture."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        places = self.predict_proba(X).argmax(1)
+        return self.classes_[places]
 
     def score(self, X: Any, y: Sequence[Any]) -> float:
         """Share of pictures whose label is predicted rightly."""
@@ -124,13 +125,12 @@ def _rounds(labels: NDArray[Any]) -> Tensor:
 
 def _stacked(X: Any, prepare: Any) -> Tensor:
     """Pictures of any kind, prepared, [n, c, h, w]."""
-    if isinstance(X, Tensor):
-        X = X.detach().cpu().numpy()
     if isinstance(X, str | Path | Image.Image):
         raise MetatlError("give a list of pictures, or an array [n, h, w, channels]; this is one picture")
-    if len(X) == 0:
+    pictures = X.detach().cpu().numpy() if isinstance(X, Tensor) else X
+    if len(pictures) == 0:
         raise MetatlError("there are no pictures; give one or more")
-    return torch.stack([prepare(_picture(one, i)) for i, one in enumerate(X)])
+    return torch.stack([prepare(_picture(one, i)) for i, one in enumerate(pictures)])
 
 
 def _picture(one: Any, place: int) -> Image.Image:

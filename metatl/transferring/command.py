@@ -72,7 +72,5 @@ def methods(words: argparse.Namespace) -> None:
     width = max(len(row["method"]) for row in listed)
     for row in listed:
         moves = "body moves" if row["moves"] == "body" else "head only"
-        print(
-            f"{row['method']:<{width}}  {moves:<10}  {row['about']}\n{'':<{width}}  {'':<10}  {row['formula']}"
-        )
-        print(f"{'':<{width}}  {'':<10}  {row['source']}")
+        print(f"{row['method']:<{width}}  {moves:<10}  {row['about']}")
+        print(f"{'':<{width + 14}}{row['formula']}\n{'':<{width + 14}}{row['source']}")

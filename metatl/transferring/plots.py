@@ -25,7 +25,8 @@ def scores(found: Mapping[str, Any]) -> Figure:
     axes = bare(figure.add_axes((0.06, 0.11, 0.70, 0.72)), keep=("bottom",))
     shown = _shown(rows, labels, names)
     for name in sorted(names, key=lambda name: name in shown):
-        _line(axes, [row for row in rows if row["method"] == name], labels, shown.get(name), name in shown)
+        shift = 0.035 * (list(shown).index(name) - (len(shown) - 1) / 2) if name in shown else 0.0
+        _line(axes, [row for row in rows if row["method"] == name], labels, shown.get(name), shift)
     _ends(axes, rows, labels, shown, len(names) > len(shown))
     axes.set_xticks(range(len(labels)), ["all" if k == "all" else str(k) for k in labels])
     axes.tick_params(axis="both", labelsize=12)
@@ -57,14 +58,17 @@ def _shown(rows: Any, labels: list[Any], names: list[str]) -> dict[str, str]:
         name: np.mean([best[row["labelled"]] - row["score"] for row in rows if row["method"] == name])
         for name in names
     }
-    others = sorted((name for name in names if name != REFERENCE), key=lambda name: float(gap[name]))
+    ran = {name: sum(row["method"] == name for row in rows) for name in names}
+    others = sorted((n for n in names if n != REFERENCE), key=lambda n: (-ran[n], float(gap[n])))
     colours = {REFERENCE: INK} if REFERENCE in names else {}
     spare = [colour for colour in PALETTE if colour not in ("#000000", "#8A8A8A")]
     return {**colours, **dict(zip(others[:SHOWN], spare, strict=False))}
 
 
-def _line(axes: Axes, rows: Any, labels: list[Any], colour: str | None, shown: bool) -> None:
-    at = np.array([labels.index(row["labelled"]) for row in rows], float)
+def _line(axes: Axes, rows: Any, labels: list[Any], colour: str | None, shift: float) -> None:
+    """A row's line; shift: to the right, so that no interval hides another. No colour: in grey, without."""
+    shown = colour is not None
+    at = shift + np.array([labels.index(row["labelled"]) for row in rows], float)
     values = np.array([row["score"] for row in rows])
     style: dict[str, Any] = dict(
         color=colour or "#C4C4C4", linewidth=2.4 if shown else 1.2, zorder=3 if shown else 1
@@ -83,11 +87,16 @@ def _ends(axes: Axes, rows: Any, labels: list[Any], shown: dict[str, str], other
         last = max(own, key=lambda row: labels.index(row["labelled"]))
         ends.append((last["score"], f"{name}  {last['score']:.1f}", colour))
     low, high = axes.get_ylim()
-    gap, floor = 0.048 * (high - low), -np.inf
-    for value, text, colour in sorted(ends):
-        floor = max(value, floor + gap)
+    gap = 0.048 * (high - low)
+    ends.sort()
+    places = np.array([value for value, _, _ in ends])
+    for _ in range(200):  # neighbours that are too close push each other apart
+        short = np.maximum(0.0, gap - np.diff(places))
+        places += 0.5 * (np.append(0.0, short) - np.append(short, 0.0))
+        places -= max(0.0, float(places.max()) - high)
+    for place, (_, text, colour) in zip(places, ends, strict=True):
         axes.annotate(
-            text, (1.01, floor), xycoords=axes.get_yaxis_transform(), fontsize=12, color=colour,
+            text, (1.01, place), xycoords=axes.get_yaxis_transform(), fontsize=12, color=colour,
             va="center", annotation_clip=False,
         )  # fmt: skip
     if others:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,11 @@ def protocol(
 ) -> dict[str, Any]:
     """Plain values: photos, net, weights, preparation, seed, draws, test part, mode, versions, command."""
     problem, came = study.problem, provenance("cpu")
+    folds = problem.task.folds if problem.task.test is None else 0
     parts = {
         "test": "test/, looked at once; train/ and val/ are labelled",
         "val": "val/, looked at once",
-        "folds": f"{problem.task.test is None and problem.task.folds} stratified folds: draw d is judged on fold d",
+        "folds": f"{folds} stratified folds of the labelled photos: draw d is judged on fold d",
     }
     twins = f"{problem.twins} test photos have the bytes of a labelled one."
     return {
@@ -52,5 +52,5 @@ def protocol(
         "versions": {name: one for name, one in came["versions"].items() if one},
         "commit": came["commit"],
         "threads": torch.get_num_threads(),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [Path(word).name if i < 2 else word for i, word in enumerate(came["command"])],
     }

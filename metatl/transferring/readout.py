@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -106,7 +106,7 @@ def linear_readout(weight: Tensor, bias: Tensor) -> Readout:
 
 def layer_of(readout: Readout) -> tuple[Tensor, Tensor]:
     """Weight [outputs, d] and bias [outputs] of a readout that is affine in the features."""
-    at = next(cast("Tensor", leaf) for leaf in readout.buffers())
+    at = next(readout.buffers())
     points = torch.cat([at.new_zeros(1, readout.width), torch.eye(readout.width, dtype=at.dtype)])
     values = readout(points)
     return (values[1:] - values[0]).T.contiguous(), values[0].clone()

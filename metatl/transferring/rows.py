@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -28,7 +28,7 @@ REFERENCE, NO_TRANSFER = "logistic-regression", "no-transfer"
 
 @dataclass(frozen=True)
 class Schedule:
-    """How much a row that moves the body trains: photos seen = passes * n, within bounds; Adam's steps follow.
+    """How much a row that moves the body trains: photos seen = passes * n, within bounds.
 
     Args:
         passes: over the labelled rows.
@@ -83,17 +83,6 @@ class Row:
     select: dict[str, list[Any]] | None = None
     order: int = 0
 
-    @property
-    def digest(self) -> str:
-        """Of everything that it says: a row that was changed is another row."""
-        said = json.dumps(describe(self), sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def names() -> list[str]:
-    """The names of all rows, in the order of tables."""
-    return list(rows())
-
 
 def rows(chosen: Sequence[str] | None = None) -> dict[str, Row]:
     """Rows by name, in the order of tables; all for None. Raises MetatlError for a name that is none."""
@@ -105,6 +94,13 @@ def rows(chosen: Sequence[str] | None = None) -> dict[str, Row]:
     return dict(sorted(found.items(), key=lambda item: item[1].order))
 
 
+def digest() -> str:
+    """Of all rows' files: rows that were changed are other rows."""
+    said = [(path.stem, store.read_text(path, "config")) for path in sorted(FOLDER.glob("*.yaml"))]
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+
+@cache
 def read(path: Path) -> Row:
     """The row of a config file; raises MetatlError naming the file."""
     values = yaml.safe_load(store.read_text(path, "config"))

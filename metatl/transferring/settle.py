@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from metatl.transferring.budget import Budget
-from metatl.transferring.cells import Cells, right
+from metatl.transferring.cells import Cells, Key, right
 from metatl.transferring.choose import Choice, folds_of
 from metatl.transferring.fit import Model, fit
 from metatl.transferring.fixed import Index, Part
@@ -27,32 +28,46 @@ class Settled:
     score: dict[str, float]
 
 
-def reserve(study: Study, budget: Budget) -> float:
-    """Seconds to keep for the choice and the last fit, where the minutes are enough for them."""
-    rows, folds = study.problem.task.everything(), _folds(study)
-    whole = max((study.cost(budget, name, Part(rows, rows[:0])) for name in moving(study)), default=0.0)
+def reserve(study: Study, cells: Cells, budget: Budget) -> float:
+    """Seconds to keep for the choice and the last fit; for rows that move the body, where there is a share."""
+    rows, folds, bodies = study.problem.task.everything(), _folds(study), moving(study)
+    whole = Part(rows, rows[:0])
     if folds is None:
-        return whole
-    part = _part(rows, folds, 0)
-    wanted = whole + sum(study.cost(budget, name, part) for name in moving(study))
-    return wanted if wanted <= SHARE * budget.seconds else 0.0
+        return max((study.cost(budget, name, whole) for name in study.rows), default=0.0)
+    heads = [name for name in study.rows if name not in bodies]
+    kept = sum(
+        study.cost(budget, key[0].removeprefix(VALIDATION), part) for key, part in _left(study, cells, heads)
+    )
+    kept += max((study.cost(budget, name, whole) for name in heads), default=0.0)
+    wanted = sum(study.cost(budget, name, _part(rows, folds, 0)) for name in bodies)
+    wanted += max((study.cost(budget, name, whole) for name in bodies), default=0.0)
+    return kept + (wanted if kept + wanted <= SHARE * budget.seconds else 0.0)
 
 
 def validate(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda work: None) -> None:
     """Cross-validate every row on all labelled photos, fold by fold, as far as the minutes go."""
+    rows, bodies = study.problem.task.everything(), moving(study)
+    whole = Part(rows, rows[:0])
+    for names in ([name for name in study.rows if name not in bodies], bodies):
+        blocks: dict[int, list[tuple[Key, Part]]] = {}
+        for key, part in _left(study, cells, names):
+            blocks.setdefault(key[2], []).append((key, part))
+        last = max((study.cost(budget, name, whole) for name in names), default=0.0)
+        for block in blocks.values():
+            cost = sum(study.cost(budget, key[0].removeprefix(VALIDATION), part) for key, part in block)
+            if cost + last > budget.left:
+                break
+            for key, part in block:
+                study.timed(cells, budget, key, part, tell)
+
+
+def _left(study: Study, cells: Cells, names: Sequence[str]) -> list[tuple[Key, Part]]:
+    """Cells of the validation that are not done, fold by fold."""
     rows, folds = study.problem.task.everything(), _folds(study)
     if folds is None:
-        return
-    cheap = [name for name in study.rows if name not in moving(study)]
-    for names in (cheap, moving(study)):
-        for fold in range(int(folds.max()) + 1):
-            part = _part(rows, folds, fold)
-            left = [name for name in names if (VALIDATION + name, None, fold) not in cells.held]
-            last = max((study.cost(budget, n, Part(rows, rows[:0])) for n in names), default=0.0)
-            if sum(study.cost(budget, name, part) for name in left) + last > max(budget.left, 0.0):
-                break
-            for name in left:
-                study.timed(cells, budget, (VALIDATION + name, None, fold), part, tell)
+        return []
+    keys: list[Key] = [(VALIDATION + name, None, f) for f in range(int(folds.max()) + 1) for name in names]
+    return [(key, _part(rows, folds, key[2])) for key in keys if key not in cells.held]
 
 
 def settle(study: Study, cells: Cells) -> Settled:

@@ -96,26 +96,29 @@ class Study:
 
     def timed(self, cells: Cells, budget: Budget, key: Key, part: Part, tell: Tell) -> None:
         """Do a cell, keep it, and learn from the time that it took."""
-        name = key[0].rpartition(VALIDATION)[2]
+        name = key[0].removeprefix(VALIDATION)
         cell = self.cell(name, part, key[2])
         budget.learn(name, *self._size(name, part), cell.seconds)
         cells.put(key, cell)
         tell(self.work(name, part))
 
 
-def run(
+def run_heads(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda work: None) -> None:
+    """The rows on frozen features, draw by draw; the first draw is always done."""
+    for block in _rounds(study, [name for name in study.rows if name not in moving(study)]):
+        for key in block if block[0][2] == 0 or budget.left > 0 else ():
+            if key not in cells.held:
+                study.timed(cells, budget, key, study.part(key), tell)
+
+
+def run_bodies(
     study: Study, cells: Cells, budget: Budget, reserve: float = 0.0, tell: Tell = lambda work: None
 ) -> None:
-    """Do the cells that are not done yet, cheap rows first, then rounds of those that move the body.
+    """The rows that move the body, in rounds: one draw at one number of labels.
 
-    A round is one draw at one number of labels; it is begun only if every row's cell fits in what is left
-    beside the reserve, so that no row has more draws than another. The first draw of the rows on frozen
-    features is always done.
+    A round is begun only if every row's cell fits in what is left beside the reserve, so that no row has more
+    draws than another.
     """
-    for block in _rounds(study, [name for name in study.rows if name not in moving(study)]):
-        left = [key for key in block if key not in cells.held]
-        for key in left if block[0][2] == 0 or budget.left > 0 else ():
-            study.timed(cells, budget, key, study.part(key), tell)
     for block in _rounds(study, moving(study)):
         left = [key for key in block if key not in cells.held]
         if left and _costs(study, budget, left) <= budget.left - reserve:

@@ -8,6 +8,11 @@ from typing import Any
 from metatl.transferring.rows import REFERENCE
 
 Row = Mapping[str, Any]
+DEFAULT = (
+    "d: the row took the documented default of its config, which no photo of yours has chosen, as the "
+    "minutes (or one label of each class) allow no cross-validation; the other rows chose by it, inside the "
+    "labelled photos of each draw, or have nothing to choose."
+)
 
 
 def markdown(found: Mapping[str, Any]) -> str:
@@ -25,8 +30,10 @@ def markdown(found: Mapping[str, Any]) -> str:
     parts = [
         f"# Ways of transferring on {protocol['data']}",
         _sentence(protocol),
-        f"Accuracy in percent with its 95 % interval, by labels of each class; bold: the best.\n\n{_grid([head, *scores])}",
-        f"Difference to {REFERENCE} on the same draws, in percentage points, and p (Holm).\n\n{_grid([head, *gaps])}",
+        "Accuracy in percent with its 95 % interval, by labels of each class; bold: the best.",
+        _grid([head, *scores]),
+        f"Difference to {REFERENCE} on the same draws, in percentage points, and p (Holm).",
+        _grid([head, *gaps]),
         "\n".join(f"- {note}" for note in _notes(found)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -112,20 +119,17 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
     protocol = found["protocol"]
     notes = [f"{key}: {text}." for key, text in protocol["meaning"].items()]
     notes += [
-        "d: the row took its documented default, as one label of each class leaves nothing to validate on.",
-        "Rows without d chose by cross-validation inside the labelled photos, or have nothing to choose; rows "
-        "whose body moves take the rates and lengths of their configs, which no photo of yours has chosen.",
+        DEFAULT,
         f"Saved model: {protocol['saved']['method']}; {protocol['saved']['how']}.",
     ]
     if any(row["ci95"] is None for row in found["rows"]):
         notes.append("Without an interval: one or two draws say nothing about other draws.")
     notes += [f"Left out: {name} (cannot be read)." for name in protocol["unreadable"]]
-    notes += [text for text in protocol["notes"]]
+    notes += list(protocol["notes"])
     lacking = protocol["missing"]
     if lacking:
         said = ", ".join(
-            f"{one['method']} at {one['labelled']} ({one['draws_done']} draws done, {one['draws_missing']} not)"
-            for one in lacking
+            f"{one['method']} at {one['labelled']} ({one['draws_missing']} draws)" for one in lacking
         )
         notes.append(f"The {protocol['minutes']:g} minutes did not reach: {said}.")
     return notes

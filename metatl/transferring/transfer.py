@@ -21,7 +21,7 @@ from metatl.transferring.protocol import protocol
 from metatl.transferring.report import report
 from metatl.transferring.rows import rows
 from metatl.transferring.settle import Settled, fit_all, reserve, settle, validate
-from metatl.transferring.study import Study, missing, moving, planned, run
+from metatl.transferring.study import Study, missing, moving, planned, run_bodies, run_heads
 from metatl.types import MetatlError
 
 LABELLED, NET, VALIDATING = "1,2,5,10,all", "efficientnet_lite0", 0.7
@@ -64,7 +64,7 @@ def transfer(
     possible, notes = asked.possible(problem, counts)
     study = Study(problem, made, chosen_rows, possible, draws, seed)
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{Path(photos).resolve().name}"
-    cells = Cells.open(folder, asked.digests(problem, made, seed))
+    cells = Cells.resumed(folder, asked.digests(problem, made, seed))
     budget.spent = cells.spent
     try:
         study = _decided(study, cells, budget)
@@ -85,7 +85,7 @@ def _decided(study: Study, cells: Cells, budget: Budget) -> Study:
     budget.forward = _pace(study) if moving(study) else 0.0
     if cells.validated is None:
         thorough = replace(study, validated=True)
-        wanted = planned(thorough, cells, budget) + reserve(thorough, budget)
+        wanted = planned(thorough, cells, budget) + reserve(thorough, cells, budget)
         cells.validated = wanted <= VALIDATING * max(budget.left, 0.0)
         cells.note(budget.gone)
     return replace(study, validated=cells.validated)
@@ -108,18 +108,18 @@ def _read(photos: Path, net: Backbone, seed: int) -> Problem:
 
 def _work(study: Study, cells: Cells, budget: Budget) -> None:
     """All cells and the validation, with a bar of photos' worth of work."""
-    kept = reserve(study, budget)
-    total = sum(study.work(key[0], study.part(key)) for key in missing(study, cells))
-    if budget.forward:
-        total = min(total, int(max(budget.left, 0.0) / budget.forward))
-    bar, done = Console(max(total, 1), label="transfer", unit="photo"), [0]
+    total = max(1, sum(study.work(key[0], study.part(key)) for key in missing(study, cells)))
+    bar, done, began = Console(total, label="transfer", unit="photo"), [0], budget.gone
+    seconds = max(budget.left, 1e-9)
 
     def tell(work: int) -> None:
         done[0] += work
-        bar.tick(min(done[0], total))
+        share = min(1.0, (budget.gone - began) / seconds)  # where the minutes end before the work does
+        bar.tick(min(total, max(done[0], int(share * total))))
 
     try:
-        run(study, cells, budget, kept, tell)
+        run_heads(study, cells, budget, tell)
+        run_bodies(study, cells, budget, reserve(study, cells, budget), tell)
         validate(study, cells, budget, tell)
     finally:
         bar.close()

@@ -1,0 +1,204 @@
+"""Rows of a transfer: what moves, what is chosen, what a model folder keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from metatl import Classifier, MetatlError, store
+from metatl.transferring import choose
+from metatl.transferring.backbone import Backbone, backbone, forward
+from metatl.transferring.fit import Labelled, Model, fit
+from metatl.transferring.model import open_model, photo_model
+from metatl.transferring.rows import Row, Schedule, listing, rows
+from tests.photos import COLOURS
+
+NET, SIZE = "Conv4", 24
+SHORT = Schedule(passes=2, most=12, least=1, batch=4)
+
+
+@pytest.fixture(scope="module")
+def net() -> Backbone:
+    return backbone(NET, SIZE)
+
+
+def labelled(net: Backbone, each: int = 3) -> Labelled:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(2 * each, 3, SIZE, SIZE, generator=generator)
+    y = torch.arange(2 * each) % 2
+    x[y == 1, 0] += 1
+    return Labelled(forward(net.body(), x), y, lambda: x, 2)
+
+
+def test_every_row_is_listed_with_what_it_is() -> None:
+    said = listing()
+    assert {row["method"] for row in said} == {path.stem for path in _configs()}
+    assert all(row["about"] and row["formula"] and row["source"] for row in said)
+    assert sum(row["moves"] == "head" for row in said) >= 4
+    assert sum(row["moves"] == "body" for row in said) >= 9
+    with pytest.raises(MetatlError, match="'finetuning' is none of"):
+        rows(["finetuning"])
+
+
+def _configs() -> list[Path]:
+    return list((Path(choose.__file__).parents[1] / "rows" / "transfer").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", [name for name, row in rows().items() if row.moves == "body"])
+def test_a_row_that_moves_the_body_moves_what_it_says(net: Backbone, name: str) -> None:
+    row = replace(rows()[name], schedule=SHORT)
+    with torch.no_grad():
+        model = fit(row, net, labelled(net))
+    assert model.body is not None
+    before, after = net.body().state_dict(), model.body.state_dict()
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    assert moved
+    if name == "bias-only":
+        assert all(key.endswith("bias") for key in moved)
+    if name != "no-transfer":
+        assert not any("running" in key for key in moved)
+    x = labelled(net).photos()
+    again = fit(row, net, labelled(net)).outputs(torch.zeros(0), lambda: x)
+    assert torch.equal(again, model.outputs(torch.zeros(0), lambda: x))
+
+
+def test_a_mask_moves_few_weights(net: Backbone) -> None:
+    model = fit(replace(rows()["fish"], schedule=SHORT), net, labelled(net))
+    assert model.body is not None
+    before, after = dict(net.body().named_parameters()), dict(model.body.named_parameters())
+    moved = sum(int((before[key] != after[key]).sum()) for key in before)
+    assert 0 < moved <= 0.005 * sum(leaf.numel() for leaf in net.module.parameters())
+
+
+def test_values_are_chosen_inside_the_labelled_rows(net: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = rows()["ridge"]
+    seen: list[int] = []
+    real = choose.fit
+
+    def watched(row: Row, net: Backbone, given: Labelled) -> Model:
+        seen.append(len(given.y))
+        return real(row, net, given)
+
+    monkeypatch.setattr(choose, "fit", watched)
+    given = labelled(net, 4)
+    choice = choose.chosen(row, net, given)
+    assert choice.how == "cv"
+    assert set(seen) == {6}  # four folds of eight rows
+    assert len(seen) == 4 * len(row.select["solver.l2"] if row.select else [])
+    assert choose.chosen(row, net, labelled(net, 1)).how == "default"
+    assert choose.chosen(rows()["nearest-centroid"], net, given).how == "fixed"
+    default = choose.chosen(rows()["fine-tuning"], net, given, validate=False)
+    assert (default.how, default.selected) == ("default", {"rule.lr": 1e-4})
+
+
+@pytest.mark.parametrize(
+    "name", ["nearest-centroid", "logistic-regression", "head-only", "lp-ft", "no-transfer"]
+)
+def test_a_saved_model_gives_the_same_outputs(net: Backbone, tmp_path: Path, name: str) -> None:
+    fitted = fit(replace(rows()[name], schedule=SHORT), net, labelled(net))
+    made = photo_model(net, fitted, ("a", "b"), {"method": name})
+    made.save(tmp_path / "m")
+    opened = open_model(tmp_path / "m")
+    x = labelled(net).photos()
+    assert isinstance(opened.module, nn.Module)
+    with torch.no_grad():
+        expected = fitted.outputs(labelled(net).features, lambda: x)
+        assert torch.allclose(made.module(x), expected, atol=1e-6)
+        assert torch.equal(opened.module(x), made.module(x))
+    assert opened.classes == ("a", "b")
+    assert opened.preparation == made.preparation
+    assert {path.name for path in (tmp_path / "m").iterdir()} == {"weights.safetensors", "model.json"}
+
+
+def test_a_model_of_somebody_else_runs_nothing(net: Backbone, tmp_path: Path) -> None:
+    fitted = fit(rows()["ridge"], net, labelled(net))
+    photo_model(net, fitted, ("a", "b"), {}).save(tmp_path)
+    values: dict[str, Any] = store.read_json(tmp_path / "model.json")
+    values["readout"]["adaptation"] = {"class_path": "os.system", "init_args": {"command": "true"}}
+    store.write_json(tmp_path / "model.json", values)
+    with pytest.raises(MetatlError, match=r"os\.system.*not opened"):
+        open_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda v: v.pop("readout"), "damaged"),
+        (lambda v: v.update(version=9), "format version 9"),
+        (lambda v: v["net"].update(kind="none"), "no recipe"),
+    ],
+)
+def test_a_damaged_model_is_one_line(net: Backbone, tmp_path: Path, spoil: Any, said: str) -> None:
+    photo_model(net, fit(rows()["ridge"], net, labelled(net)), ("a", "b"), {}).save(tmp_path)
+    values: dict[str, Any] = store.read_json(tmp_path / "model.json")
+    spoil(values)
+    store.write_json(tmp_path / "model.json", values)
+    with pytest.raises(MetatlError, match=said):
+        open_model(tmp_path)
+
+
+def pictures(count: int) -> tuple[np.ndarray[Any, Any], list[str]]:
+    names = [list(COLOURS)[i % 3] for i in range(count)]
+    x = np.random.default_rng(0).integers(0, 120, (count, 20, 24, 3)).astype(np.uint8)
+    for i, name in enumerate(names):
+        x[i, ..., ("red", "green", "blue").index(name)] += 120
+    return x, names
+
+
+def test_the_classifier_takes_arrays_paths_and_pictures(tmp_path: Path) -> None:
+    x, y = pictures(12)
+    files = [tmp_path / f"{i}.png" for i in range(12)]
+    for file, one in zip(files, x, strict=True):
+        Image.fromarray(one).save(file)
+    found = Classifier(net=NET, method="ridge", size=SIZE).fit(x, y)
+    shares = found.predict_proba(x)
+    assert shares.shape == (12, 3)
+    assert np.allclose(shares.sum(1), 1, atol=1e-6)
+    assert found.score(x, y) == (found.predict(x) == np.array(y)).mean() > 0.5
+    assert np.array_equal(found.predict_proba(files), shares)
+    assert np.array_equal(found.predict_proba([Image.open(file) for file in files]), shares)
+    assert np.allclose(found.predict_proba(x / 255), shares)
+    with torch.no_grad():
+        prepared = torch.stack([found.model.prepared(file) for file in files])
+        assert np.allclose(found.to_module()(prepared).softmax(-1).numpy(), shares, atol=1e-6)
+    found.save(tmp_path / "m")
+    again = Classifier.load(tmp_path / "m")
+    assert np.array_equal(again.predict_proba(x), shares)
+    assert again.predict(x).tolist() == found.predict(x).tolist()
+
+
+@pytest.mark.parametrize("labels", [[3, 7] * 3, [True, False] * 3, ["b", "a"] * 3])
+def test_labels_keep_their_kind(tmp_path: Path, labels: list[Any]) -> None:
+    x, _ = pictures(6)
+    found = Classifier(NET, "nearest-centroid", SIZE).fit(x, labels)
+    assert set(found.predict(x).tolist()) <= set(labels)
+    found.save(tmp_path)
+    assert Classifier.load(tmp_path).predict(x).tolist() == found.predict(x).tolist()
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "said"),
+    [
+        (pictures(4)[0], ["a"] * 4, "two classes or more"),
+        (pictures(4)[0], ["a", "b"], "one label a picture"),
+        (np.full((4, 20, 20, 3), 300.0), ["a", "b"] * 2, "floats from 0 to 1"),
+        (np.zeros((4, 20), np.uint8), ["a", "b"] * 2, r"picture 0 is uint8 of shape \(20,\)"),
+        ([], [], "no pictures"),
+        ("one.png", ["a"], "list of pictures"),
+    ],
+)
+def test_what_a_classifier_cannot_fit_is_one_line(x: Any, y: Any, said: str) -> None:
+    with pytest.raises(MetatlError, match=said):
+        Classifier(NET, "ridge", SIZE).fit(x, y)
+
+
+def test_a_classifier_that_is_not_fitted_says_so() -> None:
+    with pytest.raises(MetatlError, match="not fitted"):
+        Classifier(NET).predict(pictures(2)[0])
