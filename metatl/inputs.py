@@ -71,3 +71,22 @@ def _refusal(net: Net, transfer: Transfer, x: Tensor) -> str:
             return ""  # it takes integers, though not these: said where all of them are seen
         return " ".join((str(error).splitlines() or [type(error).__name__])[0].split())[:200]
     return ""
+
+
+def carried_targets(
+    target: Tensor, labels: list[Any] | None, carried: int
+) -> tuple[Tensor, list[Any] | None]:
+    """Targets for an output layer with so many rows; MetatlError for those that it has no row for."""
+    if labels is None:
+        if target.shape[1] != carried:
+            raise MetatlError(
+                f"targets have {target.shape[1]} values each; this transfer gives {carried} (give class "
+                "labels as integers)"
+            )
+        return target, None
+    if any(not isinstance(label, int) or not 0 <= label < carried for label in labels):
+        raise MetatlError(
+            f"this transfer carries its output layer: labels are 0 to {carried - 1} (give real targets as "
+            "floats)"
+        )
+    return torch.tensor(labels)[target].long(), list(range(carried))

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from metatl import store
-from metatl.adapt import Descent, predict
+from metatl.adapt import Descent, in_rounds, predict
 from metatl.benchmark import run_of
 from metatl.data.checked import as_targets
 from metatl.experiment import with_value
-from metatl.inputs import inputs_for, within_vocabulary
+from metatl.inputs import carried_targets, inputs_for, within_vocabulary
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.run import learn
@@ -54,9 +54,10 @@ class Personaliser:
         x = inputs_for(self.net, self.transfer, x, self.shape)
         carried = self.net.rows(self.transfer.params)
         if not self.adaptation.head.fresh:
-            target, labels = _carried(target, labels, carried)
+            target, labels = carried_targets(target, labels, carried)
         net = self.net.with_outputs(target.shape[1] if labels is None else len(labels))
-        support = Batch(x, target.to(like.device))
+        support = in_rounds(Batch(x, target.to(like.device)), self.adaptation.batch_size)
+        x = support.x
         with torch.no_grad(), within_vocabulary(x):
             params = self.adaptation(net, self.transfer, support)
         new = self.adaptation.fresh(net, self.transfer)
@@ -65,23 +66,6 @@ class Personaliser:
         return Personal(
             net, fitted, self.adaptation, support, labels or [], self.transfer, tuple(x.shape[1:])
         )
-
-
-def _carried(target: Tensor, labels: list[Any] | None, carried: int) -> tuple[Tensor, list[Any] | None]:
-    """Targets for an output layer with so many rows; MetatlError for those that it has no row for."""
-    if labels is None:
-        if target.shape[1] != carried:
-            raise MetatlError(
-                f"targets have {target.shape[1]} values each; this transfer gives {carried} (give class "
-                "labels as integers)"
-            )
-        return target, None
-    if any(not isinstance(label, int) or not 0 <= label < carried for label in labels):
-        raise MetatlError(
-            f"this transfer carries its output layer: labels are 0 to {carried - 1} (give real targets as "
-            "floats)"
-        )
-    return torch.tensor(labels)[target].long(), list(range(carried))
 
 
 @dataclass(frozen=True)

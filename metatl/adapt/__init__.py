@@ -16,6 +16,7 @@ from metatl.adapt.neighbours import NearestNeighbours
 from metatl.adapt.prediction import predict, predict_with
 from metatl.adapt.query import query_loss, score
 from metatl.adapt.solvers import LogisticRegression, NearestCentroid, RidgeRegression, Solver
+from metatl.adapt.support import in_rounds
 from metatl.adapt.support_guide import SupportGuide
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "displacement",
     "displacement_and_memory",
     "guide_at",
+    "in_rounds",
     "predict",
     "predict_with",
     "query_loss",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from torch import Tensor
 
@@ -41,6 +43,34 @@ def _target(net: Net, y: Tensor, alone: bool) -> Tensor:
                 f"labels are 0 to {net.outputs - 1}"
             )
     return y
+
+
+def in_rounds(support: Batch, batch_size: int | None) -> Batch:
+    """The rows in an order of their own: example k of every class, then example k + 1 of every class.
+
+    Within a class the order is that of a hash of the rows, so batches of consecutive rows are balanced, as
+    good as drawn, and the same in whatever order the rows came. Without batches (None) there is no order.
+    """
+    rows = tree.rows(support.x)
+    if batch_size is None or batch_size >= rows:
+        return support
+    held = [leaf.detach().cpu() for leaf in tree.leaves(support)]
+    keys = [hashlib.sha256(b"".join(_bytes(leaf[i]) for leaf in held)).digest() for i in range(rows)]
+    y = (
+        support.y
+        if isinstance(support.y, Tensor) and not support.y.is_floating_point()
+        else torch.zeros(rows)
+    )
+    classes: dict[int, list[int]] = {}
+    for row in sorted(range(rows), key=keys.__getitem__):
+        classes.setdefault(int(y[row]) if labelled else 0, []).append(row)
+    rounds = [(k, label, row) for label in classes for k, row in enumerate(classes[label])]
+    order = torch.tensor([row for *_, row in sorted(rounds)], device=tree.first(support.x).device)
+    return tree.at(support, order)
+
+
+def _bytes(row: Tensor) -> bytes:
+    return row.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def _readable(y: Tensor) -> bool:

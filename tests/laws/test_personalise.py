@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import metatl
 from metatl import Batch, Descent, Episode, MetatlError, Net, Personaliser
@@ -100,3 +101,18 @@ def test_the_front_door() -> None:
     words = [sys.executable, "-c", f"import sys, metatl; print({heavy})"]
     said = subprocess.run(words, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"
+
+
+def test_rows_in_any_order_give_one_model_with_batches() -> None:
+    """Sorted rows, the usual order of a folder, would be batches of one class each."""
+    torch.manual_seed(0)
+    net = Net.of(nn.Sequential(nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 3)))
+    x, y = torch.randn(24, 3), torch.arange(3).repeat_interleave(8)
+    model = Personaliser(net, net.start(), Descent(SGD(0.5), 12, batch_size=6))
+    one = model.adapt(x, y)
+    for seed in range(3):
+        order = torch.randperm(24, generator=torch.Generator().manual_seed(seed))
+        two = model.adapt(x[order], y[order])
+        assert all(torch.equal(one.transfer.params[n], two.transfer.params[n]) for n in one.transfer.params)
+    for first in range(0, 24, 6):
+        assert one.support.y[first : first + 6].bincount(minlength=3).tolist() == [2, 2, 2]
