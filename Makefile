@@ -43,9 +43,10 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	@$(INSTALL) --no-build-isolation --editable .
 	@touch $@
 
+# torchvision and timm as pinned beside the same torch: the constraint keeps a CPU build of it in place.
 $(VENV)/.tests: $(VENV)/.installed
-	@echo "metatl: installing pytest, ruff, pyright and what else the tests need into $(VENV)"
-	@$(INSTALL) --no-build-isolation --editable '.[test]'
+	@echo "metatl: installing pytest, ruff, pyright, timm and what else the tests need into $(VENV)"
+	@$(INSTALL) --no-build-isolation --editable '.[test,vision]'
 	@touch $@
 
 $(VENV)/.peers: $(VENV)/.installed scripts/install_peers.sh

@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from metatl import engines, guides, heads, learners, models, objectives, rules, tree
-from metatl.adapt import Adaptation, Descent, SupportGuide, displacement, predict
+from metatl.adapt import (
+    Adaptation,
+    ClosedForm,
+    Descent,
+    Estimator,
+    InContext,
+    SupportGuide,
+    displacement,
+    predict,
+)
 from metatl.data import Bank, ClassData, Tasks
 from metatl.evaluate import Evaluation, Report, evaluate
 from metatl.net import Net
@@ -29,9 +38,12 @@ __all__ = [
     "Batch",
     "ClassData",
     "Classifier",
+    "ClosedForm",
     "Descent",
     "Episode",
+    "Estimator",
     "Evaluation",
+    "InContext",
     "MetatlError",
     "Net",
     "Personal",

@@ -21,7 +21,7 @@ ABOUT = {
     "methods": "list the rows of 'metatl transfer'",
 }
 OVERRIDING = {
-    "run": ("--learn-only", "--print_config", "--help-config"),
+    "run": ("--learn-only", "--again", "--print_config", "--help-config"),
     "benchmark": ("--out", "--reference", "--no-transfer"),
     "evaluate": (),
     "profile": (
@@ -35,7 +35,7 @@ OVERRIDING = {
     ),
 }
 """Commands on configs, with their own options; every other option of theirs is a key of a config."""
-_ALONE = ("--learn-only", "--print_config", "--help-config", "--no-memory", "--help")
+_ALONE = ("--learn-only", "--again", "--print_config", "--help-config", "--no-memory", "--help")
 
 
 @final
@@ -86,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     run, benchmark, profile, data = (of[name] for name in ("run", "benchmark", "profile", "data"))
     run.add_argument("config", nargs="?", help="YAML file")
     run.add_argument("--learn-only", action="store_true", help="stop before the evaluation")
+    run.add_argument("--again", action="store_true", help="learn anew what is finished already")
     run.add_argument("--print_config", action="store_true", help="print the resolved config and stop")
     run.add_argument("--help-config", action="store_true", help="list every key of a config and stop")
     benchmark.add_argument("configs", nargs="*", help="YAML files")

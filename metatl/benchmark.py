@@ -8,7 +8,7 @@ from pathlib import Path
 
 from metatl import compare, config, record, render, store
 from metatl.evaluate import Report
-from metatl.run import Run, prepare, report
+from metatl.run import Run, check_inputs, on_other_data, prepare, report
 from metatl.types import MetatlError
 
 
@@ -106,7 +106,9 @@ def find_config(folder: Path) -> Path:
 def run_of(folder: Path, overrides: Sequence[str] = ()) -> Run:
     """The run that a run directory holds, wherever that was moved to, with overrides.
 
-    Raises MetatlError for a folder that is none, and for overrides that would be another run.
+    Overrides of `data` name what it is evaluated on in place of its own data. Raises MetatlError for a folder
+    that is none, for overrides that would be another run, and where a class or a weights file that it was
+    learned with has changed.
     """
     values = config.read(find_config(folder))
     experiment = config.parse(values, (), str(folder))
@@ -114,16 +116,24 @@ def run_of(folder: Path, overrides: Sequence[str] = ()) -> Run:
         own = prepare(experiment)
     except MetatlError as error:  # which speaks of a value; here that stands in a file
         raise MetatlError(f"{folder}: {error}") from error
-    run = prepare(config.parse(values, overrides, str(folder)), overrides)
+    _, kept = config.parted("data", overrides)
+    run = prepare(config.parse(values, kept, str(folder)), kept)
     if run.digest != own.digest:
         raise MetatlError(
             f"these overrides change what is learned; give them to 'metatl run {folder}/config.yaml'"
         )
-    return replace(run, folder=folder)
+    run = replace(run, folder=folder)
+    check_inputs(run, ("sources", "files"))
+    return on_other_data(run, config.parse(values, overrides, str(folder)).data)
 
 
 def evaluated(run: Run) -> Report:
-    """A finished run under the protocol its overrides give, kept beside the run's own report."""
+    """A finished run under the protocol its overrides give, kept beside the run's own report.
+
+    Raises MetatlError where its data has changed since it was learned.
+    """
+    if run.other is None:
+        check_inputs(run, ("content",))
     return report(run, beside=True)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from metatl import arguments, benchmark, config, processes, render
 from metatl.refusals import guarded
-from metatl.run import Run, learn, prepare, report
+from metatl.run import Run, complete, forget, learn, prepare, report, report_folder
 from metatl.types import MetatlError
 
 
@@ -25,13 +25,18 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
         print(config.dump(experiment), end="")
         return
     run = prepare(experiment, rest)
+    if words.again:
+        forget(run)
+    loaded = complete(run)
     if words.learn_only:
         learn(run)
         print(f"learned: {run.learned}")
-        return
-    found = report(run)
-    _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
-    _say_ends({run.experiment.name: found.facts})
+    else:
+        found = report(run)
+        _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
+        _say_ends({run.experiment.name: found.facts})
+    if loaded:
+        print(f"loaded {run.folder}; --again learns anew")
 
 
 def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
@@ -50,8 +55,12 @@ def _say(run: Run, mean: float, ci95: float, episodes: int, protocol: dict[str, 
         value = f"accuracy {100 * mean:.2f} +- {100 * ci95:.2f} %"
     else:
         value = f"loss {mean:.4f} +- {ci95:.4f}"
-    print(f"{run.experiment.name}: {value} ({protocol['split']}, {episodes} episodes, {mode})")
+    split = protocol["split"] if run.other is None else f"{protocol['split']} of {protocol['data']}"
+    print(f"{run.experiment.name}: {value} ({split}, {episodes} episodes, {mode})")
     print(f"run directory: {run.folder}")
+    place = report_folder(run, beside=True)
+    if place != run.folder:
+        print(f"kept beside the run's own report: {place}")
     print(f"look at it: tensorboard --logdir {run.folder}")
 
 
@@ -72,9 +81,11 @@ def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
 
 def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
     run = benchmark.run_of(Path(words.run), rest)
-    if not run.learned.is_file():
+    if not complete(run):
+        again = run.named
+        where = "" if again.resolve() == Path(words.run).resolve() else f", which lies in {again} then"
         raise MetatlError(
-            f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it"
+            f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it{where}"
         )
     found = benchmark.evaluated(run)
     _say(run, found.mean, found.ci95, len(found.scores), found.protocol)

@@ -172,6 +172,17 @@ def start_of(experiment: Experiment, overrides: Sequence[str] = ()) -> tuple[Exp
     return load(path, kept), kept
 
 
+def parted(first: str, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The overrides whose key is `first` or begins with it (`data`, `data.path`), and the others."""
+    inside, outside, into = list[str](), list[str](), list[str]()
+    for word in overrides:
+        if word.startswith("--"):
+            key = word[2:].partition("=")[0]
+            into = inside if key.partition(".")[0] == first else outside
+        into.append(word)
+    return inside, outside
+
+
 def dump(experiment: Experiment) -> str:
     """The resolved config as YAML."""
     return yaml.safe_dump(describe(experiment), sort_keys=False)

@@ -9,9 +9,9 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from metatl import adapt, data, engines, guides, heads, learners, models, objectives, rules
+from metatl import adapt, data, engines, guides, heads, learners, models, objectives, rules, transforms
 
-FAMILIES = (adapt, data, engines, guides, heads, learners, models, objectives, rules)
+FAMILIES = (adapt, data, engines, guides, heads, learners, models, objectives, rules, transforms)
 """A config may name their members without the module's path; a short name always means ours."""
 
 

@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from metatl import tree
-from metatl.adapt import Descent, predict, score
+from metatl.adapt import Adaptation, score
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine, check_guide, moving_names, task
+from metatl.engines.loop import Loop
 from metatl.net import Net
 from metatl.types import Episode, MetatlError, Split, Transfer
 
@@ -71,21 +72,17 @@ class Report:
         return 1.96 * float(self.scores.std(ddof=1)) / math.sqrt(len(self.scores))
 
 
-def check_adaptation(net: Net, transfer: Transfer, adaptation: Descent, data: Data, tasks: Tasks) -> None:
-    """Raise MetatlError when the carried output layer does not fit the episodes, or a weight has no guide."""
-    check_guide(transfer)
-    rows, needed = net.rows(transfer.params), data.outputs(tasks)
-    if not adaptation.head.fresh and rows != needed:
-        raise MetatlError(
-            f"head Learned carries {rows} outputs but the episodes need {needed}; choose adaptation.head "
-            "Zeros, Prototypes or Ridge, or a start that was trained on such episodes"
-        )
+def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data: Data, tasks: Tasks) -> None:
+    """Raise MetatlError when an adaptation cannot serve the episodes, or a moving weight has no guide."""
+    if adaptation.guided_by_transfer:
+        check_guide(transfer)
+    adaptation.check(net.with_outputs(data.outputs(tasks)), transfer, data.kind == "regression")
 
 
 def evaluate(
     net: Net,
     transfer: Transfer,
-    adaptation: Descent,
+    adaptation: Adaptation,
     data: Data,
     evaluation: Evaluation,
     engine: Engine,
@@ -96,6 +93,9 @@ def evaluate(
 ) -> Report:
     """Adapt the transfer to every episode's support set and score its query set.
 
+    Any adaptation: one that cannot run under vmap runs task by task, whatever the engine; all of them are
+    given the evaluation's seed as key.
+
     Raises MetatlError when the split cannot serve such episodes or the output layer does not fit them.
     """
     tasks, net = evaluation.tasks, net.with_outputs(data.outputs(evaluation.tasks))
@@ -104,13 +104,12 @@ def evaluate(
         raise MetatlError("evaluation.tasks.query is 0: a score needs at least one query example a class")
     check_adaptation(net, transfer, adaptation, data, tasks)
     total = evaluation.episodes if split == "meta_test" else evaluation.select_episodes
-    moving, fast = moving_names(transfer, False), engine.ready(net)
+    runner = engine if adaptation.batched else Loop()
+    moving = moving_names(transfer, False) if adaptation.guided_by_transfer else None
+    fast = runner.ready(net)
 
     def one(episode: Episode) -> torch.Tensor:
-        params = transfer.params
-        for point in adaptation.trajectory(fast, transfer, episode.support, "first_order", moving):
-            params = point.params
-        return score(predict(fast, params, transfer, episode, adaptation.moments), episode.query.y)
+        return score(adaptation.answer(fast, transfer, episode, evaluation.seed, moving), episode.query.y)
 
     found: list[torch.Tensor] = []
     seconds = 0.0
@@ -119,13 +118,13 @@ def evaluate(
             count = min(evaluation.chunk, total - first)
             drawn = data.draw(split, tasks, evaluation.seed, first, count)
             began = time.perf_counter()
-            found.append(engine.map(one, drawn).to("cpu", torch.float64))
+            found.append(runner.map(one, drawn).to("cpu", torch.float64))
             seconds += time.perf_counter() - began
             if progress is not None:
                 progress(first + count, total)
         example = task(data.draw(split, tasks, evaluation.seed, 0, 1), 0)
         facts = {
-            "trainable": trainable(net, transfer, adaptation, example),
+            "trainable": adaptation.trainable(net, transfer, example.support),
             "ms_per_task": 1000.0 * seconds / total,
         }
     protocol = _protocol(net, adaptation, data, evaluation, split, total)
@@ -133,7 +132,7 @@ def evaluate(
 
 
 def _protocol(
-    net: Net, adaptation: Descent, data: Data, evaluation: Evaluation, split: Split, episodes: int
+    net: Net, adaptation: Adaptation, data: Data, evaluation: Evaluation, split: Split, episodes: int
 ) -> dict[str, Any]:
     tasks = evaluation.tasks
     return {
@@ -147,31 +146,17 @@ def _protocol(
         "episodes_hash": data.fingerprint(split, tasks, evaluation.seed, episodes),
         "score": "accuracy" if data.kind == "classification" else "loss",
         "moments": adaptation.moments if net.batch_moments else "none",
-        "transductive": adaptation.moments == "batch" and net.batch_moments,
+        "transductive": adaptation.transductive(net),
         "steps": adaptation.steps,
     }
 
 
-def trainable(net: Net, transfer: Transfer, adaptation: Descent, episode: Episode) -> int:
-    """Number of weights that a task may move: entries whose guide is not 0 at some inner step."""
-    if adaptation.steps == 0:
-        return 0
-    inner = adaptation.inner(net, transfer, episode.support)
-    total = 0
-    for name, leaf in inner.params.items():
-        moves = inner.guide[name] != 0
-        moves = moves[: adaptation.steps].any(0) if moves.dim() > leaf.dim() else moves
-        total += int(moves.expand_as(leaf).sum())
-    return total
-
-
 def predictions(
-    net: Net, transfer: Transfer, adaptation: Descent, episode: Episode
+    net: Net, transfer: Transfer, adaptation: Adaptation, episode: Episode
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Adapted outputs for one episode's query rows, and the query labels (pictures, calibration)."""
     with torch.no_grad():
-        params = adaptation(net, transfer, episode.support)
-        return predict(net, params, transfer, episode, adaptation.moments), episode.query.y
+        return adaptation.answer(net, transfer, episode), episode.query.y
 
 
 def to_device(transfer: Transfer, device: str | torch.device) -> Transfer:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from metatl.norm import Rows, moments_from
-from metatl.types import MetatlError
+from metatl.types import Buffers, MetatlError, Params
 
 if TYPE_CHECKING:
     from metatl.net import Net
@@ -73,6 +74,22 @@ def _called(module: nn.Module, x: Any) -> Any:
     except Exception as error:  # a forward of somebody's own raises anything
         said = (str(error).splitlines() or [""])[0][:200]
         raise MetatlError(f"the net does not take these inputs: {type(error).__name__}: {said}") from error
+
+
+def called(module: nn.Module, tensors: tuple[Params, Buffers], x: Any) -> Any:
+    """The module's output for x under these tensors; a mapping is passed as keywords.
+
+    Whole numbers that it does not take as such (counts, say) are taken as floats.
+    """
+    if isinstance(x, Mapping):
+        return functional_call(module, tensors, (), dict(x))
+    try:
+        return functional_call(module, tensors, (x,))
+    except RuntimeError:
+        if x.is_floating_point():
+            raise
+        as_floats = x.to(next(iter(tensors[0].values())).dtype)
+    return functional_call(module, tensors, (as_floats,))
 
 
 def output_layer(module: nn.Module, head: str | None, example: Any) -> str | None:
@@ -144,13 +161,14 @@ def same_as_eval(net: Net, example: Any) -> Any:
     """The output with frozen moments; raises MetatlError where it is not that of `module.eval()`."""
     start = net.start()
     with torch.no_grad():
-        right = readable(_called(net.module, example))
         try:
+            # Norms of our own ask in `module.eval()` too which rows give their moments.
             with moments_from(Rows(frozen=True)):
+                right = readable(_called(net.module, example))
                 mine = net(start.params, start.buffers, example)
         except MetatlError as error:
             if "running moments" in str(error):  # of a batch norm that keeps none
-                return right
+                return readable(_called(net.module, example))
             raise
     for one, two in zip(_leaves(mine), _leaves(right), strict=True):
         off = float((one - two).abs().max()) if one.numel() else 0.0

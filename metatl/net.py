@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from metatl import module_checks
+from metatl.additions import Addition, added, without
 from metatl.norm import has_batch_norm, rows_now
 from metatl.norm_calls import NormsAtTheCall
 from metatl.types import Buffers, Guide, MetatlError, Params, Transfer
@@ -35,6 +35,7 @@ class Net:
         rows. None for a net without one, whose output layer is carried as it is.
     outputs: rows that a task's output layer has (way, or the dimension of a regression target).
     own_outputs: rows of the module's own output layer.
+    additions: calls that transforms add at layers, with weights of their own (low-rank products, say).
     batch_moments: whether there is a batch norm, so that the choice of its rows matters.
     passes: the type that passes are computed in (bfloat16, say); weights, outputs and all arithmetic around a
         pass keep their own. None for the weights' own type.
@@ -50,6 +51,7 @@ class Net:
     plain: bool = False
     frozen: frozenset[str] = field(default_factory=frozenset[str])
     own_outputs: int = 0
+    additions: tuple[Addition, ...] = ()
 
     @staticmethod
     def of(module: nn.Module, head: str | None = None, example: Any = None) -> Net:
@@ -72,7 +74,8 @@ class Net:
         if example is None:
             return net
         output = module_checks.same_as_eval(net, example)
-        return net if rows or not isinstance(output, Tensor) else replace(net, own_outputs=output.shape[1])
+        known = rows or not isinstance(output, Tensor) or output.dim() < 2
+        return net if known else replace(net, own_outputs=output.shape[1])
 
     def with_outputs(self, outputs: int) -> Net:
         """The same net for tasks with another number of outputs."""
@@ -105,9 +108,8 @@ class Net:
         if not self.plain:
             # What a forward writes into its buffers is written into these copies.
             buffers = {name: leaf.clone() for name, leaf in buffers.items()}
-        args, named = ((), dict(x)) if isinstance(x, Mapping) else ((x,), {})
-        with nullcontext() if self.plain else NormsAtTheCall():
-            output = functional_call(self.module, (params, buffers), args, named)
+        with nullcontext() if self.plain else NormsAtTheCall(), added(self.module, self.additions, params):
+            output = module_checks.called(self.module, (without(self.additions, params), buffers), x)
         if sink is not None:
             names = {id(leaf): name for name, leaf in buffers.items()}
             for key in [key for key in sink if key in names]:

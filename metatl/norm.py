@@ -25,12 +25,14 @@ class Rows:
     first: the first `first` rows, or all rows for None; frozen: the running moments instead of any row;
     sink: where a pass leaves the moments of its norms, by the name of the running mean that they belong to
     (by its identity until a `Net` names it): of a whole batch with the variance that running averages are
-    made of (n - 1), of the first rows as they are used (n).
+    made of (n - 1), of the first rows as they are used (n); weight: [rows], how often
+    each row counts.
     """
 
     first: int | None = None
     frozen: bool = False
     sink: dict[int | str, tuple[Tensor, Tensor]] | None = None
+    weight: Tensor | None = None
 
 
 _rows: ContextVar[Rows] = ContextVar("rows", default=Rows())
@@ -92,8 +94,8 @@ def batch_norm(
         return F.batch_norm(x, mean, var, weight, bias, False, 0.0, eps)
     check_values(x.shape[0] if rows.first is None else rows.first, tuple(x.shape[2:]))
     key = id(mean)
-    if rows.first is not None:
-        return _from_first(x, rows.first, key, (weight, bias), eps)
+    if rows.first is not None or rows.weight is not None:
+        return _from_first(x, rows, key, (weight, bias), eps)
     if rows.sink is not None:
         return _ordinary(x, rows.sink, key, (weight, bias), eps)
     return affine(F.batch_norm(x, None, None, None, None, True, 0.0, eps), weight, bias)
@@ -113,13 +115,20 @@ def _ordinary(
     return y
 
 
-def _from_first(x: Tensor, first: int, key: int, layer: Affine, eps: float) -> Tensor:
-    seen, sink = x[:first], _rows.get().sink
+def _from_first(x: Tensor, rows: Rows, key: int, layer: Affine, eps: float) -> Tensor:
+    seen = x if rows.first is None else x[: rows.first]
     axes = [0, *range(2, x.dim())]
-    mean = seen.mean(axes)
-    var = (seen - _along_channels(mean, x)).square().mean(axes)
-    if sink is not None:
-        sink[key] = (mean, var)
+
+    def average(values: Tensor) -> Tensor:
+        if rows.weight is None:
+            return values.mean(axes)
+        share = (rows.weight / rows.weight.sum()).to(values.dtype).view(-1, *([1] * (values.dim() - 1)))
+        return (values * share).sum(0, keepdim=True).mean(axes)
+
+    mean = average(seen)
+    var = average((seen - _along_channels(mean, x)).square())
+    if rows.sink is not None:
+        rows.sink[key] = (mean, var)
     scale = (var + eps).rsqrt()
     weight, bias = layer
     scale = scale if weight is None else scale * weight

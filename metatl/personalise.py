@@ -14,7 +14,9 @@ from torch import Tensor
 from metatl import store
 from metatl.adapt import Descent, predict
 from metatl.benchmark import run_of
+from metatl.data.checked import as_targets
 from metatl.experiment import with_value
+from metatl.inputs import inputs_for, within_vocabulary
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.run import learn
@@ -23,55 +25,72 @@ from metatl.types import Batch, Episode, MetatlError, Transfer
 
 @dataclass(frozen=True)
 class Personaliser:
-    """A learned transfer with its net and its way of adapting."""
+    """A learned transfer with its net and its way of adapting.
+
+    shape: of one example, where it is known; pictures are turned to it, and others refused.
+    """
 
     net: Net
     transfer: Transfer
     adaptation: Descent
+    shape: tuple[int, ...] | None = None
 
-    def adapt(self, x: Tensor, y: Sequence[Any] | Tensor) -> Personal:
-        """Adapt to examples x [n, ...] with labels y [n] of any kind (or real targets [n, d]).
+    def adapt(self, x: Any, y: Sequence[Any] | Tensor) -> Personal:
+        """Adapt to examples x [n, ...] with targets y [n]: labels of one kind, or real values ([n, d] too).
 
-        A fresh output layer gets one row for every distinct label, in sorted order. Raises MetatlError for
-        empty, mismatched or non-finite examples, or labels that a carried output layer has no row for.
+        What x and y mean is said in `metatl.data.checked`: bytes are pixels, integers stay integers, floats
+        in y make a regression. A fresh output layer gets one row for every distinct label, in sorted order,
+        or for every column of real targets. Raises MetatlError for empty, mismatched or non-finite examples,
+        for targets that mean nothing, for labels that a carried output layer has no row for, and for
+        examples that the net does not take.
         """
-        if len(x) == 0 or len(x) != len(y):
-            raise MetatlError(
-                f"{len(x)} examples with {len(y)} labels; give as many labels as examples, at least 1"
-            )
-        x = torch.as_tensor(x)
-        if not bool(torch.isfinite(x).all()):
-            raise MetatlError("the examples hold NaN or infinity; clean them first")
         like = next(iter(self.transfer.params.values()))
-        x = x.to(like)
-        real = isinstance(y, Tensor) and y.is_floating_point()
+        target, labels = as_targets(y, dtype=like.dtype)
+        rows = len(x) if hasattr(x, "__len__") else 0
+        if rows == 0 or rows != len(target):
+            raise MetatlError(
+                f"{rows} examples with {len(target)} labels; give as many labels as examples, at least 1"
+            )
+        x = inputs_for(self.net, self.transfer, x, self.shape)
         carried = self.net.rows(self.transfer.params)
-        labels: list[Any] = [] if real else sorted({_plain(label) for label in y})
-        if not real and not self.adaptation.head.fresh:
-            if any(not isinstance(label, int) or not 0 <= label < carried for label in labels):
-                raise MetatlError(f"this transfer carries its output layer: labels are 0 to {carried - 1}")
-            labels = list(range(carried))
-        if real:
-            target = torch.as_tensor(y).to(like).reshape(len(y), -1)
-            if target.shape[1] != carried:
-                raise MetatlError(
-                    f"targets have {target.shape[1]} values each; this transfer gives {carried}"
-                )
-        else:
-            target = torch.tensor([labels.index(_plain(label)) for label in y], device=like.device)
-        net = self.net.with_outputs(len(labels) if labels else carried)
-        support = Batch(x, target)
-        with torch.no_grad():
+        if not self.adaptation.head.fresh:
+            target, labels = _carried(target, labels, carried)
+        net = self.net.with_outputs(target.shape[1] if labels is None else len(labels))
+        support = Batch(x, target.to(like.device))
+        with torch.no_grad(), within_vocabulary(x):
             params = self.adaptation(net, self.transfer, support)
         new = self.adaptation.fresh(net, self.transfer)
         guide = {n: torch.ones_like(params[n]) if n in new else g for n, g in self.transfer.guide.items()}
         fitted = replace(self.transfer, params=params, guide=guide)
-        return Personal(net, fitted, self.adaptation, support, labels, self.transfer)
+        return Personal(
+            net, fitted, self.adaptation, support, labels or [], self.transfer, tuple(x.shape[1:])
+        )
+
+
+def _carried(target: Tensor, labels: list[Any] | None, carried: int) -> tuple[Tensor, list[Any] | None]:
+    """Targets for an output layer with so many rows; MetatlError for those that it has no row for."""
+    if labels is None:
+        if target.shape[1] != carried:
+            raise MetatlError(
+                f"targets have {target.shape[1]} values each; this transfer gives {carried} (give class "
+                "labels as integers)"
+            )
+        return target, None
+    if any(not isinstance(label, int) or not 0 <= label < carried for label in labels):
+        raise MetatlError(
+            f"this transfer carries its output layer: labels are 0 to {carried - 1} (give real targets as "
+            "floats)"
+        )
+    return torch.tensor(labels)[target].long(), list(range(carried))
 
 
 @dataclass(frozen=True)
 class Personal:
-    """A model adapted to somebody's examples; base: the transfer that it was adapted from."""
+    """A model adapted to somebody's examples.
+
+    labels: the label of every output; empty for a regression. base: the transfer that it was adapted from;
+    shape: of one example.
+    """
 
     net: Net
     transfer: Transfer
@@ -79,22 +98,27 @@ class Personal:
     support: Batch
     labels: list[Any]
     base: Transfer
+    shape: tuple[int, ...] | None = None
 
-    def outputs(self, x: Tensor) -> Tensor:
-        """Logits (or regression outputs) for new examples x [n, ...]."""
-        x = torch.as_tensor(x).to(self.support.x)
-        nothing = Batch(x, self.support.y[:0])
-        episode = Episode(self.support, nothing)
-        with torch.no_grad():
+    def outputs(self, x: Any) -> Tensor:
+        """Logits [n, labels], or real values [n, d], for new examples x [n, ...]; MetatlError as `adapt`."""
+        x = inputs_for(self.net, self.transfer, x, self.shape)
+        episode = Episode(self.support, Batch(x, self.support.y[:0]))
+        with torch.no_grad(), within_vocabulary(x):
             return predict(self.net, self.transfer.params, self.transfer, episode, self.adaptation.moments)
 
-    def probabilities(self, x: Tensor) -> Tensor:
-        """Class probabilities [n, labels] for new examples."""
+    def probabilities(self, x: Any) -> Tensor:
+        """Class probabilities [n, labels] for new examples; MetatlError for a regression."""
+        if not self.labels:
+            raise MetatlError("a regression has no probabilities; ask for outputs or predict")
         return self.outputs(x).softmax(-1)
 
-    def predict(self, x: Tensor) -> list[Any]:
-        """The most probable label of each new example."""
-        return [self.labels[i] for i in self.outputs(x).argmax(-1).tolist()]
+    def predict(self, x: Any) -> list[Any]:
+        """The most probable label of each new example; of a regression its value (several: a list)."""
+        outputs = self.outputs(x)
+        if not self.labels:
+            return (outputs[:, 0] if outputs.shape[1] == 1 else outputs).tolist()
+        return [self.labels[i] for i in outputs.argmax(-1).tolist()]
 
     def save(self, path: str | Path) -> None:
         """Write the adapted weights as safetensors."""
@@ -135,16 +159,21 @@ def _looks_at_support(net: Net, adaptation: Descent) -> bool:
     return net.batch_moments and adaptation.moments == "support"
 
 
-def _plain(label: Any) -> Any:
-    return label.item() if hasattr(label, "item") else label
-
-
 def load(folder: str | Path) -> Personaliser:
-    """The transfer of a run directory, ready to adapt with the rates that were chosen on meta-val."""
+    """The transfer of a run directory, ready to adapt with the rates that were chosen on meta-val.
+
+    Raises MetatlError where `select` is to choose and nothing was evaluated yet, and where a class or a
+    weights file that the run was learned with has changed.
+    """
     run = run_of(Path(folder))
+    if run.experiment.select and not (run.folder / "report.json").is_file():
+        raise MetatlError(
+            f"{folder} has no report.json, so `select` has chosen nothing; 'metatl run {folder}/config.yaml' "
+            "evaluates it"
+        )
     transfer, _ = learn(run)
     adaptation = chosen_adaptation(run.folder, run.experiment.adaptation)
-    return Personaliser(run.net, transfer, adaptation)
+    return Personaliser(run.net, transfer, adaptation, run.data.shape)
 
 
 def apply_delta(base: Personaliser | str | Path, path: str | Path) -> Personal:
@@ -164,7 +193,9 @@ def apply_delta(base: Personaliser | str | Path, path: str | Path) -> Personal:
     like = next(iter(transfer.params.values()))
     nothing = Batch(like.new_zeros(0), torch.zeros(0, dtype=torch.int64, device=like.device))
     net = net.with_outputs(net.rows(transfer.params))
-    return Personal(net, transfer, adaptation, nothing, json.loads(notes["labels"]), base.transfer)
+    return Personal(
+        net, transfer, adaptation, nothing, json.loads(notes["labels"]), base.transfer, base.shape
+    )
 
 
 def chosen_adaptation(folder: Path, adaptation: Descent) -> Descent:

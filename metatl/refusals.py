@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
 from metatl import processes
+from metatl.run.sources import is_own
 from metatl.types import MetatlError
 
 _SMALLER = "lower meta_batch, evaluation.chunk or the model, or set engine.init_args.tasks_per_chunk"
@@ -36,11 +39,31 @@ def guarded(command: Callable[[], object], name: str = "metatl") -> int:
         return _refused(name, f"{where}{error.strerror or error}; mend that and run the same command again")
     except (MemoryError, torch.OutOfMemoryError) as error:
         return _refused(name, f"out of memory ({_first_line(error)}); {_SMALLER}")
-    except RuntimeError as error:
-        if not any(said in str(error) for said in _TOO_LARGE):
+    except Exception as error:
+        if isinstance(error, RuntimeError) and any(said in str(error) for said in _TOO_LARGE):
+            return _refused(name, f"out of memory ({_first_line(error)}); {_SMALLER}")
+        place = _own_place(error)
+        if place is None:
             raise
-        return _refused(name, f"out of memory ({_first_line(error)}); {_SMALLER}")
+        said = _first_line(error) if str(error).strip() else "no reason given"
+        return _refused(name, f"{place} raised {type(error).__name__}: {said}; mend it and run again")
     return 0
+
+
+def _own_place(error: Exception) -> str | None:
+    """Where in a user's own file an error arose that metatl called; None where it is no such file's doing.
+
+    The deepest frame of such a file counts (torch's own may lie below it), if a frame of metatl called it.
+    """
+    found, called = None, False
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file, function = frame.f_code.co_filename, frame.f_code.co_name
+        if called and is_own(file):
+            found = f"{Path(file).name}, line {line}, in {function}"
+        called |= (
+            frame.f_globals.get("__name__", "").startswith("metatl.") and frame.f_globals is not globals()
+        )
+    return found
 
 
 def _refused(name: str, why: str, code: int = 2) -> int:

@@ -11,9 +11,9 @@ from torch import Tensor
 Tree = dict[str, Tensor]
 
 
-def map(fn: Callable[..., Tensor], first: Mapping[str, Tensor], *rest: Mapping[str, Tensor]) -> Tree:
+def map(fn: Callable[..., Tensor], one: Mapping[str, Tensor], *rest: Mapping[str, Tensor]) -> Tree:
     """fn applied name by name; every later tree needs the names of the first."""
-    return {name: fn(leaf, *(tree[name] for tree in rest)) for name, leaf in first.items()}
+    return {name: fn(leaf, *(tree[name] for tree in rest)) for name, leaf in one.items()}
 
 
 def add(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tree:
@@ -94,9 +94,11 @@ def to(a: Mapping[str, Tensor], device: str | torch.device) -> Tree:
 
 
 def leaves(value: Any) -> Iterable[Tensor]:
-    """Every tensor of nested tuples and dicts, in a fixed order."""
+    """Every tensor of nested tuples and dicts, in a fixed order; None holds none."""
     if isinstance(value, Tensor):
         yield value
+    elif value is None:
+        return
     elif isinstance(value, Mapping):
         for item in value.values():  # pyright: ignore[reportUnknownVariableType]
             yield from leaves(item)
@@ -107,6 +109,8 @@ def leaves(value: Any) -> Iterable[Tensor]:
 
 Nesting = tuple[Any, ...] | None
 """How tuples, lists and dicts lie in one another, without what they hold; None for what is none of them."""
+_NOTHING = ("nothing",)
+"""Where a None lies, which is no leaf."""
 
 
 def flatten(value: Any) -> tuple[list[Any], Nesting]:
@@ -116,6 +120,8 @@ def flatten(value: Any) -> tuple[list[Any], Nesting]:
 
 
 def _nesting(value: Any, held: list[Any]) -> Nesting:
+    if value is None:
+        return _NOTHING
     if isinstance(value, dict):
         return dict, tuple(value), *[_nesting(item, held) for item in value.values()]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, tuple | list):
@@ -132,6 +138,8 @@ def unflatten(held: Iterable[Any], nesting: Nesting) -> Any:
 def _nested(held: Iterator[Any], nesting: Nesting) -> Any:
     if nesting is None:
         return next(held)
+    if nesting == _NOTHING:
+        return None
     kind, names, *parts = nesting
     items = [_nested(held, part) for part in parts]
     if kind is dict:
@@ -139,10 +147,12 @@ def _nested(held: Iterator[Any], nesting: Nesting) -> Any:
     return kind(*items) if hasattr(kind, "_fields") else kind(items)
 
 
-def at(value: Any, index: int | slice) -> Any:
+def at(value: Any, index: int | slice | Tensor) -> Any:
     """The same nesting with every tensor indexed along its leading axis."""
     if isinstance(value, Tensor):
         return value[index]
+    if value is None:
+        return None
     if isinstance(value, dict):
         return {name: at(item, index) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
     items = [at(item, index) for item in value]
@@ -151,10 +161,28 @@ def at(value: Any, index: int | slice) -> Any:
 
 def gather(values: list[Any], join: Callable[[list[Tensor]], Tensor]) -> Any:
     """One nesting out of many alike: `torch.stack` or `torch.cat` over every leaf."""
-    first = values[0]
-    if isinstance(first, Tensor):
+    one = values[0]
+    if isinstance(one, Tensor):
         return join(values)
-    if isinstance(first, dict):
-        return {name: gather([value[name] for value in values], join) for name in first}  # pyright: ignore[reportUnknownVariableType]
+    if one is None:
+        return None
+    if isinstance(one, dict):
+        return {name: gather([value[name] for value in values], join) for name in one}  # pyright: ignore[reportUnknownVariableType]
     items = [gather(list(column), join) for column in zip(*values, strict=True)]
-    return type(first)(*items) if hasattr(first, "_fields") else type(first)(items)
+    return type(one)(*items) if hasattr(one, "_fields") else type(one)(items)
+
+
+def first(value: Any) -> Tensor:
+    """The first tensor of a nesting: its leading axis is that of all."""
+    return next(iter(leaves(value)))
+
+
+def rows(value: Any) -> int:
+    """Length of the leading axis that all tensors of a nesting share."""
+    return first(value).shape[0]
+
+
+def apply(fn: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """fn of every tensor of a nesting."""
+    held, nesting = flatten(value)
+    return unflatten([fn(leaf) for leaf in held], nesting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -32,10 +32,16 @@ class MetatlError(Exception):
 
 
 class Batch(NamedTuple):
-    """Examples: x [n, ...] and y [n] (class index, int64) or [n, d] (regression target, float)."""
+    """Examples: x [n, ...] and y [n] (class index, int64) or [n, d] (regression target, float).
 
-    x: Tensor
-    y: Tensor
+    x and y may be mappings of such tensors (token ids and a mask, say; several targets), nested at will; y is
+    None for rows without targets. weight [n], not negative, counts a row weight times: a row of weight 0 is
+    a row left out, of weight k is k rows. None is no leaf of these trees.
+    """
+
+    x: Any
+    y: Any = None
+    weight: Tensor | None = None
 
 
 class Episode(NamedTuple):

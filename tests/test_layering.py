@@ -18,12 +18,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
     {"types", "tree", "threads"},
-    {"norm", "norm_calls", "module_checks", "net", "rules", "data", "peers", "processes"},
-    {"adapt", "heads", "objectives", "models"},
+    {"norm", "norm_calls", "module_checks", "additions", "net", "rules", "data", "peers", "processes"},
+    {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines", "arithmetic"},
     {"learners", "evaluate", "compare"},
-    {"capture", "train", "record", "store", "render", "experiment", "provenance", "pretrained"},
-    {"config", "describe", "run", "benchmark", "personalise", "profile", "transferring"},
+    {"testing", "capture", "train", "record", "store", "render", "experiment", "provenance", "pretrained"},
+    {"config", "describe", "run", "benchmark", "inputs", "personalise", "profile", "transferring"},
     {"cli", "arguments", "transfer_words", "refusals"},
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
@@ -34,6 +34,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "learners": r"learner|skipping",
     "models": r"(?!)",
     "objectives": r"term",
+    "transforms": r"transform",
 }
 CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to name them
 # recorders append to streams, the compiled kernels are built once and kept; all else is stored

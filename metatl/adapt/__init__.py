@@ -7,22 +7,29 @@ Everything here is a pure function of one task; engines run many tasks at once b
 
 from metatl.adapt.adaptation import Adaptation, Fitted
 from metatl.adapt.closed_form import ClosedForm
-from metatl.adapt.descend import Guided, Piece, Point, descend, guide_at
-from metatl.adapt.descent import Descent, Inner, SupportGuide
+from metatl.adapt.descend import Guided, Inner, Piece, Point, descend, guide_at
+from metatl.adapt.descent import Descent
+from metatl.adapt.estimator import Estimator
+from metatl.adapt.in_context import InContext
 from metatl.adapt.moved import displacement, displacement_and_memory
+from metatl.adapt.neighbours import NearestNeighbours
 from metatl.adapt.prediction import predict, predict_with
 from metatl.adapt.query import query_loss, score
 from metatl.adapt.solvers import LogisticRegression, NearestCentroid, RidgeRegression, Solver
+from metatl.adapt.support_guide import SupportGuide
 
 __all__ = [
     "Adaptation",
     "ClosedForm",
     "Descent",
+    "Estimator",
     "Fitted",
     "Guided",
+    "InContext",
     "Inner",
     "LogisticRegression",
     "NearestCentroid",
+    "NearestNeighbours",
     "Piece",
     "Point",
     "RidgeRegression",

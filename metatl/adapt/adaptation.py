@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
-
-from torch import Tensor
+from typing import Any, ClassVar
 
 from metatl.net import Net
-from metatl.types import Batch, Moments, Transfer
+from metatl.types import Batch, Episode, Moments, Transfer
 
 Fitted = Any
 """What a task was fitted to: nested tuples and dicts of tensors, or what an outside estimator keeps."""
@@ -18,16 +16,61 @@ class Adaptation(ABC):
     """A way of using what is carried on a new task: fit it to the support set, then predict.
 
     Descent moves weights by gradients, ClosedForm solves for an output layer, InContext keeps the support set
-    and moves nothing, Estimator hands rows to a learner that is none of torch's.
+    and moves nothing, Estimator hands rows to a learner that is none of torch's. A new way needs `fit` and
+    `predict`; the rest has defaults, and `metatl.testing.check_adaptation` holds it to what it says here.
     """
 
     moments: Moments = "frozen"
     """Which rows give batch norm its moments in predictions; `batch` is transductive."""
+    steps: int = 0
+    """Inner steps, as reports name them; 0 for a way that takes none."""
+    guided_by_transfer: ClassVar[bool] = False
+    """Whether it moves weights under the transfer's guide, which then must cover every weight."""
 
     @abstractmethod
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Fitted:
         """What one task's predictions need; key: of whatever is drawn at random on the way."""
 
     @abstractmethod
-    def predict(self, net: Net, transfer: Transfer, fitted: Fitted, support: Batch, x: Tensor) -> Tensor:
-        """Outputs [n, outputs] for the rows x [n, ...]: logits, or real values."""
+    def predict(self, net: Net, transfer: Transfer, fitted: Fitted, support: Batch, x: Any) -> Any:
+        """Outputs [n, outputs] for the rows x [n, ...]: logits, or real values; a mapping of several."""
+
+    @property
+    def batched(self) -> bool:
+        """Whether `fit` and `predict` run under vmap; other ways run task by task whatever the engine."""
+        return True
+
+    @property
+    def order_free(self) -> bool:
+        """Whether predictions stay the same, but for rounding, when the support rows change places."""
+        return False
+
+    def transductive(self, net: Net) -> bool:
+        """Whether the prediction for a row may depend on the other rows."""
+        return self.moments == "batch" and net.batch_moments
+
+    def check(self, net: Net, transfer: Transfer, real: bool) -> None:
+        """Raise MetatlError, before any work, where tasks with `net.outputs` outputs cannot be served.
+
+        real: whether targets are real values rather than classes.
+        """
+        return
+
+    def trainable(self, net: Net, transfer: Transfer, support: Batch) -> int:
+        """Number of the net's weights that a task may move."""
+        return 0
+
+    def answer(
+        self,
+        net: Net,
+        transfer: Transfer,
+        episode: Episode,
+        key: int = 0,
+        moving: frozenset[str] | None = None,
+    ) -> Any:
+        """Outputs for one task's query rows [n, outputs]: fit, then predict; query labels are not read.
+
+        moving: names of the weights whose guide is not zero throughout, where the caller knows them.
+        """
+        fitted = self.fit(net, transfer, episode.support, key)
+        return self.predict(net, transfer, fitted, episode.support, episode.query.x)

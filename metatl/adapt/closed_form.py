@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.prediction import predict_with
 from metatl.adapt.solvers import NearestCentroid, Solver
+from metatl.adapt.support import at_the_door
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.types import Batch, Episode, MetatlError, Moments, Transfer
@@ -28,7 +29,7 @@ class ClosedForm(Adaptation):
             net; `support` the support rows; `batch` all rows of a pass, which is transductive.
     """
 
-    solver: Solver = field(default_factory=NearestCentroid)
+    solver: Solver = NearestCentroid()
     moments: Moments = "frozen"
 
     def __post_init__(self) -> None:
@@ -38,19 +39,40 @@ class ClosedForm(Adaptation):
                 f"adaptation: moments is one of {', '.join(get_args(Moments))}; it is {self.moments!r}"
             )
 
+    @property
+    def batched(self) -> bool:
+        """As the solver is."""
+        return self.solver.batched
+
+    @property
+    def order_free(self) -> bool:
+        """Every solver sums over rows."""
+        return True
+
+    def check(self, net: Net, transfer: Transfer, real: bool) -> None:
+        """The net needs features, and the solver targets of its kind."""
+        if net.head is None:
+            raise MetatlError("ClosedForm needs a net with a linear output layer; name one (head)")
+        if real and not self.solver.real:
+            raise MetatlError(
+                f"{type(self.solver).__name__} needs class labels; choose RidgeRegression for real targets"
+            )
+
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """What the solver finds; tuples of tensors. Differentiable in the weights where the solver is."""
-        with moments_from(Rows(frozen=self.moments == "frozen")):
+        support = at_the_door(net, support)
+        if not isinstance(support.y, Tensor):
+            raise MetatlError("ClosedForm fits one target; give y as one tensor")
+        with moments_from(Rows(frozen=self.moments == "frozen", weight=support.weight)):
             features = net.features(transfer.params, transfer.buffers, support.x)
-        weight: Tensor | None = getattr(support, "weight", None)
-        return self.solver.fit(features, support.y, net.outputs, weight)
+        return self.solver.fit(features, support.y, net.outputs, support.weight)
 
-    def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Tensor) -> Tensor:
+    def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
         """Outputs [n, outputs] for the rows x."""
         features = predict_with(
             lambda rows: net.features(transfer.params, transfer.buffers, rows),
             net.batch_moments,
-            Episode(support, Batch(x, support.y[:0])),
+            Episode(support, Batch(x)),
             self.moments,
         )
         return self.solver.predict(fitted, features)

@@ -36,6 +36,19 @@ class Piece(NamedTuple):
     anchor_output: Tensor | None
 
 
+class Inner(NamedTuple):
+    """One task's inner problem, whoever descends on it.
+
+    params: the start, output layer included; guide: scales of the updates; pieces: the rows of every step;
+    objective: (weights, the net's output on a piece's rows, that piece) -> scalar.
+    """
+
+    params: Params
+    guide: Guide
+    pieces: Iterator[Piece]
+    objective: Callable[[Params, Tensor, Piece], Tensor]
+
+
 def guide_at(guide: Guide, params: Params, step: int) -> Guide:
     """The guide of one inner step: an entry with one axis more than its weight is indexed along it.
 

@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, get_args
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor
 
 from metatl import tree
 from metatl.adapt.adaptation import Adaptation
-from metatl.adapt.descend import Guided, Piece, Point, descend
+from metatl.adapt.carried import check_output_layer, movable
+from metatl.adapt.descend import Guided, Inner, Piece, Point, descend
 from metatl.adapt.prediction import predict
 from metatl.adapt.support import at_the_door
-from metatl.heads import Head, Learned, Ridge
+from metatl.adapt.support_guide import SupportGuide
+from metatl.heads import Head, Learned
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Term, total
 from metatl.rules import SGD, Rule
-from metatl.types import Batch, Episode, Guide, MetatlError, Moments, Params, Transfer, Unroll
-
-
-class SupportGuide(ABC):
-    """A guide computed anew for every task from its support set (FISH masks, relative gradient norms)."""
-
-    head: Head = Ridge()
-    """Stands in for a blind output layer: behind one of zeros every gradient of the body is 0."""
-
-    @abstractmethod
-    def __call__(self, net: Net, params: Params, output: Callable[[Params], Tensor], support: Batch) -> Guide:
-        """The guide, which multiplies the transfer's; `output` gives the support logits for weights."""
-
-
-class Inner(NamedTuple):
-    """One task's inner problem, whoever descends on it.
-
-    params: the start, output layer included; guide: scales of the updates; pieces: the rows of every step;
-    objective: (weights, the net's output on a piece's rows, that piece) -> scalar.
-    """
-
-    params: Params
-    guide: Guide
-    pieces: Iterator[Piece]
-    objective: Callable[[Params, Tensor, Piece], Tensor]
+from metatl.types import Batch, Episode, MetatlError, Moments, Params, Transfer, Unroll
 
 
 @dataclass(frozen=True)
@@ -73,6 +50,8 @@ class Descent(Adaptation):
     batch_size: int | None = None
     guide_from_support: SupportGuide | None = None
     guided: Guided = "update"
+
+    guided_by_transfer: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -101,9 +80,9 @@ class Descent(Adaptation):
         with torch.no_grad():
             return self(net, transfer, support)
 
-    def predict(self, net: Net, transfer: Transfer, fitted: Params, support: Batch, x: Tensor) -> Tensor:
+    def predict(self, net: Net, transfer: Transfer, fitted: Params, support: Batch, x: Any) -> Any:
         """Outputs [n, outputs] for the rows x under the adapted weights."""
-        return predict(net, fitted, transfer, Episode(support, Batch(x, support.y[:0])), self.moments)
+        return predict(net, fitted, transfer, Episode(support, Batch(x)), self.moments)
 
     def trajectory(
         self,
@@ -121,7 +100,7 @@ class Descent(Adaptation):
         fresh = self.fresh(net, transfer)
 
         def objective(weights: Params, piece: Piece) -> Tensor:
-            with self.support_moments():
+            with self.support_moments(piece.batch.weight):
                 output = net(weights, transfer.buffers, piece.batch.x)
             return inner.objective(weights, output, piece)
 
@@ -139,7 +118,7 @@ class Descent(Adaptation):
 
     def inner(self, net: Net, transfer: Transfer, support: Batch) -> Inner:
         """The problem that `trajectory` descends on."""
-        with self.support_moments():
+        with self.support_moments(support.weight):
             params, guide = self.head.init(net, transfer, support)
             frozen = tree.detach(params)
             if self.guide_from_support is not None and self.steps:
@@ -165,13 +144,36 @@ class Descent(Adaptation):
         """Names of the weights that are new to every task."""
         return frozenset(name for name in transfer.params if self.head.fresh and net.is_head(name))
 
-    def support_moments(self) -> AbstractContextManager[None]:
-        """Where passes over support rows take the moments of batch norms from."""
-        return moments_from(Rows(frozen=self.moments == "frozen"))
+    def check(self, net: Net, transfer: Transfer, real: bool) -> None:
+        """The carried output layer, where it is used, must have a row for every output."""
+        check_output_layer(net, transfer, self.head)
+
+    def trainable(self, net: Net, transfer: Transfer, support: Batch) -> int:
+        """Entries whose guide is not 0 at some inner step."""
+        inner = self.inner(net, transfer, support) if self.steps else None
+        return 0 if inner is None else movable(inner.params, inner.guide, self.steps)
+
+    def answer(
+        self,
+        net: Net,
+        transfer: Transfer,
+        episode: Episode,
+        key: int = 0,
+        moving: frozenset[str] | None = None,
+    ) -> Any:
+        """Outputs for one task's query rows; only `moving` weights are differentiated for."""
+        params = transfer.params
+        for point in self.trajectory(net, transfer, episode.support, "first_order", moving):
+            params = point.params
+        return predict(net, params, transfer, episode, self.moments)
+
+    def support_moments(self, weight: Tensor | None = None) -> AbstractContextManager[None]:
+        """Where passes over support rows (of these weights) take the moments of batch norms from."""
+        return moments_from(Rows(frozen=self.moments == "frozen", weight=weight))
 
 
 def _pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
-    rows = support.batch.x.shape[0]
+    rows = tree.rows(support.batch.x)
     for step in range(steps):
         if size is None or size >= rows:
             yield support
@@ -182,10 +184,10 @@ def _pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
         where = (
             slice(start, start + size)
             if start + size <= rows
-            else torch.tensor(index, device=support.batch.x.device)
+            else torch.tensor(index, device=tree.first(support.batch.x).device)
         )
-        picked = None if support.anchor_output is None else support.anchor_output[where]
-        yield Piece(Batch(support.batch.x[where], support.batch.y[where]), picked)
+        picked = tree.at(support.anchor_output, where)
+        yield Piece(tree.at(support.batch, where), picked)
 
 
 def weight_of(key: str) -> str:

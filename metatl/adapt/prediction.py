@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor
 
+from metatl import tree
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.types import Episode, Moments, Params, Transfer
 
 
-def predict(net: Net, params: Params, transfer: Transfer, episode: Episode, moments: Moments) -> Tensor:
+def predict(net: Net, params: Params, transfer: Transfer, episode: Episode, moments: Moments) -> Any:
     """Outputs for the query rows [n, outputs] under adapted weights; `moments` as in `predict_with`."""
     return predict_with(lambda x: net(params, transfer.buffers, x), net.batch_moments, episode, moments)
 
 
-def predict_with(
-    call: Callable[[Tensor], Tensor], batch_moments: bool, episode: Episode, moments: Moments
-) -> Tensor:
+def predict_with(call: Callable[[Any], Any], batch_moments: bool, episode: Episode, moments: Moments) -> Any:
     """Outputs for the query rows [n, outputs] of an adapted net x -> output.
 
     `batch`: batch norm sees all query rows (transductive). `support`: it sees the support rows, which pass
@@ -29,6 +28,8 @@ def predict_with(
     with moments_from(Rows(frozen=moments == "frozen")):
         if moments != "support" or not batch_moments:
             return call(episode.query.x)
-    rows = episode.support.x.shape[0]
-    with moments_from(Rows(first=rows)):
-        return call(torch.cat([episode.support.x, episode.query.x]))[rows:]
+    support, query = episode.support, episode.query
+    rows = tree.rows(support.x)
+    with moments_from(Rows(first=rows, weight=support.weight)):
+        output = call(tree.gather([support.x, query.x], torch.cat))
+    return tree.apply(lambda leaf: leaf[rows:], output)

@@ -11,6 +11,7 @@ from metatl.data.omniglot import Omniglot
 from metatl.data.patterns import Patterns, PatternsData
 from metatl.data.sinusoid import Sinusoid, SinusoidData
 from metatl.data.source import SPLITS, Data, Source, Tasks
+from metatl.data.streams import Stream, Unlabelled
 from metatl.data.taskset_data import TasksetData
 from metatl.data.tasksets import Taskset
 
@@ -31,7 +32,9 @@ __all__ = [
     "Sinusoid",
     "SinusoidData",
     "Source",
+    "Stream",
     "Tasks",
     "Taskset",
     "TasksetData",
+    "Unlabelled",
 ]

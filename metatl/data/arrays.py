@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any, final
 
 import torch
 
 from metatl.data.bank import Bank
+from metatl.data.checked import Channels
 from metatl.data.class_data import ClassData
 from metatl.data.counter import first_of_shuffle, number
+from metatl.data.images import class_files, hidden
 from metatl.data.source import SPLITS, Source, device_of
 from metatl.types import MetatlError, Split
 
@@ -26,10 +29,12 @@ _FOLDERS: dict[Split, tuple[str, ...]] = {
 @final
 @dataclass(frozen=True)
 class Arrays(Source):
-    """An npz file with x [n, ...], y [n] and perhaps names; uint8 images are divided by 255.
+    """An npz file with x [n, ...], y [n] and perhaps names; values and channels as `data.checked` says.
 
     fractions: shares of the classes for meta_train, meta_val and meta_test, after a shuffle by `seed`; or
-    train, val, test: the names of each split's classes. A split may be left empty.
+    train, val, test: the names of each split's classes. A split may be left empty. smallest: classes with
+    fewer examples are left out, and named in `describe`. channels: where those of pictures lie, if their
+    shape does not say.
     """
 
     path: str
@@ -38,11 +43,18 @@ class Arrays(Source):
     val: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     seed: int = 0
+    smallest: int = 0
+    channels: Channels | None = None
 
     def load(self, device: str = "cpu") -> ClassData:
         """Read and divide; MetatlError for a file that is no such file, or a split that does not work out."""
         place = device_of(device)
-        bank = Bank.from_npz(self.path)
+        whole = Bank.from_npz(self.path, self.channels)
+        large = [place for place, size in enumerate(whole.sizes) if size >= self.smallest]
+        if not large:
+            raise MetatlError(f"{self.path}: no class has {self.smallest} examples; lower smallest")
+        bank = whole if len(large) == whole.classes else whole.pick(large)
+        facts = _facts(self, dict(zip(whole.names, whole.sizes, strict=True)))
         named: dict[Split, tuple[str, ...]] = {
             "meta_train": self.train,
             "meta_val": self.val,
@@ -52,7 +64,7 @@ class Arrays(Source):
             parts, rule = _named(bank, named, self.path), "by class, as listed"
         else:
             parts, rule = _shares(bank, self.fractions, self.seed, self.path), "by class, shuffled"
-        return _divided(Path(self.path).stem, bank, parts, {"split": rule, **_facts(self)}, place)
+        return _divided(Path(self.path).stem, bank, parts, {"split": rule, **facts}, place)
 
 
 @final
@@ -60,8 +72,10 @@ class Arrays(Source):
 class ImageFolder(Source):
     """A folder of images by class (`path/<class>/<image>`), or one such folder each split (`path/train/`).
 
-    Images are squeezed to size x size. fractions: shares of the classes for meta_train, meta_val, meta_test,
-    after a shuffle by `seed`, where the folder is not divided already.
+    Images are read as a person sees them (`images.as_seen`) and squeezed to size x size; hidden files and
+    folders are no part of it. fractions: shares of the classes for meta_train, meta_val, meta_test, after a
+    shuffle by `seed`, where the folder is not divided already. smallest: classes with fewer images are left
+    out, and named in `describe`.
     """
 
     path: str
@@ -69,25 +83,55 @@ class ImageFolder(Source):
     grey: bool = True
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
     seed: int = 0
+    smallest: int = 0
 
     def load(self, device: str = "cpu") -> ClassData:
-        """Read every image; MetatlError naming the one that cannot be read, or the class that is empty."""
+        """Read every image; MetatlError naming the one that cannot be read, or the class that is empty.
+
+        Also where splits hold the same classes: that is no problem of new classes.
+        """
         place, root = device_of(device), Path(self.path)
         if self.size < 1:
             raise MetatlError(f"{self.path}: size is {self.size}: it must be at least 1")
-        divided: dict[Split, Path] = {
-            split: next((root / name for name in names if (root / name).is_dir()), root)
-            for split, names in _FOLDERS.items()
-        }
-        if all(folder != root for folder in divided.values()):
+        divided = _split_folders(root)
+        if len(divided) == len(SPLITS):
             banks: dict[Split, Bank] = {
-                split: Bank.from_folder(folder, self.size, self.grey).to(place)
+                split: Bank.from_folder(folder, self.size, self.grey, self.smallest).to(place)
                 for split, folder in divided.items()
             }
-            return ClassData(root.name, banks, {"split": "by folder", **_facts(self)})
-        bank = Bank.from_folder(root, self.size, self.grey)
+            sizes = {
+                f"{folder.name}/{name}": len(files)
+                for folder in divided.values()
+                for name, files in class_files(folder).items()
+            }
+            return ClassData(root.name, banks, {"split": "by folder", **_facts(self, sizes)})
+        sizes = {name: len(files) for name, files in class_files(root).items()}
+        bank = Bank.from_folder(root, self.size, self.grey, self.smallest)
         parts = _shares(bank, self.fractions, self.seed, self.path)
-        return _divided(root.name, bank, parts, {"split": "by class, shuffled", **_facts(self)}, place)
+        facts = {"split": "by class, shuffled", **_facts(self, sizes)}
+        return _divided(root.name, bank, parts, facts, place)
+
+
+def _split_folders(root: Path) -> dict[Split, Path]:
+    """The folder of each split that has one; MetatlError where two splits hold classes of the same name."""
+    first: dict[Split, Path | None] = {
+        split: next((root / name for name in names if (root / name).is_dir()), None)
+        for split, names in _FOLDERS.items()
+    }
+    found: dict[Split, Path] = {split: folder for split, folder in first.items() if folder is not None}
+    held = {folder.name: {path.name for path in _folders(folder)} for folder in found.values()}
+    for one, other in combinations(held, 2):
+        shared = sorted(held[one] & held[other])
+        if shared:
+            raise MetatlError(
+                f"{root}: {one}/ and {other}/ both hold {', '.join(shared[:3])}: a problem of fixed classes; "
+                f"use 'metatl transfer {root}', or give each split classes of its own"
+            )
+    return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir() and not hidden(path)]
 
 
 def _divided(
@@ -97,10 +141,15 @@ def _divided(
     return ClassData(name, banks, facts)
 
 
-def _facts(source: Arrays | ImageFolder) -> dict[str, Any]:
-    return {
-        key: value for key, value in asdict(source).items() if key not in ("path", "train", "val", "test")
-    }
+def _facts(source: Arrays | ImageFolder, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """The values that prepared the data; sizes: of every class, those that were left out too."""
+    facts = asdict(source)
+    for name in ("path", "train", "val", "test", *(() if source.smallest else ("smallest",))):
+        facts.pop(name, None)
+    if facts.get("channels", ...) is None:
+        del facts["channels"]
+    left_out = {name: size for name, size in sizes.items() if size < source.smallest}
+    return {**facts, "left_out": left_out} if left_out else facts
 
 
 def _shares(bank: Bank, fractions: tuple[float, ...], seed: int, where: str) -> dict[Split, list[int]]:

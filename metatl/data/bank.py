@@ -12,17 +12,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metatl.data.checked import Channels
 from metatl.data.images import folder_arrays
 from metatl.data.labelled import labelled_arrays, npz_arrays
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Examples sorted by class; an example is decoded as `x * scale + shift`, float32.
+    """Examples sorted by class; bytes and floats are decoded as `x * scale + shift`, float32.
 
-    x: [turns * n, *shape] uint8 or float32: `turns` blocks of the same n examples, block k turned by k * 90
-    degrees. offsets, counts: [classes] int64, each class's first row and number of rows; sizes: the counts as
-    plain ints.
+    x: [turns * n, *shape] uint8, float32 or int64 (token ids, counts: handed out as they are): `turns` blocks
+    of the same n examples, block k turned by k * 90 degrees. offsets, counts: [classes] int64, each class's
+    first row and number of rows; sizes: the counts as plain ints.
     """
 
     x: Tensor = field(repr=False)
@@ -35,13 +36,20 @@ class Bank:
     turns: int = 1
 
     @staticmethod
-    def from_arrays(x: Any, y: Any, names: Sequence[str] | None = None, where: str = "x, y") -> Bank:
+    def from_arrays(
+        x: Any,
+        y: Any,
+        names: Sequence[str] | None = None,
+        where: str = "x, y",
+        channels: Channels | None = None,
+    ) -> Bank:
         """One's own arrays: x [n, ...], y [n] (integers or strings; `names[i]` is then the name of label i).
 
-        uint8 images [n, h, w] or [n, h, w, channels] become [n, channels, h, w] with values / 255; all else
-        is kept as float32. MetatlError for lengths that differ, values that are no numbers, an empty class.
+        What values mean, and where channels lie, is said in `metatl.data.checked`: pictures of 8 or 16 bits
+        become [n, channels, h, w] with values in 0 .. 1, other integers stay int64, floats are float32.
+        MetatlError for lengths that differ, values that are no numbers, an empty class.
         """
-        decoded, sizes, called, scale = labelled_arrays(x, y, names, where)
+        decoded, sizes, called, scale = labelled_arrays(x, y, names, where, channels)
         return Bank.sorted_by_class(torch.from_numpy(decoded), sizes, called, scale)
 
     @staticmethod
@@ -51,15 +59,18 @@ class Bank:
         return Bank(x, counts.cumsum(0) - counts, counts, tuple(map(int, sizes)), tuple(names), scale)
 
     @staticmethod
-    def from_npz(path: str | Path) -> Bank:
+    def from_npz(path: str | Path, channels: Channels | None = None) -> Bank:
         """An npz file with `x` and `y`, and `names` if labels have names; MetatlError if it is not that."""
         x, y, names = npz_arrays(Path(path))
-        return Bank.from_arrays(x, y, names, str(path))
+        return Bank.from_arrays(x, y, names, str(path), channels)
 
     @staticmethod
-    def from_folder(path: str | Path, size: int = 28, grey: bool = True) -> Bank:
-        """A folder of images by class (`path/<class>/<image>`), resized; MetatlError if one is unreadable."""
-        x, sizes, names = folder_arrays(Path(path), size, grey)
+    def from_folder(path: str | Path, size: int = 28, grey: bool = True, smallest: int = 0) -> Bank:
+        """A folder of images by class (`path/<class>/<image>`), resized; MetatlError if one is unreadable.
+
+        Hidden files and folders are no part of it; classes with fewer than `smallest` images are left out.
+        """
+        x, sizes, names = folder_arrays(Path(path), size, grey, smallest)
         return Bank.sorted_by_class(torch.from_numpy(x), sizes, names, 1 / 255)
 
     @property
@@ -87,8 +98,10 @@ class Bank:
         return digest.hexdigest()[:16]
 
     def gather(self, rows: Tensor) -> Tensor:
-        """The examples of `rows` (any shape), decoded: [*rows.shape, *shape] float32."""
-        picked = self.x.index_select(0, rows.reshape(-1)).to(torch.float32)
+        """The examples of `rows` (any shape), decoded: [*rows.shape, *shape] float32 or int64."""
+        picked = self.x.index_select(0, rows.reshape(-1))
+        if self.x.dtype != torch.int64:
+            picked = picked.to(torch.float32)
         if self.scale != 1.0:
             picked.mul_(self.scale)
         if self.shift != 0.0:

@@ -35,6 +35,7 @@ class Glyphs(Source):
     have.
     """
 
+    embedded = True
     train_classes: int = 1000
     val_classes: int = 150
     test_classes: int = 300

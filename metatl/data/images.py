@@ -1,4 +1,4 @@
-"""Image files to uint8 arrays: read as a person sees them, resized by exact area, folders of them by class."""
+"""Image files to uint8 arrays: read as a person sees them, resized by exact area; folders by class."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from metatl.types import MetatlError
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Resize = Literal["area", "nearest", "lanczos"]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+_LEFT_BEHIND = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
 _BITS, _MEANING, _ORIENTATION = 258, 262, 274
 """Numbers of the TIFF (and EXIF) tags for bits of a pixel, for what 0 means, for how the camera was held."""
 _TURNS = {
@@ -67,6 +68,10 @@ def _on_white(image: Image.Image, where: str) -> Image.Image:
     image = _upright(image, image)
     if not image.has_transparency_data:
         return image.convert("RGB")
+    clear = image.info.get("transparency")
+    if isinstance(clear, tuple) and max(clear) > 255:  # a colour of 16 bits, of which the pixels kept 8
+        image = image.copy()
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
     solid = image.convert("LA") if image.mode == "La" else image
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, solid.convert("RGBA")).convert("RGB")
@@ -128,22 +133,47 @@ def _overlaps(old: int, new: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.maximum(overlap, 0).astype(np.float64)
 
 
-def folder_arrays(path: Path, size: int, grey: bool) -> tuple[Pixels, list[int], list[str]]:
-    """Images of `path/<class>/`, sorted: x [n, 1 or 3, size, size], the number in each class, class names."""
+def class_files(path: Path) -> dict[str, list[Path]]:
+    """The image files of every class folder `path/<class>/`, sorted; what is hidden is no part of it.
+
+    Hidden are names that begin with a dot, and the folders that computers leave (`__MACOSX`, `@eaDir`).
+    MetatlError for a folder that is not there, or holds no folders.
+    """
     if not path.is_dir():
         raise MetatlError(f"{path}: no such folder; it should hold one folder of images for each class")
-    x: list[Pixels] = []
-    sizes: list[int] = []
-    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and folder.name[0] != ".")
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not hidden(folder))
     if not folders:
         raise MetatlError(f"{path}: holds no folders; put the images of each class into a folder of its own")
-    for folder in folders:
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    return {folder.name: _image_files(folder) for folder in folders}
+
+
+def _image_files(folder: Path) -> list[Path]:
+    shown = (file for file in folder.iterdir() if not hidden(file) and file.suffix.lower() in SUFFIXES)
+    return sorted(file for file in shown if not file.is_dir())
+
+
+def hidden(path: Path) -> bool:
+    """Whether a file or folder is none that a person put there to be seen."""
+    return path.name[0] == "." or path.name in _LEFT_BEHIND
+
+
+def folder_arrays(
+    path: Path, size: int, grey: bool, smallest: int = 0
+) -> tuple[Pixels, list[int], list[str]]:
+    """Images of `path/<class>/`, sorted: x [n, 1 or 3, size, size], the number in each class, class names.
+
+    Classes with fewer than `smallest` images are left out. MetatlError as `class_files` and `as_seen`, for an
+    empty class that is not left out, and where all are.
+    """
+    classes = {name: files for name, files in class_files(path).items() if len(files) >= smallest}
+    if not classes:
+        raise MetatlError(f"{path}: no class has {smallest} images; lower smallest")
+    for name, files in classes.items():
         if not files:
             raise MetatlError(
-                f"{folder}: class {folder.name!r} is empty (no {', '.join(SUFFIXES[:4])} ... files)"
+                f"{path / name}: class {name!r} is empty (no {', '.join(SUFFIXES[:4])} ... files)"
             )
-        x += [resize_area(read_image(file, str(file), grey), size) for file in files]
-        sizes.append(len(files))
+    x = [resize_area(read_image(file, str(file), grey), size) for files in classes.values() for file in files]
     stacked = np.stack(x)
-    return (stacked[:, None] if grey else stacked), sizes, [folder.name for folder in folders]
+    sizes = [len(files) for files in classes.values()]
+    return (stacked[:, None] if grey else stacked), sizes, list(classes)

@@ -30,6 +30,7 @@ class Patterns(Source):
     Source: the code beside Nikolić, Andrić & Nikolić 2023, arXiv 2303.16154.
     """
 
+    embedded = True
     bits: int = 25
     categories: int = 10
     examples: int = 200

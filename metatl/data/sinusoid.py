@@ -22,6 +22,7 @@ _WAVE, _POINT, _MIXED = 201, 202, 203
 class Sinusoid(Source):
     """y = A sin(x - phase): amplitude, phase and x uniform over these ranges (phase up to pi if left out)."""
 
+    embedded = True
     amplitude: tuple[float, float] = (0.1, 5.0)
     phase: tuple[float, float] = (0.0, torch.pi)
     x: tuple[float, float] = (-5.0, 5.0)
@@ -67,7 +68,7 @@ class SinusoidData(Data):
         self.check(split, tasks)
         x = self._places(split, seed, self._indices(first, count), tasks.shot + tasks.query)
         amplitude, phase = self.waves(split, seed, first, count)
-        both = Batch(*self._points(amplitude[:, None], phase[:, None], x))
+        both = self._points(amplitude[:, None], phase[:, None], x)
         support, query = (
             Batch(*(part.split([tasks.shot, tasks.query], 1)[k] for part in both)) for k in (0, 1)
         )

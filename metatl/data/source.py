@@ -61,9 +61,10 @@ class Data(ABC):
 
     @abstractmethod
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
-        """Episodes `first` to `first + count - 1`, stacked: support.x [count, way * shot, *shape] float32.
+        """Episodes `first` to `first + count - 1`, stacked: support.x [count, way * shot, *shape].
 
-        Rows lie round by round (see `Episode`); query = 0 gives an empty query. MetatlError as `check`.
+        x is float32, or int64 (token ids, counts). Rows lie round by round (see `Episode`);
+        query = 0 gives an empty query. MetatlError as `check`.
         """
 
     @abstractmethod
@@ -85,6 +86,9 @@ class Data(ABC):
 
 class Source(ABC):
     """What a config's `data:` names; concrete ones are frozen dataclasses with plain typed fields."""
+
+    embedded = False
+    """Whether its fields alone fix what it holds: nothing is read from files. No annotation: no field."""
 
     @abstractmethod
     def load(self, device: str = "cpu") -> Data:

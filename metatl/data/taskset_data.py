@@ -12,6 +12,8 @@ from typing import Any, Literal, final
 import numpy as np
 import torch
 
+from metatl import tree
+from metatl.data.checked import as_inputs, as_targets
 from metatl.data.counter import number
 from metatl.data.source import SPLITS, Data, Tasks
 from metatl.types import Batch, Episode, MetatlError, Split
@@ -48,18 +50,14 @@ class TasksetData(Data):
         """Episodes first .. first + count - 1, sampled one by one; raises MetatlError as `check`."""
         tasks.check()
         drawn = [self._episode(split, tasks, seed, index) for index in range(first, first + count)]
-        support, query = (
-            Batch(*(torch.stack([one[part][role] for one in drawn]).to(self.device) for role in (0, 1)))
-            for part in (0, 1)
-        )
-        return Episode(support, query)
+        return tree.apply(lambda leaf: leaf.to(self.device), tree.gather(drawn, torch.stack))
 
     def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
         """Of the very examples of episodes 0 .. count - 1."""
         digest = hashlib.sha256(repr((self.name, split, tasks)).encode())
         for index in range(count):
             for part in self._episode(split, tasks, seed, index):
-                for tensor in part:
+                for tensor in tree.leaves(part):
                     digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
@@ -117,15 +115,18 @@ def _cut(task: Batch, first: int, last: int) -> Episode:
 
 
 def _rows(sampled: Any, name: str) -> Batch:
+    """A sampled task: x as `checked.as_inputs`, y [n] int64 or real [n, d]."""
     try:
-        x, y = (torch.as_tensor(part) for part in sampled)
+        given, labels = sampled
+        x, y = torch.as_tensor(given), torch.as_tensor(labels)
     except (TypeError, ValueError, RuntimeError) as error:
         raise MetatlError(f"{name}: a sampled task is no pair (x, y) of arrays ({error})") from error
     if x.dim() < 2 or y.dim() < 1 or len(x) != len(y) or not len(x):
         raise MetatlError(
             f"{name}: a task has x {list(x.shape)} and y {list(y.shape)}; they need [n, ...] and [n], n > 0"
         )
-    return Batch(x.float(), y.float().reshape(len(y), -1) if y.is_floating_point() else y.long().reshape(-1))
+    targets, classes = as_targets(y.reshape(len(y), -1) if y.is_floating_point() else y, f"{name}: ")
+    return Batch(as_inputs(x, f"{name}: "), targets if classes is None else y.long().reshape(-1))
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class Auto(Engine):
             if self.by == "time":
                 chosen[key] = min(engines, key=lambda engine: _seconds(run, engine))
             else:
-                batched = episodes.support.x.device.type != "cpu" or sized().mean <= self.most
+                batched = tree.first(episodes).device.type != "cpu" or sized().mean <= self.most
                 chosen[key] = engines[0] if batched else engines[1]
         return chosen[key]
 

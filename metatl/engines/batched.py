@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import vmap
 
 from metatl import tree
 from metatl.adapt import Descent
-from metatl.engines.chunk import Chunk, Recordings, at_once, own, routes
+from metatl.engines.chunk import Chunk, Recordings, at_once, over_tasks, own, routes
 from metatl.engines.chunk_size import Fitting
 from metatl.engines.engine import (
     Engine,
@@ -88,7 +87,7 @@ class Batched(Engine):
     def map(self, fn: TaskFunction, episodes: Episode) -> Any:
         """fn of every task, chunk by chunk."""
         with routes(episodes, twice=False), at_once():
-            results = [vmap(fn)(chunk) for chunk in self._chunks(episodes)]
+            results = [over_tasks(fn, chunk) for chunk in self._chunks(episodes)]
         return results[0] if len(results) == 1 else tree.gather(results, torch.cat)
 
     def outer_gradient(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
+from metatl import tree
 from metatl.adapt import Descent
-from metatl.engines.engine import Outer, as_variables, derivatives, gradient_of, task_loss
+from metatl.engines.engine import Outer, TaskFunction, as_variables, derivatives, gradient_of, task_loss
 from metatl.engines.ops import rerouted
 from metatl.engines.ops_stock import Batchable
 from metatl.engines.ops_trace import Traced
@@ -39,12 +41,18 @@ def at_once() -> Generator[None]:
         ) from error
 
 
+def over_tasks(fn: TaskFunction, episodes: Episode) -> Any:
+    """vmap of fn over the leading axis of every tensor; a None is no tensor, and is handed on."""
+    held, nesting = tree.flatten(episodes)
+    return vmap(lambda *leaves: fn(tree.unflatten(leaves, nesting)))(*held)
+
+
 def routes(episodes: Episode, twice: bool) -> AbstractContextManager[object]:
     """Around work on these tasks: operations that are exact when differentiated twice, or torch's own.
 
     Torch's batching rule for a convolution is a grouped one: faster in first order on a CPU, slow on a GPU.
     """
-    return rerouted() if twice or episodes.support.x.is_cuda else Batchable()
+    return rerouted() if twice or tree.first(episodes).is_cuda else Batchable()
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ class Chunk:
         fn = task_loss(self.net, self.adaptation, leafy, self.outer, self.moving)
         with derivatives(), torch.enable_grad():
             with routes(self.episodes, self.outer.unroll == "full"), at_once():
-                losses, metrics = vmap(fn)(self.episodes)
+                losses, metrics = over_tasks(fn, self.episodes)
             return gradient_of(losses.sum() / self.count, variables), metrics
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from metatl import tree
 from metatl.adapt import Descent
 from metatl.engines.engine import Outer
 from metatl.net import Net
@@ -31,16 +34,17 @@ class Fitting:
         self, net: Net, transfer: Transfer, adaptation: Descent, outer: Outer, episodes: Episode
     ) -> int:
         """A divisor of the tasks, or an even share."""
-        tasks, rows = episodes.support.x.shape[:2]
-        if episodes.support.x.device.type != "cpu" or tasks <= _LEAST:
+        one = tree.first(episodes.support.x)
+        tasks, rows = one.shape[:2]
+        if one.device.type != "cpu" or tasks <= _LEAST:
             return tasks
         steps = adaptation.steps if outer.unroll == "full" else 1
         size = adaptation.batch_size or rows
-        passes = max(steps, 1) * min(size, rows) + rows + episodes.query.x.shape[1]
-        key = (id(net.module), net.outputs, episodes.support.x.shape[2:], tasks, passes)
+        passes = max(steps, 1) * min(size, rows) + rows + tree.first(episodes.query.x).shape[1]
+        key = (id(net.module), net.outputs, one.shape[2:], tasks, passes)
         if key not in self._known:
-            row = episodes.support.x[0, :2]
-            held = 2 * passes * row.element_size() * _outputs(net, transfer, row) // 2
+            row = tree.apply(lambda leaf: leaf[0, :2], episodes.support.x)
+            held = 2 * passes * one.element_size() * _outputs(net, transfer, row) // 2
             while len(self._known) >= _MOST:
                 self._known.pop(next(iter(self._known)))
             self._known[key] = net.module, _even(tasks, max(_LEAST, int(_HELD // max(held, 1))))
@@ -54,7 +58,7 @@ def _even(tasks: int, most: int) -> int:
     return divisor if 2 * divisor > most else -(-tasks // -(-tasks // most))
 
 
-def _outputs(net: Net, transfer: Transfer, rows: Tensor) -> int:
+def _outputs(net: Net, transfer: Transfer, rows: Any) -> int:
     """Entries that the modules without children give for these rows, together."""
     entries = 0
 

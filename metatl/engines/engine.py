@@ -155,7 +155,7 @@ def task_loss(
 
 def tasks_of(episodes: Episode) -> int:
     """Number of tasks in a stacked meta-batch."""
-    return episodes.support.x.shape[0]
+    return tree.rows(episodes.support.x)
 
 
 def task(episodes: Episode, index: int | slice) -> Episode:

@@ -21,14 +21,18 @@ FisherKind = Literal["empirical", "true", "absolute"]
 
 
 def fisher(
-    output: Callable[[Params], Tensor], params: Params, y: Tensor, kind: FisherKind = "empirical"
+    output: Callable[[Params], Tensor],
+    params: Params,
+    y: Tensor,
+    kind: FisherKind = "empirical",
+    row_weight: Tensor | None = None,
 ) -> Params:
     """Diagonal Fisher information of every weight, mean over the rows of `output(params)` [n, classes].
 
     empirical: mean_n (d log p(y_n | x_n) / d theta)^2 with the true labels; true: mean_n sum_c p(c | x_n)
     (d log p(c | x_n) / d theta)^2; absolute: mean_n |d log p(y_n | x_n) / d theta|. Rows share the pass, so
     batch norm keeps the moments of all rows while each row's gradient is taken alone. Source: Sung, Nair &
-    Raffel 2021, arXiv 2111.09839.
+    Raffel 2021, arXiv 2111.09839. row_weight [n]: how often each row counts.
     """
     if y.is_floating_point():
         raise MetatlError(
@@ -48,6 +52,9 @@ def fisher(
         hot = torch.nn.functional.one_hot(y, classes).to(logs.dtype)
         pick = torch.eye(rows, dtype=logs.dtype, device=logs.device).unsqueeze(-1) * hot
         weight = logs.new_ones(rows)
+    if row_weight is not None:
+        share = row_weight.to(logs.dtype) * rows / row_weight.sum()
+        weight = weight * (share.repeat_interleave(classes) if kind == "true" else share)
     (grads,) = vmap(back)(pick)
     size = torch.abs if kind == "absolute" else torch.square
     return {name: torch.tensordot(weight, size(g), 1) / rows for name, g in grads.items()}
@@ -72,6 +79,6 @@ class SupportFisher(SupportGuide):
 
     def __call__(self, net: Net, params: Params, output: Callable[[Params], Tensor], support: Batch) -> Guide:
         """The guide of one task."""
-        raw = fisher(output, params, support.y, self.kind)
+        raw = fisher(output, params, support.y, self.kind, support.weight)
         head, body = tree.split(raw, net.is_head)
         return {**self.shape(body, tree.count(head)), **tree.ones(head)}

@@ -50,12 +50,18 @@ class Head(ABC):
         return {**transfer.params, **layer}, {**transfer.guide, **ones}
 
 
-def class_means(features: Tensor, y: Tensor, outputs: int) -> Tensor:
+def class_means(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Tensor:
     """Mean feature of every class: features [n, d], y [n] -> [outputs, d]; an absent class has mean 0.
+
+    weight [n]: how often each row counts.
 
     Raises MetatlError for real targets.
     """
     if y.is_floating_point():
         raise MetatlError("head Prototypes needs class labels; choose Ridge or Learned for real targets")
     member = torch.nn.functional.one_hot(y, outputs).to(features.dtype)
-    return member.T @ features / member.sum(0).clamp_min(1.0).unsqueeze(-1)
+    if weight is None:
+        return member.T @ features / member.sum(0).clamp_min(1.0).unsqueeze(-1)
+    member = member * weight.to(features.dtype).unsqueeze(-1)
+    total = member.sum(0)
+    return member.T @ features / torch.where(total > 0, total, torch.ones_like(total)).unsqueeze(-1)

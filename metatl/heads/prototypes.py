@@ -31,5 +31,5 @@ class Prototypes(Head):
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
         """W [outputs, d] and b [outputs]."""
         features = net.features(transfer.params, transfer.buffers, support.x)
-        centre = class_means(features, support.y, net.outputs)
+        centre = class_means(features, support.y, net.outputs, support.weight)
         return 2.0 * centre / self.temperature, -centre.square().sum(-1) / self.temperature

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from metatl.heads.head import Head
 from metatl.net import Net
@@ -17,7 +18,8 @@ class Ridge(Head):
     """Ridge regression of one-hot labels (or real targets) on the support features, in closed form.
 
     With rows X [n, d], centred by their mean: W = scale * Y^T (X X^T + l2 I)^-1 X, bias by the means. The n x
-    n form is cheap for few examples. Source: Bertinetto et al. 2019, arXiv 1805.08136 (R2-D2).
+    n form is cheap for few examples. A row of weight w counts w times. Source:
+    Bertinetto et al. 2019, arXiv 1805.08136 (R2-D2).
 
     Args:
         l2: ridge penalty.
@@ -33,13 +35,19 @@ class Ridge(Head):
         """W [outputs, d] and b [outputs]."""
         x = net.features(transfer.params, transfer.buffers, support.x)
         kind, x, y = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32)), support.y
-        target = (
-            y.to(x.dtype)
-            if y.is_floating_point()
-            else torch.nn.functional.one_hot(y, net.outputs).to(x.dtype)
-        )
-        x_mean, y_mean = x.mean(0), target.mean(0)
-        x, target = x - x_mean, target - y_mean
+        target = _column(y) if y.is_floating_point() else F.one_hot(y, net.outputs)
+        target, rows = target.to(x.dtype), support.weight
+        if rows is None:
+            x_mean, y_mean = x.mean(0), target.mean(0)
+            x, target = x - x_mean, target - y_mean
+        else:
+            share, root = (rows / rows.sum()).to(x.dtype), rows.to(x.dtype).sqrt().unsqueeze(-1)
+            x_mean, y_mean = share @ x, share @ target
+            x, target = (x - x_mean) * root, (target - y_mean) * root
         gram = x @ x.T + self.l2 * torch.eye(x.shape[0], dtype=x.dtype, device=x.device)
         weight = self.scale * (torch.linalg.solve(gram, target).T @ x)
         return weight.to(kind), (self.scale * y_mean - weight @ x_mean).to(kind)
+
+
+def _column(y: Tensor) -> Tensor:
+    return y.unsqueeze(-1) if y.dim() == 1 else y

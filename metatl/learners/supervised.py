@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import torch
+from torch import Tensor
+
+from metatl import tree
 from metatl.adapt import score
 from metatl.data.source import Data
+from metatl.data.streams import Stream
 from metatl.engines.engine import Engine, gradient_of
 from metatl.learners.learner import Learner, Schedule, State, moved, size_at
-from metatl.net import Net
+from metatl.net import Net, Pass
 from metatl.norm import Rows, moments_from
 from metatl.objectives.task_loss import TaskLoss
-from metatl.objectives.term import Anchor, Term, total
+from metatl.objectives.term import Anchor, Seen, Term
 from metatl.rules import Adam, Rule
 from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
+
+_OWN = "terms"
+"""Where a state's memory holds the terms' own weights."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Supervised(Learner):
         terms: the objective.
         schedule: of the step size.
         moment_rate: weight of the newest batch in the running moments.
+        streams: what is drawn beside the labelled `source` rows, by name: `target` rows of another domain.
     """
 
     steps: int = 1000
@@ -37,6 +46,7 @@ class Supervised(Learner):
     terms: tuple[Term, ...] = (TaskLoss(),)
     schedule: Schedule = "cosine"
     moment_rate: float = 0.1
+    streams: dict[str, Stream] = field(default_factory=dict[str, Stream])
 
     def outputs(self, data: Data) -> int:
         """The number of source classes, or of the regression's targets."""
@@ -50,6 +60,14 @@ class Supervised(Learner):
                     f"{type(term).__name__} holds the start of a task and stands in an adaptation's terms; "
                     "pre-training has none"
                 )
+            missing = [name for name in term.streams if name != "source" and name not in self.streams]
+            if missing:
+                raise MetatlError(
+                    f"{type(term).__name__} looks at the stream '{missing[0]}'; name it in the learner's "
+                    "streams"
+                )
+        for stream in self.streams.values():
+            stream.check(data)
         if data.kind == "classification" and not data.classes("meta_train"):
             raise MetatlError(
                 f"{data.name} gives tasks whose labels are their own, and no classes to train on; learn "
@@ -62,31 +80,78 @@ class Supervised(Learner):
                 "classes; leave `start` out or start from a run on the same classes"
             )
 
-    def draw(self, data: Data, seed: int, step: int) -> Batch:
-        """One mini-batch of meta_train."""
-        return data.batch("meta_train", self.batch_size, seed, step)
+    def draw(self, data: Data, seed: int, step: int) -> dict[str, Batch]:
+        """One mini-batch of meta_train, `source`, and one of every other stream."""
+        drawn = {"source": data.batch("meta_train", self.batch_size, seed, step)}
+        return drawn | {name: stream.draw(data, seed, step) for name, stream in self.streams.items()}
 
     def init(self, net: Net, start: Transfer) -> State:
-        """The start, with the rule's memory."""
-        return State(start, 0, self.rule.init(_moving(net, start.params)))
+        """The start, with the terms' own weights and the rule's memory."""
+        own = {
+            f"{place}.{name}": leaf
+            for place, term in enumerate(self.terms)
+            for name, leaf in term.weights(net, start, place).items()
+        }
+        memory = self.rule.init({**_moving(net, start.params), **_named(own)})
+        return State(start, 0, {**memory, _OWN: own} if own else memory)
 
-    def step(self, net: Net, engine: Engine, state: State, drawn: Batch) -> tuple[State, Metrics]:
-        """One mini-batch."""
-        carried = state.transfer
-        params = {name: p.detach().requires_grad_() for name, p in carried.params.items()}
-        rows = Rows(sink={})
-        with net.training(), moments_from(rows):
-            output = net(params, carried.buffers, drawn.x)
-        loss = total(self.terms, params, output, drawn, Anchor(carried.params, None))
-        before = _moving(net, carried.params)
-        grads = dict(zip(before, gradient_of(loss, [params[name] for name in before]), strict=True))
+    def step(self, net: Net, engine: Engine, state: State, drawn: dict[str, Batch]) -> tuple[State, Metrics]:
+        """One mini-batch of every stream."""
+        carried, own = state.transfer, state.memory.get(_OWN, {})
+        before = {**_moving(net, carried.params), **_named(own)}
+        leaves = {name: p.detach().requires_grad_() for name, p in before.items()}
+        params = {name: leaves.get(name, p) for name, p in carried.params.items()}
+        rows = Rows(sink={}, weight=drawn["source"].weight)
+        with net.training():
+            passes = self._passes(net, params, carried, drawn, rows)
+        owned = {name: leaves[full] for name, full in zip(own, _named(own), strict=True)}
+        loss = self._loss(params, carried, passes, drawn, owned, state.step)
+        grads = dict(zip(before, gradient_of(loss, list(leaves.values())), strict=True))
         size = size_at(self.schedule, state.step, self.steps)
-        new, memory = moved(self.rule, before, grads, state.memory, size, None)
+        memory = {role: held for role, held in state.memory.items() if role != _OWN}
+        new, memory = moved(self.rule, before, grads, memory, size, None)
         buffers = net.updated_buffers(carried.buffers, rows.sink or {}, self.moment_rate)
-        metrics = {"loss": loss.detach(), "score": score(output.detach(), drawn.y)}
-        return State(
-            replace(carried, params={**carried.params, **new}, buffers=buffers), state.step + 1, memory
-        ), metrics
+        output = tree.apply(Tensor.detach, passes["source"].output)
+        metrics = {"loss": loss.detach(), "score": score(output, drawn["source"].y)}
+        learned = {name: new.get(name, p) for name, p in carried.params.items()}
+        if own:
+            memory[_OWN] = {name: new[full] for name, full in zip(own, _named(own), strict=True)}
+        return State(replace(carried, params=learned, buffers=buffers), state.step + 1, memory), metrics
+
+    def _passes(
+        self, net: Net, params: Params, carried: Transfer, drawn: dict[str, Batch], rows: Rows
+    ) -> dict[str, Pass]:
+        """A pass a stream; batch norms take each stream's own moments, and average those of the source."""
+        if not self.streams:
+            with moments_from(rows):
+                output = net(params, carried.buffers, drawn["source"].x)
+            return {"source": Pass(output, torch.empty(0))}
+        passes: dict[str, Pass] = {}
+        for name, batch in drawn.items():
+            with moments_from(rows if name == "source" else Rows(weight=batch.weight)):
+                passes[name] = net.passed(params, carried.buffers, batch.x)
+        return passes
+
+    def _loss(
+        self,
+        params: Params,
+        carried: Transfer,
+        passes: dict[str, Pass],
+        drawn: dict[str, Batch],
+        own: Params,
+        step: int,
+    ) -> Tensor:
+        anchor, values = Anchor(carried.params, None), list[Tensor]()
+        for place, term in enumerate(self.terms):
+            prefix = f"{place}."
+            mine = {n.removeprefix(prefix): leaf for n, leaf in own.items() if n.startswith(prefix)}
+            values.append(term.over(params, Seen(passes, drawn, anchor, mine, step / max(self.steps, 1))))
+        return sum(values[1:], values[0])
+
+
+def _named(own: Params) -> Params:
+    """The terms' own weights by names that no weight of a net has."""
+    return {f"terms/{name}": leaf for name, leaf in own.items()}
 
 
 def _moving(net: Net, params: Params) -> Params:

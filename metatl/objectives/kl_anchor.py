@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from metatl.objectives.term import Anchor, Term
+from metatl.objectives.term import Anchor, Term, mean_over_rows
 from metatl.types import Batch, MetatlError, Params
 
 
@@ -42,6 +42,6 @@ class KLAnchor(Term):
             raise MetatlError("KLAnchor needs class labels; use L2SP to hold a regression near its start")
         log_p = output.log_softmax(-1)
         log_p0 = anchor.output.log_softmax(-1)
-        label = -log_p.gather(-1, batch.y.unsqueeze(-1)).mean()
-        kl = (log_p0.exp() * (log_p0 - log_p)).sum(-1).mean()
+        label = mean_over_rows(-log_p.gather(-1, batch.y.unsqueeze(-1)), batch.weight)
+        kl = mean_over_rows((log_p0.exp() * (log_p0 - log_p)).sum(-1, keepdim=True), batch.weight)
         return (1.0 - self.alpha) * label + self.alpha * kl

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metatl.objectives.term import Anchor, Term
+from metatl.objectives.term import Anchor, Term, mean_over_rows
 from metatl.types import Batch, MetatlError, Params
 
 
@@ -30,4 +30,4 @@ class OneHot(Term):
             raise MetatlError("OneHot needs class labels; TaskLoss is the squared error for real targets")
         # F.one_hot reads the labels' values, which a batch of tasks cannot.
         target = batch.y.unsqueeze(-1) == torch.arange(output.shape[-1], device=output.device)
-        return self.weight * (output - target.to(output.dtype)).square().mean()
+        return self.weight * mean_over_rows((output - target.to(output.dtype)).square(), batch.weight)

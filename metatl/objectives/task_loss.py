@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from metatl.objectives.term import Anchor, Term
+from metatl.objectives.term import Anchor, Term, mean_over_rows
 from metatl.types import Batch, MetatlError, Params
 
 
@@ -26,12 +28,28 @@ def paired(output: Tensor, y: Tensor) -> Tensor:
     return y
 
 
-def nll(output: Tensor, y: Tensor) -> Tensor:
-    """Mean over rows of the cross-entropy (y integer) or the squared error (y real, mean over its axes)."""
+def nll(output: Any, y: Any, weight: Tensor | None = None) -> Tensor:
+    """Mean over rows of the cross-entropy (y integer) or the squared error (y real, mean over its axes).
+
+    weight [n]: sum of weight * loss over the sum of weights. Of a mapping of targets, the sum over its names
+    of the losses of the outputs of the same names; raises MetatlError for a target without an output.
+    """
+    if isinstance(y, Mapping):
+        losses = [nll(head(output, name), part, weight) for name, part in y.items()]
+        return sum(losses[1:], losses[0])
     if y.is_floating_point():
-        return F.mse_loss(output, paired(output, y))
+        y = paired(output, y)
+        return F.mse_loss(output, y) if weight is None else mean_over_rows((output - y).square(), weight)
     # Gathering from log-softmax is what cross_entropy does; written out, it batches over tasks at any order.
-    return -output.log_softmax(-1).gather(-1, y.unsqueeze(-1)).mean()
+    return mean_over_rows(-output.log_softmax(-1).gather(-1, y.unsqueeze(-1)), weight)
+
+
+def head(output: Any, name: str) -> Any:
+    """The output called `name` of a net with several; raises MetatlError naming those that there are."""
+    if not isinstance(output, Mapping) or name not in output:
+        known = ", ".join(map(str, output)) if isinstance(output, Mapping) else "one without a name"
+        raise MetatlError(f"there is a target '{name}' but no such output; the net gives {known}")
+    return output[name]
 
 
 @dataclass(frozen=True)
@@ -46,4 +64,4 @@ class TaskLoss(Term):
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """weight * nll(output, y)."""
-        return self.weight * nll(output, batch.y)
+        return self.weight * nll(output, batch.y, batch.weight)

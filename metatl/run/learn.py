@@ -17,6 +17,7 @@ from metatl.learners.learner import State
 from metatl.net import Net
 from metatl.provenance import provenance
 from metatl.run import precision, shared
+from metatl.run.folder import complete, facts_file, report_folder
 from metatl.run.prepare import Run, kind
 from metatl.train import Checkpoints, check_finite, train
 from metatl.types import MetatlError, Metrics, Transfer
@@ -37,37 +38,36 @@ def learn(run: Run) -> tuple[Transfer, float]:
         check_held()
         store.save_transfer(run.learned, transfer, {"digest": run.digest})
         facts = {"version": VERSION, "seconds": seconds, "before": before, "remark": remark}
-        store.write_json(_facts(run), facts)
+        store.write_json(facts_file(run), facts | ({"inputs": run.inputs} if run.inputs else {}))
     return shared.transfer(transfer, device), before + seconds
-
-
-def _facts(run: Run) -> Path:
-    return run.folder / "learned.json"
 
 
 def _finished(run: Run) -> tuple[Transfer, float] | None:
     """What was learned, and its seconds, starts included, if the run is complete."""
-    if not (run.learned.is_file() and _facts(run).is_file()):
+    if not complete(run):
         return None
     return store.load_transfer(run.learned), _seconds(run)
 
 
 def _seconds(run: Run) -> float:
     """What `learned.json` says; of the first days it says nothing of the starts, which may have gone."""
-    told = store.read_json(_facts(run))
-    store.refuse_newer(_facts(run), told.get("version") if isinstance(told, dict) else None, VERSION)
+    told = store.read_json(facts_file(run))
+    store.refuse_newer(facts_file(run), told.get("version") if isinstance(told, dict) else None, VERSION)
     try:
         before = told.get("before")
         if before is None:
-            before = _seconds(run.start) if run.start is not None and _facts(run.start).is_file() else 0.0
+            before = _seconds(run.start) if run.start is not None and facts_file(run.start).is_file() else 0.0
         return float(told["seconds"]) + float(before)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise MetatlError(f"{_facts(run)} is damaged; delete it and run the config again") from error
+        raise MetatlError(f"{facts_file(run)} is damaged; delete it and run the config again") from error
 
 
 def describe(run: Run) -> None:
-    """Write the resolved config and the provenance into the run directory."""
-    if not processes.writer():
+    """Write the resolved config and the provenance into the run directory.
+
+    One that holds the report of another evaluation keeps its config, which says how that was taken.
+    """
+    if not processes.writer() or report_folder(run) != run.folder:
         return
     described = config.describe(run.experiment)
     # The start is found from the run directory's own config too, wherever that is read from.

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import functools
 import re
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
-from metatl import config, processes
+from metatl import config, processes, store
 from metatl.data.source import Data, Source
 from metatl.engines.engine import Engine
 from metatl.engines.split import Split
 from metatl.evaluate import check_adaptation
 from metatl.experiment import Experiment, candidates
 from metatl.net import Net
+from metatl.run import name as naming
+from metatl.run import sources
+from metatl.run.build import build, passed
 from metatl.run.values import check_values
 from metatl.types import MetatlError, Transfer
-
-_LATER = {"skip_bad_tasks": False}
 
 
 @dataclass(frozen=True)
 class Run:
-    """An experiment made ready: checked, its net built, its place known."""
+    """An experiment made ready: checked, its net built, its place known.
+
+    inputs: what its name says beside the config (see `name`); other: data that it is evaluated on in place of
+    its own.
+    """
 
     experiment: Experiment
     folder: Path
@@ -37,11 +38,24 @@ class Run:
     first: Transfer
     start: Run | None
     digest: str
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    other: Data | None = None
+
+    @property
+    def named(self) -> Path:
+        """The run directory by its name, wherever `folder` was moved to."""
+        name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", self.experiment.name).strip("-.") or "experiment"
+        return Path(self.experiment.runs) / name / f"{self.digest}-s{self.experiment.seed}"
 
     @property
     def learned(self) -> Path:
         """Where the transfer lies once it is learned."""
         return self.folder / "transfer.safetensors"
+
+    @property
+    def tested(self) -> Data:
+        """The data whose meta_test it is evaluated on."""
+        return self.data if self.other is None else self.other
 
     @property
     def engine(self) -> Engine:
@@ -50,8 +64,15 @@ class Run:
         return Split(engine) if processes.world() > 1 else engine
 
 
+def load_data(source: Source, device: str) -> Data:
+    """The data, read once for as long as nothing changes in the files and folders that its fields name."""
+    words = sources.strings(config.describe(source))
+    named = [path for path in map(sources.path_of, words) if path is not None]
+    return _loaded(source, device, tuple(map(store.stamp, named)))
+
+
 @functools.lru_cache(maxsize=4)
-def _loaded(source: Source, device: str) -> Data:
+def _loaded(source: Source, device: str, stamps: tuple[tuple[int, int, int], ...]) -> Data:
     with processes.one_first():
         return source.load(device)
 
@@ -71,73 +92,54 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
                 f"start {experiment.start} leads back to itself; let one of its configs start afresh"
             )
         above = (*above, where)
-    data = _loaded(experiment.data, experiment.device)
+    data = load_data(experiment.data, experiment.device)
     before = config.start_of(experiment, overrides)
     start = prepare(*before, above) if before is not None else None
     outputs = experiment.learner.outputs(data)
-    net, own = _built(experiment, data, outputs)
+    net, own = build(experiment, data, outputs)
     first = own if start is None else _fitting(own, start, net, data, str(experiment.start))
     experiment.learner.check(net, first, data)
-    data.check("meta_test", experiment.evaluation.tasks)
-    for _, adaptation in candidates(experiment):
-        check_adaptation(net, first, adaptation, data, experiment.evaluation.tasks)
+    check_evaluation(experiment, net, first, data)
     if experiment.select:
         data.check("meta_val", experiment.evaluation.tasks)
     described = config.describe(experiment)
-    keys = ("data", "model", "learner", "guide", "head", "seed")
-    learned = {key: described[key] for key in keys} | {"start": start and start.digest}
-    learned["learner"] = _without_later(described["learner"])
-    if experiment.precision != "float32":
-        learned["precision"] = experiment.precision
-    digest = config.digest(learned)
-    place = re.sub(r"[^A-Za-z0-9_.+-]+", "-", experiment.name).strip("-.") or "experiment"
-    folder = Path(experiment.runs) / place / f"{digest}-s{experiment.seed}"
-    return Run(experiment, folder, net, data, first, start, digest)
+    found = naming.inputs(described, experiment.data, data)
+    digest = naming.learned(described, start and start.digest, experiment.precision, found)
+    made = Run(experiment, Path(), net, data, first, start, digest, found)
+    return replace(made, folder=made.named)
 
 
-def _without_later(learner: dict[str, Any]) -> dict[str, Any]:
-    """A learner's description without fields that came later, at values that change nothing.
+def check_evaluation(experiment: Experiment, net: Net, first: Transfer, data: Data) -> None:
+    """Raise MetatlError where the data's meta_test or the output layer does not fit the evaluation."""
+    data.check("meta_test", experiment.evaluation.tasks)
+    for _, adaptation in candidates(experiment):
+        check_adaptation(net, first, adaptation, data, experiment.evaluation.tasks)
 
-    So a run that was learned before them is found under its digest.
+
+def on_other_data(run: Run, source: Source) -> Run:
+    """The run, to be evaluated on meta_test of other data; values are still chosen on its own meta_val.
+
+    Raises MetatlError for data that the net does not take, and for the run's own files divided anew, whose
+    meta_test may hold what was learned from.
     """
-    given = learner.get("init_args", {})
-    kept = {key: value for key, value in given.items() if not (key in _LATER and value == _LATER[key])}
-    return {**learner, "init_args": kept}
-
-
-def _built(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Transfer]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(experiment.seed)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of layers without weights, which are refused below
-                module = experiment.model(data.shape, outputs)
-        except (ArithmeticError, TypeError, ValueError, RuntimeError) as error:
-            said = " ".join(str(error).split())
-            raise MetatlError(
-                f"the model cannot be built for examples of shape {data.shape}: {said}; mend its init_args"
-            ) from error
-    if not isinstance(module, nn.Module):
-        raise MetatlError(f"the model is a {type(module).__name__}; name a class of torch modules")
-    empty = next((name for name, leaf in module.named_parameters() if not leaf.numel()), None)
-    if empty is not None:
+    own, device = run.experiment.data, run.experiment.device
+    if source == own:
+        return run
+    if type(source) is type(own) and not own.embedded and _paths(source) == _paths(own):
         raise MetatlError(
-            f"the model's weight {empty!r} has no entries; give its layers a width of 1 or more"
+            "these values of `data` read the run's own files in another way, so that meta_test may hold what "
+            "was learned from; name other data"
         )
-    net = Net.of(module.to(experiment.device), experiment.head)
-    transfer = net.start()
-    try:
-        x = (
-            data.batch("meta_train", 2, 0, 0).x
-            if data.kind == "classification"
-            else torch.zeros(2, *data.shape)
-        )
-        with torch.no_grad():
-            net(transfer.params, transfer.buffers, x.to(experiment.device))
-    except (RuntimeError, ValueError, IndexError) as error:
-        line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise MetatlError(f"the model does not take examples of shape {data.shape}: {line}") from error
-    return net, transfer
+    data = load_data(source, device)
+    if data.kind != run.data.kind:
+        raise MetatlError(f"{data.name} is {data.kind}, and the run learned {run.data.kind}; name other data")
+    check_evaluation(run.experiment, run.net, run.first, data)
+    passed(run.net, run.first, data, run.experiment.evaluation.tasks, device)
+    return replace(run, experiment=replace(run.experiment, data=source), other=data)
+
+
+def _paths(source: Source) -> list[str]:
+    return list(sources.strings(config.describe(source)["init_args"]))
 
 
 def _fitting(own: Transfer, start: Run, net: Net, data: Data, where: str) -> Transfer:

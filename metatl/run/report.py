@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +15,44 @@ from metatl.evaluate import Report, evaluate, predictions
 from metatl.experiment import candidates
 from metatl.provenance import now
 from metatl.run import precision, shared
+from metatl.run.folder import complete, evaluation, kept, report_folder
 from metatl.run.learn import describe, learn
 from metatl.run.prepare import Run, kind
-from metatl.types import MetatlError, Transfer
+from metatl.types import MetatlError, Split, Transfer
 
 
 def report(run: Run, beside: bool = False) -> Report:
     """The experiment's report: loaded if it is there for these very values, made if not.
 
-    beside: keep it under `evaluations/` and leave the run's own report as it is.
+    A run directory keeps the report of its first evaluation and its config; one with other values lies beside
+    them, under `evaluations/`, as every new one does with `beside`. Weights that are missing are learned
+    again; a report that is there then stays if the scores are still the same.
     """
-    described = config.describe(run.experiment)
-    keys = ("adaptation", "evaluation", "select")
-    wanted = config.digest({key: described[key] for key in keys} | {"learned": run.digest})
-    folder = run.folder / "evaluations" / wanted if beside else run.folder
-    found = shared.report(_kept(folder) if processes.writer() else None)
-    if found is not None and found.facts.get("evaluation") == wanted:
+    found = shared.report(_at_hand(run, beside) if processes.writer() else None)
+    if found is not None:
         return found
     transfer, seconds = learn(run)
     with store.locked(run.folder) as check_held, precision.products(run.experiment):
-        if not beside:
+        folder = report_folder(run, beside)
+        if folder == run.folder:
             describe(run)
-        made = _evaluated(run, transfer, seconds, wanted)
+        made = _evaluated(run, transfer, seconds, folder)
         check_held()
-        store.save_report(folder, made)
+        before = kept(run, beside)
+        if before is None or before.scores.tobytes() != made.scores.tobytes():
+            store.save_report(folder, made)
     return made
 
 
-def _kept(folder: Path) -> Report | None:
-    """The report that lies there; a damaged one is made again from the transfer, a newer one is refused."""
-    if not (folder / "report.json").is_file():
-        return None
-    try:
-        return store.load_report(folder)
-    except store.DamagedError:
-        return None
+def _at_hand(run: Run, beside: bool) -> Report | None:
+    """The report that is there, with the weights that it belongs to; a config that was lost is written."""
+    found = kept(run, beside) if complete(run) else None
+    if found is not None and run.other is None and not (run.folder / "config.yaml").is_file():
+        describe(run)
+    return found
 
 
-def _evaluated(run: Run, transfer: Transfer, seconds: float, wanted: str) -> Report:
+def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Report:
     experiment = run.experiment
     found: list[tuple[float, dict[str, Any], Any]] = []
     options = candidates(experiment)
@@ -80,11 +81,13 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, wanted: str) -> Rep
         "selected": best[1],
         "selection": [{"values": chosen, "meta_val": sign * value} for value, chosen, _ in found],
         "family": experiment.family,
-        "evaluation": wanted,
+        "evaluation": evaluation(run),
         "finished": now(),
     }
+    if run.other is not None:
+        facts["learned_on"] = run.data.name
     made = Report(experiment.name, made.scores, made.protocol, facts)
-    _picture(run, transfer, best[2], made)
+    _picture(run, transfer, best[2], made, folder)
     return made
 
 
@@ -92,13 +95,14 @@ def _advance(bar: Any, before: int, done: int, total: int) -> None:
     bar(before + done)
 
 
-def _one(run: Run, transfer: Transfer, adaptation: Any, split: Any, progress: Any) -> Report:
+def _one(run: Run, transfer: Transfer, adaptation: Any, split: Split, progress: Any) -> Report:
+    """Values are chosen on meta_val of the run's own data, whatever data it is then evaluated on."""
     experiment = run.experiment
     return evaluate(
         run.net,
         transfer,
         adaptation,
-        run.data,
+        run.data if split == "meta_val" else run.tested,
         experiment.evaluation,
         run.engine,
         method=experiment.name,
@@ -107,19 +111,21 @@ def _one(run: Run, transfer: Transfer, adaptation: Any, split: Any, progress: An
     )
 
 
-def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report) -> None:
+def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report, folder: Path) -> None:
+    """What TensorBoard shows of it, where the report lies: the hyperparameters are those that were chosen."""
     if not processes.writer():
         return
     experiment, tasks = run.experiment, run.experiment.evaluation.tasks
     behind = experiment.learner.steps + 1
-    with record.tensorboard(run.folder, experiment.learner.steps) as recorder:
-        episode = task(run.data.draw("meta_test", tasks, experiment.evaluation.seed, 0, 1), 0)
+    with record.tensorboard(folder, experiment.learner.steps) as recorder:
+        episode = task(run.tested.draw("meta_test", tasks, experiment.evaluation.seed, 0, 1), 0)
         output, _ = predictions(run.net.with_outputs(made.protocol["way"]), transfer, adaptation, episode)
         if run.data.kind == "classification" and len(run.data.shape) == 3:
             recorder.episode("meta_test/episode", episode, output.argmax(-1), behind)
         values = {f"meta_test/{kind(run)}": made.mean, "meta_test/ci95": made.ci95}
         recorder.scalars(behind, values)
-        recorder.hparams(_hparams(config.describe(experiment)), values)
+        chosen = config.describe(replace(experiment, adaptation=adaptation))
+        recorder.hparams(_hparams(chosen), values)
 
 
 def _hparams(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -5,6 +5,7 @@ their bytes in the header. Every file is written beside its place, synced, and r
 until then.
 """
 
+from metatl.store.content import fingerprint, remove_tree, stamp
 from metatl.store.delta import Precision, apply_delta, load_delta, save_delta
 from metatl.store.files import (
     DamagedError,
@@ -25,6 +26,7 @@ __all__ = [
     "DamagedError",
     "Precision",
     "apply_delta",
+    "fingerprint",
     "load_checkpoint",
     "load_delta",
     "load_report",
@@ -35,10 +37,12 @@ __all__ = [
     "read_text",
     "refuse_newer",
     "remove",
+    "remove_tree",
     "save_checkpoint",
     "save_delta",
     "save_report",
     "save_transfer",
+    "stamp",
     "write_atomic",
     "write_json",
     "write_text",

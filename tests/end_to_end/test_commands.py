@@ -96,7 +96,7 @@ def test_run_writes_a_run_directory_and_does_not_learn_twice(tmp_path: Path) -> 
     assert {"commit", "versions", "device", "threads", "command", "started"} <= set(told)
     before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.iterdir()}
     again = metatl("run", path, "--runs", runs)
-    assert (again.code, again.out) == (0, found.out)
+    assert (again.code, again.out) == (0, found.out + f"loaded {run}; --again learns anew\n")
     assert {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.iterdir()} == before
 
 
@@ -116,7 +116,8 @@ def test_learn_only_then_evaluate_in_another_way(tmp_path: Path) -> None:
     assert (run / "report.json").read_bytes() == own
     assert (run / "transfer.safetensors").stat().st_mtime_ns == stamp
     assert metatl("run", path, "--runs", runs, "--evaluation.episodes", 5).code == 0
-    assert len(store.load_report(run).scores) == 5
+    assert len(store.load_report(run).scores) == 4
+    assert sorted(len(store.load_report(place).scores) for place in (run / "evaluations").iterdir()) == [5, 6]
     assert (run / "transfer.safetensors").stat().st_mtime_ns == stamp
 
 

@@ -266,7 +266,7 @@ def test_a_personal_model_comes_back_without_its_examples(
 def test_what_a_personal_delta_cannot_hold_is_said(tmp_path: Path) -> None:
     base, x = person(Zeros()), torch.randn(4, INPUTS)
     with pytest.raises(MetatlError, match="labels are stored as"):
-        base.adapt(x, [(1, 2), (3, 4)] * 2).save_delta(tmp_path / "a")
+        base.adapt(x, [b"no", b"yes"] * 2).save_delta(tmp_path / "a")
     store.save_delta(tmp_path / "a", base.transfer, base.transfer)
     with pytest.raises(MetatlError, match="without labels"):
         metatl.apply_delta(base, tmp_path / "a")

@@ -174,7 +174,7 @@ def test_running_moments_are_torchs(spatial: bool) -> None:
     for _ in range(3):
         x = images(7) if spatial else torch.randn(7, 5, dtype=torch.float64)
         batch = Batch(x, torch.arange(7) % 2)
-        state, metrics = learner.step(net, Loop(), state, batch)
+        state, metrics = learner.step(net, Loop(), state, {"source": batch})
         loss = nn.functional.cross_entropy(stock(batch.x), batch.y)
         torch.testing.assert_close(metrics["loss"], loss.detach())
         optimiser.zero_grad()

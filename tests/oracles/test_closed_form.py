@@ -183,16 +183,9 @@ def test_what_does_not_belong_together_is_one_line() -> None:
 
 
 def test_row_weights_of_a_batch_reach_the_solver() -> None:
-    from typing import NamedTuple, cast
-
-    class Weighted(NamedTuple):
-        x: Tensor
-        y: Tensor
-        weight: Tensor
-
     net, task = toy_net(), toy_task(6, 3)
     start, adaptation = net.start(), ClosedForm(RidgeRegression())
     kept = torch.tensor([1.0, 1, 1, 1, 0, 0], dtype=torch.float64)
-    found = adaptation.fit(net, start, cast(Batch, Weighted(*task.support[:2], kept)))
+    found = adaptation.fit(net, start, task.support._replace(weight=kept))
     expected = adaptation.fit(net, start, Batch(task.support.x[:4], task.support.y[:4]))
     torch.testing.assert_close(found.weight, expected.weight)

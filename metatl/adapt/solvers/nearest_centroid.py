@@ -66,9 +66,11 @@ class NearestCentroid(Solver):
     def predict(self, fitted: Centroids, features: Tensor) -> Tensor:
         """-|z - c_k|^2 / temperature, [n, outputs]."""
         z = self._prepared(features.to(fitted.means.dtype), fitted.shift)
-        # The differences themselves: |z|^2 - 2 z c + |c|^2 loses digits where the features are far from 0.
-        far = (z.unsqueeze(-2) - fitted.means).square().sum(-1)
-        return torch.where(fitted.missing == 0, -far / self.temperature, fitted.missing)
+        # |z|^2 - 2 z c + |c|^2 without the [n, outputs, d] differences, whose digits float64 keeps.
+        z, means = z.double(), fitted.means.double()
+        far = z.square().sum(-1, keepdim=True) - 2.0 * z @ means.T + means.square().sum(-1)
+        logits = as_features(features, -far.clamp_min(0.0) / self.temperature)
+        return torch.where(fitted.missing == 0, logits, fitted.missing)
 
     def _prepared(self, x: Tensor, shift: Tensor) -> Tensor:
         z = x - shift

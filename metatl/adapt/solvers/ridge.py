@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ class RidgeRegression(Solver):
     """
 
     l2: float = 1.0
+
+    real: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse a penalty without which the equations may have no single solution."""

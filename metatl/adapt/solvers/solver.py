@@ -26,6 +26,8 @@ class Solver(ABC):
 
     batched: ClassVar[bool] = True
     """Whether `fit` and `predict` run under vmap, many tasks at once."""
+    real: ClassVar[bool] = False
+    """Whether it fits real targets as well as classes."""
 
     @abstractmethod
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Any:

@@ -1,0 +1,27 @@
+"""What a descent asks of what is carried, and how much of it may move."""
+
+from __future__ import annotations
+
+from metatl.heads import Head
+from metatl.net import Net
+from metatl.types import Guide, MetatlError, Params, Transfer
+
+
+def check_output_layer(net: Net, transfer: Transfer, head: Head) -> None:
+    """Raise MetatlError when a carried output layer has another number of rows than the tasks need."""
+    rows = net.rows(transfer.params)
+    if not head.fresh and rows != net.outputs:
+        raise MetatlError(
+            f"head Learned carries {rows} outputs but the episodes need {net.outputs}; choose "
+            "adaptation.head Zeros, Prototypes or Ridge, or a start that was trained on such episodes"
+        )
+
+
+def movable(params: Params, guide: Guide, steps: int) -> int:
+    """Number of weights that may move: entries whose guide is not 0 at some of the inner steps."""
+    total = 0
+    for name, leaf in params.items():
+        moves = guide[name] != 0
+        moves = moves[:steps].any(0) if moves.dim() > leaf.dim() else moves
+        total += int(moves.expand_as(leaf).sum())
+    return total

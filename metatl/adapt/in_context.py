@@ -1,0 +1,63 @@
+"""Adaptation in context: the support set is an input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from metatl.adapt.adaptation import Adaptation
+from metatl.adapt.support import at_the_door
+from metatl.net import Net
+from metatl.norm import Rows, moments_from
+from metatl.types import Batch, MetatlError, Transfer
+
+
+@dataclass(frozen=True)
+class InContext(Adaptation):
+    """Keeps the support set; a prediction is one pass of a net that is given support and query rows at once.
+
+    The net's module has `forward(support_x, support_y, x)`: support_x [m, ...], support_y [m] class indices
+    or [m, d] real targets, x [n, ...]; it gives the outputs [n, outputs] for x, so that nothing is learned at
+    test time (neural processes, Garnelo et al. 2018, arXiv 1807.01622; prior-fitted networks, Müller et al.
+    2022, arXiv 2112.10510). Where a batch has row weights, they come as `support_weight`. Predictions are
+    differentiable in the weights, which is how such a net is trained: on episodes. Batch norms use their
+    running moments.
+
+    Args:
+        order_matters: whether the module looks at the order of the support rows (a recurrent one, say);
+            without, `metatl.testing.check_adaptation` holds it to looking away.
+        queries_meet: whether the module lets query rows see each other: then it is transductive.
+    """
+
+    order_matters: bool = False
+    queries_meet: bool = False
+
+    @property
+    def order_free(self) -> bool:
+        """Unless said otherwise."""
+        return not self.order_matters
+
+    def transductive(self, net: Net) -> bool:
+        """As said."""
+        return self.queries_meet
+
+    def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> dict[str, Tensor]:
+        """The support set, by the names of the module's arguments."""
+        support = at_the_door(net, support)
+        kept = {"support_x": support.x, "support_y": support.y}
+        return kept if support.weight is None else {**kept, "support_weight": support.weight}
+
+    def predict(
+        self, net: Net, transfer: Transfer, fitted: dict[str, Tensor], support: Batch, x: Tensor
+    ) -> Tensor:
+        """Outputs [n, outputs] for the rows x, from one pass; raises MetatlError for any other shape."""
+        with moments_from(Rows(frozen=True)):
+            output = net(transfer.params, transfer.buffers, {**fitted, "x": x})
+        if not isinstance(output, Tensor) or output.shape != (x.shape[0], net.outputs):
+            shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise MetatlError(
+                f"InContext: the net gives {shape} for {x.shape[0]} rows and {net.outputs} outputs; its "
+                "forward(support_x, support_y, x) must give [n, outputs] for the rows x"
+            )
+        return output

@@ -1,0 +1,44 @@
+"""Streams: what a learner draws beside its labelled source rows, a batch a step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from metatl.data.source import Data
+from metatl.types import Batch, MetatlError, Split
+
+
+class Stream(ABC):
+    """A named source of rows: what a step draws depends on (seed, step) only."""
+
+    @abstractmethod
+    def check(self, data: Data) -> None:
+        """Raise MetatlError, before any work, where the data cannot serve."""
+
+    @abstractmethod
+    def draw(self, data: Data, seed: int, step: int) -> Batch:
+        """The rows of one step."""
+
+
+@dataclass(frozen=True)
+class Unlabelled(Stream):
+    """Rows of a split without their labels, which are never read.
+
+    Args:
+        split: where the rows come from.
+        size: rows a step.
+    """
+
+    split: Split = "meta_val"
+    size: int = 64
+
+    def check(self, data: Data) -> None:
+        """Refuse an empty batch, and a split that is not there."""
+        if self.size < 1:
+            raise MetatlError(f"Unlabelled: size is {self.size}; give 1 row a step or more")
+        data.batch(self.split, 1, 0, 0)
+
+    def draw(self, data: Data, seed: int, step: int) -> Batch:
+        """x alone; y is None."""
+        return data.batch(self.split, self.size, seed, step)._replace(y=None)

@@ -1,0 +1,73 @@
+"""Somebody's examples as a net takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metatl.data.checked import as_array, as_inputs, channels_first
+from metatl.net import Net
+from metatl.types import MetatlError, Transfer
+
+
+def inputs_for(net: Net, transfer: Transfer, x: Any, shape: tuple[int, ...] | None = None) -> Tensor:
+    """Examples x [n, ...] in the type, the layout and on the device that the net takes.
+
+    Integers stay integers where the net takes them, and become floats where it does not. shape: of one
+    example, where it is known. Raises MetatlError for other shapes, and for what the net does not take.
+    """
+    like = next(iter(transfer.params.values()))
+    rows = as_array(x, "x")
+    inputs = as_inputs(rows, "", _channels(rows, shape), like.dtype).to(like.device)
+    if tuple(rows.shape[1:]) == shape:
+        inputs = inputs.view(rows.shape)  # greys without an axis of channels, if that is the shape
+    if shape is not None and tuple(inputs.shape[1:]) != shape:
+        raise MetatlError(f"examples have shape {tuple(inputs.shape[1:])}; this model takes {shape}")
+    said = _refusal(net, transfer, inputs)
+    if said and inputs.dtype == torch.int64 and not _refusal(net, transfer, inputs.to(like.dtype)):
+        return inputs.to(like.dtype)
+    if said:
+        kind = "integers" if inputs.dtype == torch.int64 else "numbers"
+        raise MetatlError(
+            f"the net does not take examples of shape {tuple(inputs.shape[1:])} ({kind}): {said}"
+        )
+    return inputs
+
+
+@contextmanager
+def within_vocabulary(x: Tensor) -> Generator[None]:
+    """Where x holds integers, an index that the net has no row for becomes a MetatlError."""
+    try:
+        yield
+    except IndexError as error:
+        if x.dtype != torch.int64:
+            raise
+        least, most = int(x.min()), int(x.max())
+        raise MetatlError(f"x holds integers {least} to {most}; the net has no row for some") from error
+
+
+def _channels(x: Any, shape: tuple[int, ...] | None) -> Any:
+    """Where channels lie, as far as the known shape of one example says it."""
+    if shape is None or x.ndim != 4:
+        return None
+    if tuple(x.shape[1:]) == shape:
+        return "first"
+    return "last" if tuple(channels_first(x, "", "last").shape[1:]) == shape else None
+
+
+def _refusal(net: Net, transfer: Transfer, x: Tensor) -> str:
+    """What the net says to two such rows, in one line, where it does not take them."""
+    if not len(x):
+        return ""
+    try:
+        with torch.no_grad():
+            net(transfer.params, transfer.buffers, torch.cat([x[:2], x[:2]])[:2])
+    except Exception as error:  # somebody's module may raise anything
+        if isinstance(error, IndexError) and x.dtype == torch.int64:
+            return ""  # it takes integers, though not these: said where all of them are seen
+        return " ".join((str(error).splitlines() or [type(error).__name__])[0].split())[:200]
+    return ""
