@@ -56,11 +56,7 @@ def in_rounds(support: Batch, batch_size: int | None) -> Batch:
         return support
     held = [leaf.detach().cpu() for leaf in tree.leaves(support)]
     keys = [hashlib.sha256(b"".join(_bytes(leaf[i]) for leaf in held)).digest() for i in range(rows)]
-    y = (
-        support.y
-        if isinstance(support.y, Tensor) and not support.y.is_floating_point()
-        else torch.zeros(rows)
-    )
+    y, labelled = support.y, isinstance(support.y, Tensor) and not support.y.is_floating_point()
     classes: dict[int, list[int]] = {}
     for row in sorted(range(rows), key=keys.__getitem__):
         classes.setdefault(int(y[row]) if labelled else 0, []).append(row)

@@ -29,7 +29,7 @@ class Settled:
 
 
 def reserve(study: Study, cells: Cells, budget: Budget) -> float:
-    """Seconds to keep for the choice and the last fit, of rows that move the body if there is a share."""
+    """Seconds to keep for the choice and the last fit; of rows that move the body only up to a share."""
     rows, folds, bodies = study.problem.task.everything(), _folds(study), moving(study)
     whole = Part(rows, rows[:0])
     if folds is None:
