@@ -42,3 +42,19 @@ def test_knn_through_evaluate() -> None:
 def test_in_context_learner() -> None:
     found = run("in_context_learner")
     assert found["in context"] < found["k-NN"] / 2
+
+
+def test_text_classifier() -> None:
+    assert run("text_classifier") < 1e-12
+
+
+def test_two_heads() -> None:
+    found = run("two_heads")
+    assert found["right"] > 0.75, "chance is 0.33"
+    assert found["squared error"] < 0.5, "the mean gives 1.1"
+
+
+def test_lora_under_maml() -> None:
+    found = run("lora_under_maml")
+    assert 0.0 < found["share"] < 0.1
+    assert found["last"] < found["first"]
