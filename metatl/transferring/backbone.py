@@ -14,11 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from metatl.data.cache import look_up, put_away
+from metatl.norm import Rows, moments_from
 from metatl.pretrained import Preparation, pretrained, rebuild
 from metatl.types import MetatlError
 
 BATCH = 32
 """Photos of one forward pass."""
+MADE = 2
+"""How features are made; another number where that changes, so that kept ones are not taken for new ones."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def backbone(name: str, size: int | None = None) -> Backbone:
     if found.head is None:
         raise MetatlError(f"{name} has no linear output layer to replace; choose another net")
     preparation = {key: _plain(value) for key, value in asdict(found.preparation).items()}
-    said = json.dumps([found.weights_sha256, preparation, found.recipe], sort_keys=True, default=str)
+    said = json.dumps([MADE, found.weights_sha256, preparation, found.recipe], sort_keys=True, default=str)
     key = hashlib.sha256(said.encode()).hexdigest()[:24]
     facts = {"net": found.name, "weights_sha256": found.weights_sha256, "preparation": preparation}
     return Backbone(found.module.eval(), found.head, found.preparation, found.recipe, key, facts)
@@ -78,8 +81,11 @@ def _plain(value: Any) -> Any:
 
 
 def forward(body: nn.Module, x: Tensor) -> Tensor:
-    """Features [n, d] of prepared photos [n, c, h, w], in batches, outside every graph."""
-    with torch.no_grad():
+    """Features [n, d] of prepared photos [n, c, h, w], in batches, outside every graph.
+
+    Batch norms use their running moments, so that no photo's features depend on the others.
+    """
+    with torch.no_grad(), moments_from(Rows(frozen=True)):
         parts = [body(x[i : i + BATCH]).flatten(1) for i in range(0, len(x), BATCH)]
     return torch.cat(parts).contiguous()
 

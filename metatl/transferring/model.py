@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from metatl import store, tree
 from metatl.data.images import as_seen
 from metatl.describe import describe
+from metatl.norm import Rows, moments_from
 from metatl.pretrained import Preparation
 from metatl.store.tensors import read_tensors, write_tensors
 from metatl.transferring.backbone import BATCH, Backbone, headless, rebuilt
@@ -35,8 +36,9 @@ class Transferred(nn.Module):
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs for prepared photos."""
-        return self.readout(self.body(x).flatten(1))
+        """Outputs for prepared photos; none depends on the others."""
+        with moments_from(Rows(frozen=True)):
+            return self.readout(self.body(x).flatten(1))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import metatl as package
 from metatl import store
@@ -31,12 +32,15 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # passes are tiny, and threads on a busy machine wait for one another
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         small_cache(patch, folder)
         # Else rows that move the body choose their rates too, and the fits are twelve times as many.
         patch.setattr(transferring, "VALIDATING", 0.0)
         yield folder
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

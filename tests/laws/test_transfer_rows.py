@@ -112,6 +112,7 @@ def test_a_saved_model_gives_the_same_outputs(net: Backbone, tmp_path: Path, nam
         expected = fitted.outputs(labelled(net).features, lambda: x)
         assert torch.allclose(made.module(x), expected, atol=1e-6)
         assert torch.equal(opened.module(x), made.module(x))
+        assert torch.allclose(opened.module(x[:1]), made.module(x)[:1], atol=1e-5)  # inductive
     assert opened.classes == ("a", "b")
     assert opened.preparation == made.preparation
     assert {path.name for path in (tmp_path / "m").iterdir()} == {"weights.safetensors", "model.json"}
