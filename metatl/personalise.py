@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl import store
+from metatl import store, tree
 from metatl.adapt import Descent, in_rounds, predict
 from metatl.benchmark import run_of
 from metatl.data.checked import as_targets
@@ -124,16 +124,15 @@ class Personal:
         """The transfer whose running moments are those that predictions take from the support rows."""
         if not _looks_at_support(self.net, self.adaptation):
             return self.transfer
-        rows = Rows(first=len(self.support.x), sink={})
+        rows = Rows(first=tree.rows(self.support.x), sink={})
         with torch.no_grad(), moments_from(rows):
             self.net(self.transfer.params, self.transfer.buffers, self.support.x)
-        try:
-            buffers = self.net.updated_buffers(self.transfer.buffers, rows.sink or {}, 1.0)
-        except KeyError as error:
+        sink = rows.sink or {}
+        if not all(isinstance(name, str) for name in sink):  # moments that no buffer holds
             raise MetatlError(
                 "a batch norm without running moments keeps looking at the examples; build it with them"
-            ) from error
-        return replace(self.transfer, buffers=buffers)
+            )
+        return replace(self.transfer, buffers=self.net.updated_buffers(self.transfer.buffers, sink, 1.0))
 
 
 _LABELS = (str, int, float, bool)

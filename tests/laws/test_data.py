@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metatl import tree
 from metatl.data import SPLITS, Bank, ClassData, Data, Sinusoid, Tasks
 from metatl.data.counter import below, bits, first_of_shuffle, normal, number, uniform
 from metatl.data.episodes import combinations
@@ -40,7 +41,7 @@ SETS: list[Data] = [data(), data("augment"), Sinusoid().load()]
 
 
 def flat(episode: Episode) -> list[torch.Tensor]:
-    return [*episode.support, *episode.query]
+    return list(tree.leaves(episode))
 
 
 @pytest.mark.parametrize("subsets", ["random", "enumerated"])

@@ -127,7 +127,7 @@ def test_second_moment_of_one_example_scouts_is_the_diagonal_fisher() -> None:
     information = fisher(lambda p: net(p, transfer.buffers, batch.x), transfer.params, batch.y)
     assert_close(moment, information, 1e-12)
     by_hand = tree.zeros(transfer.params)
-    for x, y in examples:
+    for x, y, _ in examples:
         grads = torch.func.grad(lambda p, x=x, y=y: net(p, transfer.buffers, x).log_softmax(-1)[0, y[0]])(
             transfer.params
         )

@@ -56,7 +56,7 @@ def test_an_episode_scores_the_rows_it_learns() -> None:
     episode = data.draw("meta_val", TASKS, 0, 0, 5)
     assert torch.equal(episode.query.x, episode.support.x[:, :6])
     assert torch.equal(episode.query.y, episode.support.y[:, :6])
-    for x, y in zip(*episode.support, strict=True):
+    for x, y in zip(episode.support.x, episode.support.y, strict=True):
         assert torch.equal(y.view(4, 3), y[:3].expand(4, 3)), "round by round"
         assert len(x.unique(dim=0)) == 12
         for row, label in zip(x, y, strict=True):
@@ -77,7 +77,10 @@ def test_batches_go_through_everything_in_one_order() -> None:
     rounds = [data.batch("meta_train", 18, 0, step) for step in range(6)]
     assert len(torch.cat([b.x for b in rounds[:3]]).unique(dim=0)) == 54
     assert all(torch.equal(a.x, b.x) for a, b in zip(rounds[:3], rounds[3:], strict=True))
-    assert all(bool((data.x[label] == row).all(-1).any()) for row, label in zip(*rounds[0], strict=True))
+    assert all(
+        bool((data.x[label] == row).all(-1).any())
+        for row, label in zip(rounds[0].x, rounds[0].y, strict=True)
+    )
     assert not torch.equal(data.batch("meta_train", 18, 1, 0).x, rounds[0].x)
 
 

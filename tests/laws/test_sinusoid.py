@@ -54,7 +54,7 @@ def test_batches_mix_waves() -> None:
 
 def test_fields_can_be_changed_and_are_checked() -> None:
     own = Sinusoid(amplitude=(2.0, 2.0), phase=(0.0, 0.0)).load()
-    x, y = own.draw("meta_val", Tasks(), 0, 0, 3).query
+    x, y, _ = own.draw("meta_val", Tasks(), 0, 0, 3).query
     assert torch.allclose(y, 2 * torch.sin(x), atol=1e-6)
     assert own.fingerprint("meta_val", Tasks(), 0, 3) != Sinusoid().load().fingerprint(
         "meta_val", Tasks(), 0, 3
