@@ -17,7 +17,7 @@ def test_points_lie_on_their_wave() -> None:
     amplitude, phase = own.waves("meta_train", 0, 4, 25)
     assert episode.support.x.shape == episode.support.y.shape == (25, 10, 1)
     assert episode.query.x.shape == (25, 7, 1)
-    for x, y in episode:
+    for x, y, _ in episode:
         assert x.dtype == y.dtype == torch.float32
         wave = amplitude[:, None, None] * torch.sin(x.double() - phase[:, None, None])
         assert torch.allclose(y.double(), wave, rtol=0, atol=1e-6)
@@ -43,7 +43,7 @@ def test_the_distribution_is_the_published_one() -> None:
 
 def test_batches_mix_waves() -> None:
     own = Sinusoid().load()
-    x, y = own.batch("meta_train", 4000, 0, 0)
+    x, y, _ = own.batch("meta_train", 4000, 0, 0)
     assert x.shape == y.shape == (4000, 1)
     close = (x[:, 0] - 1.0).abs() < 0.2
     assert y[close].std() > 1  # at one place the waves disagree

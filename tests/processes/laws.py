@@ -47,8 +47,8 @@ class Double:
         return getattr(self._data, name)
 
     def batch(self, *given: Any) -> Batch:
-        x, y = self._data.batch(*given)
-        return Batch(x.double(), y)
+        drawn = self._data.batch(*given)
+        return drawn._replace(x=drawn.x.double())
 
     def draw(self, *given: Any) -> Episode:
         support, query = self._data.draw(*given)
