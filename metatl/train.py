@@ -41,7 +41,8 @@ def train(
         return learner.step(net, engine, state, learner.draw(data, seed, state.step))
 
     with torch.inference_mode(False), torch.enable_grad():  # learning inside `no_grad` learns
-        return _train(learner, plain, state, seed, callbacks, graph, engine.capturable and data.capturable)
+        may = graph is not None and engine.capturable and data.capturable
+        return _train(learner, plain, state, seed, callbacks, graph if may else None)
 
 
 def _train(
@@ -51,10 +52,8 @@ def _train(
     seed: int,
     callbacks: Sequence[Callback],
     graph: Graph | None,
-    capturable: bool,
 ) -> State:
-    step = None
-    may = graph is not None and capturable
+    step, may = None, True
     while state.step < learner.steps:
         torch.manual_seed((seed * 1_000_003 + state.step) % 2**63)
         if graph is not None and may and learner.capturable(state.step):
