@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -51,19 +52,29 @@ def _arguments(made: type) -> Iterator[tuple[str, Any]]:
             yield key.name, key.default
 
 
+def _annotations(made: type) -> Iterator[tuple[str, set[str]]]:
+    """Names of a class's arguments, and the words of their types."""
+    for key in inspect.signature(made).parameters.values():
+        yield key.name, set(re.findall(r"\w+", str(key.annotation)))
+
+
 def named(word: Any) -> type | None:
     """The class of a class_path: a family's member by its short name, or any class by its full path."""
     if not isinstance(word, str):
         return None
-    for family in FAMILIES:
-        if inspect.isclass(found := getattr(family, word, None)):
-            return found
+    if (ours := _ours(word)) is not None:
+        return ours
     module, _, name = word.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name) if module else None
     except Exception:  # whatever a module raises as it is imported: what is wrong is said where it is needed
         return None
     return found if inspect.isclass(found) else None
+
+
+def _ours(word: str) -> type | None:
+    found = (getattr(family, word, None) for family in FAMILIES)
+    return next((made for made in found if inspect.isclass(made)), None)
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,9 +106,13 @@ def completed(values: Mapping[str, Any], made: type | None = None) -> dict[str, 
     """A config's values with every default of every class that they name (of `made` at the top) written out.
 
     jsonargparse lets a class inherit the arguments of the one that it replaces, by name: `rule: Adam` would
-    take the rate of the default SGD, and a learner the steps of the default one.
+    take the rate of the default SGD, and a learner the steps of the default one. And it finds `model: MLP`
+    ambiguous once another library with an MLP has been imported: a short name is written out as ours.
     """
     known = {} if made is None else dict(_arguments(made))
+    texts = set() if made is None else {name for name, taken in _annotations(made) if "str" in taken}
+    short = {n: _ours(word) for n, word in values.items() if isinstance(word, str) and n not in texts}
+    values = {**values, **{n: {"class_path": _path(ours)} for n, ours in short.items() if ours is not None}}
     defaults = {name: describe(default) for name, default in known.items() if _plain(default)}
     return {name: _completed(value) for name, value in merged(defaults, values).items()}
 

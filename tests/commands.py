@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import logging
@@ -73,8 +74,8 @@ LEARNERS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
 
 
 def config_of(name: str, steps: int = 6) -> dict[str, Any]:
-    """The values of a small experiment with this learner."""
-    values, learner, given = LEARNERS[name]
+    """The values of a small experiment with this learner, the caller's own to change."""
+    values, learner, given = copy.deepcopy(LEARNERS[name])
     return {
         "name": name,
         **values,

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from torch import nn
 
-from metatl import config
+from metatl import config, models
 from metatl.experiment import Experiment, candidates, with_value
 from metatl.guides import ByName, Unfreeze
 from metatl.heads import Prototypes, Zeros
@@ -44,6 +45,17 @@ def refused(path: Path, *overrides: str) -> str:
     assert "\n" not in said
     assert len(said) < 600
     return said
+
+
+class MLP(nn.Module):
+    """A class of another library with a name of ours."""
+
+
+def test_a_short_name_is_ours_whatever_else_was_imported(tmp_path: Path) -> None:
+    values = SMALL.replace("{class_path: Conv4, init_args: {filters: 2}}", "MLP")
+    made: Any = config.load(write(tmp_path, values.replace("name: small", "name: MLP")))
+    assert (made.name, type(made.model((2,), 3))) == ("MLP", models.MLP)
+    assert MLP in nn.Module.__subclasses__()
 
 
 def test_values_arrive_where_they_belong(tmp_path: Path) -> None:
