@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from metatl import Batch, Descent, Episode, Net
-from metatl.engines import Batched, Loop, Outer
+from metatl import Batch, Descent, Episode, Net, QueryLoss
+from metatl.engines import Batched, Loop
 from metatl.rules import SGD
 
 
@@ -31,9 +31,9 @@ def main() -> float:
     """The largest difference between the two engines' meta-gradients."""
     torch.manual_seed(0)
     net = Net.of(Sentences().double())
-    task = net, net.start(), Descent(SGD(0.5), steps=3), Episode(rows(4, 6), rows(4, 6)), Outer("full")
-    (one, _), (two, _) = (engine.outer_gradient(*task) for engine in (Batched(), Loop()))
-    return max(float((one.params[n] - two.params[n]).abs().max()) for n in one.params)
+    loss, tasks = QueryLoss(net, Descent(SGD(0.5), 3), net.start()), Episode(rows(4, 6), rows(4, 6))
+    (one, _), (two, _) = (engine.grad(loss, loss.variables, tasks) for engine in (Batched(), Loop()))
+    return max(float((one[name] - two[name]).abs().max()) for name in one)
 
 
 if __name__ == "__main__":

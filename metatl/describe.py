@@ -10,9 +10,21 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from metatl import adapt, data, engines, guides, heads, learners, models, objectives, rules, transforms
+from metatl import (
+    adapt,
+    aggregates,
+    data,
+    engines,
+    guides,
+    heads,
+    learners,
+    models,
+    objectives,
+    rules,
+    transforms,
+)
 
-FAMILIES = (adapt, data, engines, guides, heads, learners, models, objectives, rules, transforms)
+FAMILIES = (adapt, aggregates, data, engines, guides, heads, learners, models, objectives, rules, transforms)
 """A config may name their members without the module's path; a short name always means ours."""
 
 

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from metatl import tree
-from metatl.adapt import Adaptation, score
+from metatl.adapt import Adaptation, check_guide, moving_names, score
 from metatl.data.source import Data, Tasks
-from metatl.engines.engine import Engine, check_guide, moving_names, task
+from metatl.engines.engine import Engine, task
 from metatl.engines.loop import Loop
 from metatl.net import Net
 from metatl.types import Episode, MetatlError, Split, Transfer
@@ -105,7 +105,7 @@ def evaluate(
     check_adaptation(net, transfer, adaptation, data, tasks)
     total = evaluation.episodes if split == "meta_test" else evaluation.select_episodes
     runner = engine if adaptation.batched else Loop()
-    moving = moving_names(transfer, False) if adaptation.guided_by_transfer else None
+    moving = moving_names(transfer) if adaptation.guided_by_transfer else None
     fast = runner.ready(net)
 
     def one(episode: Episode) -> torch.Tensor:

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metatl.adapt import Descent, predict
+from metatl.adapt import Descent, moving_names, predict
 from metatl.data import HaptData
-from metatl.engines.engine import moving_names
 from metatl.evaluate import Report, evaluate
 from metatl.run import Run, learn
 from metatl.types import Episode
@@ -56,7 +55,7 @@ def outputs(run: Run, adaptation: Descent, at: Sequence[int]) -> tuple[dict[int,
     """Outputs [episodes, rows, activities] behind the steps `at`, and labels, of the meta_test episodes."""
     transfer, _ = learn(run)
     evaluation, engine = run.experiment.evaluation, run.experiment.engine
-    net, moving = engine.ready(run.net), moving_names(transfer, False)
+    net, moving = engine.ready(run.net), moving_names(transfer)
 
     def one(episode: Episode) -> dict[int, Tensor]:
         points = adaptation.trajectory(net, transfer, episode.support, "first_order", moving)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metatl.adapt import Descent
-from metatl.engines import Engine, Outer, OuterGradient
+from metatl.engines import Engine
 from metatl.guides import RelativeGradNorm
 from metatl.heads import Prototypes, Ridge, Zeros
 from metatl.models import CNN, MLP, Conv1d, Conv4, ResNet12
@@ -18,6 +18,7 @@ from metatl.net import Net
 from metatl.objectives import L2SP, KLAnchor, TaskLoss
 from metatl.rules import SGD, Adam, AdamW
 from metatl.types import Batch, Episode, Metrics, Transfer
+from tests.outer import Outer, OuterGradient, outer_gradient
 
 TASKS, WAY, ROWS = 3, 3, 6
 
@@ -195,7 +196,7 @@ def gradients(engine: Engine, name: str, case: Case) -> tuple[OuterGradient, Met
     """The outer gradient of a case on a net, the same inputs for every engine."""
     net, shape = net_of(name)
     transfer, episodes = carried(net, case.guide), episodes_for(shape)
-    return engine.outer_gradient(net, transfer, case.adaptation, episodes, case.outer)
+    return outer_gradient(engine, net, transfer, case.adaptation, episodes, case.outer)
 
 
 def worst(ours: OuterGradient, theirs: OuterGradient) -> float:

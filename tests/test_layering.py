@@ -19,8 +19,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     {"types", "tree", "threads"},
     {"norm", "norm_calls", "module_checks", "additions", "net", "rules", "data", "peers", "processes"},
+    {"loss"},
     {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines", "arithmetic"},
+    {"aggregates"},
     {"learners", "evaluate", "compare"},
     {"testing", "capture", "train", "record", "store", "render", "experiment", "provenance", "pretrained"},
     {"config", "describe", "run", "benchmark", "inputs", "personalise", "profile", "transferring"},
@@ -28,6 +30,7 @@ LEVELS = (
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
+    "aggregates": r"aggregate",
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|ops(_\w+)?",
     "guides": r"guide|shape",
     "heads": r"head",

@@ -7,6 +7,7 @@ Everything here is a pure function of one task; engines run many tasks at once b
 
 from metatl.adapt.adaptation import Adaptation, Fitted
 from metatl.adapt.closed_form import ClosedForm
+from metatl.adapt.covering import check_guide, moving_names
 from metatl.adapt.descend import Guided, Inner, Piece, Point, descend, guide_at
 from metatl.adapt.descent import Descent
 from metatl.adapt.estimator import Estimator
@@ -14,7 +15,7 @@ from metatl.adapt.in_context import InContext
 from metatl.adapt.moved import displacement, displacement_and_memory
 from metatl.adapt.neighbours import NearestNeighbours
 from metatl.adapt.prediction import predict, predict_with
-from metatl.adapt.query import query_loss, score
+from metatl.adapt.query import QueryLoss, query_loss, score
 from metatl.adapt.solvers import LogisticRegression, NearestCentroid, RidgeRegression, Solver
 from metatl.adapt.support import in_rounds
 from metatl.adapt.support_guide import SupportGuide
@@ -33,14 +34,17 @@ __all__ = [
     "NearestNeighbours",
     "Piece",
     "Point",
+    "QueryLoss",
     "RidgeRegression",
     "Solver",
     "SupportGuide",
+    "check_guide",
     "descend",
     "displacement",
     "displacement_and_memory",
     "guide_at",
     "in_rounds",
+    "moving_names",
     "predict",
     "predict_with",
     "query_loss",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from metatl import tree
+from metatl.adapt.covering import check_guide, moving_names
 from metatl.adapt.descent import Descent
 from metatl.adapt.prediction import predict
+from metatl.loss import Loss
 from metatl.net import Net
 from metatl.objectives.task_loss import head, nll
-from metatl.types import Episode, Metrics, Transfer, Unroll
+from metatl.types import Episode, Metrics, Params, Transfer, Unroll
 
 
 def score(output: Any, y: Any) -> Tensor:
@@ -37,7 +42,7 @@ def query_loss(
     moving: frozenset[str] | None = None,
     step_weights: Tensor | None = None,
 ) -> tuple[Tensor, Metrics]:
-    """The outer loss of one task: query loss behind the last step, or a weighted sum over steps (MAML++).
+    """The outer loss of one task: query loss after the last step, or a weighted sum over steps (MAML++).
 
     step_weights: [steps + 1], one weight for every point of the trajectory, the start included.
     """
@@ -54,3 +59,98 @@ def query_loss(
     metrics["query_loss"] = last.detach()
     metrics["query_score"] = score(tree.apply(Tensor.detach, output), episode.query.y)
     return loss, metrics
+
+
+@dataclass(frozen=True, eq=False)
+class QueryLoss(Loss):
+    """`query_loss` as a function of the initialisation, and of the guide where that is learned.
+
+    Variables are named `params.<weight>` and `guide.<weight>`; weights with requires_grad=False are none.
+    Raises MetatlError naming a weight without a guide, or with one that does not broadcast to it.
+
+    net, adaptation: the inner problem; transfer: where it starts; unroll: how it is differentiated;
+    learn_guide: whether the guide is a variable too; step_weights: [steps + 1] weights of the query losses
+    along the trajectory, None for the last one alone.
+    """
+
+    net: Net
+    adaptation: Descent
+    transfer: Transfer
+    unroll: Unroll = "full"
+    learn_guide: bool = False
+    step_weights: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Raise MetatlError for a guide that does not cover every weight."""
+        check_guide(self.transfer)
+
+    @property
+    def twice(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether the inner loop is unrolled."""
+        return self.unroll == "full"
+
+    @cached_property
+    def variables(self) -> Params:
+        """What it may be differentiated by, in a fixed order."""
+        still, (params, guide, _, _) = self.net.frozen, self.transfer.groups()
+        found = {f"params.{name}": leaf for name, leaf in params.items() if name not in still}
+        if self.learn_guide:
+            found |= {f"guide.{name}": leaf for name, leaf in guide.items() if name not in still}
+        return found
+
+    @cached_property
+    def moving(self) -> frozenset[str] | None:
+        """Names whose guide is not zero throughout; None when the guide itself is a variable."""
+        return None if self.learn_guide else moving_names(self.transfer)
+
+    @cached_property
+    def held(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The transfer without the variables, and the weights of the steps."""
+        variables = self.variables
+        params, guide, buffers, memory = self.transfer.groups()
+        still = {name: leaf for name, leaf in params.items() if f"params.{name}" not in variables}
+        fixed = {name: leaf for name, leaf in guide.items() if f"guide.{name}" not in variables}
+        return still, fixed, buffers, memory, self.step_weights
+
+    def carried(self, variables: Params, held: Any) -> Transfer:
+        """The transfer with these variables in it."""
+        still, fixed, buffers, memory, _ = held
+        params = {name: variables.get(f"params.{name}", still.get(name)) for name in self.transfer.params}
+        guide = {name: variables.get(f"guide.{name}", fixed.get(name)) for name in self.transfer.guide}
+        return Transfer(params, guide, buffers, memory)  # pyright: ignore[reportArgumentType]
+
+    def through(self) -> Net:
+        """The net."""
+        return self.net
+
+    def __call__(self, variables: Params, held: Any, task: Episode) -> tuple[Tensor, Metrics]:
+        """`query_loss` of the task."""
+        carried, weights = self.carried(variables, held), held[-1]
+        return query_loss(self.net, self.adaptation, carried, task, self.unroll, self.moving, weights)
+
+    def key(self) -> Hashable:
+        """Net and adaptation by identity, what moves, how it is unrolled, what is learned."""
+        net, unrolled = self.net, (self.unroll, self.learn_guide)
+        return id(net.module), net.additions, net.outputs, id(self.adaptation), self.moving, *unrolled
+
+    def words(self) -> str:
+        """The net by identity, the adaptation by what it says of itself."""
+        return repr((id(self.net.module), self.adaptation, self.unroll))
+
+    def ready(self, ready: Callable[[Net], Net]) -> QueryLoss:
+        """The same loss through the net as an engine runs it fastest."""
+        made = copy.copy(self)  # with what it has found out already
+        object.__setattr__(made, "net", ready(self.net))
+        return made
+
+    def probe(self, variables: Params, task: Episode, rows: int | None = None) -> Any:
+        """A pass over support rows."""
+        carried = self.carried(variables, self.held)
+        return self.net(carried.params, carried.buffers, tree.apply(lambda leaf: leaf[:rows], task.support.x))
+
+    def passed_rows(self, task: Episode) -> int:
+        """Of all unrolled inner steps, or of one in first order; of the support and the query rows."""
+        rows, queries = tree.rows(task.support.x), tree.rows(task.query.x)
+        steps = self.adaptation.steps if self.unroll == "full" else 1
+        size = self.adaptation.batch_size or rows
+        return max(steps, 1) * min(size, rows) + rows + queries

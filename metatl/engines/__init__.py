@@ -2,9 +2,9 @@
 
 from metatl.engines.auto import Auto
 from metatl.engines.batched import Batched
-from metatl.engines.engine import Engine, Outer, OuterGradient
+from metatl.engines.engine import Each, Engine
 from metatl.engines.higher import Higher
 from metatl.engines.learn2learn import Learn2Learn
 from metatl.engines.loop import Loop
 
-__all__ = ["Auto", "Batched", "Engine", "Higher", "Learn2Learn", "Loop", "Outer", "OuterGradient"]
+__all__ = ["Auto", "Batched", "Each", "Engine", "Higher", "Learn2Learn", "Loop"]

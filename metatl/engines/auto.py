@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 
 from metatl import tree
-from metatl.adapt import Descent
-from metatl.arithmetic import Products, products, products_of
+from metatl.arithmetic import Products, products_of
 from metatl.engines.batched import Batched
-from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction, task
+from metatl.engines.engine import Each, Engine, TaskFunction, task
 from metatl.engines.kept import kept
 from metatl.engines.loop import Loop
+from metatl.loss import Loss
 from metatl.net import Net
-from metatl.types import Episode, Metrics, Transfer
+from metatl.types import Metrics, Params
 
 Key = tuple[Any, ...]
 _MOST = 32
-"""Adaptations and choices that are kept."""
+"""Losses and choices that are kept."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Auto(Engine):
     are always batched. This rule looks at sizes alone, so a run takes the same engine whenever it is repeated
     or resumed on a machine. `by: time` times both engines on the first meta-batch instead, which fits the
     workload better; but then two runs may take different engines, which agree to rounding and not to the bit.
-    A choice is kept for each net, shape of episode, adaptation and unrolling.
+    A choice is kept for each loss (net, adaptation, unrolling) and shape of tasks.
 
     Measured on one core, batched over loop: nets of convolution, batch norm and ReLU 2.6 to 3.8 (W1 to W4);
     linear layers 2.7 at 0.3 million multiply-adds, 1.4 at 2.8, 0.95 at 5, 0.65 at 11; convolutions that are
@@ -63,47 +63,50 @@ class Auto(Engine):
         return {}
 
     @kept
-    def _known(self) -> dict[int, tuple[Descent, str]]:
+    def _known(self) -> dict[Hashable, tuple[Loss, str]]:
         return {}
 
-    def _said(self, adaptation: Descent) -> str:
-        """What an adaptation says of itself, put together once: small tasks would wait for it."""
-        if id(adaptation) not in self._known:
+    def _said(self, loss: Loss) -> str:
+        """What a loss says of itself, put together once: small tasks would wait for it."""
+        key = loss.key()
+        if key not in self._known:
             while len(self._known) >= _MOST:
                 self._known.pop(next(iter(self._known)))
-            self._known[id(adaptation)] = adaptation, repr(adaptation)
-        return self._known[id(adaptation)][1]
+            self._known[key] = loss, loss.words()
+        return self._known[key][1]
 
     def ready(self, net: Net) -> Net:
         """The net as the batched engine runs it; it is the same function in a loop."""
         return self._engines[0].ready(net)
 
-    def map(self, fn: TaskFunction, episodes: Episode) -> Any:
+    def map(self, fn: TaskFunction, tasks: Any) -> Any:
         """fn of every task on the chosen engine."""
-        key = ("map", fn.__qualname__, *_shapes(episodes))
+        key = ("map", fn.__qualname__, *_shapes(tasks))
 
         def sized() -> Products:
-            return products_of(lambda: fn(task(episodes, 0)))
+            return products_of(lambda: fn(task(tasks, 0)))
 
-        engine = self._choice(key, episodes, sized, lambda engine: engine.map(fn, episodes))
-        return engine.map(fn, episodes)
+        engine = self._choice(key, tasks, sized, lambda engine: engine.map(fn, tasks))
+        return engine.map(fn, tasks)
 
-    def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
-    ) -> tuple[OuterGradient, Metrics]:
+    def grad(self, loss: Loss, variables: Params, tasks: Any, calls: int = 1) -> tuple[Params, Metrics]:
         """The chosen engine's."""
-        key = ("outer", id(net.module), self._said(adaptation), outer.unroll, *_shapes(episodes))
+        return self._for(loss, variables, tasks).grad(loss, variables, tasks, calls)
+
+    def grads(self, loss: Loss, variables: Params, tasks: Any) -> Each:
+        """The chosen engine's."""
+        return self._for(loss, variables, tasks).grads(loss, variables, tasks)
+
+    def _for(self, loss: Loss, variables: Params, tasks: Any) -> Engine:
+        key = ("grad", self._said(loss), *_shapes(tasks))
 
         def sized() -> Products:
-            return products(self.ready(net), transfer, task(episodes, 0).support.x)
+            return products_of(lambda: loss.ready(self.ready).probe(variables, task(tasks, 0)))
 
-        def run(engine: Engine) -> tuple[OuterGradient, Metrics]:
-            return engine.outer_gradient(net, transfer, adaptation, episodes, outer)
-
-        return run(self._choice(key, episodes, sized, run))
+        return self._choice(key, tasks, sized, lambda engine: engine.grad(loss, variables, tasks))
 
     def _choice(
-        self, key: Key, episodes: Episode, sized: Callable[[], Products], run: Callable[[Engine], Any]
+        self, key: Key, tasks: Any, sized: Callable[[], Products], run: Callable[[Engine], Any]
     ) -> Engine:
         engines, chosen = self._engines, self._chosen
         if key not in chosen:
@@ -112,18 +115,18 @@ class Auto(Engine):
             if self.by == "time":
                 chosen[key] = min(engines, key=lambda engine: _seconds(run, engine))
             else:
-                batched = tree.first(episodes).device.type != "cpu" or sized().mean <= self.most
+                batched = tree.first(tasks).device.type != "cpu" or sized().mean <= self.most
                 chosen[key] = engines[0] if batched else engines[1]
         return chosen[key]
 
 
-def _shapes(episodes: Episode) -> Key:
-    leaves = list(tree.leaves(episodes))
+def _shapes(tasks: Any) -> Key:
+    leaves = list(tree.leaves(tasks))
     return (*(tuple(leaf.shape) for leaf in leaves), leaves[0].device.type)
 
 
 def _seconds(run: Callable[[Engine], Any], engine: Engine) -> float:
-    """The time of two calls behind one that warms up."""
+    """The time of two calls after one that warms up."""
     begun = 0.0
     for call in range(3):
         if call == 1:

@@ -10,24 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from metatl import tree
-from metatl.adapt import Descent
 from metatl.engines.chunk import Chunk, Recordings, at_once, over_tasks, own, routes
 from metatl.engines.chunk_size import Fitting
-from metatl.engines.engine import (
-    Engine,
-    Outer,
-    OuterGradient,
-    TaskFunction,
-    check_guide,
-    moving_names,
-    named_gradient,
-    task,
-    tasks_of,
-)
+from metatl.engines.engine import Each, Engine, TaskFunction, task, tasks_of
 from metatl.engines.kept import kept
 from metatl.engines.ops_fuse import fuse
+from metatl.loss import Loss
 from metatl.net import Net
-from metatl.types import Episode, MetatlError, Metrics, Transfer
+from metatl.types import MetatlError, Metrics, Params
 
 _PAYS = 200
 """Outer gradients from which on a recording saved more than it took, for every net tried (0.5 s for an MLP,
@@ -73,40 +63,46 @@ class Batched(Engine):
     def _fitting(self) -> Fitting:
         return Fitting()
 
-    def _chunks(self, episodes: Episode, size: int | None = None) -> list[Episode]:
-        count = tasks_of(episodes)
+    def _chunks(self, tasks: Any, size: int | None = None) -> list[Any]:
+        count = tasks_of(tasks)
         size = self.tasks_per_chunk or size or count
         if size >= count:
-            return [episodes]
-        return [task(episodes, slice(i, i + size)) for i in range(0, count, size)]
+            return [tasks]
+        return [task(tasks, slice(i, i + size)) for i in range(0, count, size)]
 
     def ready(self, net: Net) -> Net:
         """Runs of convolution, batch norm and ReLU as one function."""
         return replace(net, module=_fused(net.module))
 
-    def map(self, fn: TaskFunction, episodes: Episode) -> Any:
+    def map(self, fn: TaskFunction, tasks: Any) -> Any:
         """fn of every task, chunk by chunk."""
-        with routes(episodes, twice=False), at_once():
-            results = [over_tasks(fn, chunk) for chunk in self._chunks(episodes)]
+        with routes(tasks, twice=False), at_once():
+            results = [over_tasks(fn, chunk) for chunk in self._chunks(tasks)]
         return results[0] if len(results) == 1 else tree.gather(results, torch.cat)
 
-    def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
-    ) -> tuple[OuterGradient, Metrics]:
+    def grad(self, loss: Loss, variables: Params, tasks: Any, calls: int = 1) -> tuple[Params, Metrics]:
         """The gradient of the sum over tasks, chunks added up, over their number."""
-        check_guide(transfer)
-        ready, moving = self.ready(net), moving_names(transfer, outer.learn_guide)
+        loss = loss.ready(self.ready)
         record = self.compile or self.record
         if record is None:
-            record = outer.calls >= _PAYS and own(net, adaptation)
+            record = calls >= _PAYS and own(loss)
         sums: list[Tensor] | None = None
         seen: list[Metrics] = []
-        size = self.tasks_per_chunk or self._fitting(net, transfer, adaptation, outer, episodes)
-        for episodes_at_once in self._chunks(episodes, size):
-            chunk = Chunk(ready, adaptation, outer, moving, transfer, episodes_at_once, tasks_of(episodes))
+        for some in self._chunks(tasks, self._fitted(loss, variables, tasks)):
+            chunk = Chunk(loss, loss.held, variables, some, tasks_of(tasks))
             grads, metrics = self._recordings.gradient(chunk) if record else chunk.gradient()
             sums = grads if sums is None else [s + g for s, g in zip(sums, grads, strict=True)]
             seen.append(metrics)
         assert sums is not None
         metrics = seen[0] if len(seen) == 1 else tree.gather(seen, torch.cat)
-        return named_gradient(sums, transfer, outer.learn_guide), tree.mean(metrics)
+        return dict(zip(variables, sums, strict=True)), tree.mean(metrics)
+
+    def grads(self, loss: Loss, variables: Params, tasks: Any) -> Each:
+        """Every task's own, chunk by chunk; never recorded."""
+        loss = loss.ready(self.ready)
+        chunks = self._chunks(tasks, self._fitted(loss, variables, tasks))
+        found = [Chunk(loss, loss.held, variables, some).gradients() for some in chunks]
+        return found[0] if len(found) == 1 else Each(*tree.gather(found, torch.cat))
+
+    def _fitted(self, loss: Loss, variables: Params, tasks: Any) -> int:
+        return self.tasks_per_chunk or self._fitting(loss, variables, tasks)

@@ -1,30 +1,29 @@
-"""The outer gradient of some tasks at once, as it stands and recorded."""
+"""The gradient of some tasks at once, as it stands and recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import vmap
 
 from metatl import tree
-from metatl.adapt import Descent
-from metatl.engines.engine import Outer, TaskFunction, as_variables, derivatives, gradient_of, task_loss
+from metatl.engines.engine import Each, TaskFunction, as_leaves, derivatives, gradient_of, tasks_of
 from metatl.engines.ops import rerouted
 from metatl.engines.ops_stock import Batchable
 from metatl.engines.ops_trace import Traced
-from metatl.net import Net
-from metatl.types import Episode, Groups, MetatlError, Metrics, Transfer
+from metatl.loss import Loss
+from metatl.types import MetatlError, Metrics, Params
 
 _MOST = 6
 """Recordings that an engine keeps: a sweep over rates needs no more memory at its end than at its start."""
 
 Part = tuple[list[Tensor], Metrics]
-"""Some tasks' share of the outer gradient, variable by variable, and their metrics, task by task."""
+"""Some tasks' share of the gradient, variable by variable, and their metrics, task by task."""
 
 
 @contextmanager
@@ -41,83 +40,84 @@ def at_once() -> Generator[None]:
         ) from error
 
 
-def over_tasks(fn: TaskFunction, episodes: Episode) -> Any:
+def over_tasks(fn: TaskFunction, tasks: Any) -> Any:
     """vmap of fn over the leading axis of every tensor; a None is no tensor, and is handed on."""
-    held, nesting = tree.flatten(episodes)
+    held, nesting = tree.flatten(tasks)
     return vmap(lambda *leaves: fn(tree.unflatten(leaves, nesting)))(*held)
 
 
-def routes(episodes: Episode, twice: bool) -> AbstractContextManager[object]:
+def routes(tasks: Any, twice: bool) -> AbstractContextManager[object]:
     """Around work on these tasks: operations that are exact when differentiated twice, or torch's own.
 
     Torch's batching rule for a convolution is a grouped one: faster in first order on a CPU, slow on a GPU.
     """
-    return rerouted() if twice or tree.first(episodes).is_cuda else Batchable()
+    return rerouted() if twice or tree.first(tasks).is_cuda else Batchable()
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What the outer gradient of some tasks depends on.
+    """What the gradient of some tasks depends on; count: tasks of the meta-batch, of which these are some."""
 
-    moving: as in `Descent.trajectory`; count: tasks of the whole meta-batch, of which these are some.
-    """
-
-    net: Net
-    adaptation: Descent
-    outer: Outer
-    moving: frozenset[str] | None
-    transfer: Transfer
-    episodes: Episode
-    count: int
+    loss: Loss
+    held: Any
+    variables: Params
+    tasks: Any
+    count: int = 1
 
     def gradient(self) -> Part:
-        """d (sum of these tasks' query losses / count) / d variables."""
-        leafy, variables = as_variables(self.transfer, self.outer.learn_guide)
-        fn = task_loss(self.net, self.adaptation, leafy, self.outer, self.moving)
+        """d (sum of these tasks' losses / count) / d variables."""
+        leaves, loss, held = as_leaves(self.variables), self.loss, self.held
         with derivatives(), torch.enable_grad():
-            with routes(self.episodes, self.outer.unroll == "full"), at_once():
-                losses, metrics = over_tasks(fn, self.episodes)
-            return gradient_of(losses.sum() / self.count, variables), metrics
+            losses, metrics = self._run(lambda one: loss(leaves, held, one), self.tasks)
+            return gradient_of(losses.sum() / self.count, list(leaves.values())), metrics
+
+    def gradients(self) -> Each:
+        """d (a task's loss) / d variables for each of these tasks: every task has variables of its own."""
+        loss, held, tasks = self.loss, self.held, tasks_of(self.tasks)
+        own = {n: v.detach().expand(tasks, *v.shape).clone() for n, v in self.variables.items()}
+        leaves = as_leaves(own)
+        with derivatives(), torch.enable_grad():
+            losses, metrics = self._run(lambda pair: loss(pair[0], held, pair[1]), (leaves, self.tasks))
+            found = gradient_of(losses.sum(), list(leaves.values()))
+        return Each(dict(zip(leaves, found, strict=True)), losses.detach(), metrics)
+
+    def _run(self, fn: TaskFunction, tasks: Any) -> Any:
+        with routes(self.tasks, self.loss.twice), at_once():
+            return over_tasks(fn, tasks)
 
 
 class Recordings:
-    """Outer gradients as flat lists of operations, one for each net, adaptation and shape of chunk."""
+    """Gradients as flat lists of operations, one for each loss and shape of chunk."""
 
     def __init__(self, compiled: bool) -> None:
         self._compiled = compiled
-        self._known: dict[tuple[object, ...], tuple[object, Traced]] = {}
+        self._known: dict[Hashable, tuple[Loss, Traced]] = {}
 
     def gradient(self, chunk: Chunk) -> Part:
         """`Chunk.gradient`, replayed where it was recorded."""
-        outer, carried = chunk.outer, chunk.transfer
         # By identity: what is kept alive beside a recording cannot be mistaken for another object.
-        key = (id(chunk.net.module), id(chunk.adaptation), chunk.net.outputs, chunk.moving)
-        key += (outer.unroll, outer.learn_guide, chunk.count)
+        key = (chunk.loss.key(), chunk.count)
         if key not in self._known:
             while len(self._known) >= _MOST:
                 self._known.pop(next(iter(self._known)))
-            self._known[key] = (chunk.net, chunk.adaptation), _traced(chunk, self._compiled)
-        tensors = carried.groups()
-        return self._known[key][1](tensors, chunk.episodes, outer.step_weights)
+            self._known[key] = chunk.loss, _traced(chunk, self._compiled)
+        return self._known[key][1](chunk.variables, chunk.held, chunk.tasks)
 
 
 def _traced(chunk: Chunk, compiled: bool) -> Traced:
-    fixed = (chunk.net, chunk.adaptation)
-
-    def gradient(carried: Groups, episodes: Episode, weights: Tensor | None) -> Part:
-        outer = replace(chunk.outer, step_weights=weights)
-        return Chunk(*fixed, outer, chunk.moving, Transfer(*carried), episodes, chunk.count).gradient()
+    def gradient(variables: Params, held: Any, tasks: Any) -> Part:
+        return Chunk(chunk.loss, held, variables, tasks, chunk.count).gradient()
 
     return Traced(gradient, compiled)
 
 
-def own(net: Net, adaptation: Descent) -> bool:
-    """Whether net and adaptation are made of torch's and this package's classes alone.
+def own(loss: Loss) -> bool:
+    """Whether a loss is made of torch's and this package's classes alone.
 
     Those depend on nothing but tensors and their fields, so a recording of them stays true; what a user wrote
     may change its course between calls (a counter, a schedule), which a recording would not follow.
     """
-    return all(_is_own(part) for part in (*net.module.modules(), *_parts(adaptation)))
+    return all(_is_own(part) for part in _parts(loss))
 
 
 def _is_own(part: object) -> bool:
@@ -126,7 +126,9 @@ def _is_own(part: object) -> bool:
 
 def _parts(value: object) -> Iterator[object]:
     yield value
-    if is_dataclass(value):
+    if isinstance(value, nn.Module):
+        yield from value.modules()
+    elif is_dataclass(value):
         for field in fields(value):
             yield from _parts(getattr(value, field.name))
     elif isinstance(value, list | tuple):

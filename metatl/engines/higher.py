@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from metatl.adapt import Descent, Inner
-from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction
-from metatl.engines.one_by_one import mapped, summed_gradient
-from metatl.engines.peer import Learner, as_start, holding, peer_loss, plain
-from metatl.net import Net
+from metatl.adapt import Inner, QueryLoss
+from metatl.engines.engine import Each, Engine, TaskFunction
+from metatl.engines.one_by_one import LossUnder, each_gradient, mapped, mean_gradient
+from metatl.engines.peer import Learner, as_start, expressed, holding, peer_loss, plain
+from metatl.loss import Loss
 from metatl.peers import peer
 from metatl.rules import SGD, Adam, Rule
-from metatl.types import Episode, Guide, MetatlError, Metrics, Params, Transfer
+from metatl.types import Guide, MetatlError, Metrics, Params
 
 Groups = list[dict[str, Any]]
 """torch's parameter groups."""
@@ -38,27 +38,30 @@ class Higher(Engine):
         """Raise MetatlError when higher is not installed."""
         peer("higher")
 
-    def map(self, fn: TaskFunction, episodes: Episode) -> Any:
+    def map(self, fn: TaskFunction, tasks: Any) -> Any:
         """fn of every task, one after another."""
-        return mapped(fn, episodes)
+        return mapped(fn, tasks)
 
-    def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
-    ) -> tuple[OuterGradient, Metrics]:
+    def grad(self, loss: Loss, variables: Params, tasks: Any, calls: int = 1) -> tuple[Params, Metrics]:
         """The sum of the tasks' gradients over their number."""
-        module = holding(net.module, transfer.buffers)
-        settings = _Settings(module, adaptation, plain(transfer, adaptation, outer), outer)
+        return mean_gradient(_under(expressed(loss)), variables, tasks)
 
-        def under(leafy: Transfer) -> TaskFunction:
-            return peer_loss(lambda inner: _Patched(settings, inner), net, adaptation, leafy, outer)
+    def grads(self, loss: Loss, variables: Params, tasks: Any) -> Each:
+        """Every task's own, one after another."""
+        return each_gradient(_under(expressed(loss)), variables, tasks)
 
-        return summed_gradient(under, transfer, episodes, outer)
+
+def _under(loss: QueryLoss) -> LossUnder:
+    settings = _Settings(loss)
+    return lambda variables: peer_loss(lambda inner: _Patched(settings, inner), loss, variables)
 
 
 class _Settings:
     """What all tasks of a meta-batch share: the module, and the optimiser that higher imitates."""
 
-    def __init__(self, module: nn.Module, adaptation: Descent, plain_guide: bool, outer: Outer) -> None:
+    def __init__(self, loss: QueryLoss) -> None:
+        module, adaptation = holding(loss.net.module, loss.transfer.buffers), loss.adaptation
+        plain_guide = plain(loss)
         for name, child in module.named_modules():
             if isinstance(child, nn.MultiheadAttention):
                 raise MetatlError(
@@ -67,7 +70,7 @@ class _Settings:
                 )
         self.module, self.rule = module, adaptation.rule
         self.names = [name for name, _ in module.named_parameters()]
-        self.first_order = outer.unroll == "first_order"
+        self.first_order = loss.unroll == "first_order"
         self.scaled = None if plain_guide else adaptation.guided
         params = list(module.parameters())
         # One group for each weight, so that each can have a step size of its own.

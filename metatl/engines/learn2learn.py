@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl.adapt import Descent, Inner
-from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction
-from metatl.engines.one_by_one import mapped, summed_gradient
-from metatl.engines.peer import Learner, as_start, holding, peer_loss, plain
-from metatl.net import Net
+from metatl.adapt import Inner, QueryLoss
+from metatl.engines.engine import Each, Engine, TaskFunction
+from metatl.engines.one_by_one import LossUnder, each_gradient, mapped, mean_gradient
+from metatl.engines.peer import Learner, as_start, expressed, holding, peer_loss, plain
+from metatl.loss import Loss
 from metatl.peers import peer
 from metatl.rules import SGD, Rule
-from metatl.types import Episode, Guide, MetatlError, Metrics, Params, Transfer
+from metatl.types import Guide, MetatlError, Metrics, Params
 
 
 def import_learn2learn() -> Any:
@@ -41,36 +41,40 @@ class Learn2Learn(Engine):
         """Raise MetatlError when learn2learn is not installed."""
         import_learn2learn()
 
-    def map(self, fn: TaskFunction, episodes: Episode) -> Any:
+    def map(self, fn: TaskFunction, tasks: Any) -> Any:
         """fn of every task, one after another."""
-        return mapped(fn, episodes)
+        return mapped(fn, tasks)
 
-    def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
-    ) -> tuple[OuterGradient, Metrics]:
+    def grad(self, loss: Loss, variables: Params, tasks: Any, calls: int = 1) -> tuple[Params, Metrics]:
         """The sum of the tasks' gradients over their number."""
-        module = holding(net.module, transfer.buffers)
-        names = [name for name, _ in module.named_parameters()]
-        maml = import_learn2learn().algorithms.MAML(
-            module, lr=_rate(adaptation.rule), first_order=outer.unroll == "first_order", allow_unused=True
-        )
-        adapt = plain(transfer, adaptation, outer)
+        return mean_gradient(_under(expressed(loss)), variables, tasks)
 
-        slots = [module.get_submodule(name.rpartition(".")[0]) for name in names]
-        kept = [
-            (slot.__dict__["_parameters"], name.rpartition(".")[2])
-            for slot, name in zip(slots, names, strict=True)
-        ]
+    def grads(self, loss: Loss, variables: Params, tasks: Any) -> Each:
+        """Every task's own, one after another."""
+        return each_gradient(_under(expressed(loss)), variables, tasks)
 
-        def start(inner: Inner) -> Learner:
-            # The start lies where the module keeps its weights, so that clones are functions of it.
-            for (weights, key), leaf in zip(kept, as_start(inner, names), strict=True):
-                weights[key] = leaf
-            return _Clone(maml.clone(), names, adapt)
 
-        return summed_gradient(
-            lambda leafy: peer_loss(start, net, adaptation, leafy, outer), transfer, episodes, outer
-        )
+def _under(loss: QueryLoss) -> LossUnder:
+    module = holding(loss.net.module, loss.transfer.buffers)
+    names = [name for name, _ in module.named_parameters()]
+    first_order = loss.unroll == "first_order"
+    maml = import_learn2learn().algorithms.MAML(
+        module, lr=_rate(loss.adaptation.rule), first_order=first_order, allow_unused=True
+    )
+    adapt = plain(loss)
+    slots = [module.get_submodule(name.rpartition(".")[0]) for name in names]
+    kept = [
+        (slot.__dict__["_parameters"], name.rpartition(".")[2])
+        for slot, name in zip(slots, names, strict=True)
+    ]
+
+    def start(inner: Inner) -> Learner:
+        # The start lies where the module keeps its weights, so that clones are functions of it.
+        for (weights, key), leaf in zip(kept, as_start(inner, names), strict=True):
+            weights[key] = leaf
+        return _Clone(maml.clone(), names, adapt)
+
+    return lambda variables: peer_loss(start, loss, variables)
 
 
 def _rate(rule: Rule) -> float:

@@ -5,26 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from metatl.adapt import Descent
-from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction, moving_names, task_loss
-from metatl.engines.one_by_one import mapped, summed_gradient
-from metatl.net import Net
-from metatl.types import Episode, Metrics, Transfer
+from metatl.engines.engine import Each, Engine, TaskFunction
+from metatl.engines.one_by_one import LossUnder, each_gradient, mapped, mean_gradient
+from metatl.loss import Loss
+from metatl.types import Metrics, Params
 
 
 @dataclass(frozen=True)
 class Loop(Engine):
     """A plain Python loop over tasks; the faster engine when one task fills the machine."""
 
-    def map(self, fn: TaskFunction, episodes: Episode) -> Any:
+    def map(self, fn: TaskFunction, tasks: Any) -> Any:
         """fn of every task, one after another."""
-        return mapped(fn, episodes)
+        return mapped(fn, tasks)
 
-    def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
-    ) -> tuple[OuterGradient, Metrics]:
+    def grad(self, loss: Loss, variables: Params, tasks: Any, calls: int = 1) -> tuple[Params, Metrics]:
         """The sum of the tasks' gradients over their number."""
-        moving = moving_names(transfer, outer.learn_guide)
-        return summed_gradient(
-            lambda leafy: task_loss(net, adaptation, leafy, outer, moving), transfer, episodes, outer
-        )
+        return mean_gradient(_under(loss), variables, tasks)
+
+    def grads(self, loss: Loss, variables: Params, tasks: Any) -> Each:
+        """Every task's own, one after another."""
+        return each_gradient(_under(loss), variables, tasks)
+
+
+def _under(loss: Loss) -> LossUnder:
+    held = loss.held
+    return lambda variables: lambda one: loss(variables, held, one)

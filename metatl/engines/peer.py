@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from metatl.adapt import Descent, Inner, guide_at, predict_with, score
-from metatl.engines.engine import Outer, TaskFunction
-from metatl.net import Net
+from metatl.adapt import Inner, QueryLoss, guide_at, predict_with, score
+from metatl.engines.engine import TaskFunction
+from metatl.loss import Loss
 from metatl.norm_calls import NormsAtTheCall
 from metatl.objectives.task_loss import nll
-from metatl.types import Buffers, Episode, Guide, Metrics, Params, Transfer
+from metatl.types import Buffers, Episode, Guide, MetatlError, Metrics, Params
 
 
 class Learner(ABC):
@@ -32,11 +32,20 @@ class Learner(ABC):
         """One inner step of the peer down this loss, its update scaled by the guide."""
 
 
-def peer_loss(
-    start: Callable[[Inner], Learner], net: Net, adaptation: Descent, transfer: Transfer, outer: Outer
-) -> TaskFunction:
-    """The outer loss and metrics of one task; `start` gives the peer's learner for an inner problem."""
-    weights = None if outer.step_weights is None else outer.step_weights.unbind()
+def expressed(loss: Loss) -> QueryLoss:
+    """The loss, if a peer can express it: it brings an inner loop of its own in place of a descent."""
+    if not isinstance(loss, QueryLoss):
+        raise MetatlError(
+            f"a peer's engine has the loss after an inner loop alone, no {type(loss).__name__}; choose "
+            "engine Batched or Loop"
+        )
+    return loss
+
+
+def peer_loss(start: Callable[[Inner], Learner], loss: QueryLoss, variables: Params) -> TaskFunction:
+    """The loss and metrics of one task; `start` gives the peer's learner for an inner problem."""
+    net, adaptation, transfer = loss.net, loss.adaptation, loss.carried(variables, loss.held)
+    weights = None if loss.step_weights is None else loss.step_weights.unbind()
 
     def fn(episode: Episode) -> tuple[Tensor, Metrics]:
         with NormsAtTheCall():  # a peer calls the module itself
@@ -86,8 +95,8 @@ def holding(module: nn.Module, buffers: Buffers, prefix: str = "") -> nn.Module:
     return copied
 
 
-def plain(transfer: Transfer, adaptation: Descent, outer: Outer) -> bool:
+def plain(loss: QueryLoss) -> bool:
     """Whether every guide of the inner loop is 1, so that a peer's unscaled step serves."""
-    if outer.learn_guide or adaptation.guide_from_support is not None:
+    if loss.learn_guide or loss.adaptation.guide_from_support is not None:
         return False
-    return all(bool((entry == 1).all()) for entry in transfer.guide.values())
+    return all(bool((entry == 1).all()) for entry in loss.transfer.guide.values())

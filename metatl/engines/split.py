@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from metatl import processes, tree
-from metatl.adapt import Descent
-from metatl.engines.engine import Engine, Outer, OuterGradient, TaskFunction, task, tasks_of
+from metatl.engines.engine import Each, Engine, TaskFunction, task, tasks_of
+from metatl.loss import Loss
 from metatl.net import Net
-from metatl.types import Episode, Metrics, Params, Transfer
+from metatl.types import Metrics, Params
 
 
 @final
@@ -32,26 +32,32 @@ class Split(Engine):
         """The engine's."""
         return self.engine.ready(net)
 
-    def map(self, fn: TaskFunction, episodes: Episode) -> Any:
+    def map(self, fn: TaskFunction, tasks: Any) -> Any:
         """fn of every task, each by one process, gathered from all."""
-        counts = _counts(tasks_of(episodes))
-        mine = self.engine.map(fn, _share(episodes, counts))
-        leaves = list(tree.leaves(mine))
-        rows = torch.cat([_as_bytes(leaf) for leaf in leaves], 1)[: counts[processes.rank()]]
-        found = processes.gathered(rows, counts)
-        widths = [_as_bytes(leaf[:1]).shape[1] for leaf in leaves]
-        whole = (_as_was(part, leaf) for part, leaf in zip(found.split(widths, 1), leaves, strict=True))
-        return tree.gather([mine], lambda _: next(whole))
+        counts = _counts(tasks_of(tasks))
+        return _gathered(self.engine.map(fn, _share(tasks, counts)), counts)
 
-    def outer_gradient(
-        self, net: Net, transfer: Transfer, adaptation: Descent, episodes: Episode, outer: Outer
-    ) -> tuple[OuterGradient, Metrics]:
+    def grad(self, loss: Loss, variables: Params, tasks: Any, calls: int = 1) -> tuple[Params, Metrics]:
         """The mean of the shares' gradients and metrics, weighted by their tasks, in one exchange."""
-        count, counts = tasks_of(episodes), _counts(tasks_of(episodes))
-        mine = _share(episodes, counts)
-        grads, metrics = self.engine.outer_gradient(net, transfer, adaptation, mine, outer)
-        params, guide, said = _mean((grads.params, grads.guide, metrics), counts[processes.rank()] / count)
-        return OuterGradient(params, guide), said
+        count, counts = tasks_of(tasks), _counts(tasks_of(tasks))
+        mine = self.engine.grad(loss, variables, _share(tasks, counts), calls)
+        gradients, said = _mean(mine, counts[processes.rank()] / count)
+        return gradients, said
+
+    def grads(self, loss: Loss, variables: Params, tasks: Any) -> Each:
+        """Every task's own, each from one process, gathered from all."""
+        counts = _counts(tasks_of(tasks))
+        return Each(*_gathered(self.engine.grads(loss, variables, _share(tasks, counts)), counts))
+
+
+def _gathered(mine: Any, counts: list[int]) -> Any:
+    """What every process has for its tasks, as one: leaves [task, ...] of all of them."""
+    leaves = list(tree.leaves(mine))
+    rows = torch.cat([_as_bytes(leaf) for leaf in leaves], 1)[: counts[processes.rank()]]
+    found = processes.gathered(rows, counts)
+    widths = [_as_bytes(leaf[:1]).shape[1] for leaf in leaves]
+    whole = (_as_was(part, leaf) for part, leaf in zip(found.split(widths, 1), leaves, strict=True))
+    return tree.gather([mine], lambda _: next(whole))
 
 
 def _counts(tasks: int) -> list[int]:
@@ -60,11 +66,11 @@ def _counts(tasks: int) -> list[int]:
     return [tasks * (i + 1) // world - tasks * i // world for i in range(world)]
 
 
-def _share(episodes: Episode, counts: list[int]) -> Episode:
+def _share(tasks: Any, counts: list[int]) -> Any:
     """The tasks of this process; the first one where it has none."""
     rank = processes.rank()
     first = sum(counts[:rank])
-    return task(episodes, slice(first, first + counts[rank]) if counts[rank] else slice(1))
+    return task(tasks, slice(first, first + counts[rank]) if counts[rank] else slice(1))
 
 
 def _mean(trees: tuple[Params, ...], weight: float) -> tuple[Params, ...]:

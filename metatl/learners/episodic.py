@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt import Descent
+from metatl.adapt import Descent, QueryLoss
+from metatl.aggregates import Aggregate, Mean
 from metatl.data.source import Data, Tasks
-from metatl.engines.engine import Engine, Outer, OuterGradient
+from metatl.engines.engine import Engine
 from metatl.guides.guide import TransferGuide
 from metatl.learners.learner import Learner, Schedule, State, moved, size_at
-from metatl.learners.skipping import mean_of_good
+from metatl.learners.skipping import of_good
 from metatl.net import Net
 from metatl.rules import Adam, Rule
 from metatl.types import Episode, MetatlError, Metrics, Params, Transfer, Unroll
+
+_AGGREGATE = "aggregate"
+"""Where a state keeps what the aggregate goes on from."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Episodic(Learner):
         clip: bound on every entry of the outer gradient.
         skip_bad_tasks: whether a task whose loss or gradient is not finite is left out of its meta-batch, and
             counted; otherwise it ends the run.
+        aggregate: of the tasks' gradients.
     """
 
     steps: int = 1000
@@ -59,6 +64,7 @@ class Episodic(Learner):
     schedule: Schedule = "constant"
     clip: float | None = None
     skip_bad_tasks: bool = False
+    aggregate: Aggregate = Mean()
 
     def outputs(self, data: Data) -> int:
         """What an episode needs."""
@@ -88,60 +94,55 @@ class Episodic(Learner):
         """The start, with its guide and the rule's memory."""
         guide = start.guide if self.guide is None else net.held(self.guide(net, start))
         carried = replace(start, guide=guide)
-        memory = self.rule.init(self._variables(net, carried.params, carried.guide))
+        memory = self.rule.init(self.loss(net, State(carried, 0, {})).variables)
         if self.skip_bad_tasks:
             memory["skipped"] = {"tasks": torch.zeros((), dtype=torch.int64)}
+        if aggregated := self.aggregate.init(0):
+            memory[_AGGREGATE] = aggregated
         return State(carried, 0, memory)
 
-    def _variables(self, net: Net, params: Params, guide: Params) -> Params:
-        """What is learned; a weight with requires_grad=False is not, nor is its guide."""
-        named = {"params." + name: leaf for name, leaf in params.items() if name not in net.frozen}
-        if self.learn == "init_and_guide":
-            named |= {"guide." + name: leaf for name, leaf in guide.items() if name not in net.frozen}
-        return named
+    def loss(self, net: Net, state: State) -> QueryLoss:
+        """What this state's meta-gradient is taken of; its variables are what is learned."""
+        carried = state.transfer
+        weights = self._step_weights(state.step, next(iter(carried.params.values())))
+        learn_guide = self.learn == "init_and_guide"
+        return QueryLoss(net, self.adaptation, carried, self.unroll, learn_guide, weights)
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
         """One meta-batch."""
-        carried = state.transfer
-        bad = 0
-
-        def gradient(tasks: Episode, calls: int) -> tuple[OuterGradient, Metrics]:
-            return self.gradient(net, engine, state, tasks, calls)
-
-        if self.skip_bad_tasks:
-            grads, metrics, bad = mean_of_good(gradient, drawn, self.steps)
-        else:
-            grads, metrics = gradient(drawn, self.steps)
-        named = self._variables(net, grads.params, grads.guide)
-        metrics["outer_gradient_norm"] = tree.norm(named)
+        loss, memory = self.loss(net, state), dict(state.memory)
+        grads, metrics, aggregated, bad = self._gradient(engine, loss, drawn, memory.pop(_AGGREGATE, {}))
+        metrics["outer_gradient_norm"] = tree.norm(grads)
         size = size_at(self.schedule, state.step, self.steps)
-        before = self._variables(net, carried.params, carried.guide)
-        after, memory = moved(self.rule, before, named, state.memory, size, self.clip)
-        params = {name: after.get("params." + name, leaf) for name, leaf in carried.params.items()}
-        guide = carried.guide
-        if self.learn == "init_and_guide":
-            rate = self.guide_rate
-            guide = {
-                n: g if n in net.frozen else g + rate * (after["guide." + n] - g)
-                for n, g in carried.guide.items()
-            }
+        after, memory = moved(self.rule, loss.variables, grads, memory, size, self.clip)
+        if aggregated:
+            memory = {**memory, _AGGREGATE: aggregated}
         if self.skip_bad_tasks:
             memory = {**memory, "skipped": {"tasks": state.memory["skipped"]["tasks"] + bad}}
             metrics["tasks_skipped"] = memory["skipped"]["tasks"]
-        return State(replace(carried, params=params, guide=guide), state.step + 1, memory), metrics
+        return State(self._carried(state.transfer, after), state.step + 1, memory), metrics
 
-    def gradient(
-        self, net: Net, engine: Engine, state: State, drawn: Episode, calls: int
-    ) -> tuple[OuterGradient, Metrics]:
-        """The outer gradient of a meta-batch at this state; calls: as in `Outer`."""
-        carried = state.transfer
-        weights = self._step_weights(state.step, next(iter(carried.params.values())))
-        outer = Outer(self.unroll, self.learn == "init_and_guide", weights, calls)
-        return engine.outer_gradient(net, carried, self.adaptation, drawn, outer)
+    def _gradient(
+        self, engine: Engine, loss: QueryLoss, drawn: Episode, state: Params
+    ) -> tuple[Params, Metrics, Params, int]:
+        variables, calls = loss.variables, self.steps
+        if self.skip_bad_tasks:
+            return of_good(self.aggregate, engine, loss, variables, drawn, state, calls)
+        return *self.aggregate.over_tasks(engine, loss, variables, drawn, state, calls), 0
+
+    def _carried(self, before: Transfer, after: Params) -> Transfer:
+        """The transfer with what was learned; the guide takes `guide_rate` of its step."""
+        params = {name: after.get("params." + name, leaf) for name, leaf in before.params.items()}
+        guide = {
+            name: g + self.guide_rate * (after[key] - g) if (key := "guide." + name) in after else g
+            for name, g in before.guide.items()
+        }
+        return replace(before, params=params, guide=guide)
 
     def capturable(self, step: int) -> bool:
         """Once the losses of the early inner steps have gone: every step is alike from there."""
-        return step >= self.multi_step and not self.skip_bad_tasks  # which looks at numbers
+        looks = self.skip_bad_tasks or not self.aggregate.capturable  # at numbers
+        return step >= self.multi_step and not looks
 
     def remark(self, state: State) -> str:
         """How many tasks were skipped."""

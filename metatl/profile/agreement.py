@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metatl.engines import Engine, Loop, Outer, OuterGradient
+from metatl.engines import Engine, Loop
 from metatl.profile.engines import engine_of
 from metatl.profile.workloads import Setting
-from metatl.types import MetatlError
+from metatl.types import MetatlError, Params
 
 TOLERANCE = 1e-8
 """Of the largest gradient of a weight."""
@@ -20,16 +20,16 @@ def disagreement(setting: Setting, names: Sequence[str], tasks: int = 3) -> floa
     """
     small = setting.first(min(tasks, setting.tasks)).in_double()
     reference = _gradient(small, Loop())
-    largest = max(float(g.abs().max()) for g in reference.params.values())
+    largest = max(float(g.abs().max()) for g in reference.values())
     worst = 0.0
     for name in names:
-        found = _gradient(small, engine_of(name)).params
-        for weight, g in reference.params.items():
+        found = _gradient(small, engine_of(name))
+        for weight, g in reference.items():
             off = float((found[weight] - g).abs().max()) / largest
             worst = max(worst, off)
             if not off <= TOLERANCE:
                 raise MetatlError(
-                    f"engine {name} disagrees with the loop: the gradient of weight '{weight}' is off by "
+                    f"engine {name} disagrees with the loop: the gradient of '{weight}' is off by "
                     f"{off:.1e} of the largest one in float64 ({TOLERANCE:.0e} is allowed); nothing was timed"
                 )
     return worst
@@ -47,7 +47,6 @@ def able(setting: Setting, names: Sequence[str]) -> tuple[list[str], list[str]]:
     return fit, notes
 
 
-def _gradient(setting: Setting, engine: Engine) -> OuterGradient:
-    carried, learner = setting.state.transfer, setting.learner
-    outer = Outer(learner.unroll, learner.learn == "init_and_guide", calls=learner.steps)
-    return engine.outer_gradient(setting.net, carried, learner.adaptation, setting.episodes, outer)[0]
+def _gradient(setting: Setting, engine: Engine) -> Params:
+    loss = setting.learner.loss(setting.net, setting.state)
+    return engine.grad(loss, loss.variables, setting.episodes, setting.learner.steps)[0]

@@ -15,7 +15,7 @@ from metatl.adapt import Descent
 from metatl.arithmetic import products
 from metatl.capture import Captured
 from metatl.data.source import Tasks
-from metatl.engines import Engine, Outer
+from metatl.engines import Engine
 from metatl.engines.chunk_size import Fitting
 from metatl.engines.engine import task, tasks_of
 from metatl.learners import Episodic, State
@@ -104,9 +104,8 @@ class Setting:
 
     def at_once(self) -> int:
         """Tasks that the batched engine runs at once when nobody says how many."""
-        learner = self.learner
-        outer = Outer(learner.unroll, learner.learn == "init_and_guide")
-        return Fitting()(self.net, self.state.transfer, learner.adaptation, outer, self.episodes)
+        loss = self.learner.loss(self.net, self.state)
+        return Fitting()(loss, loss.variables, self.episodes)
 
     def first(self, tasks: int) -> Setting:
         """The same with the first tasks alone."""

@@ -24,7 +24,10 @@ from metatl.run.sources import files, sources
 from metatl.types import MetatlError
 
 LATER: dict[str, dict[str, Any]] = {
-    "metatl.learners.episodic.Episodic": {"skip_bad_tasks": False},
+    "metatl.learners.episodic.Episodic": {
+        "skip_bad_tasks": False,
+        "aggregate": {"class_path": "metatl.aggregates.mean.Mean", "init_args": {}},
+    },
     "metatl.learners.supervised.Supervised": {"streams": {}},
     "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},
     "metatl.data.arrays.ImageFolder": {"smallest": 0},

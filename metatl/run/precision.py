@@ -67,8 +67,6 @@ def likeness(experiment: Experiment, low: Net, net: Net, state: State, drawn: Ep
     assert isinstance(learner, Episodic)
     found: list[torch.Tensor] = []
     for one in (low, net):
-        grads = learner.gradient(one, experiment.engine, state, drawn, calls=1)[0]
-        found.append(
-            tree.flat({**grads.params, **{f"guide.{n}": g for n, g in grads.guide.items()}}).double()
-        )
+        loss = learner.loss(one, state)
+        found.append(tree.flat(experiment.engine.grad(loss, loss.variables, drawn)[0]).double())
     return float(torch.cosine_similarity(*found, dim=0))

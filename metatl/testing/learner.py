@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metatl.adapt import check_guide
 from metatl.data.source import Data
 from metatl.engines import Loop
-from metatl.engines.engine import Engine, check_guide
+from metatl.engines.engine import Engine
 from metatl.learners.learner import Learner, State
 from metatl.net import Net
 from metatl.testing.claims import claim, copies, same

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl.engines.engine import check_guide
+from metatl.adapt import check_guide
 from metatl.net import Net
 from metatl.testing.claims import claim, close, copies, same
 from metatl.transforms.transform import Transform

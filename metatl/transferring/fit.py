@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from metatl import tree
-from metatl.adapt import Descent
-from metatl.engines.engine import moving_names
+from metatl.adapt import Descent, moving_names
 from metatl.guides.fisher import SupportFisher, fisher
 from metatl.heads import Head
 from metatl.net import Net
@@ -99,7 +98,7 @@ def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
 def _descended(descent: Descent, net: Net, transfer: Transfer, support: Batch) -> Params:
     params = transfer.params
     with torch.no_grad():
-        moving = moving_names(transfer, learn_guide=False)
+        moving = moving_names(transfer)
         for point in descent.trajectory(net, transfer, support, "first_order", moving):
             params = point.params
     if not all(bool(leaf.isfinite().all()) for leaf in params.values()):

@@ -133,9 +133,9 @@ def test_a_config_that_does_not_meta_train(tmp_path: Path, capsys: pytest.Captur
 
 def test_a_wrong_engine_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     class Wrong(Loop):
-        def outer_gradient(self, *args: Any) -> Any:
-            grads, metrics = super().outer_gradient(*args)
-            grads.params["head.weight"].mul_(1 + 1e-6)
+        def grad(self, *args: Any) -> Any:
+            grads, metrics = super().grad(*args)
+            grads["params.head.weight"].mul_(1 + 1e-6)
             return grads, metrics
 
     monkeypatch.setitem(MAKERS, "wrong", lambda _: Wrong())

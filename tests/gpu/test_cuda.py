@@ -17,13 +17,14 @@ from metatl.capture import cuda_graph
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.source import Tasks
-from metatl.engines import Auto, Batched, Engine, Loop, Outer
+from metatl.engines import Auto, Batched, Engine, Loop
 from metatl.evaluate import Evaluation, evaluate, to_device
 from metatl.learners import Episodic, State
 from metatl.net import Net
 from metatl.train import train
 from metatl.types import Batch, Episode, Metrics, Transfer
 from tests.cases import MAIN, NETS, OTHERS, Case, carried, episodes_for, net_of, sgd, worst
+from tests.outer import Outer, outer_gradient
 
 pytestmark = pytest.mark.gpu
 
@@ -50,11 +51,11 @@ def both(engine: Engine, name: str, case: Case, dtype: torch.dtype = torch.float
     """The largest difference of the card's outer gradient from the processor's loop, as in `worst`."""
     net, shape = net_of(name, dtype)
     transfer, episodes = carried(net, case.guide), episodes_for(shape, dtype=dtype)
-    expected, _ = Loop().outer_gradient(net, transfer, case.adaptation, episodes, case.outer)
+    expected, _ = outer_gradient(Loop(), net, transfer, case.adaptation, episodes, case.outer)
     weights = case.outer.step_weights
     outer = Outer(case.outer.unroll, case.outer.learn_guide, None if weights is None else weights.to(CARD))
     net, transfer, episodes = on_card(net, transfer, episodes)
-    found, _ = engine.outer_gradient(net, transfer, case.adaptation, episodes, outer)
+    found, _ = outer_gradient(engine, net, transfer, case.adaptation, episodes, outer)
     return worst(type(found)(tree.to(found.params, "cpu"), tree.to(found.guide, "cpu")), expected)
 
 
@@ -138,7 +139,7 @@ def test_a_training_step_does_not_wait_for_the_card() -> None:
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        grads, _ = Batched().outer_gradient(net, state.transfer, learner.adaptation, drawn, Outer())
+        grads, _ = outer_gradient(Batched(), net, state.transfer, learner.adaptation, drawn, Outer())
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert all(g.device.type == CARD for g in grads.params.values())

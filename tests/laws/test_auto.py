@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from metatl.arithmetic import products, products_of
-from metatl.engines import Auto, Batched, Engine, Loop, Outer
+from metatl.engines import Auto, Batched, Engine, Loop
 from metatl.models import MLP, Conv4
 from metatl.net import Net
 from metatl.types import MetatlError
 from tests.cases import MAIN, assert_same, episodes_for, gradients, net_of, sgd
+from tests.outer import Outer, outer_gradient
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The engines that ran, in order."""
     seen: list[str] = []
     for engine in (Batched, Loop):
-        for method in ("map", "outer_gradient"):
+        for method in ("map", "grad"):
             stock = getattr(engine, method)
 
             def watched(self: Engine, *args: Any, _stock: Any = stock) -> Any:
@@ -64,10 +65,10 @@ def test_time_decides_once_for_each_shape(used: list[str]) -> None:
     for _ in range(2):
         gradients(engine, "mlp", MAIN["sgd, 1 step"])
     net, shape = net_of("mlp")
-    engine.outer_gradient(net, net.start(), sgd(2), episodes_for(shape), Outer())
+    outer_gradient(engine, net, net.start(), sgd(2), episodes_for(shape), Outer())
     assert len(used) == 6 + 1 + 6 + 1 + 6 + 1, "another net object, another adaptation: timed anew"
     again = len(used)
-    engine.outer_gradient(net, net.start(), sgd(2), episodes_for(shape), Outer())
+    outer_gradient(engine, net, net.start(), sgd(2), episodes_for(shape), Outer())
     assert len(used) == again + 1
 
 

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from metatl import Descent, Net, tree
-from metatl.engines import Batched, Loop, Outer
+from metatl.engines import Batched, Loop
 from metatl.guides import SupportFisher, TopK
 from metatl.heads import Head, Learned, Prototypes, Ridge
 from metatl.objectives import KLAnchor, OneHot, TaskLoss
 from metatl.objectives.term import Term
 from metatl.rules import SGD
 from metatl.types import Batch, Episode, MetatlError
+from tests.outer import Outer, outer_gradient
 
 
 def images_net() -> Net:
@@ -108,9 +109,9 @@ def test_trees_batched_are_the_loop(unroll: str, record: bool) -> None:
     episodes, start = Episode(sentences(3, 6), sentences(3, 4)), net.start()
     adaptation = Descent(SGD(0.4), 2, batch_size=4)
     outer = Outer(unroll)  # type: ignore[arg-type]
-    loop, said = Loop().outer_gradient(net, start, adaptation, episodes, outer)
+    loop, said = outer_gradient(Loop(), net, start, adaptation, episodes, outer)
     for _ in range(2):
-        batched, also = Batched(record=record).outer_gradient(net, start, adaptation, episodes, outer)
+        batched, also = outer_gradient(Batched(record=record), net, start, adaptation, episodes, outer)
         close(batched.params, loop.params)
         torch.testing.assert_close(also["query_loss"], said["query_loss"])
     if unroll == "full":
@@ -118,7 +119,7 @@ def test_trees_batched_are_the_loop(unroll: str, record: bool) -> None:
 
         def loss(h: float) -> float:
             at = replace(start, params=tree.add(start.params, tree.scale(way, h)))
-            return float(Loop().outer_gradient(net, at, adaptation, episodes, outer)[1]["query_loss"])
+            return float(outer_gradient(Loop(), net, at, adaptation, episodes, outer)[1]["query_loss"])
 
         slope, along = (loss(1e-5) - loss(-1e-5)) / 2e-5, float(tree.flat(loop.params) @ tree.flat(way))
         assert abs(slope - along) < 1e-7 * max(1.0, abs(slope))

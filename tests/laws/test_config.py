@@ -19,6 +19,7 @@ from metatl.objectives import L2SP, KLAnchor, TaskLoss
 from metatl.rules import SGD, Adam, AdamW
 from metatl.run import prepare
 from metatl.types import MetatlError
+from tests.outer import Outer, outer_gradient
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """
@@ -236,11 +237,10 @@ def test_bases_merge_key_by_key_and_classes_replace_whole(tmp_path: Path) -> Non
 def test_an_engine_that_was_used_is_still_a_default(tmp_path: Path) -> None:
     """What engines keep from one step to the next is no option of theirs."""
     from metatl.adapt import Descent
-    from metatl.engines import Outer
     from tests.toys import toy_net, toy_tasks
 
     path, net = write(tmp_path, SMALL), toy_net()
     engine = config.load(path).engine
     for default in (engine, type(Experiment.__dataclass_fields__["engine"].default)(), Experiment.engine):
-        default.outer_gradient(net, net.start(), Descent(SGD(0.1), 1), toy_tasks(20), Outer(calls=1000))
+        outer_gradient(default, net, net.start(), Descent(SGD(0.1), 1), toy_tasks(20), Outer(calls=1000))
     assert config.load(path).engine == engine

@@ -45,20 +45,16 @@ def test_evaluation_and_scouts_are_the_same(net: str) -> None:
 
 
 def test_chunks_are_even_and_held_by_activations() -> None:
-    from metatl.engines import Outer
+    from metatl.adapt import QueryLoss
     from metatl.engines.chunk_size import Fitting
     from metatl.profile import workloads
 
     def chunk(name: str, variant: int, tasks: int | None = None) -> int:
         setting = workloads.built(workloads.variants_of(name)[variant], "cpu")
         setting = setting.first(tasks or setting.tasks)
+        loss = QueryLoss(setting.net, setting.learner.adaptation, setting.state.transfer)
         fitting = Fitting()
-        sizes = {
-            fitting(
-                setting.net, setting.state.transfer, setting.learner.adaptation, Outer(), setting.episodes
-            )
-            for _ in range(2)
-        }
+        sizes = {fitting(loss, loss.variables, setting.episodes) for _ in range(2)}
         (size,) = sizes
         return size
 

@@ -11,11 +11,12 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from metatl.adapt import Descent
-from metatl.engines import Batched, Loop, Outer
+from metatl.engines import Batched, Loop
 from metatl.engines.ops_stock import Batchable
 from metatl.net import Net
 from metatl.rules import SGD
 from metatl.types import Batch, Episode, MetatlError
+from tests.outer import Outer, outer_gradient
 
 
 class Tokens(nn.Module):
@@ -115,11 +116,11 @@ def test_batched_is_the_loop(name: str) -> None:
         (Outer(), (Batched(), Batched(record=True))),
         (Outer("first_order"), (Batched(),)),
     ):
-        wanted, _ = Loop().outer_gradient(net, net.start(), adaptation, episodes, outer)
+        wanted, _ = outer_gradient(Loop(), net, net.start(), adaptation, episodes, outer)
         largest = max(float(leaf.abs().max()) for leaf in wanted.params.values())
         assert largest > 0
         for engine in engines:
-            found, _ = engine.outer_gradient(net, net.start(), adaptation, episodes, outer)
+            found, _ = outer_gradient(engine, net, net.start(), adaptation, episodes, outer)
             for leaf, expected in wanted.params.items():
                 assert (found.params[leaf] - expected).abs().max() <= 1e-8 * largest, (engine, leaf)
 
@@ -181,10 +182,10 @@ def test_packed_sequences_are_one_line(layer: nn.RNNBase) -> None:
 def test_what_torch_cannot_differentiate_twice_is_one_line(engine: Loop | Batched) -> None:
     net, episodes = case("bag", Bag, ROW)
     with pytest.raises(MetatlError, match=r"no derivative of _embedding_bag_backward.*unroll: first_order"):
-        engine.outer_gradient(net, net.start(), Descent(SGD(0.1), 1), episodes, Outer())
+        outer_gradient(engine, net, net.start(), Descent(SGD(0.1), 1), episodes, Outer())
 
 
 def test_what_cannot_be_recorded_is_not_compiled() -> None:
     net, episodes = case("bag", ODD["a pool with a branch"][1], IMAGE)
     with pytest.raises(MetatlError, match=r"cannot be recorded .*leave `compile` out"):
-        Batched(compile=True).outer_gradient(net, net.start(), Descent(SGD(0.1), 1), episodes, Outer())
+        outer_gradient(Batched(compile=True), net, net.start(), Descent(SGD(0.1), 1), episodes, Outer())

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from metatl import tree
-from metatl.engines import Batched, Loop, Outer
+from metatl.adapt import Descent, QueryLoss
+from metatl.engines import Batched, Loop
 from metatl.engines.chunk import own
 from metatl.models import MLP
 from metatl.net import Net
@@ -18,6 +19,7 @@ from metatl.objectives import TaskLoss
 from metatl.objectives.term import Anchor, Term
 from metatl.types import Batch, Episode, MetatlError, Params, Transfer
 from tests.cases import MAIN, NETS, OTHERS, Case, carried, episodes_for, net_of, sgd, worst
+from tests.outer import Outer, outer_gradient
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +41,8 @@ def assert_recorded(engine: Batched, name: str, case: Case) -> None:
     transfer, episodes = carried(net, case.guide), episodes_for(shape)
     outer = replace(case.outer, calls=1000)
     for given in ((transfer, episodes), other_values(transfer, episodes), (transfer, episodes)):
-        ours, metrics = engine.outer_gradient(net, given[0], case.adaptation, given[1], outer)
-        theirs, expected = Loop().outer_gradient(net, given[0], case.adaptation, given[1], outer)
+        ours, metrics = outer_gradient(engine, net, given[0], case.adaptation, given[1], outer)
+        theirs, expected = outer_gradient(Loop(), net, given[0], case.adaptation, given[1], outer)
         assert worst(ours, theirs) < 1e-8
         for key, value in expected.items():
             torch.testing.assert_close(metrics[key], value, rtol=1e-8, atol=1e-10)
@@ -67,8 +69,8 @@ def test_weights_of_the_steps_may_change_between_calls() -> None:
     transfer, episodes, engine = net.start(), episodes_for(shape), Batched(record=True)
     for weights in ([0.2, 0.3, 0.5], [0.0, 0.1, 0.9], None):
         outer = Outer(step_weights=None if weights is None else torch.tensor(weights))
-        ours, _ = engine.outer_gradient(net, transfer, sgd(2), episodes, outer)
-        theirs, _ = Loop().outer_gradient(net, transfer, sgd(2), episodes, outer)
+        ours, _ = outer_gradient(engine, net, transfer, sgd(2), episodes, outer)
+        theirs, _ = outer_gradient(Loop(), net, transfer, sgd(2), episodes, outer)
         assert worst(ours, theirs) < 1e-10
 
 
@@ -77,7 +79,7 @@ def test_recording_leaves_the_random_state_alone() -> None:
     episodes = episodes_for(shape)
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    Batched(record=True).outer_gradient(net, net.start(), sgd(1), episodes, Outer())
+    outer_gradient(Batched(record=True), net, net.start(), sgd(1), episodes, Outer())
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -101,16 +103,20 @@ class NetOfOnesOwn(nn.Module):
 
 def test_only_what_is_known_is_recorded_unasked() -> None:
     plain, known = Net.of(MLP((4,), 3, (8,))), sgd(1)
-    assert own(plain, known)
-    assert not own(Net.of(NetOfOnesOwn()), known)
-    assert not own(plain, replace(known, terms=(TaskLoss(), OfOnesOwn())))
+
+    def ours(net: Net, adaptation: Descent) -> bool:
+        return own(QueryLoss(net, adaptation, net.start()))
+
+    assert ours(plain, known)
+    assert not ours(Net.of(NetOfOnesOwn()), known)
+    assert not ours(plain, replace(known, terms=(TaskLoss(), OfOnesOwn())))
 
 
 def test_few_steps_are_not_worth_a_recording() -> None:
     net, shape = net_of("mlp")
     for calls, recorded in ((10, 0), (1000, 1)):
         engine = Batched()
-        engine.outer_gradient(net, net.start(), sgd(1), episodes_for(shape), Outer(calls=calls))
+        outer_gradient(engine, net, net.start(), sgd(1), episodes_for(shape), Outer(calls=calls))
         assert len(engine._recordings._known) == recorded
 
 
@@ -119,4 +125,4 @@ def test_reading_a_value_is_one_clear_line(record: bool) -> None:
     net, shape = net_of("mlp")
     adaptation = replace(sgd(1), terms=(OfOnesOwn(),))
     with pytest.raises(MetatlError, match=re.escape("use engine: {class_path: Loop}")):
-        Batched(record=record).outer_gradient(net, net.start(), adaptation, episodes_for(shape), Outer())
+        outer_gradient(Batched(record=record), net, net.start(), adaptation, episodes_for(shape), Outer())

@@ -10,13 +10,14 @@ from torch.nn import functional as F
 
 from metatl import tree
 from metatl.adapt import Descent, displacement, query_loss
-from metatl.engines import Loop, Outer
+from metatl.engines import Loop
 from metatl.guides import fisher
 from metatl.heads import Prototypes, Ridge
 from metatl.learners import Episodic, Scout
 from metatl.objectives import L2SP, KLAnchor, TaskLoss
 from metatl.rules import SGD, Adam, AdamW, CarriedAdam
 from metatl.types import Batch, Episode, MetatlError, Params, Transfer
+from tests.outer import Outer, outer_gradient
 from tests.toys import assert_close, rows, scales, toy_data, toy_net, toy_task, toy_tasks, with_guide
 
 CASES: dict[str, Descent] = {
@@ -49,7 +50,7 @@ def test_meta_gradient_is_the_derivative(name: str, every_step: bool) -> None:
     net, episodes = toy_net(norm=True), toy_tasks(2)
     start = net.start()
     transfer = with_guide(start, tree.add(scales(start.params), tree.scale(tree.ones(start.params), 0.1)))
-    found, metrics = Loop().outer_gradient(net, transfer, adaptation, episodes, Outer("full", True, weights))
+    found, metrics = outer_gradient(Loop(), net, transfer, adaptation, episodes, Outer("full", True, weights))
     by_params, by_guide = directions(transfer.params, transfer.guide)
 
     def loss(h: float, params: bool) -> float:
@@ -93,7 +94,7 @@ def test_anchored_objectives_have_the_derivative_of_a_held_start() -> None:
         return F.cross_entropy(net(params, start.buffers, task.query.x), task.query.y)
 
     episodes = tree.gather([task], torch.stack)
-    found, _ = Loop().outer_gradient(net, start, adaptation, episodes, Outer())
+    found, _ = outer_gradient(Loop(), net, start, adaptation, episodes, Outer())
     assert_close(found.params, torch.func.grad(by_hand)(start.params), 1e-10)
 
 
@@ -101,7 +102,7 @@ def test_anchored_objectives_have_the_derivative_of_a_held_start() -> None:
 def test_first_order_is_the_query_gradient_at_the_adapted_weights(name: str) -> None:
     net, episodes = toy_net(), toy_tasks(3)
     transfer, adaptation = net.start(), CASES[name]
-    found, _ = Loop().outer_gradient(net, transfer, adaptation, episodes, Outer("first_order"))
+    found, _ = outer_gradient(Loop(), net, transfer, adaptation, episodes, Outer("first_order"))
     grads: list[Params] = []
     for i in range(3):
         task = tree.at(episodes, i)
@@ -113,7 +114,7 @@ def test_first_order_is_the_query_gradient_at_the_adapted_weights(name: str) -> 
         )
     mean = {n: torch.stack([g[n] for g in grads]).mean(0) for n in transfer.params}
     assert_close(found.params, mean, 1e-12)
-    second, _ = Loop().outer_gradient(net, transfer, adaptation, episodes, Outer("full"))
+    second, _ = outer_gradient(Loop(), net, transfer, adaptation, episodes, Outer("full"))
     assert tree.norm(tree.sub(second.params, mean)) > 1e-3 * tree.norm(mean), "orders do not differ here"
 
 
@@ -171,7 +172,7 @@ def test_why(eps_root: float) -> None:
     task = Episode(Batch(task.support.x * dead, task.support.y), task.query)
     adaptation = Descent(Adam(0.1, eps_root=eps_root), 1)
     episodes = tree.gather([task], torch.stack)
-    found, _ = Loop().outer_gradient(net, net.start(), adaptation, episodes, Outer())
+    found, _ = outer_gradient(Loop(), net, net.start(), adaptation, episodes, Outer())
     finite = all(bool(g.isfinite().all()) for g in found.params.values())
     assert finite == (eps_root > 0)
 
@@ -188,6 +189,6 @@ def test_terms_share_one_loss() -> None:
     net, episodes = toy_net(), toy_tasks(2)
     heavy = Descent(SGD(0.1), 2, terms=(TaskLoss(3.0),))
     fast = Descent(SGD(0.3), 2)
-    ours, _ = Loop().outer_gradient(net, net.start(), heavy, episodes, Outer())
-    theirs, _ = Loop().outer_gradient(net, net.start(), fast, episodes, Outer())
+    ours, _ = outer_gradient(Loop(), net, net.start(), heavy, episodes, Outer())
+    theirs, _ = outer_gradient(Loop(), net, net.start(), fast, episodes, Outer())
     assert_close(ours.params, theirs.params, 1e-10)

@@ -9,12 +9,13 @@ from torch.func import functional_call, grad, vmap
 
 from metatl import norm, tree
 from metatl.adapt import Descent, query_loss
-from metatl.engines import Batched, Loop, Outer
+from metatl.engines import Batched, Loop
 from metatl.learners import Supervised
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.rules import SGD
 from metatl.types import Batch, Episode, MetatlError, Params, Transfer
+from tests.outer import Outer, outer_gradient
 
 STOCK: dict[str, nn.Module] = {
     "batch": nn.BatchNorm2d(3),
@@ -78,8 +79,8 @@ def test_meta_gradients_are_exact(name: str) -> None:
     transfer, y = net.start(), torch.tensor([0, 1, 0, 1]).repeat(2, 1)
     episodes = Episode(Batch(images(2, 4), y), Batch(images(2, 4), y))
     adaptation = Descent(SGD(0.5), 2, moments="batch")
-    batched, _ = Batched().outer_gradient(net, transfer, adaptation, episodes, Outer())
-    loop, _ = Loop().outer_gradient(net, transfer, adaptation, episodes, Outer())
+    batched, _ = outer_gradient(Batched(), net, transfer, adaptation, episodes, Outer())
+    loop, _ = outer_gradient(Loop(), net, transfer, adaptation, episodes, Outer())
     for n in loop.params:
         torch.testing.assert_close(batched.params[n], loop.params[n], rtol=1e-9, atol=1e-12)
     direction = {n: torch.randn_like(p) for n, p in transfer.params.items()}
@@ -148,8 +149,8 @@ def test_subclasses_and_direct_calls_are_exact_too(layer: nn.Module) -> None:
     episodes = Episode(Batch(images(2, 4), y), Batch(images(2, 4), y))
     for moments in ("batch", "frozen"):
         adaptation = Descent(SGD(0.5), 2, moments=moments)
-        batched, _ = Batched().outer_gradient(net, transfer, adaptation, episodes, Outer())
-        loop, _ = Loop().outer_gradient(net, transfer, adaptation, episodes, Outer())
+        batched, _ = outer_gradient(Batched(), net, transfer, adaptation, episodes, Outer())
+        loop, _ = outer_gradient(Loop(), net, transfer, adaptation, episodes, Outer())
         for n in loop.params:
             torch.testing.assert_close(batched.params[n], loop.params[n], rtol=1e-9, atol=1e-12)
 

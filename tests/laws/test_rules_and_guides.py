@@ -167,7 +167,7 @@ def test_a_weight_without_a_guide_is_named() -> None:
 
 
 def test_a_guide_that_does_not_broadcast_is_named() -> None:
-    from metatl.engines.engine import check_guide
+    from metatl.adapt import check_guide
 
     start = toy_net().start()
     check_guide(start)

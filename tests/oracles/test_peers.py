@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from metatl import config, tree
-from metatl.engines import Higher, Learn2Learn, Loop, Outer
+from metatl.engines import Higher, Learn2Learn, Loop
 from metatl.rules import Adam, AdamW, Rule
 from metatl.types import MetatlError
 from tests.cases import MAIN, NETS, OTHERS, Case, assert_same, episodes_for, gradients, net_of, sgd, worst
+from tests.outer import Outer
 
 pytestmark = pytest.mark.peers
 

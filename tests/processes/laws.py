@@ -11,7 +11,6 @@ from metatl import processes, tree
 from metatl.adapt import Descent
 from metatl.data import Tasks
 from metatl.engines import Batched, Engine, Loop
-from metatl.engines.engine import Outer
 from metatl.engines.split import Split
 from metatl.guides import PerStep
 from metatl.heads import Prototypes, Zeros
@@ -19,6 +18,7 @@ from metatl.learners import Episodic, Learner, Reptile, Scout, SourceFisher, Sta
 from metatl.rules import SGD, Adam, CarriedAdam
 from metatl.train import train
 from metatl.types import Batch, Episode, Metrics
+from tests.outer import Outer, outer_gradient
 from tests.toys import assert_bitwise, assert_close, scales, toy_data, toy_net, toy_tasks, with_guide
 
 TASKS = Tasks(3, 2, 3)
@@ -74,8 +74,8 @@ def gradients() -> None:
                 start = with_guide(start, scales(start.params))
                 early = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
                 for outer in (Outer("full", True, early), Outer("first_order")):
-                    ours, said = Split(engine).outer_gradient(net, start, INNER, episodes, outer)
-                    theirs, expected = engine.outer_gradient(net, start, INNER, episodes, outer)
+                    ours, said = outer_gradient(Split(engine), net, start, INNER, episodes, outer)
+                    theirs, expected = outer_gradient(engine, net, start, INNER, episodes, outer)
                     assert_close(ours.params, theirs.params)
                     assert_close(ours.guide, theirs.guide)
                     assert_close(said, expected)
@@ -144,8 +144,8 @@ def cards() -> None:
         net, episodes = toy_net(norm=True), toy_tasks(5)
         net.module.to("cuda")
         episodes = Episode(*(Batch(part.x.cuda(), part.y.cuda()) for part in episodes))
-        ours, said = Split(Batched()).outer_gradient(net, net.start(), INNER, episodes, Outer())
-        theirs, expected = Batched().outer_gradient(net, net.start(), INNER, episodes, Outer())
+        ours, said = outer_gradient(Split(Batched()), net, net.start(), INNER, episodes, Outer())
+        theirs, expected = outer_gradient(Batched(), net, net.start(), INNER, episodes, Outer())
         assert_close(ours.params, theirs.params, 1e-10)
         assert_close(said, expected, 1e-10)
         mapped = Split(Loop()).map(lambda e: e.query.x.sum(0), episodes)

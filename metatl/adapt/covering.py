@@ -1,0 +1,42 @@
+"""What a guide has to cover, and which weights it lets move."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from metatl.types import MetatlError, Transfer
+
+_MOVES = WeakTensorKeyDictionary()
+"""Of guide entries: their version and whether they move anything."""
+
+
+def moving_names(transfer: Transfer) -> frozenset[str]:
+    """Names whose guide is not zero throughout."""
+    return frozenset(name for name, entry in transfer.guide.items() if _moves(entry))
+
+
+def _moves(entry: Tensor) -> bool:
+    """Whether any number is not 0, looked up once for each tensor: asking makes the host wait for a GPU."""
+    known: tuple[int, bool] | None = _MOVES.get(entry)
+    if known is None or known[0] != entry._version:
+        known = entry._version, bool((entry != 0).any())
+        _MOVES[entry] = known
+    return known[1]
+
+
+def check_guide(transfer: Transfer) -> None:
+    """Raise MetatlError naming a weight without a guide, or with one that does not broadcast to it."""
+    for name, leaf in transfer.params.items():
+        if name not in transfer.guide:
+            raise MetatlError(f"the guide has no entry for weight '{name}'; every weight must be covered")
+        entry = transfer.guide[name].shape
+        own = entry[1:] if len(entry) == leaf.dim() + 1 else entry
+        fits = len(own) <= leaf.dim() and all(
+            a in (1, b) for a, b in zip(reversed(own), reversed(leaf.shape), strict=False)
+        )
+        if not fits or 0 in entry:
+            raise MetatlError(
+                f"the guide of weight '{name}' has shape {list(entry)}, which does not broadcast to "
+                f"{list(leaf.shape)}; a leading inner-step axis may stand in front"
+            )
