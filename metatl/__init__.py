@@ -6,7 +6,12 @@ A finished run: `metatl.load("runs/gtl/...").adapt(x, y).predict(new_x)`. Any mo
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Before torch is loaded: by default a thread that waits for others spins for milliseconds, and on a machine
+# with other work it spins in place of the one that it waits for (10 s a step where it can be 1.2 s).
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from metatl import engines, guides, heads, learners, models, objectives, rules, tree
 from metatl.adapt import (
@@ -15,6 +20,7 @@ from metatl.adapt import (
     Descent,
     Estimator,
     InContext,
+    QueryLoss,
     SupportGuide,
     displacement,
     predict,
@@ -48,6 +54,7 @@ __all__ = [
     "Net",
     "Personal",
     "Personaliser",
+    "QueryLoss",
     "Report",
     "SupportGuide",
     "Tasks",
