@@ -16,7 +16,14 @@ from metatl.adapt.moved import displacement, displacement_and_memory
 from metatl.adapt.neighbours import NearestNeighbours
 from metatl.adapt.prediction import predict, predict_with
 from metatl.adapt.query import QueryLoss, query_loss, score
-from metatl.adapt.solvers import LogisticRegression, NearestCentroid, RidgeRegression, Solver
+from metatl.adapt.solvers import (
+    LinearDiscriminant,
+    LogisticRegression,
+    NearestCentroid,
+    RidgeRegression,
+    SoftNeighbours,
+    Solver,
+)
 from metatl.adapt.support import in_rounds
 from metatl.adapt.support_guide import SupportGuide
 
@@ -29,6 +36,7 @@ __all__ = [
     "Guided",
     "InContext",
     "Inner",
+    "LinearDiscriminant",
     "LogisticRegression",
     "NearestCentroid",
     "NearestNeighbours",
@@ -36,6 +44,7 @@ __all__ = [
     "Point",
     "QueryLoss",
     "RidgeRegression",
+    "SoftNeighbours",
     "Solver",
     "SupportGuide",
     "check_guide",

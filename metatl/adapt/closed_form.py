@@ -24,7 +24,7 @@ class ClosedForm(Adaptation):
     that were computed once. Row weights of the support are respected.
 
     Args:
-        solver: NearestCentroid, RidgeRegression or LogisticRegression.
+        solver: of `metatl.adapt.solvers`.
         moments: which rows give batch norm its moments: `frozen` uses the running ones, as for a pre-trained
             net; `support` the support rows; `batch` all rows of a pass, which is transductive.
     """

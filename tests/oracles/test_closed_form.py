@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metatl.adapt import ClosedForm, LogisticRegression, NearestCentroid, RidgeRegression, Solver
+from metatl.adapt import (
+    ClosedForm,
+    LinearDiscriminant,
+    LogisticRegression,
+    NearestCentroid,
+    RidgeRegression,
+    SoftNeighbours,
+    Solver,
+)
 from metatl.types import Batch, MetatlError
 from tests.toys import WAY, toy_net, toy_task
 
@@ -18,6 +26,8 @@ SOLVERS = [
     RidgeRegression(0.7),
     LogisticRegression(0.03),
     LogisticRegression(0.03, scaled=True),
+    LinearDiscriminant(0.3),
+    SoftNeighbours(0.2),
 ]
 
 
@@ -98,6 +108,41 @@ def test_nearest_centroid_by_hand(centred: bool, unit: bool) -> None:
     np.testing.assert_allclose(solver.predict(solver.fit(x, y, WAY), new).numpy(), expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize(("rows", "width"), [(40, 5), (9, 30)], ids=["primal", "dual"])
+@pytest.mark.parametrize("shrinkage", [0.05, 0.6, 1.0])
+def test_linear_discriminant_is_scikit_learns(rows: int, width: int, shrinkage: float) -> None:
+    discriminant = pytest.importorskip("sklearn.discriminant_analysis")
+    (x, y), (new, _) = features(rows, width), features(20, width)
+    keep = torch.arange(rows) != 3  # unequal shares
+    x, y = x[keep], y[keep]
+    solver = LinearDiscriminant(shrinkage)
+    ours = solver.predict(solver.fit(x, y, WAY), new)
+    theirs = discriminant.LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
+    expected = torch.from_numpy(theirs.fit(x.numpy(), y.numpy()).decision_function(new.numpy()))
+    torch.testing.assert_close(ours.log_softmax(-1), expected.log_softmax(-1), rtol=1e-6, atol=1e-6)
+
+
+def test_linear_discriminant_of_one_row_a_class_is_the_nearest_mean() -> None:
+    (x, y), (new, _) = features(WAY, 6), features(50, 6)
+    solver = LinearDiscriminant(0.3)
+    found = solver.predict(solver.fit(x, y, WAY), new)
+    variance = (x - x.mean(0)).square().sum() / (WAY * 6)
+    expected = -torch.cdist(new, x).square() / (2 * variance)
+    torch.testing.assert_close(found.log_softmax(-1), expected.log_softmax(-1), rtol=1e-7, atol=1e-7)
+
+
+def test_soft_neighbours_by_hand() -> None:
+    (x, y), (new, _) = features(12, 6), features(5, 6)
+    a, b = x.numpy() - x.numpy().mean(0), new.numpy() - x.numpy().mean(0)
+    cosine = (b @ a.T) / np.linalg.norm(b, axis=1)[:, None] / np.linalg.norm(a, axis=1)
+    votes = np.stack([np.exp(cosine[:, y.numpy() == k] / 0.2).sum(1) for k in range(WAY)], 1)
+    solver = SoftNeighbours(0.2)
+    np.testing.assert_allclose(solver.predict(solver.fit(x, y, WAY), new).numpy(), np.log(votes), rtol=1e-9)
+    sharp = SoftNeighbours(1e-5)
+    nearest = y[torch.from_numpy(cosine.argmax(1))]
+    assert torch.equal(sharp.predict(sharp.fit(x, y, WAY), new).argmax(-1), nearest)
+
+
 @pytest.mark.parametrize("solver", SOLVERS, ids=repr)
 def test_weights_count_rows(solver: Solver) -> None:
     x, y = features(12, 4)
@@ -167,7 +212,7 @@ def test_what_does_not_belong_together_is_one_line() -> None:
                 solver.fit(*wrong, WAY)
         with pytest.raises(MetatlError, match="weight"):
             solver.fit(x, y, WAY, torch.ones(5))
-    for solver in (NearestCentroid(), LogisticRegression()):
+    for solver in (NearestCentroid(), LogisticRegression(), LinearDiscriminant(), SoftNeighbours()):
         with pytest.raises(MetatlError, match="class labels"):
             solver.fit(x, y.double(), 1)
     with pytest.raises(MetatlError, match="finite"):
@@ -175,6 +220,9 @@ def test_what_does_not_belong_together_is_one_line() -> None:
     for bad in (
         lambda: NearestCentroid(temperature=0.0),
         lambda: RidgeRegression(0.0),
+        lambda: LinearDiscriminant(0.0),
+        lambda: LinearDiscriminant(1.1),
+        lambda: SoftNeighbours(0.0),
         lambda: LogisticRegression(-1.0),
         lambda: ClosedForm(moments="none"),  # type: ignore[arg-type]
     ):

@@ -1,8 +1,20 @@
 """Solvers: an output layer on fixed features, found without descending on the net."""
 
+from metatl.adapt.solvers.linear_discriminant import LinearDiscriminant
 from metatl.adapt.solvers.logistic import LogisticRegression
 from metatl.adapt.solvers.nearest_centroid import Centroids, NearestCentroid
 from metatl.adapt.solvers.ridge import RidgeRegression
+from metatl.adapt.solvers.soft_neighbours import Neighbours, SoftNeighbours
 from metatl.adapt.solvers.solver import Linear, Solver
 
-__all__ = ["Centroids", "Linear", "LogisticRegression", "NearestCentroid", "RidgeRegression", "Solver"]
+__all__ = [
+    "Centroids",
+    "Linear",
+    "LinearDiscriminant",
+    "LogisticRegression",
+    "NearestCentroid",
+    "Neighbours",
+    "RidgeRegression",
+    "SoftNeighbours",
+    "Solver",
+]
