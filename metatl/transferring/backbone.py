@@ -65,14 +65,22 @@ def rebuilt(recipe: Any, own: str | None = None) -> nn.Module:
 
 
 def backbone(name: str, size: int | None = None) -> Backbone:
-    """A pre-trained net by name; raises MetatlError for one that is not known, or not to be had here."""
+    """A pre-trained net by name, or by run directory.
+
+    Raises MetatlError for one that is not known, or not to be had here.
+    """
     found = pretrained(name, size)
     if found.head is None:
         raise MetatlError(f"{name} has no linear output layer to replace; choose another net")
     preparation = {key: _plain(value) for key, value in asdict(found.preparation).items()}
     said = json.dumps([MADE, found.weights_sha256, preparation, found.recipe], sort_keys=True, default=str)
     key = hashlib.sha256(said.encode()).hexdigest()[:24]
-    facts = {"net": found.name, "weights_sha256": found.weights_sha256, "preparation": preparation}
+    facts = {
+        "net": found.name,
+        "weights": found.report,
+        "weights_sha256": found.weights_sha256,
+        "preparation": preparation,
+    }
     return Backbone(found.module.eval(), found.head, found.preparation, found.recipe, key, facts)
 
 
