@@ -131,8 +131,8 @@ def finished(folder: Path) -> Finished:
     net = told.get("net")
     if net is None:
         raise MetatlError(
-            f"{folder} does not say how its pictures are prepared: it was learned on other data, or before runs "
-            f"noted that; 'metatl run {folder}/config.yaml' notes it"
+            f"{folder} does not say how its pictures are prepared: it was learned on other data, or before "
+            f"runs noted that; 'metatl run {folder}/config.yaml' notes it"
         )
     if net == {}:
         raise MetatlError(

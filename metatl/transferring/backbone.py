@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,12 +65,12 @@ def rebuilt(recipe: Any, own: str | None = None) -> nn.Module:
     return rebuild(recipe, own).eval()
 
 
-def backbone(name: str, size: int | None = None) -> Backbone:
+def backbone(name: str | Path, size: int | None = None) -> Backbone:
     """A pre-trained net by name, or by run directory.
 
     Raises MetatlError for one that is not known, or not to be had here.
     """
-    found = pretrained(name, size)
+    found = pretrained(str(name), size)
     if found.head is None:
         raise MetatlError(f"{name} has no linear output layer to replace; choose another net")
     preparation = {key: _plain(value) for key, value in asdict(found.preparation).items()}

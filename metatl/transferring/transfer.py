@@ -39,7 +39,7 @@ class Transferring:
 
 def transfer(
     photos: str | Path,
-    net: str = NET,
+    net: str | Path = NET,
     labelled: str | Sequence[int | str] = LABELLED,
     draws: int = 10,
     methods: str | Sequence[str] | None = None,
