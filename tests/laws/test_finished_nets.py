@@ -184,6 +184,8 @@ def test_another_size_where_the_net_has_one_of_its_own(home: Path) -> None:
         (lambda t: t["net"].update(shape=[2, 16, 16]), "channels is 3"),
         (lambda t: t.update(net=[]), "is damaged"),
         (lambda t: t["net"].update(outputs=10**12), "does not fit"),
+        (lambda t: t["net"].update(head="nowhere.head"), "'nowhere.head' is no linear layer of Conv4"),
+        (lambda t: t["net"].update(head="blocks.0"), "'blocks.0' is no linear layer of Conv4"),
         (lambda t: t["net"]["model"].update(init_args={"filters": 10**6}), "does not fit"),
         (lambda t: t["net"]["model"].update(init_args={"filters": {"class_path": "os.system"}}), "no plain"),
         (lambda t: t["net"]["model"].update(init_args={"filters": -3}), "cannot be made"),
@@ -233,4 +235,7 @@ def test_a_class_of_ones_own_is_made_where_it_is_named(home: Path) -> None:
         theirs = kept.net(kept.transfer.params, kept.transfer.buffers, x)
         torch.testing.assert_close(made.module(x), theirs)
     assert (made.head, made.recipe["arguments"]) == ("4", {"width": 5})
+    again = rebuild(json.loads(json.dumps(dict(made.recipe))), own="own_net_of_a_run.Net")
+    again.load_state_dict(made.module.state_dict())
+    assert torch.equal(again(x), made.module(x))
     assert "not with tests.own_nets.Small" in refused(f"tests.own_nets.Small@{run}")
