@@ -146,9 +146,7 @@ def _run(run: Finished, size: int | None, own: str | None) -> Pretrained:
     trace = traced(module, (preparation.channels, preparation.size, preparation.size), what)
     head = run.head or trace.head
     if head is not None and not isinstance(dict(module.named_modules()).get(head), nn.Linear):
-        raise MetatlError(
-            f"{what}: {head[:100]!r} is no linear layer of {recipe['name']}; the run is damaged"
-        )
+        raise MetatlError(f"{what} is damaged: {head[:100]!r} is no linear layer of {recipe['name']}")
     report = run.load(module, recipe)
     return Pretrained(what, module, head, preparation, run.sha256, "", report, recipe)
 
