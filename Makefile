@@ -3,6 +3,7 @@ VENV ?= .venv
 DEMO_CONFIGS ?= configs/demo/*.yaml
 DEMO_OUT ?= runs/demo
 DEMO_ARGS ?=
+DEMO_MINUTES ?= 1.5
 PYTEST_ARGS ?=
 
 PYTHON_IN := $(VENV)/bin/python
@@ -10,7 +11,8 @@ INSTALL := $(PYTHON_IN) -m pip --disable-pip-version-check install --quiet --con
 
 .PHONY: help install demo test lint lint-rules lint-format lint-types clean
 help:
-	@echo "make demo    install, then compare every method on embedded data (DEMO_ARGS=\"--key value\" for other sizes)"
+	@echo "make demo    install, then both jobs on embedded data: few-shot methods compared, and 'metatl transfer' on photos"
+	@echo "             (DEMO_ARGS=\"--key value\" and DEMO_MINUTES=1.5 for other sizes)"
 	@echo "make test    install with the peers higher and learn2learn, then run all tests (PYTEST_ARGS=...)"
 	@echo "make lint    ruff, ruff format and pyright"
 	@echo "make install what make demo needs, and no more"
@@ -20,6 +22,7 @@ install: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/metatl benchmark $(DEMO_CONFIGS) --out $(DEMO_OUT) $(DEMO_ARGS)
+	$(PYTHON_IN) scripts/demo_transfer.py --out $(DEMO_OUT) --minutes $(DEMO_MINUTES) $(DEMO_ARGS)
 
 # A machine without a C compiler leaves no stamp for the peers, so that a later call looks again.
 test: $(VENV)/.tests $(VENV)/.peers

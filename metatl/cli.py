@@ -12,7 +12,7 @@ from typing import Any
 
 from metatl import arguments, benchmark, config, processes, render
 from metatl.refusals import guarded
-from metatl.run import Run, complete, forget, learn, prepare, report, report_folder
+from metatl.run import Run, complete, forget, learn, note_net, prepare, report, report_folder
 from metatl.types import MetatlError
 
 
@@ -36,6 +36,7 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
         _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
         _say_ends({run.experiment.name: found.facts})
     if loaded:
+        note_net(run)
         print(f"loaded {run.folder}; --again learns anew")
 
 

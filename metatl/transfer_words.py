@@ -13,8 +13,8 @@ def add(
     transfer.add_argument(
         "--net",
         default="efficientnet_lite0",
-        help="efficientnet_lite0, timm:NAME[@weights file], my_package.MyNet@weights file, or a built-in one "
-        "(Conv4, ...) [efficientnet_lite0]",
+        help="efficientnet_lite0, timm:NAME[@weights file], my_package.MyNet@weights file, a finished run's "
+        "directory, or a built-in one (Conv4, ...) [efficientnet_lite0]",
     )
     transfer.add_argument("--labelled", default="1,2,5,10,all", help="labels of each class [1,2,5,10,all]")
     transfer.add_argument("--draws", type=int, default=10, help="draws of the labelled photos [10]")

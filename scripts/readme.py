@@ -5,7 +5,8 @@
 
 A block `<!-- table results/NAME/report.json -->` ... `<!-- end -->` of README.md is replaced by that report's
 rows, a block `<!-- people results/NAME/report.json -->` by what it found over people, a block `<!-- guides
-results/A/report.json results/B/report.json ... -->` by every guide beside its controls, a block `<!-- profile
+results/A/report.json results/B/report.json ... -->` by every guide beside its controls, a block `<!--
+transfer results/NAME/report.json -->` by the scores of `metatl transfer`, a block `<!-- profile
 results/profile-cpu.json -->` by the figures of `metatl profile`; the line `# Expected:` of a config by what
 its method reached (readme_headers.py).
 """
@@ -106,6 +107,7 @@ BLOCKS = {
     "density": fish_readme.density,
     "guides": gtl_readme.guides,
     "statistic": gtl_readme.statistic,
+    "transfer": readme_studies.transfer,
 }
 OF_MANY = ("guides",)
 """Blocks that name several reports; the others name one."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from metatl.transferring import tables
+
 SETTINGS = {
     "5w1s": "5-way 1-shot",
     "5w5s": "5-way 5-shot",
@@ -56,3 +58,9 @@ def sinusoid(report: dict[str, Any]) -> str:
         f"training seed{'s' * (first['seeds'] > 1)}, {share:.3g} % of the published iterations."
     )
     return "\n".join([about, "", *(f"| {' | '.join(line)} |" for line in lines)])
+
+
+def transfer(report: dict[str, Any]) -> str:
+    """A report of `metatl transfer`: what it was taken on, and the scores by number of labels."""
+    _, about, reading, scores, *_ = tables.markdown(report).split("\n\n")
+    return "\n\n".join([f"{about} {reading} {tables.DEFAULT}", scores])

@@ -84,6 +84,17 @@ class Bank:
         return tuple(self.x.shape[1:])
 
     @cached_property
+    def pixels(self) -> tuple[float, float] | None:
+        """(scale, shift) of a picture's byte, as `Data.pixels`; floats from 0 to 1 are bytes / 255."""
+        shape = self.shape
+        if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2]:
+            return None
+        if self.x.dtype == torch.uint8:
+            return self.scale, self.shift
+        inside = self.x.dtype == torch.float32 and bool(((self.x >= 0) & (self.x <= 1)).all())
+        return (self.scale / 255, self.shift) if inside else None
+
+    @cached_property
     def smallest(self) -> tuple[str, int]:
         """The class with the fewest examples and how many it has."""
         place = min(range(self.classes), key=self.sizes.__getitem__)

@@ -23,7 +23,8 @@ class ClassData(Data):
     """A classification data set: one bank each for meta_train, meta_val and meta_test.
 
     facts: plain values for `describe`; recipe: the content fingerprint where a recipe fixes the content (a
-    procedural data set), otherwise the banks' bytes are hashed.
+    procedural data set), otherwise the banks' bytes are hashed; negative: a picture of an example is dark
+    where the example is 1 (ink on paper).
     """
 
     name: str
@@ -31,6 +32,7 @@ class ClassData(Data):
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     recipe: str | None = None
     kind: Literal["classification", "regression"] = "classification"
+    negative: bool = False
     capturable: ClassVar[bool] = True
     shape: tuple[int, ...] = field(init=False)
     _epochs: dict[tuple[Split, int, int], Tensor] = field(
@@ -123,6 +125,15 @@ class ClassData(Data):
             for split, bank in self.banks.items()
         }
         return {"name": self.name, "shape": list(self.shape), **counts, **self.facts, "content": self.content}
+
+    def pixels(self) -> tuple[float, float] | None:
+        """As every `Data`, where all splits say the same."""
+        found = {bank.pixels for bank in self.banks.values()}
+        told = found.pop() if len(found) == 1 else None
+        if told is None or not self.negative:
+            return told
+        scale, shift = told
+        return -scale, shift + 255 * scale
 
     def _bank(self, split: Split) -> Bank:
         if split not in self.banks:

@@ -62,7 +62,7 @@ class Glyphs(Source):
             for (split, first), x in zip(self._firsts().items(), arrays.values(), strict=True)
         }
         facts = {"split": "by class, alphabets disjoint", "recipe": asdict(self), "version": VERSION}
-        return ClassData("glyphs", banks, facts, recipe)
+        return ClassData("glyphs", banks, facts, recipe, negative=True)
 
     def render(self, characters: Tensor) -> Tensor:
         """The drawings of these characters, [c, examples, size, size] uint8."""

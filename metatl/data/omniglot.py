@@ -74,7 +74,8 @@ class Omniglot(Source):
             split: self._rotated(whole.pick(part)).to(place) for split, part in parts.items()
         }
         facts = {key: value for key, value in asdict(self).items() if key != "root"}
-        return ClassData("omniglot", banks, {**facts, "official": str(arrays["digest"]) == OFFICIAL})
+        facts["official"] = str(arrays["digest"]) == OFFICIAL
+        return ClassData("omniglot", banks, facts, negative=True)
 
     def _arrays(self, folder: Path) -> Arrays:
         """x [1623, 20, size, size] uint8 with ink 255, names, digest of the originals."""

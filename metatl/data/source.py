@@ -83,6 +83,13 @@ class Data(ABC):
     def describe(self) -> dict[str, Any]:
         """Plain values for reports: name, counts, split rule, preparation, content fingerprint."""
 
+    def pixels(self) -> tuple[float, float] | None:
+        """(scale, shift) of pictures: what a picture file's byte v is to a net, scale * v + shift.
+
+        None where examples are no square pictures, grey or in three colours, or nobody knows.
+        """
+        return None
+
 
 class Source(ABC):
     """What a config's `data:` names; concrete ones are frozen dataclasses with plain typed fields."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from metatl.pretrained import fitting, recipes, vision
 from metatl.pretrained.files import held, sha256
+from metatl.pretrained.finished import Finished, finished
 from metatl.pretrained.preparation import IMAGENET_GREY, Preparation
 from metatl.pretrained.trace import channels_of, traced
 from metatl.store.tensors import digest
@@ -60,6 +61,10 @@ def pretrained(name: str, size: int | None = None) -> Pretrained:
         made = _timm(asked.removeprefix("timm:"), size, file)
     elif asked in vision.BUILT_IN:
         made = _built_in(asked, size or _BUILT_IN_SIZE, file)
+    elif Path(name).expanduser().is_dir() or "/" in asked:
+        made = _run(finished(Path(name).expanduser()), size, None)
+    elif "." in asked and file is not None and file.is_dir():
+        made = _run(finished(file), size, asked)
     elif "." in asked:
         made = _own(asked, size, file)
     else:
@@ -123,11 +128,38 @@ def _built_in(name: str, size: int, file: Path | None) -> Pretrained:
     return Pretrained(name, module, trace.head, preparation, sha, "", report, recipe)
 
 
+def _run(run: Finished, size: int | None, own: str | None) -> Pretrained:
+    """The net of a run; own: the user's class, where he has named it."""
+    preparation = run.preparation.resized(size or run.preparation.size)
+    built_in = run.built_in()
+    if built_in is not None and own is None:
+        recipe = run.recipe("built_in", built_in, preparation.size)
+        run.check(recipe)
+    elif own is not None and run.model == recipes.dotted(recipes.found(own)):
+        recipe = _source(run.recipe("own", own, preparation.size))
+    else:
+        why = "code that a file does not run by itself" if own is None else f"not with {own}"
+        model = run.model[:100]
+        raise MetatlError(f"{run.folder} was learned with {model!r}, {why}; name it: {model}@{run.folder}")
+    module = recipes.rebuild(recipe, own)
+    what = str(run.folder)
+    trace = traced(module, (preparation.channels, preparation.size, preparation.size), what)
+    head = run.head or trace.head
+    if head is not None and not isinstance(dict(module.named_modules()).get(head), nn.Linear):
+        raise MetatlError(f"{what} is damaged: {head[:100]!r} is no linear layer of {recipe['name']}")
+    report = run.load(module, recipe)
+    return Pretrained(what, module, head, preparation, run.sha256, "", report, recipe)
+
+
+def _source(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe of a user's own class with its source: other code is another net, whatever its weights."""
+    source = inspect.getsourcefile(recipes.found(recipe["name"]))
+    return {**recipe, "source_sha256": sha256(Path(source))} if source else recipe
+
+
 def _own(path: str, size: int | None, file: Path | None) -> Pretrained:
-    recipe: dict[str, Any] = {"kind": "own", "name": path}
+    recipe = _source({"kind": "own", "name": path})
     made = recipes.found(path)
-    if source := inspect.getsourcefile(made):
-        recipe["source_sha256"] = sha256(Path(source))  # other code is another net, whatever its weights
     if recipes.wants_shape(made):
         recipe["shape"] = [3, size or _OWN_SIZE, size or _OWN_SIZE]
     module = recipes.rebuild(recipe, own=path)

@@ -10,9 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from metatl.data.images import resize_area
 from metatl.types import MetatlError
 
-INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+AREA = "area"
+"""As metatl's own data: the whole picture squeezed to a square, every pixel the mean over its area."""
+INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos", AREA)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 IMAGENET_GREY = (0.449, 0.226)
@@ -23,14 +26,15 @@ IMAGENET_GREY = (0.449, 0.226)
 class Preparation:
     """Shorter side to size / crop, the central square of `size`, values in 0..1, then (x - mean) / std.
 
-    The same numbers as timm's and torchvision's evaluation transforms, on Pillow alone. All plain values:
+    The same numbers as timm's and torchvision's evaluation transforms, on Pillow alone; with `area` those of
+    `metatl.data.images.resize_area`, which keeps all of the picture and no sides' ratio. All plain values:
     `Preparation(**dataclasses.asdict(p)) == p`, also through JSON.
 
     Args:
         size: pixels of a side.
         mean: of every channel, in units of 0..1.
-        std: of every channel, in units of 0..1.
-        interpolation: one of nearest, box, bilinear, hamming, bicubic, lanczos.
+        std: of every channel, in units of 0..1; below 0 where light and dark change places.
+        interpolation: one of nearest, box, bilinear, hamming, bicubic, lanczos, area.
         crop: share of the shorter side that is kept, 0 < crop <= 1.
         channels: 3 for colour, 1 for grey.
 
@@ -57,15 +61,16 @@ class Preparation:
                 f"preparation: channels is 3 (colour) or 1 (grey), mean and std have a value for each; they "
                 f"are {self.channels}, {self.mean}, {self.std}"
             )
-        if self.interpolation not in INTERPOLATIONS or not all(v > 0 for v in self.std):
+        if self.interpolation not in INTERPOLATIONS or not all(abs(v) > 0 for v in self.std):
             raise MetatlError(
-                f"preparation: interpolation is one of {', '.join(INTERPOLATIONS)}, std above 0; they are "
+                f"preparation: interpolation is one of {', '.join(INTERPOLATIONS)}, std is not 0; they are "
                 f"{self.interpolation!r}, {self.std}"
             )
 
     def __call__(self, image: Image.Image) -> Tensor:
         """The picture as [channels, size, size], float32."""
-        square = self._square(_solid(image).convert("RGB" if self.channels == 3 else "L"))
+        whole = _solid(image).convert("RGB" if self.channels == 3 else "L")
+        square = _squeezed(whole, self.size) if self.interpolation == AREA else self._square(whole)
         pixels = torch.from_numpy(np.array(square, dtype=np.uint8)).reshape(self.size, self.size, -1)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return pixels.permute(2, 0, 1).to(torch.float32).div(255).sub(mean).div(std).contiguous()
@@ -85,6 +90,13 @@ class Preparation:
             image = image.resize(sides, Image.Resampling[self.interpolation.upper()])
         left, top = (round((side - self.size) / 2.0) for side in sides)
         return image.crop((left, top, left + self.size, top + self.size))
+
+
+def _squeezed(image: Image.Image, size: int) -> Image.Image:
+    pixels = np.asarray(image)
+    if pixels.ndim == 2:
+        return Image.fromarray(resize_area(pixels, size))
+    return Image.fromarray(resize_area(pixels.transpose(2, 0, 1), size).transpose(1, 2, 0).copy())
 
 
 def _solid(image: Image.Image) -> Image.Image:

@@ -55,6 +55,7 @@ def known() -> list[str]:
         f"timm:NAME@WEIGHTS_FILE: any net of timm, with weights from a file{extra}",
         f"timm:NAME: the same with random weights; nothing is downloaded{extra}",
         "my_package.MyNet@WEIGHTS_FILE: a class or function of your own, with its state_dict",
+        "runs/NAME/DIGEST: a finished run on pictures; with a class of your own: my_package.MyNet@RUN",
         *(f"{name}: built in, random weights" for name in vision.BUILT_IN),
     ]
 
@@ -70,7 +71,7 @@ def nearest(name: str) -> MetatlError:
     meant = f"; did you mean {close[0]}?" if close else "."
     return MetatlError(
         f"there is no net '{name}'{meant} A net is {DEFAULT}, timm:NAME[@weights file], "
-        f"my_package.MyNet@weights file, or a built-in one: {', '.join(vision.BUILT_IN)}"
+        f"my_package.MyNet@weights file, a run directory, or a built-in one: {', '.join(vision.BUILT_IN)}"
     )
 
 
@@ -96,6 +97,11 @@ def found(path: str) -> Callable[..., nn.Module]:
     return made
 
 
+def dotted(made: Callable[..., nn.Module]) -> str:
+    """Where a class or function is defined: my_package.nets.MyNet."""
+    return f"{made.__module__}.{made.__qualname__}"
+
+
 def wants_shape(made: Callable[..., nn.Module]) -> bool:
     """Whether it is made from (shape, outputs), as the built-in nets are."""
     needed = [p.name for p in inspect.signature(made).parameters.values() if p.default is p.empty]
@@ -114,7 +120,11 @@ def _timm(name: str, recipe: Mapping[str, Any]) -> nn.Module:
 def _built_in(name: str, recipe: Mapping[str, Any]) -> nn.Module:
     if name not in vision.BUILT_IN:
         raise nearest(name)
-    return getattr(models, name)(_shape(recipe), _OUTPUTS)
+    try:
+        return getattr(models, name)(_shape(recipe), _outputs(recipe), **_arguments(recipe))
+    except (TypeError, ValueError, KeyError, ArithmeticError, IndexError, RuntimeError) as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MetatlError(f"a {name} cannot be made of these values: {said[:200]}") from error
 
 
 def _own(name: str, recipe: Mapping[str, Any], own: str | None) -> nn.Module:
@@ -125,12 +135,29 @@ def _own(name: str, recipe: Mapping[str, Any], own: str | None) -> nn.Module:
         )
     made = found(name)
     try:
-        module = made(_shape(recipe), _OUTPUTS) if wants_shape(made) else made()
+        shaped = "outputs" in recipe or wants_shape(made)
+        given = (_shape(recipe), _outputs(recipe)) if shaped else ()
+        module = made(*given, **_arguments(recipe))
     except Exception as error:  # the user's own code
         raise MetatlError(f"{name}() failed: {type(error).__name__}: {error}") from error
     if not isinstance(module, nn.Module):
         raise MetatlError(f"{name}() gives a {type(module).__name__}, not an nn.Module")
     return module
+
+
+def _outputs(recipe: Mapping[str, Any]) -> int:
+    return int(recipe.get("outputs", _OUTPUTS))
+
+
+def _arguments(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Further arguments, plain values and lists of them alone: nothing is made of a class that they name."""
+    found: dict[str, Any] = {}
+    for key, value in dict(recipe.get("arguments", {})).items():
+        items = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, str | int | float | None) for item in items):
+            raise MetatlError(f"the net's argument {key!r} is no plain value; it cannot be made from a file")
+        found[str(key)] = tuple(value) if isinstance(value, list) else value
+    return found
 
 
 def _shape(recipe: Mapping[str, Any]) -> tuple[int, ...]:

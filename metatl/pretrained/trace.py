@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from metatl.norm import Rows, moments_from
 from metatl.types import MetatlError
 
 _CONVOLUTIONS = (nn.Conv2d, nn.LazyConv2d)
@@ -37,7 +38,7 @@ def traced(module: nn.Module, shape: tuple[int, ...], what: str) -> Trace:
 
     handles = [layer.register_forward_hook(noting(name)) for name, layer in module.named_modules()]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), moments_from(Rows(frozen=True)):  # one picture has no moments to speak of
             output = module(torch.zeros(1, *shape, dtype=_type(module)))
     except Exception as error:  # whatever a module raises: it does not read such pictures
         said = next(iter(str(error).splitlines()), type(error).__name__)

@@ -8,7 +8,7 @@ themselves: the data's content, the source of the user's own classes, the conten
 number outlives what it was taken with.
 """
 
-from metatl.run.folder import check_inputs, complete, forget, report_folder
+from metatl.run.folder import check_inputs, complete, forget, note_net, report_folder
 from metatl.run.learn import learn
 from metatl.run.prepare import Run, on_other_data, prepare
 from metatl.run.report import report
@@ -19,6 +19,7 @@ __all__ = [
     "complete",
     "forget",
     "learn",
+    "note_net",
     "on_other_data",
     "prepare",
     "report",

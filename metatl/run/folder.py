@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from metatl import config, store
 from metatl.evaluate import Report
+from metatl.pretrained import finished
 from metatl.run import name
 from metatl.run.prepare import Run
 from metatl.types import MetatlError
@@ -27,6 +28,19 @@ def facts_file(run: Run) -> Path:
 def complete(run: Run) -> bool:
     """Whether what was learned is there whole, so that nothing is learned again."""
     return run.learned.is_file() and facts_file(run).is_file()
+
+
+def note_net(run: Run) -> None:
+    """Write what a net for photos needs into the facts of a finished run that was learned before they said.
+
+    Raises MetatlError for damaged files.
+    """
+    told = store.read_json(facts_file(run))
+    if isinstance(told, dict) and "net" not in told:
+        model, transfer = config.describe(run.experiment.model), store.load_transfer(run.learned)
+        net = finished.facts(run.net, model, run.data, transfer)
+        if net:
+            store.write_json(facts_file(run), {**cast(dict[str, Any], told), "net": net})
 
 
 def evaluation(run: Run) -> str:

@@ -15,6 +15,7 @@ from metatl.capture import cuda_graph
 from metatl.evaluate import evaluate, to_device
 from metatl.learners.learner import State
 from metatl.net import Net
+from metatl.pretrained import finished
 from metatl.provenance import provenance
 from metatl.run import precision, shared
 from metatl.run.folder import complete, facts_file, report_folder
@@ -22,8 +23,8 @@ from metatl.run.prepare import Run, kind
 from metatl.train import Checkpoints, check_finite, train
 from metatl.types import MetatlError, Metrics, Transfer
 
-VERSION = 1
-"""Of `learned.json`; files of the first days carry none."""
+VERSION = finished.VERSION
+"""Of `learned.json`."""
 
 
 def learn(run: Run) -> tuple[Transfer, float]:
@@ -38,7 +39,10 @@ def learn(run: Run) -> tuple[Transfer, float]:
         check_held()
         store.save_transfer(run.learned, transfer, {"digest": run.digest})
         facts = {"version": VERSION, "seconds": seconds, "before": before, "remark": remark}
-        store.write_json(facts_file(run), facts | ({"inputs": run.inputs} if run.inputs else {}))
+        net = finished.facts(run.net, config.describe(run.experiment.model), run.data, transfer)
+        store.write_json(
+            facts_file(run), facts | {"net": net} | ({"inputs": run.inputs} if run.inputs else {})
+        )
     return shared.transfer(transfer, device), before + seconds
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import torch
 
 from metatl.transferring import rows
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.cells import ALL
 from metatl.transferring.problem import Problem
-from metatl.transferring.rows import REFERENCE
+from metatl.transferring.rows import REFERENCE, Row
 from metatl.types import MetatlError
 
 
@@ -46,6 +48,30 @@ def possible(problem: Problem, asked: Sequence[int | None]) -> tuple[list[int | 
         )
     note = f"{large} labels of each class are left out: the smallest class has {most} photos to learn from."
     return found, [note] if large else []
+
+
+def large_enough(
+    found: Mapping[str, Row], named: bool, net: Backbone, outputs: int
+) -> tuple[dict[str, Row], list[str]]:
+    """The rows whose mask has a weight left to choose in the net, and a note on each other one.
+
+    Raises MetatlError for one that was asked for by name.
+    """
+    head = net.module.get_submodule(net.head)
+    always = outputs * (next(head.parameters()).shape[-1] + 1)
+    inside = {name for name, _ in head.named_parameters(net.head)}
+    body = {name: torch.zeros_like(p) for name, p in net.module.named_parameters() if name not in inside}
+    kept, notes = dict[str, Row](), list[str]()
+    for name, row in found.items():
+        try:
+            if row.mask is not None:
+                row.mask.shape(body, always)
+            kept[name] = row
+        except MetatlError as error:
+            if named:
+                raise MetatlError(f"method {name!r}: {error}") from error
+            notes.append(f"{name} is left out: {error}.")
+    return kept, notes
 
 
 def digests(problem: Problem, net: Backbone, seed: int) -> dict[str, str]:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,15 +65,23 @@ def rebuilt(recipe: Any, own: str | None = None) -> nn.Module:
     return rebuild(recipe, own).eval()
 
 
-def backbone(name: str, size: int | None = None) -> Backbone:
-    """A pre-trained net by name; raises MetatlError for one that is not known, or not to be had here."""
-    found = pretrained(name, size)
-    if found.head is None:
+def backbone(name: str | Path, size: int | None = None) -> Backbone:
+    """A pre-trained net by name, or by run directory.
+
+    Raises MetatlError for one that is not known, or not to be had here.
+    """
+    found = pretrained(str(name), size)
+    if not found.head:  # none, or the whole net is one
         raise MetatlError(f"{name} has no linear output layer to replace; choose another net")
     preparation = {key: _plain(value) for key, value in asdict(found.preparation).items()}
     said = json.dumps([MADE, found.weights_sha256, preparation, found.recipe], sort_keys=True, default=str)
     key = hashlib.sha256(said.encode()).hexdigest()[:24]
-    facts = {"net": found.name, "weights_sha256": found.weights_sha256, "preparation": preparation}
+    facts = {
+        "net": found.name,
+        "weights": found.report,
+        "weights_sha256": found.weights_sha256,
+        "preparation": preparation,
+    }
     return Backbone(found.module.eval(), found.head, found.preparation, found.recipe, key, facts)
 
 

@@ -28,14 +28,18 @@ class Classifier:
     from 0 to 1. Labels are strings, integers or booleans.
 
     Args:
-        net: name of a pre-trained net, as in `metatl transfer --net`.
+        net: name of a pre-trained net, or run directory, as in `metatl transfer --net`.
         method: row of the table, as `metatl methods` lists them.
         size: of pictures in pixels, instead of the net's own.
         seed: of what is drawn at random.
     """
 
     def __init__(
-        self, net: str = "efficientnet_lite0", method: str = REFERENCE, size: int | None = None, seed: int = 0
+        self,
+        net: str | Path = "efficientnet_lite0",
+        method: str = REFERENCE,
+        size: int | None = None,
+        seed: int = 0,
     ) -> None:
         self.net, self.method, self.size, self.seed = net, method, size, seed
         self._model: PhotoModel | None = None

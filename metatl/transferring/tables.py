@@ -120,6 +120,7 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
     notes = [f"{key}: {text}." for key, text in protocol["meaning"].items()]
     notes += [
         DEFAULT,
+        f"Weights: {protocol['weights']}.",
         f"Saved model: {protocol['saved']['method']}; {protocol['saved']['how']}.",
     ]
     if any(row["ci95"] is None for row in found["rows"]):

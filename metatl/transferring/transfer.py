@@ -39,7 +39,7 @@ class Transferring:
 
 def transfer(
     photos: str | Path,
-    net: str = NET,
+    net: str | Path = NET,
     labelled: str | Sequence[int | str] = LABELLED,
     draws: int = 10,
     methods: str | Sequence[str] | None = None,
@@ -61,6 +61,7 @@ def transfer(
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
     chosen_rows, budget, made = rows(names), Budget(60.0 * minutes), backbone(net, size)
     problem = _read(Path(photos), made, seed)
+    chosen_rows, small = asked.large_enough(chosen_rows, names is not None, made, len(problem.classes))
     possible, notes = asked.possible(problem, counts)
     study = Study(problem, made, chosen_rows, possible, draws, seed)
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{Path(photos).resolve().name}"
@@ -73,7 +74,7 @@ def transfer(
         choice, fitted = fit_all(study, settled.method)
     finally:
         cells.note(budget.gone)
-    told = protocol(study, settled, choice, Path(photos), minutes, notes)
+    told = protocol(study, settled, choice, Path(photos), minutes, [*notes, *small])
     found = report(study, cells, told)
     model = _model(study, settled, choice, fitted)
     _write(folder, study, cells, settled, found, model)

@@ -10,11 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from metatl.data import SPLITS, ClassData, Hapt, HaptData, Mnist, Omniglot, Tasks, catalogue
 from metatl.data import mnist as mnist_files
 from metatl.data import omniglot as omniglot_files
+from metatl.data.omniglot import characters
 from metatl.data.omniglot_splits import split_characters
+from metatl.pretrained import Preparation
 from metatl.types import MetatlError
 
 pytestmark = pytest.mark.data
@@ -36,6 +40,19 @@ def omniglot(home: Path) -> ClassData:
 
 def counts(data: ClassData) -> list[tuple[int, int]]:
     return [(data.classes(split), sum(data.banks[split].sizes)) for split in SPLITS]
+
+
+def test_a_picture_is_prepared_for_a_net_as_its_set_prepares_it(home: Path, omniglot: ClassData) -> None:
+    """Omniglot's drawings are dark on light and its examples ink 1; MNIST's digits are light on dark."""
+    names = omniglot.banks["meta_train"].names
+    name, drawings = next(one for one in characters(home / "omniglot") if one[0] in names)
+    made = Preparation(28, (1.0,), (-1.0,), "area", channels=1)
+    rows = omniglot.banks["meta_train"].pick([names.index(name)]).gather(torch.arange(20))
+    mine = torch.stack([made(Image.fromarray(drawing)) for drawing in drawings])
+    torch.testing.assert_close(mine, rows, rtol=0, atol=1e-6)
+    scale, shift = omniglot.pixels() or (0.0, 0.0)
+    assert (255 * scale, shift) == (-1.0, 1.0)
+    assert Mnist().load().pixels() == (1 / 255, 0.0)
 
 
 def test_every_set_is_whole(home: Path) -> None:

@@ -93,11 +93,14 @@ select: {rule.lr: [0.1, 0.3], steps: [1, 2]}
 
 
 CONFIGS = [
-    path for path in sorted((ROOT / "configs" / "demo").rglob("*.yaml")) if "name:" in path.read_text()
+    path
+    for folder in ("demo", "omniglot/quick")
+    for path in sorted((ROOT / "configs" / folder).rglob("*.yaml"))
+    if "name:" in path.read_text()
 ]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_what_is_dumped_is_read_back_the_same(path: Path, tmp_path: Path) -> None:
     values = config.read(path)
     made = config.parse(values, (), str(path))
