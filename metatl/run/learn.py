@@ -20,6 +20,7 @@ from metatl.run import precision, shared
 from metatl.run.folder import complete, facts_file, report_folder
 from metatl.run.prepare import Run, kind
 from metatl.train import Checkpoints, check_finite, train
+from metatl.transforms import transformed
 from metatl.types import MetatlError, Metrics, Transfer
 
 VERSION = 1
@@ -32,7 +33,7 @@ def learn(run: Run) -> tuple[Transfer, float]:
     found = shared.learned(_finished(run) if processes.writer() else None, device)
     if found is not None:
         return found
-    start, before = (run.first, 0.0) if run.start is None else learn(run.start)
+    start, before = (run.first, 0.0) if run.start is None else _started(run, run.start)
     with store.locked(run.folder) as check_held, precision.products(run.experiment):
         transfer, seconds, remark = _learn(run, start, check_held)
         check_held()
@@ -40,6 +41,12 @@ def learn(run: Run) -> tuple[Transfer, float]:
         facts = {"version": VERSION, "seconds": seconds, "before": before, "remark": remark}
         store.write_json(facts_file(run), facts | ({"inputs": run.inputs} if run.inputs else {}))
     return shared.transfer(transfer, device), before + seconds
+
+
+def _started(run: Run, start: Run) -> tuple[Transfer, float]:
+    """What the start learned, gone through the run's own transforms, and the seconds it took."""
+    transfer, before = learn(start)
+    return transformed(run.experiment.transforms, run.untransformed, transfer)[1], before
 
 
 def _finished(run: Run) -> tuple[Transfer, float] | None:
