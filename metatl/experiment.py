@@ -34,8 +34,8 @@ class Experiment:
         data: where episodes and batches come from.
         model: any nn.Module class that takes (shape, outputs, ...).
         learner: what is learned; Keep learns nothing.
-        start: config of the experiment whose transfer this one starts from, its transforms included; run if it
-            is not complete.
+        start: config of the experiment whose transfer this one starts from, its transforms included; run if
+            it is not complete.
         transforms: applied to the net and the start, one after the other, before anything is learned.
         guide: made from the learned transfer before it is used.
         adaptation: how an episode's support set is used; values without a class_path are Descent's.

@@ -28,6 +28,8 @@ class Adaptation(ABC):
     """Support rows that are looked at together; all of them for None."""
     guided_by_transfer: ClassVar[bool] = False
     """Whether it moves weights under the transfer's guide, which then must cover every weight."""
+    reads_support: ClassVar[bool] = False
+    """Whether support rows are an input of the net, whose outputs are then a task's own."""
 
     @abstractmethod
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Fitted:

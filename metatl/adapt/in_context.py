@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -33,6 +33,8 @@ class InContext(Adaptation):
 
     order_matters: bool = False
     queries_meet: bool = False
+
+    reads_support: ClassVar[bool] = True
 
     @property
     def order_free(self) -> bool:

@@ -15,6 +15,7 @@ from metatl.capture import cuda_graph
 from metatl.evaluate import evaluate, to_device
 from metatl.learners.learner import State
 from metatl.net import Net
+from metatl.order_of_use import weights_in_order
 from metatl.provenance import provenance
 from metatl.run import precision, shared
 from metatl.run.folder import complete, facts_file, report_folder
@@ -115,7 +116,8 @@ def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[T
             transfer = replace(transfer, guide=net.held(experiment.guide(net, transfer)))
         seconds = time.perf_counter() - began
         if processes.writer() and any(bool((entry != 1).any()) for entry in transfer.guide.values()):
-            record.record_guide(recorder, transfer, state.step)
+            by_depth = {name: transfer.guide[name] for name in weights_in_order(net, transfer.params)}
+            record.record_guide(recorder, replace(transfer, guide=by_depth), state.step)
     return transfer, seconds, learner.remark(state)
 
 

@@ -28,8 +28,8 @@ from metatl.types import MetatlError, Transfer
 class Run:
     """An experiment made ready: checked, its net built, its place known.
 
-    transforms: those of its starts, and then its own, which `net` and `first` have gone through; untransformed:
-    the net before its own.
+    untransformed: the net before the experiment's own transforms; transforms: those of its starts, and then
+    its own, which `net` and `first` have gone through.
     inputs: what its name says beside the config (see `name`); other: data that it is evaluated on in place of
     its own.
     """
@@ -100,7 +100,8 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     data = load_data(experiment.data, experiment.device)
     before = config.start_of(experiment, overrides)
     start = prepare(*before, above) if before is not None else None
-    outputs = experiment.learner.outputs(data)
+    alone = experiment.adaptation.reads_support and not experiment.learner.steps
+    outputs = data.outputs(experiment.evaluation.tasks) if alone else experiment.learner.outputs(data)
     net, first = build(experiment, data, outputs)
     if start is not None:
         net, own = transformed(start.transforms, net, first)
@@ -144,7 +145,7 @@ def on_other_data(run: Run, source: Source) -> Run:
     if data.kind != run.data.kind:
         raise MetatlError(f"{data.name} is {data.kind}, and the run learned {run.data.kind}; name other data")
     check_evaluation(run.experiment, run.net, run.first, data)
-    passed(run.net, run.first, data, run.experiment.evaluation.tasks, device)
+    passed(run.net, run.first, run.experiment, data)
     return replace(run, experiment=replace(run.experiment, data=source), other=data)
 
 

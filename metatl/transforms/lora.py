@@ -100,7 +100,9 @@ class LoRA(Transform):
             )
         twice = next((name for name in layers if f"{name}.lora_A.weight" in transfer.params), None)
         if twice is not None:
-            raise MetatlError(f"LoRA: layer '{twice}' has such an addition already, from a start or another LoRA")
+            raise MetatlError(
+                f"LoRA: layer '{twice}' has such an addition already, from a start or another LoRA"
+            )
         generator = torch.Generator().manual_seed(self.seed)
         added: Params = {}
         for name in layers:
