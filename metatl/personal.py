@@ -13,6 +13,8 @@ from torch import Tensor
 
 from metatl import store, tree
 from metatl.adapt import Adaptation
+from metatl.data.pictures import as_rows
+from metatl.data.source import Source
 from metatl.inputs import inputs_for, within_vocabulary
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
@@ -24,7 +26,7 @@ class Personal:
     """A model adapted to somebody's examples.
 
     labels: the label of every output; empty for a regression. base: the transfer that it was adapted from;
-    fitted: what the adaptation found in the examples; shape: of one example.
+    fitted: what the adaptation found in the examples; shape: of one example; source: as in `Personaliser`.
     """
 
     net: Net
@@ -35,10 +37,12 @@ class Personal:
     base: Transfer
     fitted: Any
     shape: tuple[int, ...] | None = None
+    source: Source | None = None
 
     def outputs(self, x: Any) -> Tensor:
         """Logits [n, labels], or real values [n, d], for new examples x [n, ...]; MetatlError as `adapt`."""
         given = partial(self.adaptation.given, self.support)
+        x = as_rows(x, self.source, self.shape)
         x = inputs_for(self.net, self.transfer, x, self.shape, given)
         with torch.no_grad(), within_vocabulary(x):
             return self.adaptation.predict(self.net, self.transfer, self.fitted, self.support, x)

@@ -15,6 +15,8 @@ from metatl import store
 from metatl.adapt import Adaptation, in_rounds
 from metatl.benchmark import run_of
 from metatl.data.checked import as_targets
+from metatl.data.pictures import as_rows
+from metatl.data.source import Source
 from metatl.experiment import with_value
 from metatl.inputs import carried_targets, inputs_for, within_vocabulary
 from metatl.net import Net
@@ -27,13 +29,15 @@ from metatl.types import Batch, MetatlError, Transfer
 class Personaliser:
     """A learned transfer with its net and its way of adapting.
 
-    shape: of one example, where it is known; pictures are turned to it, and others refused.
+    shape: of one example, where it is known; source: of the run's data, whose preparation pictures of another
+    size, bytes and images of PIL go through (see `data.pictures`). Other shapes are refused.
     """
 
     net: Net
     transfer: Transfer
     adaptation: Adaptation
     shape: tuple[int, ...] | None = None
+    source: Source | None = None
 
     def adapt(self, x: Any, y: Sequence[Any] | Tensor) -> Personal:
         """Adapt to examples x [n, ...] with targets y [n]: labels of one kind, or real values ([n, d] too).
@@ -63,7 +67,7 @@ class Personaliser:
             fitted = way.fit(net, self.transfer, support)
         adapted = way.adapted(net, self.transfer, fitted)
         shape = tuple(x.shape[1:])
-        return Personal(net, adapted, way, support, labels or [], self.transfer, fitted, shape)
+        return Personal(net, adapted, way, support, labels or [], self.transfer, fitted, shape, self.source)
 
     def _inputs(self, x: Any, target: Tensor) -> Tensor:
         first = target[:2].to(next(iter(self.transfer.params.values())).device)
@@ -71,6 +75,7 @@ class Personaliser:
         def given(rows: Tensor) -> Any:
             return self.adaptation.given(Batch(rows, first.expand(len(rows), *first.shape[1:])), rows)
 
+        x = as_rows(x, self.source, self.shape)
         return inputs_for(self.net, self.transfer, x, self.shape, given)
 
 
@@ -88,7 +93,7 @@ def load(folder: str | Path) -> Personaliser:
         )
     transfer, _ = learn(run)
     adaptation = chosen_adaptation(run.folder, run.experiment.adaptation)
-    return Personaliser(run.net, transfer, adaptation, run.data.shape)
+    return Personaliser(run.net, transfer, adaptation, run.data.shape, run.experiment.data)
 
 
 def apply_delta(base: Personaliser | str | Path, path: str | Path) -> Personal:
@@ -114,7 +119,9 @@ def apply_delta(base: Personaliser | str | Path, path: str | Path) -> Personal:
     nothing = Batch(like.new_zeros(0), torch.zeros(0, dtype=torch.int64, device=like.device))
     net = net.with_outputs(net.rows(transfer.params))
     labels, params = json.loads(notes["labels"]), transfer.params
-    return Personal(net, transfer, adaptation, nothing, labels, base.transfer, params, base.shape)
+    return Personal(
+        net, transfer, adaptation, nothing, labels, base.transfer, params, base.shape, base.source
+    )
 
 
 def chosen_adaptation(folder: Path, adaptation: Adaptation) -> Adaptation:
