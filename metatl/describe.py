@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from jsonargparse import Namespace
+
 from metatl import (
     adapt,
     aggregates,
@@ -23,6 +25,7 @@ from metatl import (
     rules,
     transforms,
 )
+from metatl.types import MetatlError
 
 FAMILIES = (adapt, aggregates, data, engines, guides, heads, learners, models, objectives, rules, transforms)
 """A config may name their members without the module's path; a short name always means ours."""
@@ -45,6 +48,8 @@ def describe(value: Any) -> Any:
         return {str(key): describe(item) for key, item in cast(Mapping[Any, Any], value).items()}
     if isinstance(value, tuple | list):
         return [describe(item) for item in cast(Sequence[Any], value)]
+    if isinstance(value, Namespace):  # a class where any plain value may stand; nothing has been made of it
+        raise MetatlError(f"{getattr(value, 'class_path', value)} stands where plain values are wanted")
     return value
 
 

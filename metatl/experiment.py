@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from torch import nn
 
-from metatl.adapt import Descent
+from metatl.adapt import Adaptation, Descent
 from metatl.data.source import Source
 from metatl.engines.batched import Batched
 from metatl.engines.engine import Engine
@@ -18,6 +18,7 @@ from metatl.evaluate import Evaluation
 from metatl.guides.guide import TransferGuide
 from metatl.learners.keep import Keep
 from metatl.learners.learner import Learner
+from metatl.transforms import Transform
 from metatl.types import MetatlError
 
 ModelMaker = Callable[[tuple[int, ...], int], nn.Module]
@@ -33,9 +34,11 @@ class Experiment:
         data: where episodes and batches come from.
         model: any nn.Module class that takes (shape, outputs, ...).
         learner: what is learned; Keep learns nothing.
-        start: config of the experiment whose transfer this one starts from; run if it is not complete.
+        start: config of the experiment whose transfer this one starts from, its transforms included; run if
+            it is not complete.
+        transforms: applied to the net and the start, one after the other, before anything is learned.
         guide: made from the learned transfer before it is used.
-        adaptation: how an episode's support set is used.
+        adaptation: how an episode's support set is used; values without a class_path are Descent's.
         evaluation: the episodes.
         select: grid of adaptation values, chosen on meta-val, e.g. {"rule.lr": [0.1, 0.3], "steps": [5, 20]}.
         engine: how tasks are run.
@@ -56,8 +59,9 @@ class Experiment:
     model: ModelMaker
     learner: Learner = Keep()
     start: str | None = None
+    transforms: tuple[Transform, ...] = ()
     guide: TransferGuide | None = None
-    adaptation: Descent = Descent()
+    adaptation: Adaptation = Descent()
     evaluation: Evaluation = Evaluation()
     select: dict[str, list[Any]] | None = None
     engine: Engine = Batched()
@@ -81,6 +85,9 @@ def with_value(value: Any, path: str, new: Any) -> Any:
             raise MetatlError(f"select: '{key}' does not take {new!r}; name a number, terms.1.alpha say")
         items[int(key)] = with_value(items[int(key)], rest, new) if rest else new
         return tuple(items)
+    if isinstance(value, Mapping):  # options of an estimator, which alone knows what it takes
+        inner = with_value(value.get(key), rest, new) if rest else new
+        return {**cast(Mapping[str, Any], value), key: inner}
     if not dataclasses.is_dataclass(value) or key not in {field.name for field in dataclasses.fields(value)}:
         raise MetatlError(
             f"select: {type(value).__name__} has no field '{key}'; name a field of the adaptation"
@@ -96,13 +103,13 @@ def with_value(value: Any, path: str, new: Any) -> Any:
     return dataclasses.replace(value, **{key: inner})  # pyright: ignore[reportArgumentType]
 
 
-def candidates(experiment: Experiment) -> list[tuple[dict[str, Any], Descent]]:
+def candidates(experiment: Experiment) -> list[tuple[dict[str, Any], Adaptation]]:
     """Every combination of the selection grid with its adaptation; a single empty one without a grid."""
     grid = experiment.select or {}
     for key, values in grid.items():
         if not values:
             raise MetatlError(f"select: '{key}' has no values; give a list")
-    found: list[tuple[dict[str, Any], Descent]] = []
+    found: list[tuple[dict[str, Any], Adaptation]] = []
     for combination in itertools.product(*grid.values()):
         adaptation = experiment.adaptation
         for path, value in zip(grid, combination, strict=True):

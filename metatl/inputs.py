@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,11 +14,18 @@ from metatl.net import Net
 from metatl.types import MetatlError, Transfer
 
 
-def inputs_for(net: Net, transfer: Transfer, x: Any, shape: tuple[int, ...] | None = None) -> Tensor:
+def inputs_for(
+    net: Net,
+    transfer: Transfer,
+    x: Any,
+    shape: tuple[int, ...] | None = None,
+    given: Callable[[Tensor], Any] = lambda rows: rows,
+) -> Tensor:
     """Examples x [n, ...] in the type, the layout and on the device that the net takes.
 
     Integers stay integers where the net takes them, and become floats where it does not. shape: of one
-    example, where it is known. Raises MetatlError for other shapes, and for what the net does not take.
+    example, where it is known; given: what a pass is given for some of the rows. Raises MetatlError for other
+    shapes, and for what the net does not take.
     """
     like = next(iter(transfer.params.values()))
     rows = as_array(x, "x")
@@ -27,8 +34,8 @@ def inputs_for(net: Net, transfer: Transfer, x: Any, shape: tuple[int, ...] | No
         inputs = inputs.view(rows.shape)  # greys without an axis of channels, if that is the shape
     if shape is not None and tuple(inputs.shape[1:]) != shape:
         raise MetatlError(f"examples have shape {tuple(inputs.shape[1:])}; this model takes {shape}")
-    said = _refusal(net, transfer, inputs)
-    if said and inputs.dtype == torch.int64 and not _refusal(net, transfer, inputs.to(like.dtype)):
+    said = _refusal(net, transfer, inputs, given)
+    if said and inputs.dtype == torch.int64 and not _refusal(net, transfer, inputs.to(like.dtype), given):
         return inputs.to(like.dtype)
     if said:
         kind = "integers" if inputs.dtype == torch.int64 else "numbers"
@@ -59,13 +66,13 @@ def _channels(x: Any, shape: tuple[int, ...] | None) -> Any:
     return "last" if tuple(channels_first(x, "", "last").shape[1:]) == shape else None
 
 
-def _refusal(net: Net, transfer: Transfer, x: Tensor) -> str:
+def _refusal(net: Net, transfer: Transfer, x: Tensor, given: Callable[[Tensor], Any]) -> str:
     """What the net says to two such rows, in one line, where it does not take them."""
     if not len(x):
         return ""
     try:
         with torch.no_grad():
-            net(transfer.params, transfer.buffers, torch.cat([x[:2], x[:2]])[:2])
+            net(transfer.params, transfer.buffers, given(torch.cat([x[:2], x[:2]])[:2]))
     except Exception as error:  # somebody's module may raise anything
         if isinstance(error, IndexError) and x.dtype == torch.int64:
             return ""  # it takes integers, though not these: said where all of them are seen

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from metatl.norm import Rows, moments_from
+from metatl.order_of_use import used_in_order
 from metatl.types import Buffers, MetatlError, Params
 
 if TYPE_CHECKING:
@@ -131,6 +132,12 @@ def _last_called(module: nn.Module, linear: Mapping[str, nn.Module], example: An
         return None
     name, width = calls[-1]
     return None if isinstance(output, Tensor) and output.shape[-1] != width else name
+
+
+def order_of_use(module: nn.Module, example: Any) -> tuple[str, ...]:
+    """Names of the weights as a pass over the example uses them."""
+    with torch.no_grad():
+        return used_in_order(module, lambda: _called(module, example))
 
 
 def rows_of(module: nn.Module, name: str) -> int:

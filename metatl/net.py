@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from metatl import module_checks
+from metatl import module_checks, tree
 from metatl.additions import Addition, added, without
 from metatl.norm import has_batch_norm, rows_now
 from metatl.norm_calls import NormsAtTheCall
@@ -35,6 +36,7 @@ class Net:
         rows. None for a net without one, whose output layer is carried as it is.
     outputs: rows that a task's output layer has (way, or the dimension of a regression target).
     own_outputs: rows of the module's own output layer.
+    order: names of the weights as a pass uses them; empty where no example was there to pass.
     additions: calls that transforms add at layers, with weights of their own (low-rank products, say).
     batch_moments: whether there is a batch norm, so that the choice of its rows matters.
     passes: the type that passes are computed in (bfloat16, say); weights, outputs and all arithmetic around a
@@ -52,6 +54,7 @@ class Net:
     frozen: frozenset[str] = field(default_factory=frozenset[str])
     own_outputs: int = 0
     additions: tuple[Addition, ...] = ()
+    order: tuple[str, ...] = ()
 
     @staticmethod
     def of(module: nn.Module, head: str | None = None, example: Any = None) -> Net:
@@ -59,8 +62,8 @@ class Net:
 
         head: by default the last nn.Linear that a pass over `example` calls (x [n, ...] or a mapping), or
             without one the last that is registered.
-        example: is passed through once: the output must be one that adaptation can read, and with frozen
-            moments it must be that of `module.eval()`.
+        example: is passed through: the output must be one that adaptation can read, with frozen moments that
+            of `module.eval()`; head and depth (`order`) come from it.
 
         Raises MetatlError for a net that cannot be used as it is: weights that a hook computes, lazy layers
         without an example, an output that is no tensor or mapping of tensors.
@@ -74,6 +77,7 @@ class Net:
         if example is None:
             return net
         output = module_checks.same_as_eval(net, example)
+        net = replace(net, order=module_checks.order_of_use(module, example))
         known = rows or not isinstance(output, Tensor) or output.dim() < 2
         return net if known else replace(net, own_outputs=output.shape[1])
 
@@ -95,13 +99,10 @@ class Net:
         """The output for x under these weights; differentiable in them. Buffers are never written."""
         if self.passes is None:
             return self._run(params, buffers, x)
-        low = self.passes
         kind = next(iter(params.values())).dtype
-        given = _lowered(x, low) if isinstance(x, Mapping) else _lower(x, low)
-        output = self._run(_lowered(params, low), _lowered(buffers, low), given)
-        if isinstance(output, Tensor):
-            return output.to(kind)
-        return {name: leaf.to(kind) for name, leaf in output.items()}
+        low = partial(_lower, kind=self.passes)
+        output = self._run(tree.map(low, params), tree.map(low, buffers), tree.apply(low, x))
+        return tree.apply(lambda leaf: leaf.to(kind), output)
 
     def _run(self, params: Params, buffers: Buffers, x: Any) -> Any:
         sink = rows_now().sink
@@ -190,7 +191,3 @@ class Net:
 
 def _lower(leaf: Tensor, kind: torch.dtype) -> Tensor:
     return leaf.to(kind) if leaf.is_floating_point() else leaf
-
-
-def _lowered(leaves: Mapping[str, Tensor], kind: torch.dtype) -> dict[str, Tensor]:
-    return {name: _lower(leaf, kind) for name, leaf in leaves.items()}

@@ -58,6 +58,14 @@ LEARNERS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
             "multi_step": 3,
         },
     ),
+    "lora": (
+        {
+            **GLYPHS, "model": {"class_path": "MLP"}, "adaptation": {"steps": 2},
+            "transforms": [{"class_path": "LoRA", "init_args": {"r": 2}}],
+        },
+        "Episodic",
+        {"meta_batch": 2, "tasks": SMALL, "adaptation": {**INNER, "steps": 2}},
+    ),
     "protonet": (
         GLYPHS,
         "Episodic",

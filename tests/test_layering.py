@@ -18,14 +18,35 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
     {"types", "tree", "threads"},
-    {"norm", "norm_calls", "module_checks", "additions", "net", "rules", "data", "peers", "processes"},
+    {
+        "norm",
+        "norm_calls",
+        "module_checks",
+        "additions",
+        "net",
+        "order_of_use",
+        "rules",
+        "data",
+        "peers",
+        "processes",
+    },
     {"loss"},
     {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines", "arithmetic"},
     {"aggregates"},
     {"learners", "evaluate", "compare"},
     {"testing", "capture", "train", "record", "store", "render", "experiment", "provenance", "pretrained"},
-    {"config", "describe", "run", "benchmark", "inputs", "personalise", "profile", "transferring"},
+    {
+        "config",
+        "describe",
+        "run",
+        "benchmark",
+        "inputs",
+        "personal",
+        "personalise",
+        "profile",
+        "transferring",
+    },
     {"cli", "arguments", "transfer_words", "refusals"},
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}

@@ -1,6 +1,6 @@
 """What an adaptation is: a way from a transfer and a task's support set to predictions."""
 
-from __future__ import annotations
+# No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -24,8 +24,12 @@ class Adaptation(ABC):
     """Which rows give batch norm its moments in predictions; `batch` is transductive."""
     steps: int = 0
     """Inner steps, as reports name them; 0 for a way that takes none."""
+    batch_size: int | None = None
+    """Support rows that are looked at together; all of them for None."""
     guided_by_transfer: ClassVar[bool] = False
     """Whether it moves weights under the transfer's guide, which then must cover every weight."""
+    reads_support: ClassVar[bool] = False
+    """Whether support rows are an input of the net, whose outputs are then a task's own."""
 
     @abstractmethod
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Fitted:
@@ -45,6 +49,11 @@ class Adaptation(ABC):
         """Whether predictions stay the same, but for rounding, when the support rows change places."""
         return False
 
+    @property
+    def carries(self) -> bool:
+        """Whether a task's outputs are the rows of the carried output layer, which its labels then number."""
+        return False
+
     def transductive(self, net: Net) -> bool:
         """Whether the prediction for a row may depend on the other rows."""
         return self.moments == "batch" and net.batch_moments
@@ -55,6 +64,14 @@ class Adaptation(ABC):
         real: whether targets are real values rather than classes.
         """
         return
+
+    def given(self, support: Batch, x: Any) -> Any:
+        """What a pass of the net is given for the rows x: x alone, unless support rows are inputs too."""
+        return x
+
+    def adapted(self, net: Net, transfer: Transfer, fitted: Fitted) -> Transfer:
+        """What is carried, with the weights that one task moved in their place."""
+        return transfer
 
     def trainable(self, net: Net, transfer: Transfer, support: Batch) -> int:
         """Number of the net's weights that a task may move."""

@@ -49,6 +49,25 @@ class Inner(NamedTuple):
     objective: Callable[[Params, Tensor, Piece], Tensor]
 
 
+def pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
+    """The rows of every step: `size` contiguous ones, cycling; all for None."""
+    rows = tree.rows(support.batch.x)
+    for step in range(steps):
+        if size is None or size >= rows:
+            yield support
+            continue
+        index = [(step * size + i) % rows for i in range(size)]
+        start = index[0]
+        # A slice is a view; only a step that wraps around the end has to gather.
+        where = (
+            slice(start, start + size)
+            if start + size <= rows
+            else torch.tensor(index, device=tree.first(support.batch.x).device)
+        )
+        picked = tree.at(support.anchor_output, where)
+        yield Piece(tree.at(support.batch, where), picked)
+
+
 def guide_at(guide: Guide, params: Params, step: int) -> Guide:
     """The guide of one inner step: an entry with one axis more than its weight is indexed along it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, get_args
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from metatl import tree
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.carried import check_output_layer, movable
-from metatl.adapt.descend import Guided, Inner, Piece, Point, descend
+from metatl.adapt.descend import Guided, Inner, Piece, Point, descend, pieces
 from metatl.adapt.prediction import predict
 from metatl.adapt.support import at_the_door
 from metatl.adapt.support_guide import SupportGuide
@@ -138,11 +138,22 @@ class Descent(Adaptation):
         def objective(weights: Params, output: Tensor, piece: Piece) -> Tensor:
             return total(self.terms, weights, output, piece.batch, Anchor(frozen, piece.anchor_output, fresh))
 
-        return Inner(params, guide, _pieces(Piece(support, anchor), self.batch_size, self.steps), objective)
+        return Inner(params, guide, pieces(Piece(support, anchor), self.batch_size, self.steps), objective)
 
     def fresh(self, net: Net, transfer: Transfer) -> frozenset[str]:
         """Names of the weights that are new to every task."""
         return frozenset(name for name in transfer.params if self.head.fresh and net.is_head(name))
+
+    @property
+    def carries(self) -> bool:
+        """Unless the output layer is new to every task."""
+        return not self.head.fresh
+
+    def adapted(self, net: Net, transfer: Transfer, fitted: Params) -> Transfer:
+        """The weights of the last step; a fresh output layer may move in full."""
+        new = self.fresh(net, transfer)
+        guide = {n: torch.ones_like(fitted[n]) if n in new else g for n, g in transfer.guide.items()}
+        return replace(transfer, params=fitted, guide=guide)
 
     def check(self, net: Net, transfer: Transfer, real: bool) -> None:
         """The carried output layer, where it is used, must have a row for every output."""
@@ -170,24 +181,6 @@ class Descent(Adaptation):
     def support_moments(self, weight: Tensor | None = None) -> AbstractContextManager[None]:
         """Where passes over support rows (of these weights) take the moments of batch norms from."""
         return moments_from(Rows(frozen=self.moments == "frozen", weight=weight))
-
-
-def _pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
-    rows = tree.rows(support.batch.x)
-    for step in range(steps):
-        if size is None or size >= rows:
-            yield support
-            continue
-        index = [(step * size + i) % rows for i in range(size)]
-        start = index[0]
-        # A slice is a view; only a step that wraps around the end has to gather.
-        where = (
-            slice(start, start + size)
-            if start + size <= rows
-            else torch.tensor(index, device=tree.first(support.batch.x).device)
-        )
-        picked = tree.at(support.anchor_output, where)
-        yield Piece(tree.at(support.batch, where), picked)
 
 
 def weight_of(key: str) -> str:

@@ -42,7 +42,7 @@ class Estimator(Adaptation):
         moments: which rows give batch norm its moments in features (see ClosedForm).
     """
 
-    estimator: Any = "metatl.adapt.NearestNeighbours"
+    estimator: str | Any = "metatl.adapt.NearestNeighbours"
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     on: On = "features"
     moments: Moments = "frozen"
@@ -70,7 +70,8 @@ class Estimator(Adaptation):
         return self.on == "features" and self.moments == "batch" and net.batch_moments
 
     def check(self, net: Net, transfer: Transfer, real: bool) -> None:
-        """Features need an output layer that sees them."""
+        """Features need an output layer that sees them; the options must be the class's own."""
+        self._new(0)
         if self.on == "features" and net.head is None:
             raise MetatlError("Estimator on features needs a net with a linear output layer; name one (head)")
 
@@ -130,7 +131,7 @@ def _class_of(path: str) -> type:
     """The class of a dotted path; nothing that is no class is ever called."""
     module, _, name = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module or "metatl.adapt"), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise MetatlError(
             f"Estimator: {path!r} cannot be imported ({error}); install it, or name another"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -33,6 +34,8 @@ class InContext(Adaptation):
     order_matters: bool = False
     queries_meet: bool = False
 
+    reads_support: ClassVar[bool] = True
+
     @property
     def order_free(self) -> bool:
         """Unless said otherwise."""
@@ -42,11 +45,15 @@ class InContext(Adaptation):
         """As said."""
         return self.queries_meet
 
+    def given(self, support: Batch, x: Any) -> dict[str, Any]:
+        """Support and query rows, by the names of the module's arguments."""
+        kept = {"support_x": support.x, "support_y": support.y, "x": x}
+        return kept if support.weight is None else {**kept, "support_weight": support.weight}
+
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> dict[str, Tensor]:
         """The support set, by the names of the module's arguments."""
-        support = at_the_door(net, support)
-        kept = {"support_x": support.x, "support_y": support.y}
-        return kept if support.weight is None else {**kept, "support_weight": support.weight}
+        kept = self.given(at_the_door(net, support), None)
+        return {name: rows for name, rows in kept.items() if name != "x"}
 
     def predict(
         self, net: Net, transfer: Transfer, fitted: dict[str, Tensor], support: Batch, x: Tensor

@@ -1,6 +1,6 @@
 """What a guide from the support set is."""
 
-from __future__ import annotations
+# No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable

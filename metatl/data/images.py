@@ -98,7 +98,7 @@ def _deep(image: Image.Image, where: str) -> Pixels:
     return scaled.clip(0, 255).astype(np.uint8)
 
 
-def read_image(file: str | Path | bytes, where: str, grey: bool = True) -> Pixels:
+def read_image(file: str | Path | bytes | Image.Image, where: str, grey: bool = True) -> Pixels:
     """An image `as_seen`: [h, w] (grey) or [3, h, w] uint8; MetatlError naming `where` as there."""
     pixels = np.asarray(as_seen(file, where).convert("L" if grey else "RGB"))
     return pixels if grey else pixels.transpose(2, 0, 1)
@@ -115,14 +115,15 @@ def resize(images: Pixels, size: int, how: Resize) -> Pixels:
     return np.stack([np.asarray(image) for image in lanczos])
 
 
-def resize_area(images: Pixels, size: int) -> Pixels:
-    """[..., h, w] to [..., size, size]: every new pixel is the exact mean over the area that it covers.
+def resize_area(images: Pixels, size: int | tuple[int, int]) -> Pixels:
+    """[..., h, w] to [..., size, size], or to two sides: each pixel is the exact mean over what it covers.
 
     Weights are whole numbers (overlaps in units of 1 / size of an old pixel) and so are all sums, below 2^53:
     the result has the same bytes on every machine.
     """
     h, w = images.shape[-2:]
-    sums = _overlaps(h, size) @ images.astype(np.float64) @ _overlaps(w, size).T
+    high, wide = (size, size) if isinstance(size, int) else size
+    sums = _overlaps(h, high) @ images.astype(np.float64) @ _overlaps(w, wide).T
     return ((2 * sums.astype(np.int64) + h * w) // (2 * h * w)).astype(np.uint8)
 
 

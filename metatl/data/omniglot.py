@@ -11,6 +11,7 @@ from typing import Literal, final
 
 import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from metatl.data.archives import members
@@ -76,6 +77,10 @@ class Omniglot(Source):
         facts = {key: value for key, value in asdict(self).items() if key != "root"}
         facts["official"] = str(arrays["digest"]) == OFFICIAL
         return ClassData("omniglot", banks, facts, negative=True)
+
+    def picture(self, image: Image.Image, shape: tuple[int, ...], where: str) -> Pixels:
+        """A drawing, dark ink on white paper, as the drawings of the data set are read: ink 255."""
+        return 255 - resize(read_image(image, where)[None], self.size, self.resize)
 
     def _arrays(self, folder: Path) -> Arrays:
         """x [1623, 20, size, size] uint8 with ink 255, names, digest of the originals."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from metatl.data.images import Pixels, read_image, resize_area
 from metatl.types import Batch, Episode, MetatlError, Split
 
 SPLITS: tuple[Split, Split, Split] = ("meta_train", "meta_val", "meta_test")
@@ -100,6 +102,15 @@ class Source(ABC):
     @abstractmethod
     def load(self, device: str = "cpu") -> Data:
         """Read, verify and place the data; raises MetatlError where something is missing or damaged."""
+
+    def picture(self, image: Image.Image, shape: tuple[int, ...], where: str) -> Pixels:
+        """Somebody's picture as this source prepares its own, for data of this shape [channels, h, w]: uint8.
+
+        As a person sees it, in colour or grey, every pixel the mean over its area; the same values mean what
+        they mean in the source's files. Raises MetatlError naming `where`.
+        """
+        pixels = read_image(image, where, shape[0] == 1)
+        return resize_area(pixels.reshape(-1, *pixels.shape[-2:]), (shape[1], shape[2]))
 
 
 def indices(first: int | Tensor, count: int, device: torch.device) -> Tensor:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from PIL import Image
+
+from metatl.data.images import Pixels
 from metatl.data.source import SPLITS, Source, device_of
 from metatl.data.taskset_data import TasksetData, seeded
 from metatl.peers import imported
@@ -52,6 +55,12 @@ class Taskset(Source):
                 f"taskset {self.path}: needs three tasksets with .sample(): (train, validation, test)"
             )
         return TasksetData(self.name or self.path, dict(zip(SPLITS, three, strict=True)), place)
+
+    def picture(self, image: Image.Image, shape: tuple[int, ...], where: str) -> Pixels:
+        """Refused: how its pictures were prepared only the taskset knows."""
+        raise MetatlError(
+            f"{where}: tasksets prepare their pictures themselves; give x as the taskset does, [n, *{shape}]"
+        )
 
     def _called(self, maker: Any) -> Any:
         try:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 
 from metatl.net import Net
+from metatl.order_of_use import weights_in_order
 from metatl.types import Guide, MetatlError, Params, Transfer
 
 
@@ -18,14 +19,17 @@ class TransferGuide(ABC):
         """One entry for every weight of the transfer."""
 
 
-def layers(params: Params) -> list[list[str]]:
-    """The names of the weights by layer, input first.
+def layers(net: Net, params: Params) -> list[list[str]]:
+    """The names of the weights by layer, input first, in the order in which a pass uses them.
 
-    A layer begins at a weight with two axes or more; biases and the norm behind it belong to it.
+    A layer begins at a weight with two axes or more; biases and the norm after it belong to it, and so does
+    what a transform added there. Order of registration stands in only where neither an example nor the
+    module's own groups tell (see `weights_in_order`).
     """
+    added = {name for one in net.additions for name in one.names()}
     groups: list[list[str]] = []
-    for name, leaf in params.items():
-        if leaf.dim() > 1 or not groups:
+    for name in weights_in_order(net, params):
+        if (params[name].dim() > 1 and name not in added) or not groups:
             groups.append([])
         groups[-1].append(name)
     return groups

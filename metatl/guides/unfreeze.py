@@ -26,7 +26,7 @@ class Unfreeze(TransferGuide):
 
     def __call__(self, net: Net, transfer: Transfer) -> Guide:
         """Entries [steps, 1, ...]; the last row serves all later steps."""
-        groups = layers(transfer.params)
+        groups = layers(net, transfer.params)
         steps = torch.arange((len(groups) - 1) * self.every + 1)
         guide: Guide = {}
         for depth, group in enumerate(reversed(groups)):

@@ -21,7 +21,7 @@ def build(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Transf
     Whatever a model raises as it is built or passed through is one MetatlError that names the shape of the
     examples.
     """
-    x = examples(data, experiment.evaluation.tasks, experiment.device)
+    x, _ = _given(experiment, data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         module = _module(experiment, data, outputs).to(experiment.device)
@@ -36,7 +36,7 @@ def build(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Transf
                 f"the model cannot be used on examples of shape {data.shape}: {_said(error)}"
             ) from error
         transfer = net.start()
-    passed(net, transfer, data, experiment.evaluation.tasks, experiment.device)
+    passed(net, transfer, experiment, data)
     return net, transfer
 
 
@@ -62,6 +62,19 @@ def _module(experiment: Experiment, data: Data, outputs: int) -> nn.Module:
     return module
 
 
+def _given(experiment: Experiment, data: Data) -> tuple[Any, int]:
+    """What passes of the run are given, for a few examples, and the number of outputs that they give.
+
+    Learners give a net examples alone; where nothing is learned, an adaptation may give support rows too.
+    """
+    device, tasks = experiment.device, experiment.evaluation.tasks
+    x = examples(data, tasks, device)
+    if experiment.learner.steps:
+        return x, tree.rows(x)
+    support = tree.at(data.draw("meta_test", tasks, 0, 0, 1).support, 0)
+    return experiment.adaptation.given(support, x), tree.rows(x)
+
+
 def examples(data: Data, tasks: Tasks, device: str) -> Any:
     """A few examples [n, *shape]: of meta_train, of meta_test where there is no meta_train."""
     try:
@@ -71,13 +84,12 @@ def examples(data: Data, tasks: Tasks, device: str) -> Any:
     return tree.apply(lambda leaf: leaf.to(device), x)
 
 
-def passed(net: Net, transfer: Transfer, data: Data, tasks: Tasks, device: str) -> Tensor:
+def passed(net: Net, transfer: Transfer, experiment: Experiment, data: Data) -> Tensor:
     """The output of one pass over examples of the data, [n, outputs].
 
     Raises MetatlError with what the model says where it does not take them, and for any other output.
     """
-    x = examples(data, tasks, device)
-    rows = tree.rows(x)
+    x, rows = _given(experiment, data)
     try:
         with torch.no_grad():
             output = net(transfer.params, transfer.buffers, x)

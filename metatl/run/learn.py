@@ -15,12 +15,14 @@ from metatl.capture import cuda_graph
 from metatl.evaluate import evaluate, to_device
 from metatl.learners.learner import State
 from metatl.net import Net
+from metatl.order_of_use import weights_in_order
 from metatl.pretrained import finished
 from metatl.provenance import provenance
 from metatl.run import precision, shared
 from metatl.run.folder import complete, facts_file, report_folder
 from metatl.run.prepare import Run, kind
 from metatl.train import Checkpoints, check_finite, train
+from metatl.transforms import transformed
 from metatl.types import MetatlError, Metrics, Transfer
 
 VERSION = finished.VERSION
@@ -33,7 +35,7 @@ def learn(run: Run) -> tuple[Transfer, float]:
     found = shared.learned(_finished(run) if processes.writer() else None, device)
     if found is not None:
         return found
-    start, before = (run.first, 0.0) if run.start is None else learn(run.start)
+    start, before = (run.first, 0.0) if run.start is None else _started(run, run.start)
     with store.locked(run.folder) as check_held, precision.products(run.experiment):
         transfer, seconds, remark = _learn(run, start, check_held)
         check_held()
@@ -44,6 +46,12 @@ def learn(run: Run) -> tuple[Transfer, float]:
             facts_file(run), facts | {"net": net} | ({"inputs": run.inputs} if run.inputs else {})
         )
     return shared.transfer(transfer, device), before + seconds
+
+
+def _started(run: Run, start: Run) -> tuple[Transfer, float]:
+    """What the start learned, gone through the run's own transforms, and the seconds it took."""
+    transfer, before = learn(start)
+    return transformed(run.experiment.transforms, run.untransformed, transfer)[1], before
 
 
 def _finished(run: Run) -> tuple[Transfer, float] | None:
@@ -112,7 +120,8 @@ def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[T
             transfer = replace(transfer, guide=net.held(experiment.guide(net, transfer)))
         seconds = time.perf_counter() - began
         if processes.writer() and any(bool((entry != 1).any()) for entry in transfer.guide.values()):
-            record.record_guide(recorder, transfer, state.step)
+            by_depth = {name: transfer.guide[name] for name in weights_in_order(net, transfer.params)}
+            record.record_guide(recorder, replace(transfer, guide=by_depth), state.step)
     return transfer, seconds, learner.remark(state)
 
 

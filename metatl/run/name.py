@@ -23,7 +23,9 @@ from metatl.data.source import SPLITS, Data, Source
 from metatl.run.sources import files, sources
 from metatl.types import MetatlError
 
+EXPERIMENT = "metatl.experiment.Experiment"
 LATER: dict[str, dict[str, Any]] = {
+    EXPERIMENT: {"transforms": []},
     "metatl.learners.episodic.Episodic": {
         "skip_bad_tasks": False,
         "aggregate": {"class_path": "metatl.aggregates.mean.Mean", "init_args": {}},
@@ -33,7 +35,7 @@ LATER: dict[str, dict[str, Any]] = {
     "metatl.data.arrays.ImageFolder": {"smallest": 0},
 }
 """By class, fields that came after runs had been learned without them, at values that change nothing."""
-LEARNED = ("data", "model", "learner", "guide", "head", "seed")
+LEARNED = ("data", "model", "transforms", "learner", "guide", "head", "seed")
 EVALUATED = ("adaptation", "evaluation", "select")
 _DESCENT = f"{Descent.__module__}.{Descent.__qualname__}"
 
@@ -82,7 +84,9 @@ def _drawn(data: Data) -> str | None:
 
 def learned(described: Mapping[str, Any], start: str | None, precision: str, found: Mapping[str, Any]) -> str:
     """The digest of what is learned. start: that of the run it starts from; found: its `inputs`."""
-    value = {key: plain(described[key]) for key in LEARNED} | {"start": start}
+    later = LATER[EXPERIMENT]
+    keys = [key for key in LEARNED if key not in later or described[key] != later[key]]
+    value = {key: plain(described[key]) for key in keys} | {"start": start}
     if precision != "float32":
         value["precision"] = precision
     return config.digest(value | ({"inputs": found} if found else {}))

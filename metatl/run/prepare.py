@@ -20,6 +20,7 @@ from metatl.run import name as naming
 from metatl.run import sources
 from metatl.run.build import build, passed
 from metatl.run.values import check_values
+from metatl.transforms import Transform, transformed
 from metatl.types import MetatlError, Transfer
 
 
@@ -27,6 +28,8 @@ from metatl.types import MetatlError, Transfer
 class Run:
     """An experiment made ready: checked, its net built, its place known.
 
+    untransformed: the net before the experiment's own transforms; transforms: those of its starts, and then
+    its own, which `net` and `first` have gone through.
     inputs: what its name says beside the config (see `name`); other: data that it is evaluated on in place of
     its own.
     """
@@ -38,6 +41,8 @@ class Run:
     first: Transfer
     start: Run | None
     digest: str
+    untransformed: Net
+    transforms: tuple[Transform, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     other: Data | None = None
 
@@ -95,9 +100,14 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     data = load_data(experiment.data, experiment.device)
     before = config.start_of(experiment, overrides)
     start = prepare(*before, above) if before is not None else None
-    outputs = experiment.learner.outputs(data)
-    net, own = build(experiment, data, outputs)
-    first = own if start is None else _fitting(own, start, net, data, str(experiment.start))
+    alone = experiment.adaptation.reads_support and not experiment.learner.steps
+    outputs = data.outputs(experiment.evaluation.tasks) if alone else experiment.learner.outputs(data)
+    net, first = build(experiment, data, outputs)
+    if start is not None:
+        net, own = transformed(start.transforms, net, first)
+        first = _fitting(own, start, net, data, str(experiment.start))
+    untransformed = net
+    net, first = transformed(experiment.transforms, net, first)
     experiment.learner.check(net, first, data)
     check_evaluation(experiment, net, first, data)
     if experiment.select:
@@ -105,7 +115,8 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     described = config.describe(experiment)
     found = naming.inputs(described, experiment.data, data)
     digest = naming.learned(described, start and start.digest, experiment.precision, found)
-    made = Run(experiment, Path(), net, data, first, start, digest, found)
+    transforms = (*(start.transforms if start is not None else ()), *experiment.transforms)
+    made = Run(experiment, Path(), net, data, first, start, digest, untransformed, transforms, found)
     return replace(made, folder=made.named)
 
 
@@ -134,7 +145,7 @@ def on_other_data(run: Run, source: Source) -> Run:
     if data.kind != run.data.kind:
         raise MetatlError(f"{data.name} is {data.kind}, and the run learned {run.data.kind}; name other data")
     check_evaluation(run.experiment, run.net, run.first, data)
-    passed(run.net, run.first, data, run.experiment.evaluation.tasks, device)
+    passed(run.net, run.first, run.experiment, data)
     return replace(run, experiment=replace(run.experiment, data=source), other=data)
 
 

@@ -71,9 +71,10 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Re
         made = _one(run, transfer, best[2], "meta_test", functools.partial(_advance, bar, done))
     bad = int((~np.isfinite(made.scores)).sum())
     if bad:
+        lower = "adaptation.rule.lr or adaptation.steps, or let `select` choose among lower ones"
+        advice = f"lower {lower}" if best[2].guided_by_transfer else "choose other values of adaptation"
         raise MetatlError(
-            f"{experiment.name}: adaptation diverges on {bad} of {len(made.scores)} episodes; lower "
-            "adaptation.rule.lr or adaptation.steps, or let `select` choose among lower ones"
+            f"{experiment.name}: adaptation diverges on {bad} of {len(made.scores)} episodes; {advice}"
         )
     facts = {
         **made.facts,

@@ -54,10 +54,11 @@ class LowRank(Addition):
 
 @dataclass(frozen=True)
 class LoRA(Transform):
-    """W x + scale * B (A x): W stays (guide 0), A and B move, B starts at 0.
+    """W x + scale * B (A x): W stays, A and B move, B starts at 0.
 
     scale = alpha / r, or alpha / sqrt(r) (`rank_stabilised`). A starts uniform in +-1 / sqrt(in), as peft has
-    it. Biases, norms and all else stay as well; the output layer moves as before. Sources: Hu et al. 2021,
+    it. Biases, norms and all else stay as well, as weights with requires_grad=False do: under every guide
+    and in every learner. The output layer moves as before. Sources: Hu et al. 2021,
     arXiv 2106.09685; Kalajdzievski 2023, arXiv 2312.03732.
 
     Args:
@@ -85,9 +86,9 @@ class LoRA(Transform):
             raise MetatlError(f"LoRA: '{self.targets}' is not a regular expression ({error})") from error
 
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
-        """The net with additions and the transfer with A and B; everything but them and the head has guide 0.
+        """The net with additions and the transfer with A and B; everything but them and the head is frozen.
 
-        Raises MetatlError where no layer is meant.
+        Raises MetatlError where no layer is meant, and where one has such an addition already.
         """
         scale = self.alpha / (self.r if self.scaling == "standard" else math.sqrt(self.r))
         layers = [name for name, layer in net.module.named_modules() if self._meant(net, name, layer)]
@@ -97,6 +98,11 @@ class LoRA(Transform):
                 f"LoRA: no layer is meant by targets '{self.targets}'; linear layers are "
                 f"{', '.join(known[:8]) or 'none'}"
             )
+        twice = next((name for name in layers if f"{name}.lora_A.weight" in transfer.params), None)
+        if twice is not None:
+            raise MetatlError(
+                f"LoRA: layer '{twice}' has such an addition already, from a start or another LoRA"
+            )
         generator = torch.Generator().manual_seed(self.seed)
         added: Params = {}
         for name in layers:
@@ -104,10 +110,10 @@ class LoRA(Transform):
             down = torch.rand(self.r, *weight.shape[1:], generator=generator) * 2 - 1
             added[f"{name}.lora_A.weight"] = (down / math.sqrt(weight.shape[1])).to(weight)
             added[f"{name}.lora_B.weight"] = weight.new_zeros(len(weight), self.r, *weight.shape[2:])
-        guide = {n: g if net.is_head(n) else torch.zeros_like(g) for n, g in transfer.guide.items()}
-        guide |= {name: torch.ones_like(leaf) for name, leaf in added.items()}
-        additions = tuple(LowRank(name, scale) for name in layers)
-        new = replace(net, additions=net.additions + additions, plain=False)
+        still = frozenset(name for name in transfer.params if not net.is_head(name))
+        additions = net.additions + tuple(LowRank(name, scale) for name in layers)
+        new = replace(net, additions=additions, plain=False, frozen=net.frozen | still)
+        guide = new.held(transfer.guide) | {name: torch.ones_like(leaf) for name, leaf in added.items()}
         return new, replace(transfer, params={**transfer.params, **added}, guide=guide)
 
     def _meant(self, net: Net, name: str, layer: nn.Module) -> bool:
@@ -126,7 +132,9 @@ class LoRA(Transform):
             for gone in one.names():
                 del params[gone], guide[gone]
         rest = tuple(one for one in net.additions if one not in mine)
-        return replace(net, additions=rest), replace(transfer, params=params, guide=net.held(guide))
+        still = frozenset(name for name, p in net.module.named_parameters() if not p.requires_grad)
+        new = replace(net, additions=rest, frozen=still)
+        return new, replace(transfer, params=params, guide=new.held(guide))
 
 
 def _takes(layer: nn.Module) -> bool:

@@ -53,7 +53,7 @@ def test_discriminative_rates_are_rates_per_layer() -> None:
 
 def test_a_layer_is_a_weight_with_its_bias_and_norm() -> None:
     net = Net.of(Conv4((1, 16, 16), 5, 2))
-    groups = layers(net.start().params)
+    groups = layers(net, net.start().params)
     assert [len(group) for group in groups] == [4, 4, 4, 4, 2]
     assert groups[0] == [f"blocks.0.{rest}" for rest in ("0.weight", "0.bias", "1.weight", "1.bias")]
     assert groups[-1] == ["head.weight", "head.bias"]

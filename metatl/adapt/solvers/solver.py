@@ -1,6 +1,6 @@
 """What a solver is: features and targets to what predicts for other features."""
 
-from __future__ import annotations
+# No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple

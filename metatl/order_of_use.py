@@ -1,0 +1,106 @@
+"""In which order a pass uses a module's weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+if TYPE_CHECKING:
+    from metatl.net import Net
+
+
+class _Uses(TorchFunctionMode):
+    """Notes the weights that operations are given, each once, where tensors come of it (not shapes, say)."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.names = {id(leaf): name for name, leaf in module.named_parameters()}
+        self.found: dict[str, None] = {}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func.__name__ != "__get__" and any(True for _ in _tensors(output)):
+            for leaf in _tensors([*args, *(kwargs or {}).values()]):
+                if id(leaf) in self.names:
+                    self.found.setdefault(self.names[id(leaf)])
+        return output
+
+
+def used_in_order(module: nn.Module, call: Callable[[], Any]) -> tuple[str, ...]:
+    """Names of all weights by their first use in `call`, a pass of the module.
+
+    A weight that no operation is seen to use stays after the one that is registered before it.
+    """
+    with _Uses(module) as uses:
+        call()
+    places = {name: place for place, name in enumerate(uses.found)}
+    last, keys = -1, dict[str, int]()
+    for name in uses.names.values():
+        last = keys[name] = places.get(name, last)
+    return tuple(sorted(keys, key=keys.__getitem__))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _tensors(list(cast(Mapping[Any, Any], value).values()))
+    elif isinstance(value, list | tuple):
+        for item in cast(Iterable[Any], value):
+            yield from _tensors(item)
+
+
+def weights_in_order(net: Net, params: Iterable[str]) -> list[str]:
+    """The names of weights, input first, the output layer last; what a transform added after its layer.
+
+    By the pass over an example that `Net.of` was given; without one by the groups that the module tells of
+    itself (`group_matcher`, as timm's nets have it); and where neither is there, as they are registered.
+    """
+    homes = {name: one.layer for one in net.additions for name in one.names()}
+    names = list(params)
+    own = [name for name in names if name not in homes]
+    groups: Any = getattr(net.module, "group_matcher", None)
+    if net.order:
+        places = {name: place for place, name in enumerate(net.order)}
+        own.sort(key=lambda name: places.get(name, len(places)))
+    elif callable(groups):
+        own.sort(key=_ordinal(groups()))
+    own.sort(key=net.is_head)
+    for name in (name for name in names if name in homes):
+        inside = [place for place, other in enumerate(own) if other.startswith(f"{homes[name]}.")]
+        own.insert(inside[-1] + 1 if inside else len(own), name)
+    return own
+
+
+def _ordinal(groups: Any) -> Callable[[str], tuple[float, ...]]:
+    """Where a weight's group stands: numbers to sort by, as `timm.models.group_with_matcher` has them.
+
+    groups: a function of the name, or {group: pattern, or pairs (pattern, numbers that follow)}; first comes
+    the group's place, then the numbers in the pattern's brackets. What nothing matches is last.
+    """
+    if callable(groups):
+        return lambda name: _numbers(groups(name))
+    patterns: list[tuple[re.Pattern[str], int, Any]] = []
+    for place, told in enumerate(groups.values()):
+        pairs = [(told, None)] if isinstance(told, str) else told or []
+        patterns += [(re.compile(pattern), place, more) for pattern, more in pairs]
+
+    def ordinal(name: str) -> tuple[float, ...]:
+        for pattern, place, more in patterns:
+            if (found := pattern.match(name)) is not None:
+                return (float(place), *_numbers(found.groups()), *_numbers(more))
+        return (float("inf"),)
+
+    return ordinal
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    if not isinstance(values, Iterable):
+        values = (values,)
+    return tuple(float(value) for value in cast(Iterable[Any], values) if value is not None)

@@ -1,0 +1,110 @@
+"""A model adapted to somebody's examples."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metatl import store, tree
+from metatl.adapt import Adaptation
+from metatl.data.pictures import as_rows
+from metatl.data.source import Source
+from metatl.inputs import inputs_for, within_vocabulary
+from metatl.net import Net
+from metatl.norm import Rows, moments_from
+from metatl.types import Batch, MetatlError, Transfer
+
+
+@dataclass(frozen=True)
+class Personal:
+    """A model adapted to somebody's examples.
+
+    labels: the label of every output; empty for a regression. base: the transfer that it was adapted from;
+    fitted: what the adaptation found in the examples; shape: of one example; source: as in `Personaliser`.
+    """
+
+    net: Net
+    transfer: Transfer
+    adaptation: Adaptation
+    support: Batch
+    labels: list[Any]
+    base: Transfer
+    fitted: Any
+    shape: tuple[int, ...] | None = None
+    source: Source | None = None
+
+    def outputs(self, x: Any) -> Tensor:
+        """Logits [n, labels], or real values [n, d], for new examples x [n, ...]; MetatlError as `adapt`."""
+        given = partial(self.adaptation.given, self.support)
+        x = as_rows(x, self.source, self.shape)
+        x = inputs_for(self.net, self.transfer, x, self.shape, given)
+        with torch.no_grad(), within_vocabulary(x):
+            return self.adaptation.predict(self.net, self.transfer, self.fitted, self.support, x)
+
+    def probabilities(self, x: Any) -> Tensor:
+        """Class probabilities [n, labels] for new examples; MetatlError for a regression."""
+        if not self.labels:
+            raise MetatlError("a regression has no probabilities; ask for outputs or predict")
+        return self.outputs(x).softmax(-1)
+
+    def predict(self, x: Any) -> list[Any]:
+        """The most probable label of each new example; of a regression its value (several: a list)."""
+        outputs = self.outputs(x)
+        if not self.labels:
+            return (outputs[:, 0] if outputs.shape[1] == 1 else outputs).tolist()
+        return [self.labels[i] for i in outputs.argmax(-1).tolist()]
+
+    def save(self, path: str | Path) -> None:
+        """Write the adapted weights as safetensors; MetatlError where no weight was moved."""
+        self._check_moved()
+        store.save_transfer(Path(path), self.transfer)
+
+    def save_delta(self, path: str | Path, precision: store.Precision = "exact") -> None:
+        """Write what adaptation changed, bound to the base (see `store.save_delta`); `apply_delta` reads it.
+
+        Batch norms that look at the support rows get those rows' moments as running ones, so that the file
+        holds none of the examples. Raises MetatlError for labels that are no plain numbers or strings, and
+        for batch norms without running moments, and where no weight was moved.
+        """
+        self._check_moved()
+        labels = json.dumps(self.labels) if all(type(label) in _LABELS for label in self.labels) else ""
+        if not labels:
+            raise MetatlError("labels are stored as strings, integers, floats or booleans; use such labels")
+        store.save_delta(Path(path), self.base, self._settled(), precision, {"labels": labels})
+
+    def _check_moved(self) -> None:
+        """Only what moved weights can be written as weights."""
+        if not self.adaptation.guided_by_transfer:
+            way = type(self.adaptation).__name__
+            raise MetatlError(
+                f"{way} moves no weights, so there are none to write; keep the run and the examples, and "
+                "adapt again"
+            )
+
+    def _settled(self) -> Transfer:
+        """The transfer whose running moments are those that predictions take from the support rows."""
+        if not looks_at_support(self.net, self.adaptation):
+            return self.transfer
+        rows = Rows(first=tree.rows(self.support.x), sink={})
+        with torch.no_grad(), moments_from(rows):
+            self.net(self.transfer.params, self.transfer.buffers, self.support.x)
+        sink = rows.sink or {}
+        if not all(isinstance(name, str) for name in sink):  # moments that no buffer holds
+            raise MetatlError(
+                "a batch norm without running moments keeps looking at the examples; build it with them"
+            )
+        return replace(self.transfer, buffers=self.net.updated_buffers(self.transfer.buffers, sink, 1.0))
+
+
+_LABELS = (str, int, float, bool)
+
+
+def looks_at_support(net: Net, adaptation: Adaptation) -> bool:
+    """Whether predictions take the moments of batch norms from the support rows."""
+    return net.batch_moments and adaptation.moments == "support"

@@ -1,0 +1,121 @@
+"""Depth comes from use: the order of first uses in a pass, else a module's own groups, else registration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from metatl import Net, config, models
+from metatl.guides import DepthDecay, Unfreeze, layers
+from metatl.order_of_use import weights_in_order
+from metatl.pretrained import vision
+from metatl.run import prepare
+from metatl.transforms import LoRA, transformed
+
+
+class Backwards(nn.Module):
+    """Registered in the reverse of use; the first layer is called by its weight alone."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__()
+        self.out, self.norm = nn.Linear(5, outputs), nn.LayerNorm(5)
+        self.two, self.one, self.unused = nn.Linear(6, 5), nn.Linear(shape[0], 6), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.out.weight.shape[1] == 5, "looking at a shape is no use of a weight"
+        x = nn.functional.linear(x, self.one.weight, self.one.bias).tanh()
+        return self.out(self.norm(self.two(x)))
+
+
+class Grouped(Backwards):
+    """With groups as timm's nets tell them."""
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        return {"stem": r"^one", "blocks": [(r"^two", (0,)), (r"^norm", (99999,))]}
+
+
+class Called(Backwards):
+    """With groups that are a function of the name."""
+
+    def group_matcher(self) -> Any:
+        return lambda name: {"one": 0, "two": (1, 0), "norm": (1, 1)}.get(name.split(".")[0], 2)
+
+
+BY_USE = [["one.weight", "one.bias"], ["two.weight", "two.bias", "norm.weight", "norm.bias"]]
+
+
+@pytest.mark.parametrize(("made", "example"), [(Backwards, True), (Grouped, False), (Called, False)])
+def test_layers_are_in_the_order_of_use(made: type[Backwards], example: bool) -> None:
+    net = Net.of(made((4,), 3), "out", torch.zeros(2, 4) if example else None)
+    params = {name: leaf for name, leaf in net.start().params.items() if "unused" not in name}
+    assert layers(net, params) == [*BY_USE, ["out.weight", "out.bias"]]
+    guide = DepthDecay(2.0)(net, replace(net.start(), params=params))
+    assert [float(guide[f"{name}.weight"]) for name in ("one", "two", "norm", "out")] == [0.25, 0.5, 0.5, 1.0]
+    steps = Unfreeze()(net, replace(net.start(), params=params))
+    assert [int(steps[f"{name}.weight"].sum()) for name in ("one", "two", "norm", "out")] == [1, 2, 2, 3]
+
+
+def test_registration_serves_where_nothing_is_known() -> None:
+    net = Net.of(Backwards((4,), 3), "out")
+    assert weights_in_order(net, net.start().params)[:2] == ["norm.weight", "norm.bias"]
+    assert layers(net, net.start().params)[-1] == ["out.weight", "out.bias"], "the output layer is last"
+
+
+def test_the_output_layer_is_found_by_use() -> None:
+    assert Net.of(Backwards((4,), 3), example=torch.zeros(2, 4)).head == "out"
+    assert Net.of(Backwards((4,), 3)).head == "unused", "the last that is registered, without an example"
+
+
+def test_what_a_transform_adds_belongs_to_its_layer() -> None:
+    net = Net.of(Backwards((4,), 3), example=torch.zeros(2, 4))
+    net, start = transformed([LoRA(1, targets="^two$")], net, net.start())
+    found = next(group for group in layers(net, start.params) if "two.weight" in group)
+    assert found[:4] == ["two.weight", "two.bias", "two.lora_A.weight", "two.lora_B.weight"]
+    assert len(layers(net, start.params)) == 4
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (models.MLP((4,), 3, (5, 5), norm=True), (4,)),
+        (models.CNN((1, 8, 8), 3, (2, 2), 5), (1, 8, 8)),
+        (models.Conv4((1, 16, 16), 3, 2), (1, 16, 16)),
+        (models.Conv1d((2, 16), 3, 2), (2, 16)),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_our_models_are_registered_as_they_are_used(module: nn.Module, shape: tuple[int, ...]) -> None:
+    """So guides that were made by registration keep their numbers."""
+    net = Net.of(module, example=torch.zeros(2, *shape))
+    assert list(net.order) == list(net.start().params)
+
+
+def test_a_net_of_timm_has_its_own_groups() -> None:
+    if not vision.has("timm"):
+        pytest.skip("timm is not installed")
+    made: Any = vision.timm().create_model("resnet18", num_classes=3)
+    names = [name for name, _ in made.named_parameters()]
+    grouped, traced = Net.of(made), Net.of(made, example=torch.zeros(2, 3, 32, 32))
+    assert (grouped.order, list(traced.order)) == ((), names)
+    turned = list(reversed(names))
+    assert weights_in_order(grouped, names) == names
+    first, last = weights_in_order(grouped, turned)[0], weights_in_order(grouped, turned)[-1]
+    assert (first.split(".")[0], last.split(".")[0]) == ("bn1", "fc"), "the stem, and what no group holds"
+    assert weights_in_order(traced, turned) == names
+
+
+def test_a_run_knows_depth_and_head_by_use(tmp_path: Path) -> None:
+    values = {
+        "name": "a",
+        "data": {"class_path": "Sinusoid"},
+        "model": {"class_path": f"{__name__}.Backwards"},
+        "guide": {"class_path": "DepthDecay", "init_args": {"factor": 2.0}},
+    }
+    run = prepare(config.parse(values))
+    assert run.net.head == "out"
+    assert layers(run.net, run.first.params)[0] == ["one.weight", "one.bias"]
