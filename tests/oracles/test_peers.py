@@ -12,9 +12,10 @@ import torch
 from metatl import config, tree
 from metatl.engines import Higher, Learn2Learn, Loop
 from metatl.rules import Adam, AdamW, Rule
+from metatl.transforms import LoRA
 from metatl.types import MetatlError
 from tests.cases import MAIN, NETS, OTHERS, Case, assert_same, episodes_for, gradients, net_of, sgd, worst
-from tests.outer import Outer
+from tests.outer import Outer, outer_gradient
 
 pytestmark = pytest.mark.peers
 
@@ -110,3 +111,11 @@ def test_evaluation_on_a_peer_engine_is_the_plain_loop(higher: Any) -> None:
         engine.map(lambda task: sgd(2)(net, start, task.support), episodes) for engine in (Higher(), Loop())
     )
     assert all(bool((d == 0).all()) for d in tree.sub(ours, theirs).values())
+
+
+@pytest.mark.parametrize("engine", [Higher, Learn2Learn])
+def test_what_a_peer_would_leave_out_is_refused(engine: Any, higher: Any, learn2learn: Any) -> None:
+    net, shape = net_of("mlp")
+    net, start = LoRA(2)(net, net.start())
+    with pytest.raises(MetatlError, match="what a transform added"):
+        outer_gradient(engine(), net, start, sgd(1), episodes_for(shape), Outer())
