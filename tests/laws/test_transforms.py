@@ -84,10 +84,13 @@ def test_maml_through_lora_is_exact_on_every_engine(head: Prototypes | None) -> 
             batched, _ = outer_gradient(engine, net, carried, adaptation, episodes, Outer())
             for name, leaf in loop.params.items():
                 torch.testing.assert_close(batched.params[name], leaf, rtol=1e-9, atol=1e-11)
-    way = {n: torch.randn_like(p) for n, p in carried.params.items()}
+    assert any("lora_A" in name for name in loop.params)
+    assert not any(name in net.frozen for name in loop.params), "the base is no variable"
+    way = {n: torch.randn_like(carried.params[n]) for n in loop.params}
 
     def loss(h: float) -> float:
-        at = Transfer(tree.add(carried.params, tree.scale(way, h)), carried.guide)
+        moved = tree.add({n: carried.params[n] for n in way}, tree.scale(way, h))
+        at = Transfer(carried.params | moved, carried.guide)
         return float(outer_gradient(Loop(), net, at, adaptation, episodes, Outer())[1]["query_loss"])
 
     slope, along = (loss(1e-5) - loss(-1e-5)) / 2e-5, float(tree.flat(loop.params) @ tree.flat(way))
