@@ -17,6 +17,7 @@ from metatl.learners.learner import State
 from metatl.net import Net
 from metatl.order_of_use import weights_in_order
 from metatl.pretrained import finished
+from metatl.pretrained.finished import VERSION
 from metatl.provenance import provenance
 from metatl.run import precision, shared
 from metatl.run.folder import complete, facts_file, report_folder
@@ -24,9 +25,6 @@ from metatl.run.prepare import Run, kind
 from metatl.train import Checkpoints, check_finite, train
 from metatl.transforms import transformed
 from metatl.types import MetatlError, Metrics, Transfer
-
-VERSION = finished.VERSION
-"""Of `learned.json`."""
 
 
 def learn(run: Run) -> tuple[Transfer, float]:
