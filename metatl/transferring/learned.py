@@ -102,19 +102,15 @@ def told(learned: Mapping[str, Learned], source: SourcePhotos) -> tuple[dict[str
     for name, one in learned.items():
         groups.setdefault(id(one), []).append(name)
     facts = [{"methods": names, **learned[names[0]].facts} for names in groups.values()]
-    notes = [_note(one) for one in facts]
+    unreadable = sorted({file for one in facts for file in one["unreadable"]})
+    data, count = source.folder.resolve().name, len(source.photos) - len(unreadable)
+    notes = [f"Source: {data}, {len(source.classes)} classes, {count} photos.", *map(_note, facts)]
     if source.shared:
         names = ", ".join(source.shared)
         notes.append(f"The source has classes with names of the problem's: {names}; other photos of them.")
-    unreadable = sorted({file for one in facts for file in one["unreadable"]})
-    values = {
-        "data": source.folder.resolve().name,
-        "classes": list(source.classes),
-        "photos": len(source.photos) - len(unreadable),
-        "unreadable": unreadable,
-        "learned": facts,
-    }
-    return values, notes + [f"Left out of the source: {file} (cannot be read)." for file in unreadable]
+    notes += [f"Left out of the source: {file} (cannot be read)." for file in unreadable]
+    said = {"data": data, "classes": list(source.classes), "photos": count, "unreadable": unreadable}
+    return {**said, "learned": facts}, notes
 
 
 def _note(one: Mapping[str, Any]) -> str:

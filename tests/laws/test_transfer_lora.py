@@ -13,6 +13,7 @@ import torch
 import metatl as package
 from metatl import MetatlError
 from metatl.net import Net
+from metatl.pretrained import vision
 from metatl.transferring import asked
 from metatl.transferring.backbone import Backbone, backbone, forward
 from metatl.transferring.fit import Labelled, Model, fit, started
@@ -107,3 +108,16 @@ def test_a_net_without_such_layers_leaves_the_row_out_and_says_so(net: Backbone)
     with pytest.raises(MetatlError, match="'lora' has nothing to act on"):
         asked.applicable(found, True, conv)
     assert asked.applicable(found, True, net) == (found, [])
+
+
+@pytest.mark.skipif(not vision.has("timm"), reason="needs the extra vision")
+def test_a_vision_transformer_takes_it() -> None:
+    vit = backbone("timm:vit_tiny_patch16_224", 32)
+    x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    given = Labelled(forward(vit.body(), x), torch.arange(4) % 2, lambda: x, OUTPUTS)
+    body = fit(row(), vit, given).body
+    assert body is not None
+    before = dict(vit.module.named_parameters())
+    moved = {name for name, leaf in body.named_parameters() if not torch.equal(leaf, before[name])}
+    assert "blocks.0.attn.qkv.weight" in moved
+    assert all(".attn." in name or ".mlp." in name for name in moved)

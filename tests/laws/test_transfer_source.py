@@ -198,8 +198,9 @@ def test_little_time_does_part_of_the_schedule_and_says_so(
     found = learn(few(("gtl", "prototypes"), steps=50), problem, its)
     values, notes = told(found, its.source)
     assert [one["done"] for one in values["learned"]] == [1, 1]
-    assert "gtl: 1 of 50 steps on the source" in notes[1]
-    assert "their share of the minutes allowed no more" in notes[1]
+    assert notes[0] == "Source: s, 3 classes, 15 photos."
+    assert "gtl: 1 of 50 steps on the source" in notes[2]
+    assert "their share of the minutes allowed no more" in notes[2]
 
 
 def test_tasks_are_as_large_as_the_source_allows(
