@@ -25,7 +25,9 @@ def add(
     )
     transfer.add_argument("--size", type=int, help="pixels of a picture's side [the net's own]")
     transfer.add_argument("--seed", type=int, default=0, help="of the draws [0]")
-    transfer.add_argument("--source", help=argparse.SUPPRESS)
+    transfer.add_argument(
+        "--source", help="folder like PHOTOS with other classes: adds the rows that learn there first [none]"
+    )
     predict.add_argument("model", help="folder that 'metatl transfer' wrote, or the model/ in it")
     predict.add_argument("photos", nargs="+", help="photos, or folders of them")
     predict.add_argument("--out", help="CSV file [standard output]")

@@ -7,15 +7,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+OTHERS = {"cyan": (40, 210, 210), "pink": (230, 120, 190), "yellow": (220, 220, 40)}
 COLOURS = {"blue": (40, 40, 230), "green": (40, 230, 40), "red": (230, 40, 40)}
 PARTS = {"train": 6, "val": 5}
 
 
-def drawn(folder: Path, parts: dict[str, int] | None = None, classes: int = 2, size: int = 20) -> Path:
+def drawn(
+    folder: Path,
+    parts: dict[str, int] | None = None,
+    classes: int = 2,
+    size: int = 20,
+    colours: dict[str, tuple[int, int, int]] = COLOURS,
+) -> Path:
     """A folder of photos; parts: number of photos of each class, "" for no part. Returns the folder."""
     rng = np.random.default_rng(len(str(parts)))
     for part, count in (PARTS if parts is None else parts).items():
-        for name, colour in list(COLOURS.items())[:classes]:
+        for name, colour in list(colours.items())[:classes]:
             place = folder / part / name
             place.mkdir(parents=True, exist_ok=True)
             for i in range(count):

@@ -12,8 +12,10 @@ import torch
 from metatl.transferring import rows
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.cells import ALL
+from metatl.transferring.fit import started
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import REFERENCE, Row
+from metatl.transferring.source import SourcePhotos
 from metatl.types import MetatlError
 
 
@@ -35,6 +37,40 @@ def names(methods: str | Sequence[str] | None) -> list[str] | None:
         return None
     words = methods.split(",") if isinstance(methods, str) else list(methods)
     return list(dict.fromkeys([*(word.strip() for word in words), REFERENCE]))
+
+
+def sourced(found: Mapping[str, Row], named: bool, source: bool) -> dict[str, Row]:
+    """The rows that need no source photos, or all where there are some.
+
+    Raises MetatlError for one that was asked for by name, and for a source that no row learns on.
+    """
+    needing = [name for name, row in found.items() if row.learner is not None]
+    if named and needing and not source:
+        raise MetatlError(
+            f"method {needing[0]!r} first learns on photos of other classes; give them with --source PHOTOS2 "
+            "(source=... in Python)"
+        )
+    if source and not needing:
+        raise MetatlError(f"source: none of {', '.join(found)} learns on source photos; leave --source out")
+    return {name: row for name, row in found.items() if source or row.learner is None}
+
+
+def applicable(found: Mapping[str, Row], named: bool, net: Backbone) -> tuple[dict[str, Row], list[str]]:
+    """The rows whose transform finds something in the net, and a note on each that is left out.
+
+    Raises MetatlError for one that was asked for by name.
+    """
+    kept, notes = dict[str, Row](), list[str]()
+    for name, row in found.items():
+        try:
+            if row.transform is not None:
+                started(row, net, net.module, 2)
+            kept[name] = row
+        except MetatlError as error:
+            if named:
+                raise MetatlError(f"method {name!r} has nothing to act on in this net ({error})") from error
+            notes.append(f"{name} is left out: the net has nothing for it to act on ({error}).")
+    return kept, notes
 
 
 def possible(problem: Problem, asked: Sequence[int | None]) -> tuple[list[int | None], list[str]]:
@@ -74,11 +110,12 @@ def large_enough(
     return kept, notes
 
 
-def digests(problem: Problem, net: Backbone, seed: int) -> dict[str, str]:
-    """What cells depend on, beside their own row, number of labels and draw."""
+def digests(problem: Problem, net: Backbone, seed: int, source: SourcePhotos | None) -> dict[str, str]:
+    """What cells depend on, beside their own row, number of labels and draw; a source, if any."""
 
     def digest(value: Any) -> str:
         return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
     photos = [problem.classes, problem.labels.tolist(), problem.digests, problem.task.pool.tolist()]
-    return {"photos": digest(photos), "net or size": net.key, "seed": str(seed), "methods": rows.digest()}
+    found = {"photos": digest(photos), "net or size": net.key, "seed": str(seed), "methods": rows.digest()}
+    return found if source is None else {**found, "source": source.key}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from metatl.data.cache import look_up, put_away
 from metatl.norm import Rows, moments_from
 from metatl.pretrained import Preparation, pretrained, rebuild
-from metatl.types import MetatlError
+from metatl.types import Guide, MetatlError
 
 BATCH = 32
 """Photos of one forward pass."""
@@ -31,7 +31,7 @@ class Backbone:
 
     module: the net with its own output layer, in eval mode; head: that layer's dotted name; preparation:
     picture -> [c, h, w]; key: digest of weights and preparation, by which features are kept;
-    facts: for reports.
+    facts: for reports; guide: how far each weight's updates count, where that was learned.
     """
 
     module: nn.Module
@@ -40,6 +40,7 @@ class Backbone:
     recipe: Any
     key: str
     facts: dict[str, Any]
+    guide: Guide | None = None
 
     def body(self) -> nn.Module:
         """A copy whose output layer is the identity: photos [n, c, h, w] -> features [n, d]."""

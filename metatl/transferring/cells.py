@@ -58,7 +58,7 @@ class Cells:
             found.note(0.0)
             return found
         value = store.read_json(state)
-        _check(folder, value, digests)
+        digests = _checked(folder, value, digests)
         held: dict[Key, Cell] = {}
         for file in sorted((folder / "cells").glob("*.json")):
             name, k, draw = file.stem.rsplit("~", 2)
@@ -85,18 +85,21 @@ class Cells:
         return sorted(draw for row, labels, draw in self.held if row == name and labels == k)
 
 
-def _check(folder: Path, value: Any, digests: Mapping[str, str]) -> None:
+def _checked(folder: Path, value: Any, digests: Mapping[str, str]) -> dict[str, str]:
+    """The digests, and those of what an earlier command had beside it (a source)."""
     try:
         before = dict(value["digests"])
         float(value["spent"])
     except (TypeError, KeyError, ValueError) as error:
         raise MetatlError(f"{folder / 'state.json'} is damaged; delete it or choose another --out") from error
-    changed = [what for what, digest in digests.items() if before.get(what) != digest]
+    late = {"source"} - before.keys()
+    changed = [w for w, digest in digests.items() if w not in late and before.get(w) != digest]
     if changed:
         raise MetatlError(
             f"{folder} holds work on other {' and '.join(changed)}; choose another --out, or delete it to "
             "begin anew"
         )
+    return {**before, **digests}
 
 
 def right(cell: Cell, labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -49,7 +49,10 @@ class Classifier:
 
         Raises MetatlError for numbers that differ, one class only, and pictures that cannot be read.
         """
-        row, net = rows([self.method])[self.method], backbone(self.net, self.size)
+        row = rows([self.method])[self.method]
+        if row.learner is not None:
+            raise MetatlError(f"method {self.method!r} learns on source photos first; use metatl.transfer")
+        net = backbone(self.net, self.size)
         given = np.asarray(y)
         classes, labels = np.unique(given, return_inverse=True)
         x = _stacked(X, net.preparation)

@@ -14,13 +14,10 @@ from metatl.transferring.model import FACTS, open_model
 from metatl.transferring.predict import predict as predicted
 from metatl.transferring.predict import table
 from metatl.transferring.transfer import transfer as transferred
-from metatl.types import MetatlError
 
 
 def transfer(words: argparse.Namespace) -> None:
     """`metatl transfer`: the table, where everything lies, and the command that uses the model."""
-    if words.source is not None:
-        raise MetatlError("transfer: --source is not there yet; leave it out")
     found = transferred(
         words.photos,
         words.net,
@@ -31,12 +28,15 @@ def transfer(words: argparse.Namespace) -> None:
         words.out,
         words.size,
         words.seed,
+        words.source,
     )
     saved, lacking = found.report["protocol"]["saved"], found.report["protocol"]["missing"]
     print(tables.console(found.report))
     if lacking:
         cells = sum(one["draws_missing"] for one in lacking)
         print(f"the minutes did not reach {cells} fits, named in table.md; more --minutes goes on with them")
+    for note in found.report["protocol"]["notes"]:
+        print(note)
     for file in found.report["protocol"]["unreadable"]:
         print(f"left out, cannot be read: {file}")
     print(f"saved model: {saved['method']}, {saved['how']}")

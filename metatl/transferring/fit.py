@@ -82,17 +82,32 @@ def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
         probe = fit_readout(row.probe, labelled.features, labelled.y, labelled.outputs, labelled.key)
         descent = replace(descent, head=_Given(*layer_of(probe)))
     start = backbone.module if row.start == "pretrained" else backbone.random()
-    net = Net.of(start, head=backbone.head).with_outputs(labelled.outputs)
-    transfer, support = net.start(), Batch(labelled.photos(), labelled.y)
-    guide = row.guide(net, transfer)
+    net, transfer = started(row, backbone, start, labelled.outputs)
+    support = Batch(labelled.photos(), labelled.y)
     if row.mask is not None:
         found = fisher_guide(row.mask, descent, net, transfer, support)
-        guide = {name: guide[name] * found[name] for name in guide}
-    transfer = replace(transfer, guide=guide)
-    params = _descended(descent, net, transfer, support)
+        guide = {name: entry * found[name] for name, entry in transfer.guide.items()}
+        transfer = replace(transfer, guide=guide)
+    transfer = replace(transfer, params=_descended(descent, net, transfer, support))
     if descent.moments != "frozen":
-        transfer = _settled(net, transfer, params, support.x[:MOMENT_ROWS])
-    return _model(start, backbone.head, params, transfer)
+        transfer = _settled(net, transfer, support.x[:MOMENT_ROWS])
+    if row.transform is not None:
+        _, transfer = row.transform.merge(net, transfer)
+    return _model(start, backbone.head, transfer)
+
+
+def started(row: Row, backbone: Backbone, start: nn.Module, outputs: int) -> tuple[Net, Transfer]:
+    """The net and what it carries before the first step: the row's guide, then its transform.
+
+    Raises MetatlError where the net gives the transform nothing to act on.
+    """
+    net = Net.of(start, head=backbone.head).with_outputs(outputs)
+    transfer = net.start()
+    if backbone.guide is not None:
+        transfer = replace(transfer, guide=backbone.guide)
+    if row.guide is not None:
+        transfer = replace(transfer, guide=row.guide(net, transfer))
+    return (net, transfer) if row.transform is None else row.transform(net, transfer)
 
 
 def _descended(descent: Descent, net: Net, transfer: Transfer, support: Batch) -> Params:
@@ -106,16 +121,16 @@ def _descended(descent: Descent, net: Net, transfer: Transfer, support: Batch) -
     return params
 
 
-def _settled(net: Net, transfer: Transfer, params: Params, x: Tensor) -> Transfer:
+def _settled(net: Net, transfer: Transfer, x: Tensor) -> Transfer:
     """The transfer with the labelled photos' moments as running ones, so that no photo has to be kept."""
     rows = Rows(first=len(x), sink={})
     with torch.no_grad(), moments_from(rows):
-        net(params, transfer.buffers, x)
+        net(transfer.params, transfer.buffers, x)
     return replace(transfer, buffers=net.updated_buffers(transfer.buffers, rows.sink or {}, 1.0))
 
 
-def _model(start: nn.Module, head: str, params: Params, transfer: Transfer) -> Model:
-    module = copy.deepcopy(start)
+def _model(start: nn.Module, head: str, transfer: Transfer) -> Model:
+    module, params = copy.deepcopy(start), transfer.params
     layer = linear_readout(params[head + ".weight"], params[head + ".bias"])
     body = {name: leaf for name, leaf in params.items() if not name.startswith(head + ".")}
     headless(module, head).load_state_dict({**body, **transfer.buffers}, strict=False)

@@ -17,9 +17,18 @@ from metatl.transferring.study import Study
 
 
 def protocol(
-    study: Study, settled: Settled, choice: Choice, photos: Path, minutes: float, notes: Sequence[str]
+    study: Study,
+    settled: Settled,
+    choice: Choice,
+    photos: Path,
+    minutes: float,
+    notes: Sequence[str],
+    source: tuple[dict[str, Any], list[str]] | None = None,
 ) -> dict[str, Any]:
-    """Plain values: photos, net, weights, preparation, seed, draws, test part, mode, versions, command."""
+    """Plain values: photos, net, weights, preparation, seed, draws, test part, mode, versions, command.
+
+    source: what was learned there, and notes on it.
+    """
     problem, came = study.problem, provenance("cpu")
     folds = problem.task.folds if problem.task.test is None else 0
     parts = {
@@ -48,7 +57,8 @@ def protocol(
             "validation": settled.score,
         },
         "unreadable": list(problem.unreadable),
-        "notes": [*notes, *([twins] if problem.twins else [])],
+        "notes": [*notes, *([twins] if problem.twins else []), *(source[1] if source else [])],
+        **({"source": source[0]} if source else {}),
         "versions": {name: one for name, one in came["versions"].items() if one},
         "commit": came["commit"],
         "threads": torch.get_num_threads(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -21,8 +22,9 @@ LINEAR = Descent(steps=0, head=Learned(), moments="frozen")
 """The adaptation whose fitted weights are those of a linear layer that is there already."""
 
 
+@lru_cache(maxsize=16)
 def head_net(width: int, outputs: int) -> tuple[Net, Transfer]:
-    """A net that is an output layer alone: its inputs are features [n, width]."""
+    """A net that is an output layer alone, of zeros: its inputs are features [n, width]. Made once."""
     layer = nn.Linear(width, outputs)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)

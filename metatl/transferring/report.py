@@ -24,7 +24,7 @@ MEANING = {
     "difference": f"score minus that of {REFERENCE} on the same draws and photos, in percentage points",
     "p": "two-sided, of the same bootstrap; Holm-corrected over the rows at one number of labels",
     "harmed": f"percent of the draws shared with {NO_TRANSFER} where the row is worse than it; null without",
-    "moved": "whether weights below the output layer were trained",
+    "moved": "whether weights below the output layer were trained on the labelled photos",
     "seconds": "mean of a draw: to choose, fit and predict",
     "selected": "how: cv (inside the labelled photos of each draw), default (no cross-validation), fixed",
 }

@@ -17,8 +17,10 @@ from jsonargparse import ArgumentParser
 from metatl import store
 from metatl.adapt import Adaptation, ClosedForm
 from metatl.describe import completed, describe
-from metatl.guides import Ones, SupportFisher
+from metatl.guides import SupportFisher
 from metatl.guides.guide import TransferGuide
+from metatl.learners import Learner
+from metatl.transforms import Transform
 from metatl.types import MetatlError
 
 FOLDER = Path(__file__).parent.parent / "rows" / "transfer"
@@ -61,7 +63,9 @@ class Row:
         source: who published it.
         adaptation: how labelled rows are used; on frozen features where only the head moves.
         moves: the head alone, or the body too.
-        guide: which weights move, and how far.
+        learner: what is learned on source photos first; rows with the same one share what it learned.
+        guide: which weights move, and how far; None for what is carried, 1 where nothing was learned.
+        transform: of the net and what it carries, before the body moves; merged again afterwards.
         probe: fitted on frozen features first; its linear layer is where the output layer starts.
         mask: guide from the Fisher information of the labelled rows.
         start: the pre-trained weights, or random ones.
@@ -75,7 +79,9 @@ class Row:
     formula: str = ""
     source: str = ""
     moves: Literal["head", "body"] = "head"
-    guide: TransferGuide = Ones()
+    learner: Learner | None = None
+    guide: TransferGuide | None = None
+    transform: Transform | None = None
     probe: ClosedForm | None = None
     mask: SupportFisher | None = None
     start: Literal["pretrained", "random"] = "pretrained"
@@ -133,6 +139,7 @@ def listing() -> list[dict[str, Any]]:
             "formula": row.formula,
             "source": row.source,
             "moves": row.moves,
+            "source_photos": row.learner is not None,
             "select": cast(dict[str, Any], describe(row.select) or {}),
         }
         for name, row in rows().items()

@@ -100,9 +100,9 @@ def settle(study: Study, cells: Cells) -> Settled:
 
 def fit_all(study: Study, name: str) -> tuple[Choice, Model]:
     """The row fitted on all labelled photos, its values chosen by cross-validation among them."""
-    labelled = study.labelled_rows(study.problem.task.everything(), study.seed * 1000)
+    labelled = study.labelled_rows(name, study.problem.task.everything(), study.seed * 1000)
     choice = study.chosen(name, labelled)
-    return choice, fit(choice.row, study.net, labelled)
+    return choice, fit(choice.row, study.start(name), labelled)
 
 
 def _folds(study: Study) -> Index | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from metatl.transferring.choose import Choice, chosen, fits
 from metatl.transferring.fit import Labelled, Model
 from metatl.transferring.fit import fit as fit_row
 from metatl.transferring.fixed import Index, Part
+from metatl.transferring.learned import Learned
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import Row
 
@@ -30,7 +31,8 @@ class Study:
     """What is compared.
 
     labelled: labels of each class, None for all; draws: of each of those numbers; validated: whether the rows
-    that move the body choose their values by cross-validation, or take their defaults.
+    that move the body choose their values by cross-validation, or take their defaults; learned: by row, what
+    was learned on source photos and is started from.
     """
 
     problem: Problem
@@ -40,6 +42,7 @@ class Study:
     draws: int
     seed: int = 0
     validated: bool = False
+    learned: Mapping[str, Learned] = field(default_factory=dict[str, Learned])
 
     def keys(self, name: str) -> Iterator[Key]:
         """All cells of a row, smaller numbers of labels first."""
@@ -47,20 +50,28 @@ class Study:
             for draw in range(self.problem.task.draws(k, self.draws)):
                 yield name, k, draw
 
-    def labelled_rows(self, places: Index, key: int) -> Labelled:
-        """These photos as labelled ones."""
-        problem, at = self.problem, torch.from_numpy(places)
+    def start(self, name: str) -> Backbone:
+        """The net that a row starts from."""
+        return self.learned[name].net if name in self.learned else self.net
+
+    def features(self, name: str, places: Index) -> Tensor:
+        """What the body that a row starts from gives for these photos, [n, d]."""
+        of = self.learned[name].features if name in self.learned else self.problem.features
+        return of[torch.from_numpy(places)]
+
+    def labelled_rows(self, name: str, places: Index, key: int) -> Labelled:
+        """These photos as a row's labelled ones."""
+        problem = self.problem
 
         def photos() -> Tensor:
             return problem.pictures.some(places)
 
         y = torch.from_numpy(problem.labels[places])
-        return Labelled(problem.features[at], y, photos, len(problem.classes), key)
+        return Labelled(self.features(name, places), y, photos, len(problem.classes), key)
 
-    def outputs(self, model: Model, places: Index) -> Tensor:
-        """The model's outputs [n, classes] for these photos."""
-        features = self.problem.features[torch.from_numpy(places)]
-        return model.outputs(features, lambda: self.problem.pictures.some(places))
+    def outputs(self, name: str, model: Model, places: Index) -> Tensor:
+        """The outputs [n, classes] of a row's model for these photos."""
+        return model.outputs(self.features(name, places), lambda: self.problem.pictures.some(places))
 
     def part(self, key: Key) -> Part:
         """The labelled and the judging photos of a cell."""
@@ -69,10 +80,10 @@ class Study:
     def cell(self, name: str, part: Part, key: int) -> Cell:
         """Choose, fit and predict; photos that judge are looked at here and nowhere else."""
         began = time.perf_counter()
-        labelled = self.labelled_rows(part.labelled, self.seed * 1000 + key)
+        labelled = self.labelled_rows(name, part.labelled, self.seed * 1000 + key)
         choice = self.chosen(name, labelled)
-        model = fit_row(choice.row, self.net, labelled)
-        sure = self.outputs(model, part.test).softmax(-1).max(-1)
+        model = fit_row(choice.row, self.start(name), labelled)
+        sure = self.outputs(name, model, part.test).softmax(-1).max(-1)
         seconds = time.perf_counter() - began
         predicted, probability = sure.indices.tolist(), [round(p, 6) for p in sure.values.tolist()]
         return Cell(predicted, probability, seconds, choice.selected, choice.how)
@@ -80,7 +91,7 @@ class Study:
     def chosen(self, name: str, labelled: Labelled) -> Choice:
         """The row with values chosen among these photos, or its defaults."""
         row = self.rows[name]
-        return chosen(row, self.net, labelled, self.validated or row.moves == "head")
+        return chosen(row, self.start(name), labelled, self.validated or row.moves == "head")
 
     def _size(self, name: str, part: Part) -> tuple[Row, int, int, float]:
         row, classes = self.rows[name], len(self.problem.classes)

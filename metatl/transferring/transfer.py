@@ -15,12 +15,15 @@ from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells
 from metatl.transferring.choose import Choice
 from metatl.transferring.fit import Model
+from metatl.transferring.learned import learn, told
+from metatl.transferring.learning import Learning
 from metatl.transferring.model import PhotoModel, photo_model
 from metatl.transferring.problem import Problem, read_problem
 from metatl.transferring.protocol import protocol
 from metatl.transferring.report import report
 from metatl.transferring.rows import rows
 from metatl.transferring.settle import Settled, fit_all, reserve, settle, validate
+from metatl.transferring.source import SourcePhotos, read_source
 from metatl.transferring.study import Study, missing, moving, planned, run_bodies, run_heads
 from metatl.types import MetatlError
 
@@ -47,38 +50,54 @@ def transfer(
     out: str | Path | None = None,
     size: int | None = None,
     seed: int = 0,
+    source: str | Path | None = None,
 ) -> Transferring:
     """Compare ways of transferring a net to photos, and fit the best one on all labelled photos.
 
     photos: `<class>/*.jpg` or `train|val|test/<class>/`; labelled: labels of each class, and `all`; draws: of
     the labelled photos; methods: rows of the table, all for None; minutes: in all, those of interrupted
-    commands with the same `out` included; size: of pictures in pixels, instead of the net's own. Writes
-    table.md, report.json, plot.png, confusion.png, mistakes.png and model/ into `out`. Raises MetatlError in
+    commands with the same `out` included; size: of pictures in pixels, instead of the net's own; source: a
+    folder like `photos` with other classes, whose labelled part some rows learn on first. Writes table.md,
+    report.json, plot.png, confusion.png, mistakes.png and model/ into `out`. Raises MetatlError in
     one line for whatever cannot work.
     """
     counts, names = asked.counts(labelled), asked.names(methods)
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
-    chosen_rows, budget, made = rows(names), Budget(60.0 * minutes), backbone(net, size)
+    chosen_rows = asked.sourced(rows(names), names is not None, source is not None)
+    budget, made = Budget(60.0 * minutes), backbone(net, size)
+    chosen_rows, notes = asked.applicable(chosen_rows, names is not None, made)
     problem = _read(Path(photos), made, seed)
     chosen_rows, small = asked.large_enough(chosen_rows, names is not None, made, len(problem.classes))
-    possible, notes = asked.possible(problem, counts)
+    possible, large = asked.possible(problem, counts)
+    notes = [*notes, *small, *large]
+    other = None if source is None else read_source(Path(source), problem)
     study = Study(problem, made, chosen_rows, possible, draws, seed)
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{Path(photos).resolve().name}"
-    cells = Cells.resumed(folder, asked.digests(problem, made, seed))
+    cells = Cells.resumed(folder, asked.digests(problem, made, seed, other))
     budget.spent = cells.spent
     try:
+        study = _learned(study, other, folder, budget)
         study = _decided(study, cells, budget)
         _work(study, cells, budget)
         settled = settle(study, cells)
         choice, fitted = fit_all(study, settled.method)
     finally:
         cells.note(budget.gone)
-    told = protocol(study, settled, choice, Path(photos), minutes, [*notes, *small])
-    found = report(study, cells, told)
+    learned = None if other is None else told(study.learned, other)
+    facts = protocol(study, settled, choice, Path(photos), minutes, notes, learned)
+    found = report(study, cells, facts)
     model = _model(study, settled, choice, fitted)
     _write(folder, study, cells, settled, found, model)
     return Transferring(found, model, folder)
+
+
+def _learned(study: Study, source: SourcePhotos | None, folder: Path, budget: Budget) -> Study:
+    """The study with what its rows learn on the source; nothing without one."""
+    if source is None:
+        return study
+    work = Learning(study.net, source, folder / "source", budget, study.seed)
+    return replace(study, learned=learn(study.rows, study.problem, work))
 
 
 def _decided(study: Study, cells: Cells, budget: Budget) -> Study:
@@ -138,7 +157,7 @@ def _pace(study: Study) -> float:
 
 
 def _model(study: Study, settled: Settled, choice: Choice, fitted: Model) -> PhotoModel:
-    net = study.net
+    net = study.start(settled.method)
     made = {
         "method": settled.method,
         "chosen": settled.how,

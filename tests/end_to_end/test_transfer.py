@@ -211,7 +211,9 @@ def test_without_a_test_part_there_are_folds(cache: Path, tmp_path: Path) -> Non
         (("--net", "Conv5"), "no net 'Conv5'"),
         (("--draws", "0"), "draws must be 1 or more"),
         (("--minutes", "0"), "minutes above 0"),
-        (("--source", "x"), "--source is not there yet"),
+        (("--source", "x"), "none of nearest-centroid"),
+        (("--methods", "gtl"), "first learns on photos of other classes; give them with --source"),
+        (("--methods", "lora"), "nothing to act on in this net"),
     ],
 )
 def test_a_wrong_option_is_one_line(
@@ -243,3 +245,16 @@ def test_methods_are_listed() -> None:
     assert "arXiv 1801.06146" in said
     listed = json.loads(metatl("methods", "--json").out)
     assert {row["moves"] for row in listed} == {"head", "body"}
+
+
+def test_a_row_with_nothing_to_act_on_is_left_out_and_named(
+    cache: Path, photos: Path, tmp_path: Path
+) -> None:
+    words = ("--net", "Conv4", "--size", "20", "--labelled", "1", "--draws", "1", "--minutes", "0.001")
+    found = metatl("transfer", photos, *words, "--out", tmp_path / "o")
+    assert found.code == 0, found
+    for said in (found.out, (tmp_path / "o/table.md").read_text()):
+        assert said.count("lora is left out") == 1
+    (note,) = report(tmp_path / "o")["protocol"]["notes"]
+    assert note.startswith("lora is left out: the net has nothing for it to act on")
+    assert "lora" not in {one["method"] for one in report(tmp_path / "o")["protocol"]["missing"]}

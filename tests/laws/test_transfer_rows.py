@@ -61,7 +61,10 @@ def _configs() -> list[Path]:
     return list((Path(choose.__file__).parents[1] / "rows" / "transfer").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("name", [name for name, row in rows().items() if row.moves == "body"])
+PLAIN = [name for name, row in rows().items() if row.learner is None and row.transform is None]
+
+
+@pytest.mark.parametrize("name", [name for name in PLAIN if rows()[name].moves == "body"])
 def test_a_row_that_moves_the_body_moves_what_it_says(net: Backbone, name: str) -> None:
     row = replace(rows()[name], schedule=SHORT)
     with torch.no_grad():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from metatl.adapt import (
     SoftNeighbours,
     Solver,
 )
+from metatl.adapt.solvers import logistic
 from metatl.types import Batch, MetatlError
 from tests.toys import WAY, toy_net, toy_task
 
@@ -89,6 +92,34 @@ def test_logistic_regression_is_at_the_minimum(width: int) -> None:
     loss = F.cross_entropy(F.linear(x, weight, bias), y) + 0.01 * weight.square().sum()
     for gradient in torch.autograd.grad(loss, (weight, bias)):
         assert gradient.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("rows", [2, 12, 59, 60, 61])
+@pytest.mark.parametrize("twins", [False, True])
+def test_logistic_regression_in_the_span_of_its_rows_is_the_same(
+    rows: int, twins: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = features(rows, 60)
+    if twins:
+        x[-1] = x[0]
+    weight = torch.rand(rows, dtype=torch.float64) + 0.1
+    if rows > 2:
+        weight[rows // 2] = 0.0
+    found = LogisticRegression(0.02).fit(x, y, WAY, weight)
+    seen: list[int] = []
+    real = logistic._lowest
+
+    def lowest(loss: Any, size: int, iterations: int) -> Any:
+        seen.append(size)
+        return real(loss, size, iterations)
+
+    monkeypatch.setattr(logistic, "_lowest", lowest)
+    LogisticRegression(0.02).fit(x, y, WAY, weight)
+    monkeypatch.setattr(logistic, "NEARLY", 2.0)
+    whole = LogisticRegression(0.02).fit(x, y, WAY, weight)
+    assert seen[0] < seen[1] or twins or rows > 60
+    for one, other in zip(found, whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("centred", [True, False])

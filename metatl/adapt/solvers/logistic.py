@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from metatl.adapt.solvers.solver import (
@@ -19,6 +22,10 @@ from metatl.adapt.solvers.solver import (
     row_weights,
 )
 from metatl.types import MetatlError
+
+Array = NDArray[np.float64]
+NEARLY = 1e-5
+"""A row whose distance from the span of earlier rows is below this share of the largest depends on them."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,12 @@ class LogisticRegression(Solver):
         """The minimum, from W = 0."""
         check_labels(self, y)
         check_rows(features, y, outputs, weight)
-        x, rows = features.detach().double(), row_weights(features, weight)
+        x, rows = features.detach().double().cpu(), row_weights(features, weight).cpu()
         if not bool(x.isfinite().all()):
             raise MetatlError("LogisticRegression: a feature is not finite; check the inputs and the net")
-        share, member = rows / rows.sum(), one_hot(y, outputs)
+        counted = rows > 0
+        x, member = x[counted], one_hot(y.cpu(), outputs)[counted]
+        share = rows[counted] / rows.sum()
         # In centred and scaled features the same minimum is found in far fewer iterations.
         mean = share @ x
         x = x - mean
@@ -65,34 +74,65 @@ class LogisticRegression(Solver):
         bias = x.new_full((outputs,), ABSENT)
         weight_out[present] = layer.weight / scale
         bias[present] = layer.bias - weight_out[present] @ mean
-        return Linear(as_features(features, weight_out), as_features(features, bias))
+        return Linear(*(as_features(features, value).to(features.device) for value in (weight_out, bias)))
 
     def predict(self, fitted: Linear, features: Tensor) -> Tensor:
         """W x + b, [n, outputs]."""
         return torch.nn.functional.linear(features.to(fitted.weight.dtype), *fitted)
 
     def _minimum(self, x: Tensor, member: Tensor, share: Tensor) -> Linear:
-        weight, bias = x.new_zeros(member.shape[1], x.shape[1]), x.new_zeros(member.shape[1])
-        search = torch.optim.LBFGS(
-            [weight, bias],
-            max_iter=self.iterations,
-            max_eval=2 * self.iterations,
-            tolerance_grad=1e-9,
-            tolerance_change=1e-14,
-            history_size=20,
-            line_search_fn="strong_wolfe",
-        )
+        """The minimum for rows centred by their shares, from W = 0."""
+        inside, back = _in_span(x, share)
+        rows, classes, width = inside.numpy(), member.shape[1], inside.shape[1]
+        portion = share.unsqueeze(-1).numpy()
+        target = portion * member.numpy()
 
-        def loss() -> Tensor:
-            # The gradient is written out: a fit takes none from torch, and works where torch records none.
-            with torch.no_grad():
-                log = torch.nn.functional.linear(x, weight, bias).log_softmax(-1)
-                error = (log.exp() - member) * share.unsqueeze(-1)
-                weight.grad, bias.grad = error.T @ x + self.l2 * weight, error.sum(0)
-                return -(share @ (log * member).sum(-1)) + 0.5 * self.l2 * weight.square().sum()
+        def loss(flat: Array) -> tuple[float, Array]:
+            # In numpy: of so many small steps, those of torch would take twice the time.
+            layer, gradient = flat.reshape(classes, width + 1), np.empty((classes, width + 1))
+            weight = layer[:, :-1]
+            log = rows @ weight.T + layer[:, -1]
+            log -= log.max(1, keepdims=True)
+            log -= np.log(np.exp(log).sum(1, keepdims=True))
+            error = portion * np.exp(log) - target
+            gradient[:, :-1], gradient[:, -1] = error.T @ rows + self.l2 * weight, error.sum(0)
+            value = 0.5 * self.l2 * (weight * weight).sum() - (target * log).sum()
+            return float(value), gradient.reshape(-1)
 
-        search.step(loss)  # pyright: ignore[reportUnknownMemberType]
-        return Linear(weight, bias)
+        found = torch.from_numpy(_lowest(loss, classes * (width + 1), self.iterations))
+        layer = found.view(classes, width + 1)
+        return Linear(back(layer[:, :-1]), layer[:, -1])
+
+
+def _lowest(loss: Callable[[Array], tuple[float, Array]], size: int, iterations: int) -> Array:
+    """Where a convex loss is lowest, [size], by scipy's L-BFGS from 0."""
+    from scipy.optimize import minimize  # takes a while to import
+
+    options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": 1e-9}
+    found: Any = minimize(loss, np.zeros(size), jac=True, method="L-BFGS-B", options=options)
+    return found.x
+
+
+def _in_span(x: Tensor, share: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Centred rows x [n, d] in coordinates of their span [n, n - 1], and what takes W there back to [c, d].
+
+    L L^T = X X^T over all rows but the last, which the others give, as the rows' weighted sum is 0. The
+    minimum lies in that span, and lengths are the same there. Rows that (nearly) depend on one another in
+    another way, or are more than d, stay as they are.
+    """
+    most, rows = x[:-1], x.shape[0]
+    if not 1 < rows <= x.shape[1]:
+        return x, lambda weight: weight
+    root, failed = torch.linalg.cholesky_ex(most @ most.T)
+    pivots = root.diagonal()
+    if bool(failed) or not bool(pivots.min() > NEARLY * pivots.max()):
+        return x, lambda weight: weight
+    last = -(share[:-1] @ root) / share[-1]
+
+    def back(weight: Tensor) -> Tensor:
+        return torch.linalg.solve_triangular(root, weight, upper=False, left=False) @ most
+
+    return torch.cat([root, last.unsqueeze(0)]), back
 
 
 def _deviation(x: Tensor, share: Tensor, mean: Tensor) -> Tensor:

@@ -1,0 +1,119 @@
+"""What rows start from that learn on source photos: once for each learner, kept, shared by all draws."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metatl import store
+from metatl.store.tensors import digest
+from metatl.transferring.backbone import Backbone, features
+from metatl.transferring.learning import Learning, learn_on
+from metatl.transferring.problem import Problem
+from metatl.transferring.rows import Row
+from metatl.transferring.source import SourcePhotos
+from metatl.types import MetatlError, Transfer
+
+SHARE = 0.25
+"""Of the minutes, what learning on the source may take; one step of each learner is always done."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What rows with the same learner start from.
+
+    net: the backbone with what was learned, weights and guide; features [n, d]: of its body, d = 0 where no
+    row reads them; facts: of the learning, plain values.
+    """
+
+    net: Backbone
+    features: Tensor
+    facts: Mapping[str, Any]
+
+
+def learn(rows: Mapping[str, Row], problem: Problem, work: Learning) -> dict[str, Learned]:
+    """By row, what each learns on the source before it sees a photo of the problem.
+
+    Rows with the same learner share it. What is done is loaded, what was begun goes on. Learners have equal
+    parts of their share of the minutes, later ones what earlier ones left too. Raises MetatlError where a
+    row cannot learn there.
+    """
+    groups: dict[str, list[str]] = {}
+    for name, row in rows.items():
+        if row.learner is not None:
+            groups.setdefault(str(work.place(row.learner)), []).append(name)
+    found: dict[str, Learned] = {}
+    left = SHARE * work.budget.seconds
+    for done, names in enumerate(groups.values()):
+        transfer, facts = _transfer(work, names, rows[names[0]], left / (len(groups) - done))
+        left -= float(facts["seconds"])
+        carried = _carried(work.net, transfer)
+        read = any(rows[name].moves == "head" or rows[name].probe is not None for name in names)
+        found |= dict.fromkeys(names, Learned(carried, _features(carried, work.net, problem, read), facts))
+    return found
+
+
+def _transfer(
+    work: Learning, names: Sequence[str], row: Row, seconds: float
+) -> tuple[Transfer, dict[str, Any]]:
+    assert row.learner is not None
+    place = work.place(row.learner)
+    facts_file = place.with_suffix(".json")
+    if facts_file.is_file() and place.is_file():
+        return store.load_transfer(place), store.read_json(facts_file)
+    try:
+        transfer, facts = learn_on(work, row.learner, names[0], seconds)
+    except MetatlError as error:
+        raise MetatlError(f"{', '.join(names)}: {error}") from error
+    store.save_transfer(place, transfer)
+    store.write_json(facts_file, facts)
+    for left in place.parent.glob(f"{place.stem}.ckpt*"):
+        store.remove(left)
+    return transfer, facts
+
+
+def _carried(net: Backbone, transfer: Transfer) -> Backbone:
+    """The backbone with the learned weights, buffers and guide; another key where weights moved."""
+    module = copy.deepcopy(net.module)
+    same = all(torch.equal(leaf, transfer.params[name]) for name, leaf in module.named_parameters())
+    module.load_state_dict({**transfer.params, **transfer.buffers}, strict=False)
+    key = net.key if same else hashlib.sha256((net.key + digest(transfer.params)).encode()).hexdigest()[:24]
+    return replace(net, module=module, key=key, guide=transfer.guide)
+
+
+def _features(carried: Backbone, net: Backbone, problem: Problem, read: bool) -> Tensor:
+    if carried.key == net.key:
+        return problem.features
+    if not read:
+        return problem.features[:, :0]
+    found = features(carried.body(), carried.key, problem.digests, problem.pictures.one)
+    return torch.stack([row for row in found if row is not None])
+
+
+def told(learned: Mapping[str, Learned], source: SourcePhotos) -> tuple[dict[str, Any], list[str]]:
+    """The source in plain values, and notes: how much was learned, what was cut, smaller or left out."""
+    groups: dict[int, list[str]] = {}
+    for name, one in learned.items():
+        groups.setdefault(id(one), []).append(name)
+    facts = [{"methods": names, **learned[names[0]].facts} for names in groups.values()]
+    unreadable = sorted({file for one in facts for file in one["unreadable"]})
+    data, count = source.folder.resolve().name, len(source.photos) - len(unreadable)
+    notes = [f"Source: {data}, {len(source.classes)} classes, {count} photos.", *map(_note, facts)]
+    if source.shared:
+        names = ", ".join(source.shared)
+        notes.append(f"The source has classes with names of the problem's: {names}; other photos of them.")
+    notes += [f"Left out of the source: {file} (cannot be read)." for file in unreadable]
+    said = {"data": data, "classes": list(source.classes), "photos": count, "unreadable": unreadable}
+    return {**said, "learned": facts}, notes
+
+
+def _note(one: Mapping[str, Any]) -> str:
+    cut = "; their share of the minutes allowed no more" if one["done"] < one["steps"] else ""
+    said = f"{', '.join(one['methods'])}: {one['done']} of {one['steps']} steps on the source"
+    return f"{said}, {one['seconds']:.0f} s{cut}." + "".join(f" {more}." for more in one["remarks"])
