@@ -26,7 +26,7 @@ from metatl.adapt import (
     predict,
 )
 from metatl.data import Bank, ClassData, Tasks
-from metatl.evaluate import Evaluation, Report, evaluate
+from metatl.evaluation.evaluate import Evaluation, Report, evaluate
 from metatl.net import Net
 from metatl.train import train
 from metatl.types import Batch, Episode, MetatlError, Transfer

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl import store, tree
+from metatl import tree
 from metatl.adapt import Adaptation
 from metatl.data.pictures import as_rows
 from metatl.data.source import Source
 from metatl.inputs import inputs_for, within_vocabulary
+from metatl.lab import store
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.types import Batch, MetatlError, Transfer

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl import store
 from metatl.adapt import Adaptation, in_rounds
-from metatl.benchmark import run_of
 from metatl.data.checked import as_targets
 from metatl.data.pictures import as_rows
 from metatl.data.source import Source
-from metatl.experiment import with_value
 from metatl.inputs import carried_targets, inputs_for, within_vocabulary
+from metatl.lab import store
+from metatl.lab.benchmark import run_of
+from metatl.lab.experiment import with_value
+from metatl.lab.run import learn
 from metatl.net import Net
 from metatl.personal import Personal, looks_at_support
-from metatl.run import learn
 from metatl.types import Batch, MetatlError, Transfer
 
 
@@ -106,7 +106,7 @@ def apply_delta(base: Personaliser | str | Path, path: str | Path) -> Personal:
         base = load(base)
     transfer, notes = store.load_delta(Path(path), base.transfer)
     if "labels" not in notes:
-        raise MetatlError(f"{path} holds a transfer without labels; read it with metatl.store.apply_delta")
+        raise MetatlError(f"{path} holds a transfer without labels; read it with metatl.apply_delta")
     net, adaptation = base.net, base.adaptation
     if not adaptation.guided_by_transfer:
         raise MetatlError(

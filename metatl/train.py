@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from metatl import store
 from metatl.capture import Graph, captured
 from metatl.data.source import Data
 from metatl.engines.engine import Engine
+from metatl.lab import store
 from metatl.learners.learner import Learner, State
 from metatl.net import Net
 from metatl.types import MetatlError, Metrics

@@ -20,8 +20,8 @@ from pathlib import Path
 import study
 from PIL import Image
 
-from metatl import cli, config, run
 from metatl.data import Glyphs
+from metatl.lab import cli, config, run
 
 CONFIG = Path("configs/demo/fine-tune.yaml")
 CLASSES, EACH = 10, 20

@@ -29,14 +29,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from metatl import Personaliser, apply_delta, config, store
+from metatl import Personaliser, apply_delta
 from metatl.data import HaptData
 from metatl.engines.engine import task
-from metatl.evaluate import Report
-from metatl.experiment import Experiment, with_value
+from metatl.evaluation.evaluate import Report
+from metatl.lab import config, store
+from metatl.lab.experiment import Experiment, with_value
+from metatl.lab.run import Run, learn, prepare, report
+from metatl.lab.store import Precision
 from metatl.rules import SGD
-from metatl.run import Run, learn, prepare, report
-from metatl.store import Precision
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORT, SOURCE = "adaptation.guide_from_support.shape.density", "guide.shape.density"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metatl import compare
+from metatl.evaluation import compare
 
 PLAIN, HEAD = "fine-tune", "head-only"
 PAIRS = (

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
+from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 LINES: dict[str, tuple[str, str, Any]] = {
     "fish-support": ("FISH, support set", PALETTE[0], "-"),

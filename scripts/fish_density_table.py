@@ -10,8 +10,9 @@ from typing import Any
 import fish_density_plot
 from fish_density_numbers import HEAD, PLAIN, contrasts, interval, lookup, summary, within
 
-from metatl import compare, render, store
-from metatl.render.tables import p_value
+from metatl.evaluation import compare
+from metatl.lab import render, store
+from metatl.lab.render.tables import p_value
 
 ORDER = ("fish-support", "fish-support-true", "fish-source", "fish-source-true", "magnitude", "random")
 TITLES = {"omniglot": "Omniglot", "hapt": "HAPT"}

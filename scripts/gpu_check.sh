@@ -40,16 +40,16 @@ print(torch.cuda.get_device_name(), "torch", torch.__version__, "CUDA", torch.ve
 ' || exit 1
 
 part parity 420 "$PYTHON" -m pytest tests/gpu -m gpu -q -p no:cacheprovider
-part profile 480 "$PYTHON" -m metatl.cli profile W1 W3 W2 W4 --device cuda --repeats 5 --seconds 5 \
+part profile 480 "$PYTHON" -m metatl.lab.cli profile W1 W3 W2 W4 --device cuda --repeats 5 --seconds 5 \
     --out "$out/profile-cuda.json"
-part beside 180 "$PYTHON" -m metatl.cli profile evaluation scouts sampling --device cuda --repeats 2 \
+part beside 180 "$PYTHON" -m metatl.lab.cli profile evaluation scouts sampling --device cuda --repeats 2 \
     --out "$out/beside-cuda.json"
 if [ ! -f "$config" ]; then
     echo "== run: left out, $config is not there"
-elif ! "$PYTHON" -m metatl.cli data verify omniglot >"$out/data.log" 2>&1; then
+elif ! "$PYTHON" -m metatl.lab.cli data verify omniglot >"$out/data.log" 2>&1; then
     echo "== run: left out, Omniglot is not here (METATL_DATA): $(tail -n 1 "$out/data.log")"
 else
-    part run 420 "$PYTHON" -m metatl.cli run "$config" --device cuda --precision tf32 --runs "$out/runs"
+    part run 420 "$PYTHON" -m metatl.lab.cli run "$config" --device cuda --precision tf32 --runs "$out/runs"
 fi
 echo "== $failed part(s) failed; written to $out"
 exit "$failed"

@@ -26,8 +26,9 @@ from gtl_alphabets_table import PAIRS
 from gtl_nets import by_net, reported
 from tqdm import tqdm
 
-from metatl import compare, config
-from metatl.evaluate import Report
+from metatl.evaluation import compare
+from metatl.evaluation.evaluate import Report
+from metatl.lab import config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-alphabets"
 

@@ -10,11 +10,12 @@ from gtl_nets import CONTROLS
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metatl import compare, render, store
-from metatl.evaluate import Report
-from metatl.render.figure import FAINT, INK, LINE, bare, blank
-from metatl.render.plots import FAMILIES
-from metatl.render.tables import p_value
+from metatl.evaluation import compare
+from metatl.evaluation.evaluate import Report
+from metatl.lab import render, store
+from metatl.lab.render.figure import FAINT, INK, LINE, bare, blank
+from metatl.lab.render.plots import FAMILIES
+from metatl.lab.render.tables import p_value
 
 BASELINES = ("fine-tune", "head-only", "prototypes", "l2-sp", "fish")
 PAIRS = [

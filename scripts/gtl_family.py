@@ -28,7 +28,7 @@ from gtl_family_table import Place
 from gtl_nets import reported
 from tqdm import tqdm
 
-from metatl.evaluate import Report
+from metatl.evaluation.evaluate import Report
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-family"
 STATISTICS = {

@@ -13,10 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from metatl import compare, render, store
-from metatl.evaluate import Report
-from metatl.render.figure import FAINT, INK, bare, blank
-from metatl.render.tables import p_value
+from metatl.evaluation import compare
+from metatl.evaluation.evaluate import Report
+from metatl.lab import render, store
+from metatl.lab.render.figure import FAINT, INK, bare, blank
+from metatl.lab.render.tables import p_value
 
 AGAINST = {"plain": "fine-tuning", "permuted": "the same guide permuted"}
 SHAPES = {0.0: "mask (FISH's shape)", 0.5: "root mean square", 1.0: "mean square (GTL's shape)"}

@@ -22,9 +22,10 @@ import torch
 from gtl_nets import CONTROLS, told
 from tqdm import tqdm
 
-from metatl import compare, config
-from metatl.evaluate import Report
-from metatl.run import Run, learn, prepare, report
+from metatl.evaluation import compare
+from metatl.evaluation.evaluate import Report
+from metatl.lab import config
+from metatl.lab.run import Run, learn, prepare, report
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-mnist"
 QUESTIONS = {

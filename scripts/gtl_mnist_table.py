@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from metatl import compare, render, store
-from metatl.evaluate import Report
-from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
-from metatl.render.tables import p_value
+from metatl.evaluation import compare
+from metatl.evaluation.evaluate import Report
+from metatl.lab import render, store
+from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
+from metatl.lab.render.tables import p_value
 
 LEVELS = (0.01, 0.05, 0.1, 0.5)
 STARTS = {"pretrain": "1,000 MNIST images", "pretrain-full": "59,000 MNIST images"}

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from metatl import config
-from metatl.evaluate import Report
-from metatl.render import at_an_end
-from metatl.run import prepare, report
+from metatl.evaluation.evaluate import Report
+from metatl.lab import config
+from metatl.lab.render import at_an_end
+from metatl.lab.run import prepare, report
 
 CONTROLS = ("permuted", "layer-mean", "constant")
 """What a guide is held against beside plain transfer."""

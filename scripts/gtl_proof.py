@@ -32,10 +32,12 @@ from gtl_nets import CONTROLS, told
 from gtl_proof_table import BLOCKS, EDGES, GUIDED
 from tqdm import tqdm
 
-from metatl import compare, config, guides, store
+from metatl import guides
 from metatl.adapt import Descent, displacement
-from metatl.evaluate import Report
-from metatl.run import Run, learn, prepare, report
+from metatl.evaluation import compare
+from metatl.evaluation.evaluate import Report
+from metatl.lab import config, store
+from metatl.lab.run import Run, learn, prepare, report
 from metatl.types import Transfer
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-proof"

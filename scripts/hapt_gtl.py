@@ -25,8 +25,9 @@ from hapt_personal_stats import NONE, PLAIN, contrasts, summaries
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from metatl import compare, render, store
-from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
+from metatl.evaluation import compare
+from metatl.lab import render, store
+from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 SHOTS = (1, 5)
 GUIDES = ("gtl", "gtl-of-3", "gtl-of-7", "gtl-as-published")

@@ -31,10 +31,10 @@ from hapt_personal_measure import Found, by_person, outputs, people
 from hapt_personal_table import windows
 from tqdm import tqdm
 
-from metatl import config, store
+from metatl.lab import config, store
+from metatl.lab.run import prepare, report
 from metatl.objectives import KLAnchor
 from metatl.rules import Adam
-from metatl.run import prepare, report
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "hapt"
 SHOTS, SEEDS = (1, 2, 5, 10), (0, 1, 2)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from hapt_personal_measure import Found, by_person, outputs, people, protocol
 
-from metatl import config, store
-from metatl.evaluate import Report, evaluate
-from metatl.experiment import candidates, with_value
-from metatl.run import Run, learn, prepare
+from metatl.evaluation.evaluate import Report, evaluate
+from metatl.lab import config, store
+from metatl.lab.experiment import candidates, with_value
+from metatl.lab.run import Run, learn, prepare
 
 VAL_FOLDS = [[5, 11, 17, 23, 29], [1, 7, 15, 21, 26, 30], [3, 8, 16, 22, 27], [6, 14, 19, 25, 28]]
 """Of the 21 official training people; values are chosen on each with a net of the others."""

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from metatl.adapt import Descent, moving_names, predict
 from metatl.data import HaptData
-from metatl.evaluate import Report, evaluate
-from metatl.run import Run, learn
+from metatl.evaluation.evaluate import Report, evaluate
+from metatl.lab.run import Run, learn
 from metatl.types import Episode
 
 BINS = 15

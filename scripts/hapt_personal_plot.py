@@ -10,7 +10,7 @@ from hapt_personal_stats import PUBLISHED
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
+from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 SHOWN = ("fine-tune", "kl-anchor", "kl-anchor-l2", "l2-sp", "head-only", "fish-support", "gtl")
 COLOURS = dict(zip(SHOWN, (PALETTE[6], *PALETTE[:6]), strict=True))

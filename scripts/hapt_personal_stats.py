@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metatl import compare
+from metatl.evaluation import compare
 
 NONE, PLAIN = "no-personalisation", "fine-tune"
 PAIRS = (

@@ -9,8 +9,9 @@ from typing import Any
 import hapt_personal_plot
 from hapt_personal_stats import NONE, PLAIN, PUBLISHED, By, anchored, contrasts, means, summaries
 
-from metatl import compare, render, store
-from metatl.render.tables import p_value
+from metatl.evaluation import compare
+from metatl.lab import render, store
+from metatl.lab.render.tables import p_value
 
 CLAIMED = {("kl-anchor", PLAIN), ("kl-anchor-frozen", f"{PLAIN}-frozen")}
 ABOUT = (

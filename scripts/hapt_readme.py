@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metatl.render.tables import p_value
+from metatl.lab.render.tables import p_value
 
 
 def people(report: dict[str, Any]) -> str:

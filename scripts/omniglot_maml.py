@@ -36,11 +36,11 @@ from omniglot_maml_published import SCHEDULES
 from omniglot_maml_rows import Row, load
 from tqdm import tqdm
 
-from metatl import config, store
 from metatl.engines import Loop
-from metatl.evaluate import Report, evaluate
+from metatl.evaluation.evaluate import Report, evaluate
+from metatl.lab import config, store
+from metatl.lab.run import Run, learn, prepare, report
 from metatl.norm import Rows, moments_from
-from metatl.run import Run, learn, prepare, report
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "omniglot" / "maml-family"
 MODES = {"transductive": "batch", "transductive, 15 queries": "batch", "inductive": "support"}

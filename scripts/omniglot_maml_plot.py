@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from metatl import render
-from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
+from metatl.lab import render
+from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 METHODS = ("maml", "fomaml", "anil", "meta-sgd", "proto-maml", "reptile", "protonet")
 MODES = {

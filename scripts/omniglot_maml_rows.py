@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from omniglot_maml_published import SETTINGS
 
-from metatl import store
-from metatl.evaluate import Report
+from metatl.evaluation.evaluate import Report
+from metatl.lab import store
 
 MODES = ("transductive", "transductive, 15 queries", "inductive")
 

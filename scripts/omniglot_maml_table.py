@@ -11,8 +11,9 @@ import omniglot_maml_plot
 from omniglot_maml_published import PUBLISHED, SCHEDULES, SETTINGS
 from omniglot_maml_rows import MODES, Row
 
-from metatl import compare, store
-from metatl.evaluate import Report
+from metatl.evaluation import compare
+from metatl.evaluation.evaluate import Report
+from metatl.lab import store
 
 ABOUT = (
     "Accuracy in % on unseen characters of Omniglot (Vinyals split, rotations as classes, 28x28), 1,000 "

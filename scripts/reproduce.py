@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from metatl import store
-from metatl.provenance import provenance
+from metatl.lab import store
+from metatl.lab.provenance import provenance
 from metatl.types import MetatlError
 
 ROOT = Path(__file__).resolve().parent.parent

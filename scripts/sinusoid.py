@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from metatl import compare, config, store
 from metatl.adapt import Descent, predict, score
-from metatl.evaluate import Report
-from metatl.experiment import candidates
-from metatl.run import Run, learn, prepare
+from metatl.evaluation import compare
+from metatl.evaluation.evaluate import Report
+from metatl.lab import config, store
+from metatl.lab.experiment import candidates
+from metatl.lab.run import Run, learn, prepare
 from metatl.types import Episode, Split
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "sinusoid"

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metatl import compare, render, store
-from metatl.evaluate import Report
-from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
-from metatl.render.tables import p_value
+from metatl.evaluation import compare
+from metatl.evaluation.evaluate import Report
+from metatl.lab import render, store
+from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
+from metatl.lab.render.tables import p_value
 
 SHOWN = (0, 1, 2, 5, 10)
 NAMES = {"maml": "MAML", "pretrained": "pre-trained"}

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from metatl.refusals import guarded
+from metatl.lab.refusals import guarded
 
 
 def parser(description: str, out: str | None, runs: str = "runs") -> argparse.ArgumentParser:

@@ -82,7 +82,7 @@ def done(row: Row, times: int, folder: Path, bar: Any) -> dict[str, Any]:
 
 def written(out: Path, found: dict[str, Any]) -> None:
     """The file with this row in its place."""
-    from metatl import store
+    from metatl.lab import store
 
     rows = {row["fault"]: row for row in known(out)} | {found["fault"]: found}
     order = [row.fault for row in all_rows() if row.fault in rows]

@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import UnsatisfiedAssumption
 from torture_row import Hit, Row, each, landed
 
-from metatl import store
 from metatl.data import Arrays, Glyphs, Tasks
 from metatl.engines import Batched
+from metatl.lab import store
 from metatl.train import Checkpoints, check_finite
 from metatl.types import MetatlError
 from tests import commands
@@ -141,7 +141,7 @@ def full(folder: Path, times: int) -> Iterator[Hit]:
     """A file system of its own that is full in truth (Linux: a mount that nobody else sees)."""
     whole, draw = _unharmed(folder), random.Random(1)
     path = commands.written(folder, config_of("maml", test_disk.STEPS), "full.yaml")
-    run = f"{sys.executable} -m metatl.cli run {path} --runs"
+    run = f"{sys.executable} -m metatl.lab.cli run {path} --runs"
     sizes = [file.stat().st_size for file in whole.iterdir() if file.name != "provenance.json"]
     needed = sum(-(-size // 4096) * 4096 for size in sizes)
 

@@ -144,7 +144,7 @@ def slopes(folder: Path, times: int) -> Iterator[Hit]:
     """
     import importlib
 
-    watch: Any = importlib.import_module("metatl.run.learn")._Watch
+    watch: Any = importlib.import_module("metatl.lab.run.learn")._Watch
     called, memory, seconds, last = watch.__call__, list[int](), list[float](), [time.perf_counter()]
 
     def looking(self: Any, state: Any, metrics: Any) -> None:
@@ -179,7 +179,7 @@ def leaks(folder: Path, times: int) -> Iterator[Hit]:
     names, before = list(LEARNERS), None
     paths = {name: written(folder, config_of(name, 2), f"{name}.yaml") for name in names}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("metatl.record.record_guide", lambda *_: None)  # pictures take seconds
+        patch.setattr("metatl.lab.record.record_guide", lambda *_: None)  # pictures take seconds
         for number in range(times):
             words = ["run", paths[names[number % len(names)]], "--runs", folder / "runs", "--seed", number]
             code = metatl(*words).code
@@ -200,7 +200,7 @@ def determined(place: Path, number: int) -> None:
     paths = [written(place, values, f"{values['name']}.yaml") for values in rows]
     for turn in ("a", "b"):
         (place / turn).mkdir()
-        words = [sys.executable, "-m", "metatl.cli", "benchmark", *paths, "--runs", "runs", "--out", "out"]
+        words = [sys.executable, "-m", "metatl", "benchmark", *paths, "--runs", "runs", "--out", "out"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
             words, cwd=place / turn, env=environment, capture_output=True, text=True, check=False

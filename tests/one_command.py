@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from metatl import cli
+from metatl.lab import cli
 
 words, log, every, environment, faults = globals()["given"]
 os.environ.update(environment)
-learning: Any = importlib.import_module("metatl.run.learn")
+learning: Any = importlib.import_module("metatl.lab.run.learn")
 torch.set_num_threads(1)
 
 if every is not None:

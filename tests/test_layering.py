@@ -6,7 +6,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,41 +18,23 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
     {"types", "tree", "threads"},
-    {
-        "norm",
-        "norm_calls",
-        "module_checks",
-        "additions",
-        "net",
-        "order_of_use",
-        "rules",
-        "data",
-        "peers",
-        "processes",
-    },
+    {"norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"},
+    {"data", "peers", "processes"},
     {"loss"},
     {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines", "arithmetic"},
     {"aggregates"},
-    {"learners", "evaluate", "compare"},
-    {"testing", "capture", "train", "record", "store", "render", "experiment", "provenance", "pretrained"},
-    {
-        "config",
-        "describe",
-        "run",
-        "benchmark",
-        "inputs",
-        "personal",
-        "personalise",
-        "profile",
-        "transferring",
-    },
-    {"cli", "arguments", "transfer_words", "refusals"},
+    {"learners", "evaluation"},
+    {"testing", "capture", "train", "pretrained"}
+    | {f"lab.{name}" for name in ("record", "store", "render", "experiment", "provenance")},
+    {"lab.config", "lab.describe", "lab.run", "lab.benchmark"}
+    | {"inputs", "personal", "personalise", "profile", "transferring"},
+    {"lab.cli", "lab.arguments", "lab.transfer_words", "lab.refusals", "__main__"},
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
     "aggregates": r"aggregate",
-    "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|ops(_\w+)?",
+    "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",
     "guides": r"guide|shape",
     "heads": r"head",
     "learners": r"learner|skipping",
@@ -62,7 +44,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
 }
 CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to name them
 # recorders append to streams, the compiled kernels are built once and kept; all else is stored
-TOUCHES_FILES = ("data/", "store/", "record/", "engines/ops_native.py", "pretrained/files.py")
+TOUCHES_FILES = ("data/", "lab/store/", "lab/record/", "engines/fast/native.py", "pretrained/files.py")
 FILE_CALLS = {
     *("open", "mkdir", "unlink", "rmdir", "touch", "symlink_to"),
     *("write_text", "write_bytes", "read_text", "read_bytes"),
@@ -73,8 +55,8 @@ FILE_FUNCTIONS = {
     *("shutil.rmtree", "shutil.copy", "shutil.copyfile", "shutil.move"),
 }
 OWNERS = {  # package outside metatl -> the only files that may import it
-    "tensorboard": r"record/tensorboard\.py",
-    "torch.utils.tensorboard": r"record/tensorboard\.py",
+    "tensorboard": r"lab/record/tensorboard\.py",
+    "torch.utils.tensorboard": r"lab/record/tensorboard\.py",
     "higher": r"engines/higher\.py",
     "learn2learn": r"engines/learn2learn\.py|data/\w*learn2learn\w*\.py",
     "torchvision": r"peers\.py|engines/learn2learn\.py|pretrained/vision\.py",
@@ -136,8 +118,13 @@ def own_imports(path: Path) -> Iterator[tuple[str, ...]]:
             yield tuple(rest)
 
 
+def room(parts: Sequence[str]) -> str:
+    """The room of a dotted name: its first part, and the second too in the lab."""
+    return ".".join(parts[: 2 if parts[0] == "lab" else 1])
+
+
 def room_of(path: Path) -> str:
-    return name_of(path).partition("/")[0].removesuffix(".py")
+    return room(name_of(path).removesuffix(".py").split("/"))
 
 
 def downward_only(room: str, imported: str) -> bool:
@@ -167,29 +154,31 @@ def argument_reads(tree: ast.Module) -> Iterator[str]:
 
 def upward_imports(path: Path) -> Iterator[str]:
     """Imports may only go downwards, or sideways inside a level."""
-    room = room_of(path)
-    if room == "__init__":
+    own = room_of(path)
+    if own in ("__init__", "lab.__init__"):
         return  # the package's front door may name every room
-    if room not in LEVEL:
+    if own not in LEVEL:
         yield "give this room a level in LEVELS"
         return
-    for imported, *_ in own_imports(path):
+    for parts in own_imports(path):
+        imported = room(parts)
         if imported not in LEVEL:
             yield f"imports {imported}, which is no room with a level"
-        elif not downward_only(room, imported):
+        elif not downward_only(own, imported):
             yield f"imports the higher room {imported}"
 
 
 def imports_of_siblings(path: Path) -> Iterator[str]:
     """Members of a family never import each other."""
     family = room_of(path)
-    if family not in FAMILIES or path.stem == "__init__" or name_of(path) in CHOOSERS:
+    fenced = "/fast/" in name_of(path)
+    if family not in FAMILIES or path.stem == "__init__" or name_of(path) in CHOOSERS or fenced:
         return
     for imported, *names in own_imports(path):
         if imported != family:
             continue
         sibling = names[0] if names else ""
-        if not (PACKAGE / family / f"{sibling}.py").is_file():
+        if not (PACKAGE / family / f"{sibling}.py").is_file() and sibling != "fast":
             yield "imports its own family's front door: name the file"
         elif not re.fullmatch(FAMILIES[family], sibling):
             yield f"imports its sibling {sibling}"
@@ -205,7 +194,7 @@ def imports_of_strangers(path: Path) -> Iterator[str]:
 
 def readings_of_arguments(path: Path) -> Iterator[str]:
     """Only the command reads its arguments."""
-    if name_of(path) != "cli.py":
+    if name_of(path) != "lab/cli.py":
         yield from argument_reads(tree_of(path))
 
 
@@ -252,7 +241,7 @@ def test_nowhere(rule: Callable[[Path], Iterator[str]]) -> None:
 def test_the_core_imports_no_extra() -> None:
     """Optional packages are imported where they are asked for, never as metatl or its command is imported."""
     code = (
-        "import sys, metatl, metatl.cli, metatl.pretrained as p\n"
+        "import sys, metatl, metatl.lab.cli, metatl.pretrained as p\n"
         "p.pretrained('CNN'), p.known()\n"
         f"print(*sorted({set(EXTRAS)!r} & set(sys.modules)))"
     )
@@ -278,10 +267,10 @@ def test_the_rules_can_fail() -> None:
     }
     assert [call.split()[1] for call in file_calls(bad)] == ["open", "save", "write_text"]
     assert list(argument_reads(bad)) == ["reads sys.argv on line 12"]
-    assert not downward_only("engines", "cli")
+    assert not downward_only("engines", "lab.cli")
     assert not downward_only("types", "net")
-    assert downward_only("cli", "types")
-    assert downward_only("store", "experiment")
+    assert downward_only("lab.cli", "types")
+    assert downward_only("lab.store", "lab.experiment")
 
 
 MACHINE_PATH = re.compile(r"(?<![\w.~*<-])/(?:" + "work|tmp|root|home|opt" + r")/(?!<)[\w.-]")

@@ -13,8 +13,8 @@ from metatl import tree
 from metatl.engines.chunk import Chunk, Recordings, at_once, over_tasks, own, routes
 from metatl.engines.chunk_size import Fitting
 from metatl.engines.engine import Each, Engine, TaskFunction, task, tasks_of
+from metatl.engines.fast.fuse import fuse
 from metatl.engines.kept import kept
-from metatl.engines.ops_fuse import fuse
 from metatl.loss import Loss
 from metatl.net import Net
 from metatl.types import MetatlError, Metrics, Params

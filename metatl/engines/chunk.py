@@ -13,9 +13,9 @@ from torch.func import vmap
 
 from metatl import tree
 from metatl.engines.engine import Each, TaskFunction, as_leaves, derivatives, gradient_of, tasks_of
-from metatl.engines.ops import rerouted
-from metatl.engines.ops_stock import Batchable
-from metatl.engines.ops_trace import Traced
+from metatl.engines.fast.ops import rerouted
+from metatl.engines.fast.stock import Batchable
+from metatl.engines.fast.trace import Traced
 from metatl.loss import Loss
 from metatl.types import MetatlError, Metrics, Params
 

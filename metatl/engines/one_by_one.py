@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.engines.engine import Each, TaskFunction, as_leaves, derivatives, gradient_of, task, tasks_of
-from metatl.engines.ops_stock import unfused_attention
+from metatl.engines.fast.stock import unfused_attention
 from metatl.types import Metrics, Params
 
 LossUnder = Callable[[Params], TaskFunction]

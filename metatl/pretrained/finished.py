@@ -14,8 +14,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from metatl import models, store
+from metatl import models
 from metatl.data.source import Data
+from metatl.lab import store
 from metatl.net import Net
 from metatl.pretrained import vision
 from metatl.pretrained.files import sha256

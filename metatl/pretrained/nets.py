@@ -10,12 +10,12 @@ from typing import Any, cast
 
 from torch import nn
 
+from metatl.lab.store.tensors import digest
 from metatl.pretrained import fitting, recipes, vision
 from metatl.pretrained.files import held, sha256
 from metatl.pretrained.finished import Finished, finished
 from metatl.pretrained.preparation import IMAGENET_GREY, Preparation
 from metatl.pretrained.trace import channels_of, traced
-from metatl.store.tensors import digest
 from metatl.types import MetatlError
 
 _LITE0 = "tf_efficientnet_lite0"

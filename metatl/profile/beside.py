@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from metatl import record
 from metatl.adapt import Descent
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.source import Tasks
 from metatl.engines.engine import task
-from metatl.evaluate import Evaluation, evaluate
+from metatl.evaluation.evaluate import Evaluation, evaluate
 from metatl.heads import Zeros
+from metatl.lab import record
 from metatl.learners import Scout
 from metatl.models import Conv4
 from metatl.net import Net

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from metatl import record, store
+from metatl.lab import record, store
 from metatl.profile import beside, engines, memory
 from metatl.profile.agreement import able, disagreement
 from metatl.profile.machine import busy, machine

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from metatl import store
+from metatl.lab import store
 from metatl.profile.timing import sgemm_gflops
 from metatl.types import MetatlError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from metatl import record
+from metatl.lab import record
 from metatl.profile.engines import AT_ONCE, engine_of
 from metatl.profile.workloads import Variant, built, variants_of
 from metatl.types import MetatlError

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from metatl import config, tree
+from metatl import tree
 from metatl.adapt import Descent
 from metatl.arithmetic import products
 from metatl.capture import Captured
@@ -18,11 +18,12 @@ from metatl.data.source import Tasks
 from metatl.engines import Engine
 from metatl.engines.chunk_size import Fitting
 from metatl.engines.engine import task, tasks_of
+from metatl.lab import config
+from metatl.lab.run import prepare
 from metatl.learners import Episodic, State
 from metatl.models import MLP, Conv4
 from metatl.net import Net
 from metatl.rules import SGD
-from metatl.run import prepare
 from metatl.types import Batch, Episode, MetatlError, Metrics, Transfer
 
 

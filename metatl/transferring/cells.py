@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metatl import store
+from metatl.lab import store
 from metatl.types import MetatlError
 
 ALL = "all"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metatl.experiment import with_value
+from metatl.lab.experiment import with_value
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.fit import Labelled, fit
 from metatl.transferring.fixed import MOST_FOLDS, Index, stratified

@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from metatl import store
+from metatl.lab import store
 from metatl.transferring import rows, tables
 from metatl.transferring.model import FACTS, open_model
 from metatl.transferring.predict import predict as predicted

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl import store
-from metatl.store.tensors import digest
+from metatl.lab import store
+from metatl.lab.store.tensors import digest
 from metatl.transferring.backbone import Backbone, features
 from metatl.transferring.learning import Learning, learn_on
 from metatl.transferring.problem import Problem

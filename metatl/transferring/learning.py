@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from metatl import store
 from metatl.data.source import Tasks
-from metatl.describe import describe
 from metatl.engines import Loop
-from metatl.experiment import with_value
+from metatl.lab import store
+from metatl.lab.describe import describe
+from metatl.lab.experiment import with_value
+from metatl.lab.record.console import Console
 from metatl.learners import Learner, State
 from metatl.net import Net
-from metatl.record.console import Console
 from metatl.train import Checkpoints, check_finite, train
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.budget import Budget

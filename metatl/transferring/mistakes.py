@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from metatl.data.images import as_seen
 from metatl.data.photos import photo_content
-from metatl.render.figure import FAINT, INK, bare, blank
+from metatl.lab.render.figure import FAINT, INK, bare, blank
 from metatl.transferring.cells import Cells
 from metatl.transferring.fixed import Index
 from metatl.transferring.study import Study

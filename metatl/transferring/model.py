@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from metatl import store, tree
+from metatl import tree
 from metatl.data.images import as_seen
-from metatl.describe import describe
+from metatl.lab import store
+from metatl.lab.describe import describe
+from metatl.lab.store.tensors import read_tensors, write_tensors
 from metatl.norm import Rows, moments_from
 from metatl.pretrained import Preparation
-from metatl.store.tensors import read_tensors, write_tensors
 from metatl.transferring.backbone import BATCH, Backbone, headless, rebuilt
 from metatl.transferring.fit import Model
 from metatl.transferring.readout import Readout, readout_of

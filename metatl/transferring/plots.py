@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from metatl.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
+from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 from metatl.transferring.rows import REFERENCE
 
 SHOWN = 5

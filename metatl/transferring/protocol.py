@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from metatl.provenance import provenance
+from metatl.lab.provenance import provenance
 from metatl.transferring.cells import ALL
 from metatl.transferring.choose import Choice
 from metatl.transferring.rows import REFERENCE

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metatl.compare import holm
+from metatl.evaluation.compare import holm
 from metatl.transferring.cells import ALL, Cell, Cells, right
 from metatl.transferring.rows import NO_TRANSFER, REFERENCE
 from metatl.transferring.scores import FEWEST_DRAWS, RESAMPLES, Matrix, interval, matrix, rounded, worse

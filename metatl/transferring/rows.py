@@ -14,11 +14,11 @@ from typing import Any, Literal, cast
 import yaml
 from jsonargparse import ArgumentParser
 
-from metatl import store
 from metatl.adapt import Adaptation, ClosedForm
-from metatl.describe import completed, describe
 from metatl.guides import SupportFisher
 from metatl.guides.guide import TransferGuide
+from metatl.lab import store
+from metatl.lab.describe import completed, describe
 from metatl.learners import Learner
 from metatl.transforms import Transform
 from metatl.types import MetatlError

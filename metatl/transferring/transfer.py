@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from metatl import render, store
-from metatl.record.console import Console
+from metatl.lab import render, store
+from metatl.lab.record.console import Console
 from metatl.transferring import asked, mistakes, plots, tables
 from metatl.transferring.backbone import Backbone, backbone, forward
 from metatl.transferring.budget import Budget

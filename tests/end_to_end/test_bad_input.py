@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import yaml
 
-from metatl import store
+from metatl.lab import store
 from tests import commands
 from tests.commands import GLYPHS, WAVES, config_of, metatl, only, refused, written
 
@@ -375,7 +375,7 @@ def test_too_little_memory_is_one_line(said: str, here: Path, monkeypatch: pytes
     def starved(*given: Any) -> None:
         raise RuntimeError(said)
 
-    monkeypatch.setattr("metatl.cli.report", starved)
+    monkeypatch.setattr("metatl.lab.cli.report", starved)
     assert "out of memory" in (line := refused("run", "maml.yaml"))
     assert "lower meta_batch" in line
 
@@ -405,7 +405,7 @@ def test_a_pipe_that_closes_is_no_error(here: Path) -> None:
         os.dup2(write, 1)
         with os.fdopen(1, "w", closefd=False) as out:
             patch.setattr("sys.stdout", out)
-            from metatl import cli
+            from metatl.lab import cli
 
             code = cli.main(["run", "waves.yaml", "--print_config"])
         os.dup2(kept, 1)

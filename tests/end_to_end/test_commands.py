@@ -19,7 +19,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from metatl import store
+from metatl.lab import store
 from tests import commands
 from tests.commands import GLYPHS, Said, assert_same_run, config_of, metatl, only, timeless, written
 
@@ -255,7 +255,7 @@ def test_ctrl_c_is_resumed(tmp_path: Path) -> None:
 def test_the_installed_command_and_a_real_ctrl_c(tmp_path: Path) -> None:
     """As a person has it: an interpreter of its own, a signal from outside, the exit codes of a shell."""
     path = written(tmp_path, config_of("maml", 100_000))
-    words = [sys.executable, "-m", "metatl.cli", "run", path, "--runs", str(tmp_path / "runs")]
+    words = [sys.executable, "-m", "metatl.lab.cli", "run", path, "--runs", str(tmp_path / "runs")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not [file for file in (tmp_path / "runs").rglob("metrics.jsonl") if file.stat().st_size]:
             assert process.poll() is None

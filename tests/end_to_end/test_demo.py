@@ -70,7 +70,7 @@ def test_its_net_is_the_pre_trained_one_of_the_table(demo: Path) -> None:
 
 def test_its_model_opens_in_a_fresh_process_without_the_run(demo: Path, tmp_path: Path) -> None:
     model = shutil.copytree(demo / "out" / "transfer" / "model", tmp_path / "model")
-    words = [sys.executable, "-m", "metatl.cli", "predict", str(model), str(demo / "out/characters/test")]
+    words = [sys.executable, "-m", "metatl.lab.cli", "predict", str(model), str(demo / "out/characters/test")]
     root = Path(package.__file__).parents[1]
     (demo / "runs").rename(demo / "gone")
     said = subprocess.run(words, capture_output=True, text=True, check=True, cwd=root).stdout

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from metatl import cli
 from metatl.engines import Loop
+from metatl.lab import cli
 from metatl.profile import beside, memory, workloads
 from metatl.profile.agreement import disagreement
 from metatl.profile.engines import CAN_COMPILE, MAKERS, for_workload

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from metatl import cli
+from metatl.lab import cli
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SHAPE = (1, 28, 28)

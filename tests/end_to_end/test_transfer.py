@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import metatl as package
-from metatl import store
+from metatl.lab import store
 from metatl.transferring import transfer as transferring
 from metatl.transferring.study import Study
 from tests.commands import metatl, refused, small_cache
@@ -148,7 +148,7 @@ def test_other_photos_nets_and_seeds_are_refused(done: Path, photos: Path, tmp_p
 
 
 def test_predict_in_a_fresh_process_gives_the_accuracy_of_the_table(done: Path, photos: Path) -> None:
-    words = [sys.executable, "-m", "metatl.cli", "predict", str(done), str(photos / "val")]
+    words = [sys.executable, "-m", "metatl.lab.cli", "predict", str(done), str(photos / "val")]
     root = Path(package.__file__).parents[1]
     said = subprocess.run(words, capture_output=True, text=True, check=True, cwd=root)
     rows = list(csv.DictReader(said.stdout.splitlines()))

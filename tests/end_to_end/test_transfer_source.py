@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from metatl import store
+from metatl.lab import store
 from metatl.learners import Scout
 from metatl.transferring import asked
 from metatl.transferring import transfer as transferring

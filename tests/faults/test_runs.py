@@ -16,8 +16,9 @@ from PIL import Image
 from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.plugins.hparams import metadata
 
-from metatl import config, load, store
-from metatl.run import prepare
+from metatl import load
+from metatl.lab import config, store
+from metatl.lab.run import prepare
 from metatl.types import MetatlError
 from tests.commands import metatl, only, refused
 
@@ -97,7 +98,7 @@ def forget_modules(folder: Path) -> None:
         if str(getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
     importlib.invalidate_caches()
-    preparing: Any = importlib.import_module("metatl.run.prepare")
+    preparing: Any = importlib.import_module("metatl.lab.run.prepare")
     preparing._loaded.cache_clear()
 
 

@@ -25,13 +25,13 @@ import numpy as np
 import torch
 import yaml
 
-from metatl import cli, store
 from metatl.data.cache import Arrays, checksum
-from metatl.evaluate import Report
+from metatl.evaluation.evaluate import Report
+from metatl.lab import cli, store
+from metatl.lab.run.learn import VERSION as LEARNED
+from metatl.lab.store import reports
+from metatl.lab.store.tensors import VERSIONS, flat, orders, write_tensors
 from metatl.learners import State
-from metatl.run.learn import VERSION as LEARNED
-from metatl.store import reports
-from metatl.store.tensors import VERSIONS, flat, orders, write_tensors
 from metatl.types import Params, Transfer
 
 FORMATS = Path(__file__).with_name("formats")

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from metatl import config, load, store
+from metatl import load
 from metatl.data.cache import cached
-from metatl.run import prepare
-from metatl.run.learn import VERSION as LEARNED
-from metatl.store.tensors import digest, flat
+from metatl.lab import config, store
+from metatl.lab.run import prepare
+from metatl.lab.run.learn import VERSION as LEARNED
+from metatl.lab.store.tensors import digest, flat
 from metatl.types import MetatlError, Transfer
 from tests.commands import metatl, refused
 from tests.golden import make

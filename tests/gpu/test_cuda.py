@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from metatl import cli, tree
+from metatl import tree
 from metatl.adapt import displacement
 from metatl.capture import cuda_graph
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.source import Tasks
 from metatl.engines import Auto, Batched, Engine, Loop
-from metatl.evaluate import Evaluation, evaluate, to_device
+from metatl.evaluation.evaluate import Evaluation, evaluate, to_device
+from metatl.lab import cli
 from metatl.learners import Episodic, State
 from metatl.net import Net
 from metatl.train import train

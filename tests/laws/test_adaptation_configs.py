@@ -11,11 +11,12 @@ import torch
 from jsonargparse._parameter_resolvers import get_signature_parameters
 from torch import Tensor, nn
 
-from metatl import Batch, Descent, Episode, MetatlError, Personaliser, adapt, config, load, store
+from metatl import Batch, Descent, Episode, MetatlError, Personaliser, adapt, load
 from metatl.adapt import ClosedForm, Estimator, InContext, NearestCentroid, RidgeRegression
-from metatl.describe import FAMILIES
+from metatl.lab import config, store
+from metatl.lab.describe import FAMILIES
+from metatl.lab.run import learn, prepare
 from metatl.learners import Episodic
-from metatl.run import learn, prepare
 from tests.commands import GLYPHS, WAVES, config_of, metatl, only, refused, written
 from tests.toys import INPUTS, toy_net
 
@@ -145,7 +146,7 @@ def test_what_cannot_work_is_one_line_and_runs_nothing(change: dict[str, Any], s
 def test_plain_descent_keeps_its_digest_and_another_way_is_another_evaluation(here: Path) -> None:
     import importlib
 
-    folder: Any = importlib.import_module("metatl.run.folder")
+    folder: Any = importlib.import_module("metatl.lab.run.folder")
     runs = [prepare(config.parse(kept(way))) for way in ({"head": "Zeros"}, RIDGE, KNN)]
     assert len({run.digest for run in runs}) == 1, "nothing else is learned"
     assert len({folder.evaluation(run) for run in runs}) == 3

@@ -24,7 +24,7 @@ from metatl.adapt import (
 )
 from metatl.data import Sinusoid, Tasks
 from metatl.engines import Batched, Loop
-from metatl.evaluate import Evaluation, evaluate
+from metatl.evaluation.evaluate import Evaluation, evaluate
 from metatl.heads import Prototypes, Zeros
 from metatl.net import Net
 from metatl.rules import SGD

@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from metatl import config, tree
+from metatl import tree
 from metatl.adapt import Descent, QueryLoss
 from metatl.aggregates import Aggregate, Mean, PCGrad
 from metatl.data import Tasks
 from metatl.engines import Auto, Batched, Engine, Loop
+from metatl.lab import config
 from metatl.learners import Episodic
 from metatl.loss import Loss
 from metatl.rules import SGD

@@ -176,8 +176,8 @@ def test_wrong_numbers_and_random_ones_are_noticed() -> None:
 
 
 def test_bf16_stands_behind_its_check() -> None:
-    from metatl.experiment import Experiment
-    from metatl.run import precision
+    from metatl.lab.experiment import Experiment
+    from metatl.lab.run import precision
     from metatl.types import MetatlError
 
     data, learner = toy_data(), LEARNERS["maml"]

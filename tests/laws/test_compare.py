@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from metatl.compare import differences, harmed, holm, paired, plain, protocol, rows, t_two_sided, worst_decile
+from metatl.evaluation.compare import (
+    differences,
+    harmed,
+    holm,
+    paired,
+    plain,
+    protocol,
+    rows,
+    t_two_sided,
+    worst_decile,
+)
 from metatl.types import MetatlError
 
 

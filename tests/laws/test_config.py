@@ -10,14 +10,15 @@ import pytest
 import yaml
 from torch import nn
 
-from metatl import config, models
-from metatl.experiment import Experiment, candidates, with_value
+from metatl import models
 from metatl.guides import ByName, Unfreeze
 from metatl.heads import Prototypes, Zeros
+from metatl.lab import config
+from metatl.lab.experiment import Experiment, candidates, with_value
+from metatl.lab.run import prepare
 from metatl.learners import Episodic, Scout
 from metatl.objectives import L2SP, KLAnchor, TaskLoss
 from metatl.rules import SGD, Adam, AdamW
-from metatl.run import prepare
 from metatl.types import MetatlError
 from tests.outer import Outer, outer_gradient
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 import metatl
-from metatl import Descent, MetatlError, Net, Personaliser, store
+from metatl import Descent, MetatlError, Net, Personaliser
 from metatl.heads import Learned, Prototypes, Zeros
+from metatl.lab import store
+from metatl.lab.store import places
 from metatl.rules import SGD
-from metatl.store import places
 from metatl.types import Params, Transfer
 from tests.toys import INPUTS, assert_bitwise, scales, toy_net, with_guide
 
@@ -202,7 +203,7 @@ def test_a_damaged_file_is_one_line_or_harmless(tmp_path: Path) -> None:
 
 def test_checksums_that_fit_wrong_content_do_not_help(tmp_path: Path) -> None:
     """A file made wrong, with right checksums of its own bytes."""
-    from metatl.store import tensors as files
+    from metatl.lab.store import tensors as files
 
     path, base = tmp_path / "a", toy_net(dtype=torch.float32).start()
     store.save_delta(path, base, Transfer(touched(base.params, 0.5, 0), base.guide))
@@ -280,8 +281,8 @@ def test_what_a_personal_delta_cannot_hold_is_said(tmp_path: Path) -> None:
 
 
 def test_a_run_directory_is_a_base(tmp_path: Path) -> None:
-    from metatl import config
-    from metatl.run import prepare, report
+    from metatl.lab import config
+    from metatl.lab.run import prepare, report
 
     values = {
         "name": "toy",
@@ -306,7 +307,7 @@ def test_a_run_directory_is_a_base(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("base", ["", "a\nb", "A" * 64, "0" * 63])
 def test_a_base_that_is_no_hash_is_one_line(base: str, tmp_path: Path) -> None:
-    from metatl.store.tensors import write_tensors
+    from metatl.lab.store.tensors import write_tensors
 
     path, transfer = tmp_path / "a.delta", toy_net(dtype=torch.float32).start()
     write_tensors(path, "delta", {"places": torch.zeros(1, dtype=torch.uint8)}, {"base": base, "result": ""})

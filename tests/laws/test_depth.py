@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from metatl import Net, config, models
+from metatl import Net, models
 from metatl.guides import DepthDecay, Unfreeze, layers
+from metatl.lab import config
+from metatl.lab.run import prepare
 from metatl.order_of_use import weights_in_order
 from metatl.pretrained import vision
-from metatl.run import prepare
 from metatl.transforms import LoRA, transformed
 
 

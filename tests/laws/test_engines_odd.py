@@ -12,7 +12,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from metatl.adapt import Descent
 from metatl.engines import Batched, Loop
-from metatl.engines.ops_stock import Batchable
+from metatl.engines.fast.stock import Batchable
 from metatl.net import Net
 from metatl.rules import SGD
 from metatl.types import Batch, Episode, MetatlError

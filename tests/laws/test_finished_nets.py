@@ -14,10 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from metatl import load, store
+from metatl import load
 from metatl.data import Arrays, Glyphs, ImageFolder, Sinusoid
 from metatl.data.images import as_seen
 from metatl.data.source import Source
+from metatl.lab import store
 from metatl.norm import Rows, moments_from
 from metatl.pretrained import Preparation, pretrained, rebuild
 from metatl.transferring.backbone import backbone

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from metatl import config
-from metatl.experiment import Experiment
+from metatl.lab import config
+from metatl.lab.experiment import Experiment
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "omniglot" / "maml-family"
 METHODS = ("maml", "fomaml", "anil", "meta-sgd", "reptile", "protonet", "proto-maml")

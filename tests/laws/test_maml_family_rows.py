@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metatl.evaluate import Report
+from metatl.evaluation.evaluate import Report
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 MODE = "transductive"

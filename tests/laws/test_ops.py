@@ -12,10 +12,11 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from metatl.engines import ops_conv, ops_native
-from metatl.engines.ops import rerouted
-from metatl.engines.ops_conv import conv2d
-from metatl.engines.ops_norm import normalise
+from metatl.engines.fast import conv as ops_conv
+from metatl.engines.fast import native as ops_native
+from metatl.engines.fast.conv import conv2d
+from metatl.engines.fast.norm import normalise
+from metatl.engines.fast.ops import rerouted
 from metatl.types import MetatlError
 
 TASKS = 3

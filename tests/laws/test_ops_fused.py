@@ -9,11 +9,12 @@ from torch.autograd import grad as autograd
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from metatl.engines import ops_block, ops_native
-from metatl.engines.ops import rerouted
-from metatl.engines.ops_block import conv_norm_act
-from metatl.engines.ops_block_torch import Block
-from metatl.engines.ops_fuse import Fused, find_run, fuse
+from metatl.engines.fast import block as ops_block
+from metatl.engines.fast import native as ops_native
+from metatl.engines.fast.block import conv_norm_act
+from metatl.engines.fast.block_torch import Block
+from metatl.engines.fast.fuse import Fused, find_run, fuse
+from metatl.engines.fast.ops import rerouted
 from metatl.models import Conv1d, Conv4, ResNet12
 from metatl.norm import BatchNorm, Rows, moments_from
 from metatl.types import MetatlError

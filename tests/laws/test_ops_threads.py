@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from metatl.engines import ops_conv_native, ops_native
-from metatl.engines.ops_products import Spec
+from metatl.engines.fast import conv_native as ops_conv_native
+from metatl.engines.fast import native as ops_native
+from metatl.engines.fast.products import Spec
 
 
 @pytest.fixture(autouse=True)

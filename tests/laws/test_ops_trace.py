@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from metatl.engines.ops import rerouted
-from metatl.engines.ops_fuse import fuse
-from metatl.engines.ops_trace import Traced
+from metatl.engines.fast.fuse import fuse
+from metatl.engines.fast.ops import rerouted
+from metatl.engines.fast.trace import Traced
 from metatl.models import MLP, Conv4
 
 

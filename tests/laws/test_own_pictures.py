@@ -104,8 +104,9 @@ def test_a_taskset_says_that_it_cannot(tmp_path: Path) -> None:
 
 
 def test_the_preparation_of_a_run_is_loaded_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from metatl import apply_delta, config, load
-    from metatl.run import learn, prepare
+    from metatl import apply_delta, load
+    from metatl.lab import config
+    from metatl.lab.run import learn, prepare
 
     monkeypatch.chdir(tmp_path)
     images = photos(tmp_path / "photos", 12)

@@ -78,8 +78,8 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
 
 
 def test_the_adapted_weights_are_a_transfer(tmp_path: Path) -> None:
-    from metatl import store
     from metatl.adapt import check_guide
+    from metatl.lab import store
 
     found = person(Zeros(), outputs=7).adapt(torch.randn(4, INPUTS), [0, 1, 0, 1])
     found.save(tmp_path / "a.safetensors")

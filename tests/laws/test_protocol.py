@@ -11,7 +11,7 @@ import torch
 from metatl.adapt import Descent, predict
 from metatl.data import Tasks
 from metatl.engines import Batched, Loop
-from metatl.evaluate import Evaluation, Report, evaluate
+from metatl.evaluation.evaluate import Evaluation, Report, evaluate
 from metatl.guides import Unfreeze
 from metatl.heads import Learned, Prototypes, Zeros
 from metatl.rules import SGD

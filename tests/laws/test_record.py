@@ -17,8 +17,8 @@ import torch
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from metatl import render
-from metatl.record import (
+from metatl.lab import render
+from metatl.lab.record import (
     Console,
     JsonLines,
     Recorder,

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from metatl import render
-from metatl.render.plots import FAMILIES
+from metatl.lab import render
+from metatl.lab.render.plots import FAMILIES
 from metatl.types import Batch, Episode, MetatlError
 
 PROTOCOL = dict(

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from metatl import store
 from metatl.adapt import Descent
 from metatl.data import Tasks
 from metatl.engines import Batched
 from metatl.guides import PerStep, TopK
 from metatl.heads import Prototypes, Zeros
+from metatl.lab import store
 from metatl.learners import Episodic, Keep, Learner, Reptile, Scout, SourceFisher, State, Supervised
 from metatl.net import Net
 from metatl.rules import SGD, Adam, AdamW, CarriedAdam

@@ -12,8 +12,8 @@ from torch import Tensor
 from metatl import tree
 from metatl.adapt import Descent, descend
 from metatl.adapt.descend import Piece
-from metatl.experiment import with_value
 from metatl.guides import ByName
+from metatl.lab.experiment import with_value
 from metatl.rules import SGD, Adam, AdamW, CarriedAdam, Rule
 from metatl.types import Guide, MetatlError, Params, Transfer
 from tests.toys import assert_bitwise, assert_close, rows, scales, toy_net, toy_task, with_guide

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from metatl import config
 from metatl.data import Arrays, ClassData, Glyphs, Tasks
 from metatl.data.bank import Bank
+from metatl.lab import config
+from metatl.lab.run import Run, learn, prepare, report
 from metatl.learners import Scout
-from metatl.run import Run, learn, prepare, report
 from metatl.types import MetatlError
 
 EASY = "evaluation: {tasks: {way: 2, shot: 1, query: 1}, episodes: 2, select_episodes: 1}"

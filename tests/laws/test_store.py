@@ -11,8 +11,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from metatl import store
-from metatl.evaluate import Report
+from metatl.evaluation.evaluate import Report
+from metatl.lab import store
 from metatl.learners import State
 from metatl.types import MetatlError, Transfer
 from tests.toys import assert_bitwise, scales, toy_net, with_guide

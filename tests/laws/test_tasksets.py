@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from metatl import cli
 from metatl.data import Tasks, Taskset
 from metatl.data.taskset_data import TasksetData
+from metatl.lab import cli
 from metatl.types import MetatlError
 
 MODULE = '''

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from metatl import Classifier, MetatlError, store
+from metatl import Classifier, MetatlError
+from metatl.lab import store
 from metatl.transferring import choose
 from metatl.transferring.backbone import Backbone, backbone, forward
 from metatl.transferring.fit import Labelled, Model, fit

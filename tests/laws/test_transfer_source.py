@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from metatl import Classifier, MetatlError, tree
-from metatl.experiment import with_value
+from metatl.lab.experiment import with_value
 from metatl.learners import Scout
 from metatl.transferring import learned as learning_once
 from metatl.transferring import learning

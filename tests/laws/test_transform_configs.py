@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from metatl import config, load, store
+from metatl import load
 from metatl.engines import Auto, Batched, Loop
-from metatl.run import Run, learn, prepare, report
+from metatl.lab import config, store
+from metatl.lab.run import Run, learn, prepare, report
 from metatl.types import MetatlError
 from tests.commands import config_of, metatl, only, refused, written
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from metatl import config, tree
+from metatl import tree
 from metatl.engines import Higher, Learn2Learn, Loop
+from metatl.lab import config
 from metatl.rules import Adam, AdamW, Rule
 from metatl.transforms import LoRA
 from metatl.types import MetatlError

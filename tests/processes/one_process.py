@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from metatl import cli
+from metatl.lab import cli
 from metatl.processes import pulse
 
 environment, log, words, faults = globals()["given"]
@@ -29,7 +29,7 @@ torch.set_num_threads(1)
 if "patience" in faults:
     pulse._BEAT, pulse._PATIENCE = 0.1, faults["patience"]
 if "slow" in faults:  # seconds that every step takes longer
-    watch: Any = importlib.import_module("metatl.run.learn")._Watch
+    watch: Any = importlib.import_module("metatl.lab.run.learn")._Watch
     behind = watch.__call__
 
     def slowly(*given: Any) -> None:

@@ -226,7 +226,7 @@ def test_two_nodes_of_torchrun_restart_what_was_killed(tmp_path: Path) -> None:
     config, runs = maml(tmp_path, 400), tmp_path / "runs"
     words = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1",
             "--max-restarts", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{free_port()}",
-            "--rdzv-id", "test", "-m", "metatl.cli", "run", config, "--runs", str(runs)]  # fmt: skip
+            "--rdzv-id", "test", "-m", "metatl.lab.cli", "run", config, "--runs", str(runs)]  # fmt: skip
     logs = [tmp_path / f"node{i}.log" for i in range(2)]
     nodes: list[subprocess.Popen[bytes]] = []
     for log in logs:

@@ -16,13 +16,13 @@ import yaml
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from metatl import store
 from metatl.data import Arrays, ImageFolder
 from metatl.data.archives import members
 from metatl.data.mnist import read_idx
-from metatl.evaluate import Report
+from metatl.evaluation.evaluate import Report
+from metatl.lab import store
+from metatl.lab.store.tensors import digest, flat, write_tensors
 from metatl.learners import State
-from metatl.store.tensors import digest, flat, write_tensors
 from tests.commands import LEARNERS, config_of
 from tests.trust import strategies as given
 from tests.trust.ground import Ground, command, lands, same
@@ -55,7 +55,7 @@ def run(ground: Ground, *words: str | Path) -> int:
     runs = ground.folder / "fuzzed"
     shutil.rmtree(runs, ignore_errors=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("metatl.record.record_guide", lambda *_: None)  # pictures take seconds
+        patch.setattr("metatl.lab.record.record_guide", lambda *_: None)  # pictures take seconds
         code = command("run", *words, "--runs", runs, "--learn-only")
     assert code == 0 or not list(runs.rglob("transfer.safetensors"))
     return code

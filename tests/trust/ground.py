@@ -24,7 +24,7 @@ import pytest
 import torch
 from PIL import Image
 
-from metatl import store
+from metatl.lab import store
 from metatl.train import Checkpoints
 from metatl.types import MetatlError, Transfer
 from tests.commands import config_of, metatl, only, written

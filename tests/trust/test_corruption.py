@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from metatl import store
 from metatl.data import Glyphs
+from metatl.lab import store
 from metatl.train import Checkpoints
 from tests import commands
 from tests.commands import GLYPHS, LEARNERS, assert_same_run, config_of, metatl, only, refused, written
@@ -168,7 +168,7 @@ def test_every_learners_checkpoint_notices_every_flip(tmp_path: Path) -> None:
         values = config_of(name, 2) | {"record_every": 1}
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Checkpoints, "due", lambda _: True)
-            patch.setattr("metatl.record.record_guide", lambda *_: None)
+            patch.setattr("metatl.lab.record.record_guide", lambda *_: None)
             path = written(tmp_path / name, values)
             assert metatl("run", path, "--learn-only", "--runs", tmp_path / name).code == 0
         file = only(tmp_path / name) / "last.ckpt"

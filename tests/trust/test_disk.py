@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from metatl import store
+from metatl.lab import store
 from tests import commands
 from tests.commands import assert_same_run, config_of, metatl, only, written
 

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 import torch
 
-from metatl import config, store
 from metatl.data import Arrays, Bank, ImageFolder
 from metatl.data.archives import members
 from metatl.data.mnist import read_idx
+from metatl.lab import config, store
+from metatl.lab.store.tensors import write_tensors
 from metatl.learners import State
-from metatl.store.tensors import write_tensors
 from metatl.types import MetatlError
 from tests.commands import WAVES, refused, written
 from tests.toys import toy_net

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from metatl import store
+from metatl.lab import store
 from tests import commands
 from tests.commands import (
     LEARNERS,
@@ -43,7 +43,7 @@ def _one_thread() -> None:
 def test_a_killed_run_is_the_run_that_was_not(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("metatl.record.record_guide", lambda *_: None)  # pictures take seconds
+    monkeypatch.setattr("metatl.lab.record.record_guide", lambda *_: None)  # pictures take seconds
     path = written(tmp_path, config_of(name, STEPS))
     assert metatl("run", path, "--runs", tmp_path / "whole").code == 0
     words = ["run", path, "--runs", tmp_path / "killed"]

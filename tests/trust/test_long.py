@@ -44,7 +44,7 @@ class Counted:
 @pytest.fixture
 def behind_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Callable[[int], None]]]:
     """Functions that are called behind every step of a run."""
-    watch: Any = importlib.import_module("metatl.run.learn")._Watch
+    watch: Any = importlib.import_module("metatl.lab.run.learn")._Watch
     called, found = watch.__call__, list[Callable[[int], None]]()
 
     def and_more(self: Any, state: Any, metrics: Any) -> None:
@@ -89,7 +89,7 @@ def test_many_runs_in_one_process_leave_nothing(tmp_path: Path) -> None:
     paths = {name: written(tmp_path, config_of(name, 1), f"{name}.yaml") for name in names}
     before: tuple[int, int, int] | None = None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("metatl.record.record_guide", lambda *_: None)  # pictures take seconds
+        patch.setattr("metatl.lab.record.record_guide", lambda *_: None)  # pictures take seconds
         for number in range(RUNS):
             name = names[number % len(names)]
             words = ["run", paths[name], "--runs", tmp_path / "runs", "--seed", number]

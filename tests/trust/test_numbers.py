@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from metatl import store
 from metatl.adapt import Descent
 from metatl.data import Bank, ClassData, Tasks
 from metatl.engines import Batched, Loop
 from metatl.guides.shape import MinMax, TopK
 from metatl.heads import Zeros
+from metatl.lab import store
 from metatl.learners import Episodic, Reptile, Scout, State
 from metatl.models import MLP
 from metatl.net import Net

@@ -1,0 +1,1 @@
+"""What makes the batched engine fast: rerouted operations, compiled kernels, recordings."""

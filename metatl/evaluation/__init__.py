@@ -1,0 +1,1 @@
+"""The one episodic evaluation, and paired statistics over what it found."""

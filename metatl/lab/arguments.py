@@ -1,0 +1,127 @@
+"""The words of the command `metatl`: what each subcommand takes, and which of them override a config."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn, final
+
+from metatl.lab import transfer_words
+from metatl.types import MetatlError
+
+ABOUT = {
+    "run": "learn (resuming if interrupted), evaluate on meta-test once, write the run directory",
+    "benchmark": "run or load each experiment, evaluate all on the same episodes, print and write the table",
+    "evaluate": "evaluate a finished run under another protocol",
+    "compare": "paired differences between finished runs, with intervals and corrected p-values",
+    "profile": "check that the engines give one gradient, then time them side by side",
+    "data": "list, verify or download the data sets",
+    "transfer": "compare ways of transferring a pre-trained net to your photos, and save the best as a model",
+    "predict": "label photos with a model that 'metatl transfer' saved",
+    "methods": "list the rows of 'metatl transfer'",
+}
+OVERRIDING = {
+    "run": ("--learn-only", "--again", "--print_config", "--help-config"),
+    "benchmark": ("--out", "--reference", "--no-transfer"),
+    "evaluate": (),
+    "profile": (
+        "--engines",
+        "--device",
+        "--out",
+        "--repeats",
+        "--seconds",
+        "--tasks-per-chunk",
+        "--no-memory",
+    ),
+}
+"""Commands on configs, with their own options; every other option of theirs is a key of a config."""
+_ALONE = ("--learn-only", "--again", "--print_config", "--help-config", "--no-memory", "--help")
+
+
+@final
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises MetatlError in one line instead of leaving with its usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise MetatlError(f"{message}; '{self.prog} --help' says how to use it")
+
+
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The command's own words, and those that override a config; raises MetatlError for a wrong word."""
+    own, overrides = _split(argv)
+    return parser().parse_args(own), overrides
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides `--key value` or `--key=value` may stand anywhere among the command's own words."""
+    command = argv[0] if argv else ""
+    own, overrides = list(argv[:1]), list[str]()
+    if command not in OVERRIDING:
+        return list(argv), []
+    words = iter(argv[1:])
+    for word in words:
+        key, equals, _ = word.partition("=")
+        known = not word.startswith("--") or key in (*OVERRIDING[command], "--help")
+        into = own if known else overrides
+        into.append(word)
+        if word.startswith("--") and not equals and key not in _ALONE:
+            into.extend(value for value in [next(words, None)] if value is not None)
+    return own, overrides
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command's own words."""
+    made = _Parser(
+        prog="metatl",
+        description="Learn what to carry over from old tasks to new ones, and measure whether it helps.",
+    )
+    commands = made.add_subparsers(dest="command", metavar="COMMAND")
+    of = {
+        name: commands.add_parser(name, help=about, description=about + ".", allow_abbrev=False)
+        for name, about in ABOUT.items()
+    }
+    for name in ("run", "benchmark", "evaluate"):
+        said = "Any key of a config can be overridden: --learner.steps 100 --adaptation.rule.lr 0.1"
+        of[name].epilog = said
+    run, benchmark, profile, data = (of[name] for name in ("run", "benchmark", "profile", "data"))
+    run.add_argument("config", nargs="?", help="YAML file")
+    run.add_argument("--learn-only", action="store_true", help="stop before the evaluation")
+    run.add_argument("--again", action="store_true", help="learn anew what is finished already")
+    run.add_argument("--print_config", action="store_true", help="print the resolved config and stop")
+    run.add_argument("--help-config", action="store_true", help="list every key of a config and stop")
+    benchmark.add_argument("configs", nargs="*", help="YAML files")
+    benchmark.add_argument("--out", help="folder for table.md, report.json and plot.png")
+    benchmark.add_argument("--reference", help="method that differences are paired with [fine-tune]")
+    benchmark.add_argument("--no-transfer", help="method that says which episodes are harmed [scratch]")
+    of["evaluate"].add_argument("run", help="run directory")
+    of["compare"].add_argument(
+        "runs", nargs="+", help="run directories; the first is compared with the others"
+    )
+    _profile_arguments(profile)
+    data.add_argument("action", choices=("list", "verify", "download"))
+    data.add_argument("name", nargs="?", help="data set")
+    transfer_words.add(of["transfer"], of["predict"], of["methods"])
+    return made
+
+
+def _profile_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "workloads", nargs="+", help="W1, W2, W3, W4, evaluation, scouts, sampling, or configs"
+    )
+    parser.add_argument(
+        "--engines",
+        help="comma-separated, of batched, loop, auto, higher, learn2learn [batched, loop, installed peers]",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ...")
+    parser.add_argument("--out", help="JSON file for the rows; those of other workloads in it stay")
+    parser.add_argument("--repeats", type=int, default=7, help="turns that each engine gets at least [7]")
+    parser.add_argument("--seconds", type=float, default=10.0, help="time for a row of engines at least [10]")
+    parser.add_argument(
+        "--tasks-per-chunk", type=int, help="tasks that the batched engine runs at once [all]"
+    )
+    parser.add_argument(
+        "--no-memory",
+        dest="memory",
+        action="store_false",
+        help="skip the memory (a process an engine)",
+    )

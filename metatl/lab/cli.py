@@ -1,0 +1,187 @@
+"""The command `metatl`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from metatl import processes
+from metatl.lab import arguments, benchmark, config, render
+from metatl.lab.refusals import guarded
+from metatl.lab.run import Run, complete, forget, learn, note_net, prepare, report, report_folder
+from metatl.types import MetatlError
+
+
+def _run(words: argparse.Namespace, rest: list[str]) -> None:
+    if words.help_config or not words.config:
+        config.parser("metatl run CONFIG").print_help()
+        return
+    experiment = config.load(Path(words.config), rest)
+    if words.print_config:
+        print(config.dump(experiment), end="")
+        return
+    run = prepare(experiment, rest)
+    if words.again:
+        forget(run)
+    loaded = complete(run)
+    if words.learn_only:
+        learn(run)
+        print(f"learned: {run.learned}")
+    else:
+        found = report(run)
+        _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
+        _say_ends({run.experiment.name: found.facts})
+    if loaded:
+        note_net(run)
+        print(f"loaded {run.folder}; --again learns anew")
+
+
+def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
+    said = [
+        f"{method}: {name} {row['selected'][name]} is the {end} tried"
+        for method, row in by_method.items()
+        for name, end in render.at_an_end(row).items()
+    ]
+    if said:
+        print("chosen at an end of `select`, so that a wider one may do better: " + "; ".join(said))
+
+
+def _say(run: Run, mean: float, ci95: float, episodes: int, protocol: dict[str, object]) -> None:
+    mode = "transductive" if protocol["transductive"] else "inductive"
+    if protocol["score"] == "accuracy":
+        value = f"accuracy {100 * mean:.2f} +- {100 * ci95:.2f} %"
+    else:
+        value = f"loss {mean:.4f} +- {ci95:.4f}"
+    split = protocol["split"] if run.other is None else f"{protocol['split']} of {protocol['data']}"
+    print(f"{run.experiment.name}: {value} ({split}, {episodes} episodes, {mode})")
+    print(f"run directory: {run.folder}")
+    place = report_folder(run, beside=True)
+    if place != run.folder:
+        print(f"kept beside the run's own report: {place}")
+    print(f"look at it: tensorboard --logdir {run.folder}")
+
+
+def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
+    if not words.configs:
+        raise MetatlError("benchmark: name at least one config, configs/demo/*.yaml say")
+    out = Path(words.out) if words.out else None
+    found = benchmark.benchmark(
+        [Path(path) for path in words.configs], rest, out, words.reference, words.no_transfer
+    )
+    print(found.table)
+    _say_ends({row["method"]: row for row in found.rows})
+    runs = config.load(Path(words.configs[0]), rest).runs
+    if out is not None:
+        print(f"\nwritten: {out / 'table.md'}, {out / 'report.json'}, {out / 'plot.png'}")
+    print(f"look at every run: tensorboard --logdir {runs}")
+
+
+def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
+    run = benchmark.run_of(Path(words.run), rest)
+    if not complete(run):
+        again = run.named
+        where = "" if again.resolve() == Path(words.run).resolve() else f", which lies in {again} then"
+        raise MetatlError(
+            f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it{where}"
+        )
+    found = benchmark.evaluated(run)
+    _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
+
+
+def _compare(words: argparse.Namespace, rest: list[str]) -> None:
+    _nothing_left(rest)
+    found = benchmark.compared([Path(folder) for folder in words.runs])
+    print(found)
+
+
+def _data(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.data import catalogue
+
+    _nothing_left(rest)
+    if words.action == "list":
+        _nothing_left([words.name] if words.name else [])
+        for entry in catalogue.catalogue():
+            print(entry.line())
+    elif words.name is None:
+        raise MetatlError(f"data {words.action}: name a data set; 'metatl data list' shows them")
+    elif words.action == "verify":
+        print(catalogue.verify(words.name))
+    else:
+        print(catalogue.download(words.name))
+
+
+def _profile(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl import profile
+
+    written = profile.command(words, rest)
+    if written:
+        print(written)
+
+
+def _transfer(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.transferring import command
+
+    command.transfer(words)
+
+
+def _predict(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.transferring import command
+
+    command.predict(words)
+
+
+def _methods(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.transferring import command
+
+    command.methods(words)
+
+
+def _nothing_left(rest: Sequence[str]) -> None:
+    if rest:
+        raise MetatlError(f"unknown argument {rest[0]}; see metatl --help")
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
+    "run": _run,
+    "benchmark": _benchmark,
+    "evaluate": _evaluate,
+    "compare": _compare,
+    "profile": _profile,
+    "data": _data,
+    "transfer": _transfer,
+    "predict": _predict,
+    "methods": _methods,
+}
+
+
+def _see_own_modules() -> None:
+    """Let a config name classes of modules in the working directory, as `python -m` would."""
+    with suppress(OSError):
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.append(here)  # last: a file here must not stand in front of an installed module
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when it did what was asked, 2 for a user's mistake, 130 when interrupted."""
+    return guarded(lambda: _command(argv))
+
+
+def _command(argv: Sequence[str] | None) -> None:
+    _see_own_modules()
+    with processes.job():
+        words, overrides = arguments.parse(sys.argv[1:] if argv is None else argv)
+        if words.command is None:
+            arguments.parser().print_help()
+            return
+        _COMMANDS[words.command](words, overrides)
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

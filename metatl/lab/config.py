@@ -1,0 +1,193 @@
+"""Configs: YAML holds values, the dataclasses are the schema, any key can be overridden."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentParser
+
+from metatl.lab import store
+from metatl.lab.describe import completed, describe, merged, named
+from metatl.lab.experiment import Experiment
+from metatl.types import MetatlError
+
+_MOST, _DEEPEST, _LONGEST = 100_000, 40, 500
+# What a start shares with the experiment that starts from it; overrides of the others stay with the latter.
+SHARED = ("data", "model", "seed", "device", "engine", "runs")
+
+
+def read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """A config's values, merged over those of its `base` (a path, or several, relative to the file).
+
+    above: the files whose bases led here. Raises MetatlError in one line for a file that holds no config.
+    """
+    text = store.read_text(path, "config")
+    if path.resolve() in above:
+        raise MetatlError(f"base {path} leads back to itself; let one of its files have no base")
+    try:
+        values = yaml.safe_load(text) or {}
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise MetatlError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise MetatlError(f"{path} holds no keys; a config is a YAML mapping")
+    _check_size(values, path)
+    values = cast(dict[str, Any], values)
+    bases, start = values.pop("base", []), values.get("start")
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise MetatlError(f"{path}: base is {bases!r}; give the path of a config, or a list of them")
+    if not isinstance(start, str | None):
+        raise MetatlError(f"{path}: start is {start!r}; give the path of a config")
+    under: dict[str, Any] = {}
+    for base in bases:
+        under = merged(under, read(path.parent / base, (*above, path.resolve())))
+    if start is not None:
+        values["start"] = str(path.parent / start)
+    return merged(under, values)
+
+
+def _check_size(values: Any, path: Path) -> None:
+    """A few bytes of YAML can stand for any number of values, by aliases."""
+    left: list[tuple[Any, int]] = [(values, 0)]
+    for _ in range(_MOST):
+        if not left:
+            return
+        value, depth = left.pop()
+        if depth > _DEEPEST:
+            break
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left.extend((item, depth + 1) for item in inner)
+    raise MetatlError(
+        f"{path} holds more than {_MOST:,} values, or values more than {_DEEPEST} levels deep; "
+        "a config is smaller"
+    )
+
+
+def parser(program: str = "metatl run") -> ArgumentParser:
+    """The parser whose keys are the fields of `Experiment`."""
+    logging.getLogger("jsonargparse").setLevel(logging.ERROR)
+    made = ArgumentParser(
+        prog=program, exit_on_error=False, description="One experiment; see the keys below."
+    )
+    made.add_argument(
+        "--config", action=ActionConfigFile, help="YAML text or file with values for the keys below"
+    )
+    made.add_class_arguments(Experiment, None, fail_untyped=False)
+    return made
+
+
+def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "config") -> Experiment:
+    """An experiment from values and command-line overrides; raises MetatlError in one line."""
+    made = parser()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            text = yaml.safe_dump(completed(values, Experiment), sort_keys=False)
+            found = made.parse_args(["--config", text, *_overrides(overrides)])
+            fields = made.instantiate(found)
+            return Experiment(**{field.name: fields[field.name] for field in dataclasses.fields(Experiment)})
+    except MetatlError as error:
+        raise MetatlError(f"{where}: {error}") from error
+    except Exception as error:
+        raise MetatlError(
+            f"{where}: {_one_line(error)}; 'metatl run --help-config' lists what a config may hold"
+        ) from error
+
+
+def _completed_override(word: str, key: str) -> str:
+    """An override that names a class, with that class's own defaults (see `completed`)."""
+    if key in ("name", "start", "family", "head", "device", "runs"):
+        return word
+    try:
+        value = yaml.safe_load(word)
+    except yaml.YAMLError:
+        return word
+    # A path is no class, and looking for its module would import, that is run, a file of that name.
+    if isinstance(value, str) and value.rpartition(".")[2][:1].isupper() and named(value) is not None:
+        value = {"class_path": value}
+    return json.dumps(completed({"value": value})["value"]) if isinstance(value, Mapping) else word
+
+
+def _overrides(words: Sequence[str]) -> list[str]:
+    key, found = "", list[str]()
+    for word in words:
+        if word.startswith("--"):
+            front, equals, value = word.partition("=")
+            key = front[2:]
+            found.append(front + equals + _completed_override(value, key) if equals else word)
+        else:
+            found.append(_completed_override(word, key))
+    return found
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    noise = (
+        "Subtypes:",
+        "Errors:",
+        "Given value type:",
+        "Given value:",
+        "Does not validate",
+        "Expected a <class 'None",
+    )
+    said = ": ".join(line.rstrip(":") for line in lines if not line.startswith(noise))
+    return said if len(said) <= _LONGEST else said[:_LONGEST] + " ..."
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment of a config file; raises MetatlError naming the file."""
+    return parse(read(path), overrides, str(path))
+
+
+def start_of(experiment: Experiment, overrides: Sequence[str] = ()) -> tuple[Experiment, list[str]] | None:
+    """The experiment that `start` names, and the overrides that both share.
+
+    A start may learn from other data (digits, say, and then characters): values of the experiment's data then
+    do not reach it. An override that names a class of data replaces the start's too.
+    """
+    if experiment.start is None:
+        return None
+    kept, names_data = list[str](), False
+    without_data = list[str]()
+    key = ""
+    for word in overrides:
+        key = word[2:].split("=")[0] if word.startswith("--") else key
+        first = key.split(".")[0]
+        names_data |= key in ("data", "data.class_path")
+        kept += [word] if first in SHARED else []
+        without_data += [word] if first in SHARED and first != "data" else []
+    path = Path(experiment.start)
+    if not names_data and kept != without_data:
+        own = load(path, without_data)
+        if type(own.data) is not type(experiment.data):
+            return own, without_data
+    return load(path, kept), kept
+
+
+def parted(first: str, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The overrides whose key is `first` or begins with it (`data`, `data.path`), and the others."""
+    inside, outside, into = list[str](), list[str](), list[str]()
+    for word in overrides:
+        if word.startswith("--"):
+            key = word[2:].partition("=")[0]
+            into = inside if key.partition(".")[0] == first else outside
+        into.append(word)
+    return inside, outside
+
+
+def dump(experiment: Experiment) -> str:
+    """The resolved config as YAML."""
+    return yaml.safe_dump(describe(experiment), sort_keys=False)
+
+
+def digest(value: Any) -> str:
+    """10 hex digits over a description."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]

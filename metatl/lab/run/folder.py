@@ -1,0 +1,109 @@
+"""What lies in a run directory, and whether it belongs to the run that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from metatl.evaluation.evaluate import Report
+from metatl.lab import config, store
+from metatl.lab.run import name
+from metatl.lab.run.prepare import Run
+from metatl.pretrained import finished
+from metatl.types import MetatlError
+
+_OUTCOME = (
+    *("report.json", "episodes.npy", "evaluations", "learned.json", "transfer.safetensors"),
+    *("last.ckpt", "last.ckpt.previous", "metrics.jsonl", "events.out.tfevents.*"),
+)
+"""What learning and evaluating write; a report goes before the weights that it was taken with."""
+
+
+def facts_file(run: Run) -> Path:
+    """Where the facts of the learning lie: seconds, inputs."""
+    return run.folder / "learned.json"
+
+
+def complete(run: Run) -> bool:
+    """Whether what was learned is there whole, so that nothing is learned again."""
+    return run.learned.is_file() and facts_file(run).is_file()
+
+
+def note_net(run: Run) -> None:
+    """Write what a net for photos needs into the facts of a finished run that was learned before they said.
+
+    Raises MetatlError for damaged files.
+    """
+    told = store.read_json(facts_file(run))
+    if isinstance(told, dict) and "net" not in told:
+        model, transfer = config.describe(run.experiment.model), store.load_transfer(run.learned)
+        net = finished.facts(run.net, model, run.data, transfer)
+        if net:
+            store.write_json(facts_file(run), {**cast(dict[str, Any], told), "net": net})
+
+
+def evaluation(run: Run) -> str:
+    """The digest of the evaluation that the run's values ask for."""
+    other = run.other and {"described": run.other.describe(), "source": config.describe(run.experiment.data)}
+    return name.evaluated(config.describe(run.experiment), run.digest, other)
+
+
+def report_folder(run: Run, beside: bool = False) -> Path:
+    """Where the report of the run's values lies or will lie.
+
+    The run directory itself for its first evaluation; `evaluations/<digest>/` for another one (other values
+    of adaptation, evaluation or select, other data), and wherever `beside` is asked and it is not the first.
+    """
+    wanted, own = evaluation(run), _evaluated(run.folder)
+    if own == wanted or (own is None and not beside and run.other is None):
+        return run.folder
+    return run.folder / "evaluations" / wanted
+
+
+def _evaluated(folder: Path) -> str | None:
+    """The digest of the evaluation whose report lies there: "" where it says none, None without one."""
+    try:
+        told = store.read_json(folder / "report.json")
+        return str(cast(Mapping[str, Any], told["facts"]).get("evaluation", ""))
+    except (MetatlError, AttributeError, KeyError, TypeError):
+        return None
+
+
+def kept(run: Run, beside: bool = False) -> Report | None:
+    """The report of the run's values, if it is there whole; a newer version of it is refused."""
+    found = _whole(report_folder(run, beside))
+    return found if found is not None and found.facts.get("evaluation") == evaluation(run) else None
+
+
+def _whole(folder: Path) -> Report | None:
+    if not (folder / "report.json").is_file():
+        return None
+    try:
+        return store.load_report(folder)
+    except store.DamagedError:
+        return None
+
+
+def forget(run: Run) -> None:
+    """Remove what was learned and found in the run directory, so that it is learned anew."""
+    if run.folder.is_dir():
+        with store.locked(run.folder):
+            for pattern in _OUTCOME:
+                for path in sorted(run.folder.glob(pattern)):
+                    store.remove_tree(path)
+
+
+def check_inputs(run: Run, kinds: Sequence[str]) -> None:
+    """Raise MetatlError naming what changed since the run in this directory was learned.
+
+    A run that was learned before inputs were written down tells none, and is taken as it is.
+    """
+    told = store.read_json(facts_file(run)) if facts_file(run).is_file() else {}
+    before = told.get("inputs", {}) if isinstance(told, dict) else {}
+    changed = name.changed(before, run.inputs, kinds) if isinstance(before, Mapping) else []
+    if changed:
+        raise MetatlError(
+            f"{run.folder} was learned before {', '.join(changed)} changed; put that back, or run "
+            f"{run.folder}/config.yaml again, which is another run now"
+        )

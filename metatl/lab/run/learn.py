@@ -1,0 +1,200 @@
+"""Learning an experiment's transfer: resumed if begun, loaded if complete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import yaml
+
+from metatl import processes
+from metatl.capture import cuda_graph
+from metatl.evaluation.evaluate import evaluate, to_device
+from metatl.lab import config, record, store
+from metatl.lab.provenance import provenance
+from metatl.lab.run import precision, shared
+from metatl.lab.run.folder import complete, facts_file, report_folder
+from metatl.lab.run.prepare import Run, kind
+from metatl.learners.learner import State
+from metatl.net import Net
+from metatl.order_of_use import weights_in_order
+from metatl.pretrained import finished
+from metatl.pretrained.finished import VERSION
+from metatl.train import Checkpoints, check_finite, train
+from metatl.transforms import transformed
+from metatl.types import MetatlError, Metrics, Transfer
+
+
+def learn(run: Run) -> tuple[Transfer, float]:
+    """The learned transfer and the seconds it took, starts included: loaded if complete, resumed if begun."""
+    device = run.experiment.device
+    found = shared.learned(_finished(run) if processes.writer() else None, device)
+    if found is not None:
+        return found
+    start, before = (run.first, 0.0) if run.start is None else _started(run, run.start)
+    with store.locked(run.folder) as check_held, precision.products(run.experiment):
+        transfer, seconds, remark = _learn(run, start, check_held)
+        check_held()
+        store.save_transfer(run.learned, transfer, {"digest": run.digest})
+        facts = {"version": VERSION, "seconds": seconds, "before": before, "remark": remark}
+        net = finished.facts(run.net, config.describe(run.experiment.model), run.data, transfer)
+        store.write_json(
+            facts_file(run), facts | {"net": net} | ({"inputs": run.inputs} if run.inputs else {})
+        )
+    return shared.transfer(transfer, device), before + seconds
+
+
+def _started(run: Run, start: Run) -> tuple[Transfer, float]:
+    """What the start learned, gone through the run's own transforms, and the seconds it took."""
+    transfer, before = learn(start)
+    return transformed(run.experiment.transforms, run.untransformed, transfer)[1], before
+
+
+def _finished(run: Run) -> tuple[Transfer, float] | None:
+    """What was learned, and its seconds, starts included, if the run is complete."""
+    if not complete(run):
+        return None
+    return store.load_transfer(run.learned), _seconds(run)
+
+
+def _seconds(run: Run) -> float:
+    """What `learned.json` says; of the first days it says nothing of the starts, which may have gone."""
+    told = store.read_json(facts_file(run))
+    store.refuse_newer(facts_file(run), told.get("version") if isinstance(told, dict) else None, VERSION)
+    try:
+        before = told.get("before")
+        if before is None:
+            before = _seconds(run.start) if run.start is not None and facts_file(run.start).is_file() else 0.0
+        return float(told["seconds"]) + float(before)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise MetatlError(f"{facts_file(run)} is damaged; delete it and run the config again") from error
+
+
+def describe(run: Run) -> None:
+    """Write the resolved config and the provenance into the run directory.
+
+    One that holds the report of another evaluation keeps its config, which says how that was taken.
+    """
+    if not processes.writer() or report_folder(run) != run.folder:
+        return
+    described = config.describe(run.experiment)
+    # The start is found from the run directory's own config too, wherever that is read from.
+    described["start"] = run.experiment.start and str(Path(run.experiment.start).absolute())
+    store.write_text(run.folder / "config.yaml", yaml.safe_dump(described, sort_keys=False))
+    store.write_json(run.folder / "provenance.json", provenance(run.experiment.device))
+
+
+def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[Transfer, float, str]:
+    experiment, learner = run.experiment, run.experiment.learner
+    net = run.net.with_outputs(learner.outputs(run.data))
+    describe(run)
+    checkpoints = Checkpoints(run.folder / "last.ckpt")
+    kept = shared.state(checkpoints.resume() if processes.writer() else None)
+    state, spent = kept or (learner.init(net, start), 0.0)
+    state = State(to_device(state.transfer, experiment.device), state.step, _on(state, experiment.device))
+    began = time.perf_counter() - spent
+    with record.recording(run.folder, experiment.name, state.step, learner.steps) as recorder:
+        if state.step == 0:
+            recorder.text("config", f"```\n{config.dump(experiment)}\n```", 0)
+        watch = _Watch(run, net, recorder, checkpoints, began, state, check_held)
+        try:
+            state = train(
+                learner,
+                precision.passes(experiment, net, state, learner.draw(run.data, experiment.seed, 0)),
+                run.engine,
+                state,
+                run.data,
+                experiment.seed,
+                [watch],
+                cuda_graph if experiment.capture and experiment.device.startswith("cuda") else None,
+            )
+        except (KeyboardInterrupt, processes.LostError):
+            watch.save()
+            raise
+        transfer = learner.finish(net, state)
+        if experiment.guide is not None:
+            transfer = replace(transfer, guide=net.held(experiment.guide(net, transfer)))
+        seconds = time.perf_counter() - began
+        if processes.writer() and any(bool((entry != 1).any()) for entry in transfer.guide.values()):
+            by_depth = {name: transfer.guide[name] for name in weights_in_order(net, transfer.params)}
+            record.record_guide(recorder, replace(transfer, guide=by_depth), state.step)
+    return transfer, seconds, learner.remark(state)
+
+
+def _on(state: State, device: str) -> dict[str, dict[str, torch.Tensor]]:
+    return {role: {n: t.to(device) for n, t in tensors.items()} for role, tensors in state.memory.items()}
+
+
+class _Watch:
+    """What happens between the steps of a run: records, looks at meta-val, checkpoints."""
+
+    def __init__(
+        self,
+        run: Run,
+        net: Net,
+        recorder: record.Recorder,
+        checkpoints: Checkpoints,
+        began: float,
+        state: State,
+        check_held: Callable[[], None],
+    ) -> None:
+        self.check_held, self.remark = check_held, ""
+        self.run, self.net, self.recorder, self.checkpoints = run, net, recorder, checkpoints
+        self.began, self.state, self.metrics = began, state, Metrics()
+        self.last = (state.step, time.perf_counter())
+
+    def __call__(self, state: State, metrics: Metrics) -> None:
+        """Behind every step: first what is recorded, then the state that may be checkpointed."""
+        experiment, steps = self.run.experiment, self.run.experiment.learner.steps
+        last = state.step == steps
+        self.recorder.tick(state.step)
+        if last or state.step % experiment.record_every == 0:
+            self.check_held()
+            check_finite(state, metrics)
+            self.recorder.scalars(state.step, self._values(state, metrics))
+            remark = experiment.learner.remark(state)
+            if remark != self.remark:
+                self.remark = remark
+                self.recorder.warn(remark, state.step)
+        if experiment.validate_every and (last or state.step % experiment.validate_every == 0):
+            self.recorder.scalars(state.step, self._validated(state))
+        self.state, self.metrics = state, metrics
+        if self.checkpoints.due():
+            self.save()
+
+    def save(self) -> None:
+        """Write the state behind the last step, if it is finite and the directory is still ours."""
+        self.check_held()
+        check_finite(self.state, self.metrics)
+        try:
+            self.recorder.flush()
+            self.checkpoints.now(self.state, time.perf_counter() - self.began)
+        except MetatlError:
+            self.check_held()  # which may be why, and is then said instead
+            raise
+
+    def _values(self, state: State, metrics: Metrics) -> dict[str, float]:
+        before, then = self.last
+        self.last = (state.step, time.perf_counter())
+        said = kind(self.run)
+        values = {f"meta_train/{n.replace('score', said)}": v for n, v in record.floats(metrics).items()}
+        values["time/step_ms"] = 1000.0 * (self.last[1] - then) / (state.step - before)
+        values["memory/peak_mib"] = record.peak_mib(self.run.experiment.device)
+        return values
+
+    def _validated(self, state: State) -> dict[str, float]:
+        experiment = self.run.experiment
+        transfer = shared.transfer(experiment.learner.finish(self.net, state), experiment.device)
+        found = evaluate(
+            self.net,
+            transfer,
+            experiment.adaptation,
+            self.run.data,
+            experiment.evaluation,
+            self.run.engine,
+            split="meta_val",
+        )
+        return record.interval(f"meta_val/{kind(self.run)}", found.mean, found.ci95)

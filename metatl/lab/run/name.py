@@ -1,0 +1,117 @@
+"""What a run is named by: everything that its numbers depend on.
+
+    digest = SHA-256(config of what is learned, inputs)
+    inputs = content of the data, source of the user's own classes, content of the files that values name
+
+The config says which files and classes, the inputs what is in them; a part of the inputs that is empty is
+left out. So data that the config's own values fix (`Source.embedded`: glyphs, sinusoid, patterns) adds
+nothing, nor do values that name only torch's and metatl's classes: such runs keep the names that they had
+before inputs were looked at. For the same reason plain gradient descent is described by its fields alone, as
+it was when it was the only adaptation, and fields that came later (`LATER`) are left out at values that
+change nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from metatl import tree
+from metatl.adapt import Descent
+from metatl.data.source import SPLITS, Data, Source
+from metatl.lab import config
+from metatl.lab.run.sources import files, sources
+from metatl.types import MetatlError
+
+EXPERIMENT = "metatl.lab.experiment.Experiment"
+LATER: dict[str, dict[str, Any]] = {
+    EXPERIMENT: {"transforms": []},
+    "metatl.learners.episodic.Episodic": {
+        "skip_bad_tasks": False,
+        "aggregate": {"class_path": "metatl.aggregates.mean.Mean", "init_args": {}},
+    },
+    "metatl.learners.supervised.Supervised": {"streams": {}},
+    "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},
+    "metatl.data.arrays.ImageFolder": {"smallest": 0},
+}
+"""By class, fields that came after runs had been learned without them, at values that change nothing."""
+LEARNED = ("data", "model", "transforms", "learner", "guide", "head", "seed")
+EVALUATED = ("adaptation", "evaluation", "select")
+_DESCENT = f"{Descent.__module__}.{Descent.__qualname__}"
+
+
+def plain(described: Any) -> Any:
+    """A description as names are made of it: `Descent` by its fields alone, nothing of LATER."""
+    if isinstance(described, list):
+        return [plain(item) for item in cast(list[Any], described)]
+    if not isinstance(described, Mapping):
+        return described
+    value = {key: plain(item) for key, item in cast(Mapping[str, Any], described).items()}
+    later = LATER.get(str(value.get("class_path")), {})
+    given = value.get("init_args")
+    if later and isinstance(given, dict):
+        kept = {k: v for k, v in cast(dict[str, Any], given).items() if not (k in later and v == later[k])}
+        value["init_args"] = kept
+    return value["init_args"] if value.get("class_path") == _DESCENT else value
+
+
+def inputs(described: Mapping[str, Any], source: Source, data: Data) -> dict[str, Any]:
+    """What a learned transfer depends on beside its config: {content, sources, files}, without empty ones."""
+    told = None if source.embedded else data.describe().get("content")
+    # What lies in the files of the data is told by its content, where it tells one.
+    silent = told is None and not source.embedded
+    named = {key: described[key] for key in LEARNED if silent or key != "data"}
+    code = {key: described[key] for key in (*LEARNED, "engine")}
+    content = _drawn(data) if silent else told
+    found = {"content": content, "sources": sources(code), "files": files(named)}
+    return {key: value for key, value in found.items() if value}
+
+
+def _drawn(data: Data) -> str | None:
+    """Of data that tells no content: what the first rows of its splits hold."""
+    told, any_rows = hashlib.sha256(), False
+    for split in SPLITS:
+        try:
+            rows = data.batch(split, 64, 0, 0)
+        except (MetatlError, LookupError):  # a split that is not there
+            continue
+        any_rows = True
+        for leaf in tree.leaves((rows.x, rows.y)):
+            told.update(repr((split, leaf.dtype, tuple(leaf.shape))).encode())
+            told.update(leaf.cpu().contiguous().numpy().tobytes())
+    return told.hexdigest()[:16] if any_rows else None
+
+
+def learned(described: Mapping[str, Any], start: str | None, precision: str, found: Mapping[str, Any]) -> str:
+    """The digest of what is learned. start: that of the run it starts from; found: its `inputs`."""
+    later = LATER[EXPERIMENT]
+    keys = [key for key in LEARNED if key not in later or described[key] != later[key]]
+    value = {key: plain(described[key]) for key in keys} | {"start": start}
+    if precision != "float32":
+        value["precision"] = precision
+    return config.digest(value | ({"inputs": found} if found else {}))
+
+
+def evaluated(described: Mapping[str, Any], learned: str, other: Mapping[str, Any] | None) -> str:
+    """The digest of an evaluation of what was learned. other: of data that is not the run's own."""
+    value = {key: plain(described[key]) for key in EVALUATED} | {"learned": learned}
+    code = [described[key] for key in EVALUATED]
+    found = {"sources": sources(code), "files": files(code)}
+    found = {key: item for key, item in found.items() if item}
+    return config.digest(value | ({"inputs": found} if found else {}) | ({"data": other} if other else {}))
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any], kinds: Sequence[str]) -> list[str]:
+    """Which inputs differ from those that a run was learned from, by name."""
+    told: list[str] = []
+    for kind in kinds:
+        one, two = before.get(kind), now.get(kind)
+        if isinstance(one, Mapping):
+            theirs = cast(Mapping[str, Any], two or {})
+            told += [
+                name for name, value in cast(Mapping[str, Any], one).items() if theirs.get(name) != value
+            ]
+        elif one is not None and one != two:
+            told.append("the data")
+    return told

@@ -1,0 +1,182 @@
+"""An experiment made ready: everything checked that can be checked before any work."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from metatl import processes
+from metatl.data.source import Data, Source
+from metatl.engines.engine import Engine
+from metatl.engines.split import Split
+from metatl.evaluation.evaluate import check_adaptation
+from metatl.lab import config, store
+from metatl.lab.experiment import Experiment, candidates
+from metatl.lab.run import name as naming
+from metatl.lab.run import sources
+from metatl.lab.run.build import build, passed
+from metatl.lab.run.values import check_values
+from metatl.net import Net
+from metatl.transforms import Transform, transformed
+from metatl.types import MetatlError, Transfer
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment made ready: checked, its net built, its place known.
+
+    untransformed: the net before the experiment's own transforms; transforms: those of its starts, and then
+    its own, which `net` and `first` have gone through.
+    inputs: what its name says beside the config (see `name`); other: data that it is evaluated on in place of
+    its own.
+    """
+
+    experiment: Experiment
+    folder: Path
+    net: Net
+    data: Data
+    first: Transfer
+    start: Run | None
+    digest: str
+    untransformed: Net
+    transforms: tuple[Transform, ...] = ()
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    other: Data | None = None
+
+    @property
+    def named(self) -> Path:
+        """The run directory by its name, wherever `folder` was moved to."""
+        name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", self.experiment.name).strip("-.") or "experiment"
+        return Path(self.experiment.runs) / name / f"{self.digest}-s{self.experiment.seed}"
+
+    @property
+    def learned(self) -> Path:
+        """Where the transfer lies once it is learned."""
+        return self.folder / "transfer.safetensors"
+
+    @property
+    def tested(self) -> Data:
+        """The data whose meta_test it is evaluated on."""
+        return self.data if self.other is None else self.other
+
+    @property
+    def engine(self) -> Engine:
+        """The experiment's engine, the tasks split where there are several processes."""
+        engine = self.experiment.engine
+        return Split(engine) if processes.world() > 1 else engine
+
+
+def load_data(source: Source, device: str) -> Data:
+    """The data, read once for as long as nothing changes in the files and folders that its fields name."""
+    words = sources.strings(config.describe(source))
+    named = [path for path in map(sources.path_of, words) if path is not None]
+    return _loaded(source, device, tuple(map(store.stamp, named)))
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(source: Source, device: str, stamps: tuple[tuple[int, int, int], ...]) -> Data:
+    with processes.one_first():
+        return source.load(device)
+
+
+def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[str, ...] = ()) -> Run:
+    """Check everything that can be checked before any work, and build the net.
+
+    above: the starts that led here. Raises MetatlError when data, learner, start, adaptation or device do not
+    fit each other, and when a start leads back to itself.
+    """
+    processes.take_card(experiment.device)
+    check_values(experiment)
+    if experiment.start is not None:
+        where = str(Path(experiment.start).resolve())
+        if where in above:
+            raise MetatlError(
+                f"start {experiment.start} leads back to itself; let one of its configs start afresh"
+            )
+        above = (*above, where)
+    data = load_data(experiment.data, experiment.device)
+    before = config.start_of(experiment, overrides)
+    start = prepare(*before, above) if before is not None else None
+    alone = experiment.adaptation.reads_support and not experiment.learner.steps
+    outputs = data.outputs(experiment.evaluation.tasks) if alone else experiment.learner.outputs(data)
+    net, first = build(experiment, data, outputs)
+    if start is not None:
+        net, own = transformed(start.transforms, net, first)
+        first = _fitting(own, start, net, data, str(experiment.start))
+    untransformed = net
+    net, first = transformed(experiment.transforms, net, first)
+    experiment.learner.check(net, first, data)
+    check_evaluation(experiment, net, first, data)
+    if experiment.select:
+        data.check("meta_val", experiment.evaluation.tasks)
+    described = config.describe(experiment)
+    found = naming.inputs(described, experiment.data, data)
+    digest = naming.learned(described, start and start.digest, experiment.precision, found)
+    transforms = (*(start.transforms if start is not None else ()), *experiment.transforms)
+    made = Run(experiment, Path(), net, data, first, start, digest, untransformed, transforms, found)
+    return replace(made, folder=made.named)
+
+
+def check_evaluation(experiment: Experiment, net: Net, first: Transfer, data: Data) -> None:
+    """Raise MetatlError where the data's meta_test or the output layer does not fit the evaluation."""
+    data.check("meta_test", experiment.evaluation.tasks)
+    for _, adaptation in candidates(experiment):
+        check_adaptation(net, first, adaptation, data, experiment.evaluation.tasks)
+
+
+def on_other_data(run: Run, source: Source) -> Run:
+    """The run, to be evaluated on meta_test of other data; values are still chosen on its own meta_val.
+
+    Raises MetatlError for data that the net does not take, and for the run's own files divided anew, whose
+    meta_test may hold what was learned from.
+    """
+    own, device = run.experiment.data, run.experiment.device
+    if source == own:
+        return run
+    if type(source) is type(own) and not own.embedded and _paths(source) == _paths(own):
+        raise MetatlError(
+            "these values of `data` read the run's own files in another way, so that meta_test may hold what "
+            "was learned from; name other data"
+        )
+    data = load_data(source, device)
+    if data.kind != run.data.kind:
+        raise MetatlError(f"{data.name} is {data.kind}, and the run learned {run.data.kind}; name other data")
+    check_evaluation(run.experiment, run.net, run.first, data)
+    passed(run.net, run.first, run.experiment, data)
+    return replace(run, experiment=replace(run.experiment, data=source), other=data)
+
+
+def _paths(source: Source) -> list[str]:
+    return list(sources.strings(config.describe(source)["init_args"]))
+
+
+def _fitting(own: Transfer, start: Run, net: Net, data: Data, where: str) -> Transfer:
+    """The start's weights, once names and shapes are those of the model (rows of the output layer apart).
+
+    Its data may be others: a net that was trained on digits starts on characters.
+    """
+    first = start.first
+    seen = ""
+    if start.data.shape != data.shape:
+        seen = f" (examples are {list(start.data.shape)} there and {list(data.shape)} here)"
+    for name in [*own.params, *first.params]:
+        if name not in own.params or name not in first.params:
+            side = "the start" if name not in first.params else "this config's model"
+            raise MetatlError(f"start {where} does not fit the model: {side} has no weight '{name}'")
+        mine, theirs = own.params[name].shape, first.params[name].shape
+        rows = int(net.is_head(name))  # an output layer may have other rows, but not other inputs
+        if mine[rows:] != theirs[rows:]:
+            raise MetatlError(
+                f"start {where} does not fit the model: weight '{name}' is {list(theirs)} there "
+                f"and {list(mine)} here{seen}; give both the same model and examples of one shape"
+            )
+    return first
+
+
+def kind(run: Run) -> str:
+    """What a score of the run's data is."""
+    return "accuracy" if run.data.kind == "classification" else "mse"

@@ -1,0 +1,143 @@
+"""An experiment's report: rates chosen on meta-val, meta-test evaluated once."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metatl import processes
+from metatl.engines.engine import task
+from metatl.evaluation.evaluate import Report, evaluate, predictions
+from metatl.lab import config, record, store
+from metatl.lab.experiment import candidates
+from metatl.lab.provenance import now
+from metatl.lab.run import precision, shared
+from metatl.lab.run.folder import complete, evaluation, kept, report_folder
+from metatl.lab.run.learn import describe, learn
+from metatl.lab.run.prepare import Run, kind
+from metatl.types import MetatlError, Split, Transfer
+
+
+def report(run: Run, beside: bool = False) -> Report:
+    """The experiment's report: loaded if it is there for these very values, made if not.
+
+    A run directory keeps the report of its first evaluation and its config; one with other values lies beside
+    them, under `evaluations/`, as every new one does with `beside`. Weights that are missing are learned
+    again; a report that is there then stays if the scores are still the same.
+    """
+    found = shared.report(_at_hand(run, beside) if processes.writer() else None)
+    if found is not None:
+        return found
+    transfer, seconds = learn(run)
+    with store.locked(run.folder) as check_held, precision.products(run.experiment):
+        folder = report_folder(run, beside)
+        if folder == run.folder:
+            describe(run)
+        made = _evaluated(run, transfer, seconds, folder)
+        check_held()
+        before = kept(run, beside)
+        if before is None or before.scores.tobytes() != made.scores.tobytes():
+            store.save_report(folder, made)
+    return made
+
+
+def _at_hand(run: Run, beside: bool) -> Report | None:
+    """The report that is there, with the weights that it belongs to; a config that was lost is written."""
+    found = kept(run, beside) if complete(run) else None
+    if found is not None and run.other is None and not (run.folder / "config.yaml").is_file():
+        describe(run)
+    return found
+
+
+def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Report:
+    experiment = run.experiment
+    found: list[tuple[float, dict[str, Any], Any]] = []
+    options = candidates(experiment)
+    total = experiment.evaluation.episodes
+    total += experiment.evaluation.select_episodes * (len(options) if len(options) > 1 else 0)
+    sign = 1.0 if run.data.kind == "classification" else -1.0
+    with record.bar(f"{experiment.name}: evaluating", total) as bar:
+        done = 0
+        for chosen, adaptation in options if len(options) > 1 else []:
+            tried = _one(run, transfer, adaptation, "meta_val", functools.partial(_advance, bar, done))
+            done += experiment.evaluation.select_episodes
+            # A rate at which adaptation diverges scores nothing; it loses instead of ending the run.
+            mean = tried.mean if tried.mean == tried.mean else -sign * float("inf")
+            found.append((sign * mean, chosen, adaptation))
+        best = max(found, key=lambda item: item[0]) if found else (0.0, *options[0])
+        made = _one(run, transfer, best[2], "meta_test", functools.partial(_advance, bar, done))
+    bad = int((~np.isfinite(made.scores)).sum())
+    if bad:
+        lower = "adaptation.rule.lr or adaptation.steps, or let `select` choose among lower ones"
+        advice = f"lower {lower}" if best[2].guided_by_transfer else "choose other values of adaptation"
+        raise MetatlError(
+            f"{experiment.name}: adaptation diverges on {bad} of {len(made.scores)} episodes; {advice}"
+        )
+    facts = {
+        **made.facts,
+        "seconds_to_learn": seconds,
+        "selected": best[1],
+        "selection": [{"values": chosen, "meta_val": sign * value} for value, chosen, _ in found],
+        "family": experiment.family,
+        "evaluation": evaluation(run),
+        "finished": now(),
+    }
+    if run.other is not None:
+        facts["learned_on"] = run.data.name
+    made = Report(experiment.name, made.scores, made.protocol, facts)
+    _picture(run, transfer, best[2], made, folder)
+    return made
+
+
+def _advance(bar: Any, before: int, done: int, total: int) -> None:
+    bar(before + done)
+
+
+def _one(run: Run, transfer: Transfer, adaptation: Any, split: Split, progress: Any) -> Report:
+    """Values are chosen on meta_val of the run's own data, whatever data it is then evaluated on."""
+    experiment = run.experiment
+    return evaluate(
+        run.net,
+        transfer,
+        adaptation,
+        run.data if split == "meta_val" else run.tested,
+        experiment.evaluation,
+        run.engine,
+        method=experiment.name,
+        split=split,
+        progress=progress,
+    )
+
+
+def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report, folder: Path) -> None:
+    """What TensorBoard shows of it, where the report lies: the hyperparameters are those that were chosen."""
+    if not processes.writer():
+        return
+    experiment, tasks = run.experiment, run.experiment.evaluation.tasks
+    behind = experiment.learner.steps + 1
+    with record.tensorboard(folder, experiment.learner.steps) as recorder:
+        episode = task(run.tested.draw("meta_test", tasks, experiment.evaluation.seed, 0, 1), 0)
+        output, _ = predictions(run.net.with_outputs(made.protocol["way"]), transfer, adaptation, episode)
+        if run.data.kind == "classification" and len(run.data.shape) == 3:
+            recorder.episode("meta_test/episode", episode, output.argmax(-1), behind)
+        values = {f"meta_test/{kind(run)}": made.mean, "meta_test/ci95": made.ci95}
+        recorder.scalars(behind, values)
+        chosen = config.describe(replace(experiment, adaptation=adaptation))
+        recorder.hparams(_hparams(chosen), values)
+
+
+def _hparams(value: Any, prefix: str = "") -> dict[str, Any]:
+    """A nested description as one level of dotted names."""
+    if isinstance(value, dict):
+        flat: dict[str, Any] = {}
+        for key, item in value.items():
+            inner = prefix if key == "init_args" else f"{prefix}.{key}".strip(".")
+            flat |= _hparams(item, inner)
+        return flat
+    if isinstance(value, list):
+        return {prefix: str(value)}
+    return {} if value is None else {prefix: value}

@@ -1,0 +1,140 @@
+"""What of a run's values is somebody's own: modules, whose source is hashed, and files that values name."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from metatl.lab import store
+
+_OURS = ("metatl", "torch")
+_HERE = Path(__file__).resolve().parents[2]
+
+
+@cache
+def _installed_in() -> tuple[Path, ...]:
+    """Where packages and the standard library lie: what is imported from there is nobody's own."""
+    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple({Path(sysconfig.get_path(kind)).resolve() for kind in kinds})
+
+
+def is_own(file: str | None) -> bool:
+    """Whether a source file is a user's own: neither metatl's, nor installed, nor of the standard library."""
+    return (
+        bool(file) and not str(file).startswith("<") and str(file).endswith(".py") and _is_outside(str(file))
+    )
+
+
+def _is_outside(file: str) -> bool:
+    place = Path(file).resolve()
+    return not any(place.is_relative_to(folder) for folder in (_HERE, *_installed_in()))
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every string in nested plain values, keys left out."""
+    if isinstance(value, Mapping):
+        for item in cast(Mapping[Any, Any], value).values():
+            yield from strings(item)
+    elif isinstance(value, list | tuple):
+        for item in cast(list[Any], value):
+            yield from strings(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def sources(described: Any) -> dict[str, str]:
+    """Module -> hash of its source, for every class or function of somebody's that the values name.
+
+    Of a user's own modules also those of his that they import, wherever in them (a model's layers in another
+    file); of an installed package's classes the module that defines them. None of torch's and metatl's.
+    """
+    waiting = [found for word in strings(described) for found in _module_of(word)]
+    told: dict[str, str] = {}
+    while waiting:
+        name, file = waiting.pop()
+        if name not in told:
+            told[name] = store.fingerprint(Path(file))
+            waiting += _imported(name, file) if is_own(file) else []
+    return dict(sorted(told.items()))
+
+
+def _module_of(word: str) -> Iterator[tuple[str, str]]:
+    """Name and file of the loaded module that a dotted path (a.b.Name, or a.b:name) leads into."""
+    parts = word.replace(":", ".").split(".")
+    if parts[0] in _OURS or not all(part.isidentifier() for part in parts):
+        return
+    for end in range(len(parts) - 1, 0, -1):
+        module = sys.modules.get(".".join(parts[:end]))
+        if module is not None:
+            file = getattr(module, "__file__", None)
+            if hasattr(module, parts[end]) and file and Path(file).is_file():
+                yield module.__name__, file
+            return
+
+
+def _imported(name: str, file: str) -> Iterator[tuple[str, str]]:
+    """Name and file of the own modules that a module's source imports, loaded or not."""
+    package = name if Path(file).name == "__init__.py" else name.rpartition(".")[0]
+    try:
+        parsed = ast.parse(store.read_text(Path(file), "module"))
+    except (SyntaxError, ValueError):  # which importing it will say
+        return
+    for node in ast.walk(parsed):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            names = [source, *(f"{source}.{alias.name}" for alias in node.names)]
+        for found in names:
+            origin = _own_origin(found)
+            if origin is not None:
+                yield found, origin
+
+
+def _own_origin(name: str) -> str | None:
+    """The file of a user's own module; nothing of an installed package is imported to find that out."""
+    root = name.partition(".")[0]
+    if root in _OURS or root in sys.stdlib_module_names:
+        return None
+    try:
+        spec = importlib.util.find_spec(root)
+        places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or [])]
+        if not any(place and _is_outside(place) for place in places):
+            return None
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    origin = None if spec is None else spec.origin
+    return origin if is_own(origin) and Path(str(origin)).is_file() else None
+
+
+def files(described: Any) -> dict[str, str]:
+    """Path -> hash of its content, for every value that names a file or a folder which is there.
+
+    So is what stands behind the last @ of a value: `my_net@weights.pt`.
+    """
+    found: dict[str, str] = {}
+    for word in strings(described):
+        for name in {word, word.rpartition("@")[2]}:
+            place = path_of(name)
+            if place is not None:
+                found[name] = store.fingerprint(place)
+    return dict(sorted(found.items()))
+
+
+def path_of(word: str) -> Path | None:
+    """The file or folder that a value names, if there is one; the working directory itself is none."""
+    try:
+        place = Path(word).expanduser()
+        known = bool(word.strip()) and place.exists() and place.resolve() not in Path.cwd().resolve().parents
+        return place if known and place.resolve() != Path.cwd().resolve() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a null byte, no such home
+        return None

@@ -1,0 +1,49 @@
+"""Reading and writing transfers, their differences, checkpoints and reports.
+
+Tensors are kept as safetensors (no pickle, nothing executed on load), with a format version and a checksum of
+their bytes in the header. Every file is written beside its place, synced, and renamed; the one before stays
+until then.
+"""
+
+from metatl.lab.store.content import fingerprint, remove_tree, stamp
+from metatl.lab.store.delta import Precision, apply_delta, load_delta, save_delta
+from metatl.lab.store.files import (
+    DamagedError,
+    locked,
+    make_folder,
+    read_json,
+    read_text,
+    refuse_newer,
+    remove,
+    write_atomic,
+    write_json,
+    write_text,
+)
+from metatl.lab.store.reports import load_report, save_report
+from metatl.lab.store.tensors import load_checkpoint, load_transfer, save_checkpoint, save_transfer
+
+__all__ = [
+    "DamagedError",
+    "Precision",
+    "apply_delta",
+    "fingerprint",
+    "load_checkpoint",
+    "load_delta",
+    "load_report",
+    "load_transfer",
+    "locked",
+    "make_folder",
+    "read_json",
+    "read_text",
+    "refuse_newer",
+    "remove",
+    "remove_tree",
+    "save_checkpoint",
+    "save_delta",
+    "save_report",
+    "save_transfer",
+    "stamp",
+    "write_atomic",
+    "write_json",
+    "write_text",
+]
