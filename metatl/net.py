@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from metatl import module_checks, tree
 from metatl.additions import Addition, added, without
 from metatl.norm import has_batch_norm, rows_now
-from metatl.norm_calls import NormsAtTheCall
+from metatl.norm_calls import norms_at_the_call
 from metatl.types import Buffers, Guide, MetatlError, Params, Transfer
 
 
@@ -109,7 +109,7 @@ class Net:
         if not self.plain:
             # What a forward writes into its buffers is written into these copies.
             buffers = {name: leaf.clone() for name, leaf in buffers.items()}
-        with nullcontext() if self.plain else NormsAtTheCall(), added(self.module, self.additions, params):
+        with nullcontext() if self.plain else norms_at_the_call(), added(self.module, self.additions, params):
             output = module_checks.called(self.module, (without(self.additions, params), buffers), x)
         if sink is not None:
             names = {id(leaf): name for name, leaf in buffers.items()}

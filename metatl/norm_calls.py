@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
+from metatl.calls import Instead
 from metatl.norm import affine, batch_norm
 
 Maybe = Tensor | None
@@ -111,15 +111,6 @@ _CALLS: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 
 
-class NormsAtTheCall(TorchFunctionMode):
-    """Batch norms take the moments that `moments_from` names, and all norms are exact under vmap."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """The split norm, or the function as it is."""
-        return _CALLS.get(func, func)(*args, **(kwargs or {}))
+def norms_at_the_call() -> Instead:
+    """Inside it batch norms take the moments that `moments_from` names; all norms are exact under vmap."""
+    return Instead(_CALLS)

@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
     {"types", "tree", "threads"},
-    {"norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"},
+    {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"},
     {"data", "peers", "processes"},
     {"loss"},
     {"adapt", "heads", "objectives", "models", "transforms"},

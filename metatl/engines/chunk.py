@@ -14,7 +14,7 @@ from torch.func import vmap
 from metatl import tree
 from metatl.engines.engine import Each, TaskFunction, as_leaves, derivatives, gradient_of, tasks_of
 from metatl.engines.fast.ops import rerouted
-from metatl.engines.fast.stock import Batchable
+from metatl.engines.fast.stock import batchable
 from metatl.engines.fast.trace import Traced
 from metatl.loss import Loss
 from metatl.types import MetatlError, Metrics, Params
@@ -51,7 +51,7 @@ def routes(tasks: Any, twice: bool) -> AbstractContextManager[object]:
 
     Torch's batching rule for a convolution is a grouped one: faster in first order on a CPU, slow on a GPU.
     """
-    return rerouted() if twice or tree.first(tasks).is_cuda else Batchable()
+    return rerouted() if twice or tree.first(tasks).is_cuda else batchable()
 
 
 @dataclass(frozen=True)

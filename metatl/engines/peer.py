@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from metatl.adapt import Inner, QueryLoss, guide_at, predict_with, score
 from metatl.engines.engine import TaskFunction
 from metatl.loss import Loss
-from metatl.norm_calls import NormsAtTheCall
+from metatl.norm_calls import norms_at_the_call
 from metatl.objectives.task_loss import nll
 from metatl.types import Buffers, Episode, Guide, MetatlError, Metrics, Params
 
@@ -53,7 +53,7 @@ def peer_loss(start: Callable[[Inner], Learner], loss: QueryLoss, variables: Par
     weights = None if loss.step_weights is None else loss.step_weights.unbind()
 
     def fn(episode: Episode) -> tuple[Tensor, Metrics]:
-        with NormsAtTheCall():  # a peer calls the module itself
+        with norms_at_the_call():  # a peer calls the module itself
             return run(episode)
 
     def run(episode: Episode) -> tuple[Tensor, Metrics]:

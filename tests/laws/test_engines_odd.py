@@ -12,7 +12,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from metatl.adapt import Descent
 from metatl.engines import Batched, Loop
-from metatl.engines.fast.stock import Batchable
+from metatl.engines.fast.stock import batchable
 from metatl.net import Net
 from metatl.rules import SGD
 from metatl.types import Batch, Episode, MetatlError
@@ -143,7 +143,7 @@ def test_recurrent_layers_are_torchs(layer: nn.RNNBase) -> None:
     given = (tuple(first) if len(first) > 1 else first[0],)
     for hx in ((), given):
         theirs, their_states = layer(x, *hx)
-        with Batchable():
+        with batchable():
             ours, our_states = layer(x, *hx)
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(our_states, their_states, rtol=1e-12, atol=1e-12)
@@ -172,7 +172,7 @@ def test_packed_sequences_are_one_line(layer: nn.RNNBase) -> None:
     packed = nn.utils.rnn.pack_sequence([torch.randn(3, 2), torch.randn(2, 2)])
     with (
         pytest.raises(MetatlError, match="packed sequences cannot be run for many tasks at once"),
-        Batchable(),
+        batchable(),
     ):
         layer(packed)
 

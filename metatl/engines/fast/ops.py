@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
+from metatl.calls import Instead
 from metatl.engines.fast.conv import conv2d
 from metatl.engines.fast.norm import normalise
 from metatl.engines.fast.products import Pair
@@ -147,20 +147,6 @@ _ROUTES: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 
 
-class Rerouted(TorchFunctionMode):
-    """Inside it, `torch.nn.functional` calls of the table above run as task-batched functions."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """The rerouted function, or the stock one."""
-        return _ROUTES.get(func, func)(*args, **(kwargs or {}))
-
-
-def rerouted() -> Rerouted:
+def rerouted() -> Instead:
     """`with rerouted():` around a vmap over tasks; also right, if not faster, without a vmap."""
-    return Rerouted()
+    return Instead(_ROUTES)

@@ -5,14 +5,14 @@ The fused attention has no batching rule and no second derivative; torch's own u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
 
+from metatl.calls import Instead
 from metatl.engines.fast.recurrent import RECURRENT
 
 
@@ -36,19 +36,10 @@ STOCK: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 
 
-class Batchable(TorchFunctionMode):
+def batchable() -> Instead:
     """Inside it everything runs as torch has it, but for what torch cannot batch over tasks.
 
     Right where a pass is differentiated at most once under vmap, and there faster on a CPU than task-batched
     patches: evaluation, scouts, Reptile, first-order unrolling.
     """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """The written-out function, or the stock one."""
-        return STOCK.get(func, func)(*args, **(kwargs or {}))
+    return Instead(STOCK)
