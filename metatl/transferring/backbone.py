@@ -46,6 +46,11 @@ class Backbone:
         """A copy whose output layer is the identity: photos [n, c, h, w] -> features [n, d]."""
         return headless(copy.deepcopy(self.module), self.head)
 
+    def example(self) -> Tensor:
+        """A prepared photo of nothing, [1, c, h, w]: a pass over it tells layers by use."""
+        side = self.preparation.size
+        return torch.zeros(1, self.preparation.channels, side, side)
+
     def random(self) -> nn.Module:
         """The same architecture with random weights, the same ones every time."""
         return rebuilt(self.recipe)

@@ -101,7 +101,7 @@ def started(row: Row, backbone: Backbone, start: nn.Module, outputs: int) -> tup
 
     Raises MetatlError where the net gives the transform nothing to act on.
     """
-    net = Net.of(start, head=backbone.head).with_outputs(outputs)
+    net = Net.of(start, backbone.head, backbone.example()).with_outputs(outputs)
     transfer = net.start()
     if backbone.guide is not None:
         transfer = replace(transfer, guide=backbone.guide)

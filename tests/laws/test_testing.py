@@ -18,8 +18,9 @@ from metatl.heads import Zeros
 from metatl.learners import Episodic, Reptile, Scout, Supervised
 from metatl.learners.learner import Learner, State
 from metatl.net import Net
-from metatl.objectives import L2, L2SP, Anchor, KLAnchor, TaskLoss, Term
+from metatl.objectives import DANN, L2, L2SP, Anchor, KLAnchor, TaskLoss, Term
 from metatl.objectives.one_hot import OneHot
+from metatl.objectives.term import Seen
 from metatl.rules import SGD, Adam, CarriedAdam
 from metatl.testing import check_learner, check_term, check_transform
 from metatl.transforms import LoRA
@@ -107,6 +108,38 @@ TERMS: dict[str, Term] = {
 def test_terms_keep_their_laws(name: str) -> None:
     net = toy_net()
     check_term(TERMS[name], net, net.start(), rows(6))
+
+
+def test_a_term_with_weights_of_its_own_keeps_them() -> None:
+    net, target = toy_net(), rows(5)._replace(y=None)
+    check_term(DANN(hidden=4), net, net.start(), rows(6), {"target": target}, reverses=True)
+    with pytest.raises(AssertionError, match="finite differences"):
+        check_term(DANN(hidden=4), net, net.start(), rows(6), {"target": target})
+    with pytest.raises(AssertionError, match="streams target"):
+        check_term(DANN(hidden=4), net, net.start(), rows(6))
+
+
+class Peeking(DANN):
+    """Looks at the target's labels."""
+
+    def over(self, params: Params, seen: Seen) -> Tensor:
+        """The adversary's value, and another one where there are labels."""
+        return super().over(params, seen) + (seen.batches["target"].y is not None)
+
+
+class Random(DANN):
+    """Draws its weights anew every time."""
+
+    def weights(self, net: Net, transfer: Transfer, key: int) -> Params:
+        """Not those of the key."""
+        return super().weights(net, transfer, next(COUNT))
+
+
+@pytest.mark.parametrize(("term", "said"), [(Peeking(), "labels"), (Random(), "from the same key")])
+def test_a_broken_term_over_streams_is_caught(term: Term, said: str) -> None:
+    net, target = toy_net(), rows(5)._replace(y=None)
+    with pytest.raises(AssertionError, match=said):
+        check_term(term, net, net.start(), rows(6), {"target": target}, reverses=True)
 
 
 @dataclass(frozen=True)
