@@ -30,7 +30,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from metatl import Personaliser, apply_delta
-from metatl.data import HaptData
+from metatl.data import GroupData
 from metatl.engines.engine import task
 from metatl.evaluation.evaluate import Report
 from metatl.lab import config, store
@@ -100,10 +100,10 @@ def plainly(experiment: Experiment) -> Experiment:
 def units(run: Run, found: Report) -> NDArray[np.float64]:
     """Percent right by episode, or by person where episodes are draws of the same people."""
     data, evaluation, scores = run.data, run.experiment.evaluation, 100 * found.scores
-    if not isinstance(data, HaptData):
+    if not isinstance(data, GroupData):
         return scores
     count = range(len(scores))
-    who = np.array([data.subject("meta_test", i, evaluation.seed, evaluation.tasks) for i in count])
+    who = np.array([data.group("meta_test", i, evaluation.seed, evaluation.tasks) for i in count])
     return np.array([scores[who == person].mean() for person in sorted({*who.tolist()})])
 
 

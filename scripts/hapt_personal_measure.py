@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metatl.adapt import Descent, moving_names, predict
-from metatl.data import HaptData
+from metatl.data import GroupData
 from metatl.evaluation.evaluate import Report, evaluate
 from metatl.lab.run import Run, learn
 from metatl.types import Episode
@@ -47,8 +47,8 @@ def protocol(run: Run) -> tuple[dict[str, Any], int]:
 
 def people(run: Run, count: int) -> NDArray[np.int64]:
     evaluation, data = run.experiment.evaluation, run.data
-    assert isinstance(data, HaptData)
-    return np.array([data.subject("meta_test", i, evaluation.seed, evaluation.tasks) for i in range(count)])
+    assert isinstance(data, GroupData)
+    return np.array([data.group("meta_test", i, evaluation.seed, evaluation.tasks) for i in range(count)])
 
 
 def outputs(run: Run, adaptation: Descent, at: Sequence[int]) -> tuple[dict[int, Tensor], Tensor]:

@@ -4,8 +4,9 @@ from metatl.data.arrays import Arrays, ImageFolder
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.glyphs import Glyphs
+from metatl.data.group_arrays import GroupArrays
+from metatl.data.group_data import GroupData
 from metatl.data.hapt import Hapt
-from metatl.data.hapt_data import HaptData
 from metatl.data.mnist import Mnist
 from metatl.data.omniglot import Omniglot
 from metatl.data.patterns import Patterns, PatternsData
@@ -22,8 +23,9 @@ __all__ = [
     "ClassData",
     "Data",
     "Glyphs",
+    "GroupArrays",
+    "GroupData",
     "Hapt",
-    "HaptData",
     "ImageFolder",
     "Mnist",
     "Omniglot",

@@ -13,12 +13,11 @@ import torch
 from metatl.data.bank import Bank
 from metatl.data.checked import Channels
 from metatl.data.class_data import ClassData
-from metatl.data.counter import first_of_shuffle, number
+from metatl.data.division import listed, shares
 from metatl.data.images import class_files, hidden
 from metatl.data.source import SPLITS, Source, device_of
 from metatl.types import MetatlError, Split
 
-_SHUFFLE = 401
 _FOLDERS: dict[Split, tuple[str, ...]] = {
     "meta_train": ("meta_train", "train"),
     "meta_val": ("meta_val", "val", "valid"),
@@ -61,9 +60,9 @@ class Arrays(Source):
             "meta_test": self.test,
         }
         if any(named.values()):
-            parts, rule = _named(bank, named, self.path), "by class, as listed"
+            parts, rule = listed(bank.names, named, self.path), "by class, as listed"
         else:
-            parts, rule = _shares(bank, self.fractions, self.seed, self.path), "by class, shuffled"
+            parts, rule = shares(bank.classes, self.fractions, self.seed, self.path), "by class, shuffled"
         return _divided(Path(self.path).stem, bank, parts, {"split": rule, **facts}, place)
 
 
@@ -107,7 +106,7 @@ class ImageFolder(Source):
             return ClassData(root.name, banks, {"split": "by folder", **_facts(self, sizes)})
         sizes = {name: len(files) for name, files in class_files(root).items()}
         bank = Bank.from_folder(root, self.size, self.grey, self.smallest)
-        parts = _shares(bank, self.fractions, self.seed, self.path)
+        parts = shares(bank.classes, self.fractions, self.seed, self.path)
         facts = {"split": "by class, shuffled", **_facts(self, sizes)}
         return _divided(root.name, bank, parts, facts, place)
 
@@ -150,35 +149,3 @@ def _facts(source: Arrays | ImageFolder, sizes: Mapping[str, int]) -> dict[str, 
         del facts["channels"]
     left_out = {name: size for name, size in sizes.items() if size < source.smallest}
     return {**facts, "left_out": left_out} if left_out else facts
-
-
-def _shares(bank: Bank, fractions: tuple[float, ...], seed: int, where: str) -> dict[Split, list[int]]:
-    """Places of each split's classes: shares of a shuffled order, cut at rounded places, each part sorted."""
-    if any(share < 0 for share in fractions) or abs(sum(fractions) - 1) > 1e-6:
-        raise MetatlError(
-            f"{where}: fractions are {list(fractions)}: they must be three shares that add up to 1"
-        )
-    n = bank.classes
-    order = first_of_shuffle(torch.tensor(number(_SHUFFLE, seed)), n, n, n).tolist()
-    cuts = [0, round(n * fractions[0]), round(n * (fractions[0] + fractions[1])), n]
-    parts: dict[Split, list[int]] = {
-        split: sorted(order[cuts[k] : cuts[k + 1]]) for k, split in enumerate(SPLITS)
-    }
-    for split, share in zip(SPLITS, fractions, strict=True):
-        if share and not parts[split]:
-            raise MetatlError(
-                f"{where}: {n} classes leave none for {split}: change fractions, or list the classes"
-            )
-    return parts
-
-
-def _named(bank: Bank, named: Mapping[Split, tuple[str, ...]], where: str) -> dict[Split, list[int]]:
-    """Places of the classes listed for each split; MetatlError for an unknown one or one listed twice."""
-    places = {name: place for place, name in enumerate(bank.names)}
-    listed = [name for names in named.values() for name in names]
-    for name in listed:
-        if name not in places:
-            raise MetatlError(f"{where}: there is no class {name!r}; it has {', '.join(bank.names[:8])} ...")
-        if listed.count(name) > 1:
-            raise MetatlError(f"{where}: class {name!r} is listed twice: splits share no class")
-    return {split: [places[name] for name in names] for split, names in named.items()}

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from metatl.data.fetch import Files
-from metatl.data.hapt_data import HaptData
-from metatl.data.hapt_people import People, Windows
+from metatl.data.group_data import GroupData
+from metatl.data.groups import GroupRows, Groups, Words
 from metatl.data.labelled import Array, read_npz
 from metatl.data.source import Source, device_of
 from metatl.types import MetatlError, Split
 
 ACTIVITIES = 6
+WORDS = Words("person", "subjects", "window", "recording")
 FILES = Files(
     "hapt",
     (("hapt_windows_128.npz",),),
@@ -55,24 +56,28 @@ class Hapt(Source):
     test_subjects: tuple[int, ...] | None = None
     group: int = 1
 
-    def load(self, device: str = "cpu") -> HaptData:
+    def load(self, device: str = "cpu") -> GroupData:
         """Read, check, standardise; MetatlError if the file is missing or damaged or a subject unknown."""
         place = device_of(device)
         held = arrays(FILES.folder(self.root))
         train, test = ({*map(int, held[key])} for key in ("train_subjects", "test_subjects"))
         people = self._people(train | test, test)
         windows = _standardised(held, people["meta_train"])
-        parts: dict[Split, People] = {
-            split: People.of(windows, own, ACTIVITIES, place) for split, own in people.items() if own
+        parts: dict[Split, Groups] = {
+            split: Groups.of(windows, own, ACTIVITIES, place, "hapt", WORDS)
+            for split, own in people.items()
+            if own
         }
         if not 1 <= self.group <= len(parts["meta_train"].ids):
             raise MetatlError(f"hapt: group is {self.group}; give 1 to {len(parts['meta_train'].ids)} people")
         names = tuple(str(name).lower() for name in held["activity"][:ACTIVITIES])
         left_out = {person for own in people.values() for person in own}
         left_out -= {person for part in parts.values() for person in part.ids}
-        facts = {"standardised": "per channel, by meta_train", "left_out": sorted(left_out)}
+        facts = {"split": "by subject", "activities": list(names)}
+        facts |= {"standardised": "per channel, by meta_train", "left_out": sorted(left_out)}
         content = hashlib.sha256((digest(held) + repr(people)).encode()).hexdigest()[:16]
-        return HaptData(parts, names, facts, content, tuple(windows.x.shape[1:]), self.group)
+        shape = tuple(windows.x.shape[1:])
+        return GroupData(parts, names, facts, content, shape, self.group, name="hapt", words=WORDS)
 
     def _people(self, everybody: set[int], official: set[int]) -> dict[Split, list[int]]:
         """Who is in which split; MetatlError for one without people, a person in two or an unknown one."""
@@ -87,14 +92,14 @@ class Hapt(Source):
         return {"meta_train": sorted(train - val), "meta_val": sorted(val), "meta_test": sorted(test)}
 
 
-def _standardised(held: dict[str, Array], train: list[int]) -> Windows:
+def _standardised(held: dict[str, Array], train: list[int]) -> GroupRows:
     """Windows of the first six activities in units of the training people's deviations."""
     kept = held["y"] <= ACTIVITIES
     x, y, subject, recording = (held[key][kept] for key in ("x", "y", "subject", "experiment"))
     x = x * held["scale"].astype(np.float32)[:, None]
     seen = x[np.isin(subject, train)].astype(np.float64)
     x = (x - seen.mean((0, 2))[:, None]) / seen.std((0, 2))[:, None]
-    return Windows(torch.from_numpy(x.astype(np.float32)), y.astype(np.int64) - 1, subject, recording)
+    return GroupRows(torch.from_numpy(x.astype(np.float32)), y.astype(np.int64) - 1, subject, recording)
 
 
 def arrays(folder: Path) -> dict[str, Array]:

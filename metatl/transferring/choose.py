@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metatl.data.fixed import MOST_FOLDS, Index, stratified
 from metatl.lab.experiment import with_value
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.fit import Labelled, fit
-from metatl.transferring.fixed import MOST_FOLDS, Index, stratified
 from metatl.transferring.rows import Row
 
 

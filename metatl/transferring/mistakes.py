@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from metatl.data.fixed import Index
 from metatl.data.images import as_seen
 from metatl.data.photos import photo_content
 from metatl.lab.render.figure import FAINT, INK, bare, blank
 from metatl.transferring.cells import Cells
-from metatl.transferring.fixed import Index
 from metatl.transferring.study import Study
 
 COLUMNS, TILES = 4, 12

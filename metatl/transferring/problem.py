@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metatl.data.fixed import Fixed, Index
 from metatl.data.images import as_seen
 from metatl.data.photos import Photo, TestPart, content_digest, photo_content, read_photo_folder
 from metatl.transferring.backbone import Backbone, features
-from metatl.transferring.fixed import Fixed, Index
 from metatl.types import MetatlError
 
 _MOST_HELD = 1 << 30

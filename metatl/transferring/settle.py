@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metatl.data.fixed import Index, Part
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells, Key, right
 from metatl.transferring.choose import Choice, folds_of
 from metatl.transferring.fit import Model, fit
-from metatl.transferring.fixed import Index, Part
 from metatl.transferring.rows import REFERENCE
 from metatl.transferring.study import VALIDATION, Study, Tell, moving
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from metatl.data.fixed import Index, Part
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.budget import Budget, work
 from metatl.transferring.cells import Cell, Cells, Key
 from metatl.transferring.choose import Choice, chosen, fits
 from metatl.transferring.fit import Labelled, Model
 from metatl.transferring.fit import fit as fit_row
-from metatl.transferring.fixed import Index, Part
 from metatl.transferring.learned import Learned
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import Row

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from metatl.data import SPLITS, ClassData, Hapt, HaptData, Mnist, Omniglot, Tasks, catalogue
+from metatl.data import SPLITS, ClassData, GroupData, Hapt, Mnist, Omniglot, Tasks, catalogue
 from metatl.data import mnist as mnist_files
 from metatl.data import omniglot as omniglot_files
 from metatl.data.omniglot import characters
@@ -181,10 +181,10 @@ def test_mnist_in_both_layouts(home: Path, tmp_path: Path) -> None:
 
 def test_hapt_is_thirty_people(home: Path) -> None:
     data = Hapt().load()
-    people = [data.people[split].ids for split in SPLITS]
+    people = [data.groups[split].ids for split in SPLITS]
     assert [len(own) for own in people] == [16, 5, 9]
     assert sorted(sum(people, ())) == list(range(1, 31))
-    assert sum(len(data.people[split].x) for split in SPLITS) == 10411
+    assert sum(len(data.groups[split].x) for split in SPLITS) == 10411
     assert data.describe()["left_out"] == []
     assert data.people["meta_test"].ids == (2, 4, 9, 10, 12, 13, 18, 20, 24)
     train = data.people["meta_train"].x.double()
@@ -193,7 +193,7 @@ def test_hapt_is_thirty_people(home: Path) -> None:
     episode = data.draw("meta_test", Tasks(shot=5, query=15), 0, 0, 18)
     assert episode.support.x.shape == (18, 30, 6, 128)
     assert episode.query.y.shape == (18, 90)
-    assert sorted(data.subject("meta_test", i) for i in range(9)) == list(people[2])
+    assert sorted(data.group("meta_test", i) for i in range(9)) == list(people[2])
     with pytest.raises(MetatlError, match="person 10 in meta_test of hapt has 19 windows"):
         data.check("meta_test", Tasks(shot=5, query=20))
     with pytest.raises(MetatlError, match="val_subjects must be some"):
@@ -202,7 +202,7 @@ def test_hapt_is_thirty_people(home: Path) -> None:
 
 def test_other_people_of_hapt_can_be_left_out(home: Path) -> None:
     data = Hapt(val_subjects=(4, 7), test_subjects=(9, 1, 30)).load()
-    people = [data.people[split].ids for split in SPLITS]
+    people = [data.groups[split].ids for split in SPLITS]
     assert people[1:] == [(4, 7), (1, 9, 30)]
     assert sorted(sum(people, ())) == list(range(1, 31))
     train = data.people["meta_train"].x.double()
@@ -222,7 +222,7 @@ def test_other_people_of_hapt_can_be_left_out(home: Path) -> None:
 
 
 def test_hapt_halves_of_one_recording_make_one_side(home: Path) -> None:
-    data: HaptData = Hapt().load()
+    data: GroupData = Hapt().load()
     ten = data.people["meta_test"].ids.index(10)
     counts = data.people["meta_test"].counts[ten]
     assert counts.tolist() == [[27, 23, 19, 24, 24, 30], [26, 24, 19, 31, 22, 29]]

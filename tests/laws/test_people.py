@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from metatl.data import HaptData, Tasks
-from metatl.data.hapt_people import People, Windows
+from metatl.data import GroupData, Tasks
+from metatl.data.groups import GroupRows, Groups, Words
 from metatl.types import MetatlError, Split
 
 # person -> recording -> windows of each of three activities
@@ -21,10 +21,11 @@ RECORDINGS = {
     4: {7: (6, 6, 6), 8: (6, 6, 0)},  # an activity missing on a side
     5: {9: (5, 5, 5), 10: (9, 9, 9), 11: (3, 3, 3)},
 }
+WORDS = Words("person", "people", "window", "recording")
 PEOPLE: dict[Split, list[int]] = {"meta_train": [1, 2, 3, 4, 5], "meta_val": [1], "meta_test": [2, 5]}
 
 
-def windows() -> Windows:
+def windows() -> GroupRows:
     """The window of person p, recording r, activity a holds (p, r, a, its own number)."""
     rows = [
         (person, recording, activity)
@@ -35,13 +36,13 @@ def windows() -> Windows:
     ]
     table = np.array(rows)[np.random.default_rng(0).permutation(len(rows))]
     x = torch.cat([torch.from_numpy(table), torch.arange(len(table))[:, None]], 1).float()
-    return Windows(x[:, :, None], table[:, 2], table[:, 0], table[:, 1])
+    return GroupRows(x[:, :, None], table[:, 2], table[:, 0], table[:, 1])
 
 
-def data() -> HaptData:
+def data() -> GroupData:
     cpu = torch.device("cpu")
-    parts = {split: People.of(windows(), own, 3, cpu) for split, own in PEOPLE.items()}
-    return HaptData(parts, ("sit", "walk", "run"), {}, "toy", (4, 1))
+    parts = {split: Groups.of(windows(), own, 3, cpu, "toy", WORDS) for split, own in PEOPLE.items()}
+    return GroupData(parts, ("sit", "walk", "run"), {}, "toy", (4, 1), words=WORDS)
 
 
 def test_support_and_query_are_one_person_in_different_recordings() -> None:
@@ -54,7 +55,7 @@ def test_support_and_query_are_one_person_in_different_recordings() -> None:
     for e in range(60):
         support, query = episode.support.x[e, :, :, 0], episode.query.x[e, :, :, 0]
         everything = torch.cat([support, query])
-        assert everything[:, 0].unique().tolist() == [own.subject("meta_train", e)]
+        assert everything[:, 0].unique().tolist() == [own.group("meta_train", e)]
         assert torch.equal(everything[:, 2].long(), torch.cat([episode.support.y[e], episode.query.y[e]]))
         assert not set(support[:, 1].tolist()) & set(query[:, 1].tolist())
         assert everything[:, 3].unique().numel() == 15
@@ -66,19 +67,19 @@ def test_support_and_query_are_one_person_in_different_recordings() -> None:
 
 def test_people_who_lack_an_activity_on_a_side_are_left_out() -> None:
     own = data()
-    assert own.people["meta_train"].ids == (1, 2, 5)
-    with pytest.raises(MetatlError, match="nobody in a split"):
-        People.of(windows(), [3, 4], 3, torch.device("cpu"))
+    assert own.groups["meta_train"].ids == (1, 2, 5)
+    with pytest.raises(MetatlError, match="no person of a split"):
+        Groups.of(windows(), [3, 4], 3, torch.device("cpu"), "toy", WORDS)
 
 
 def test_everybody_comes_once_in_every_block() -> None:
     own = data()
-    order = [own.subject("meta_train", index, seed=4) for index in range(300)]
+    order = [own.group("meta_train", index, seed=4) for index in range(300)]
     blocks = [order[k : k + 3] for k in range(0, 300, 3)]
     assert all(sorted(block) == [1, 2, 5] for block in blocks)
     assert len({tuple(block) for block in blocks}) == 6
-    assert order != [own.subject("meta_train", index, seed=5) for index in range(300)]
-    straight = [own.subject("meta_train", index, tasks=Tasks(subsets="enumerated")) for index in range(4)]
+    assert order != [own.group("meta_train", index, seed=5) for index in range(300)]
+    straight = [own.group("meta_train", index, tasks=Tasks(subsets="enumerated")) for index in range(4)]
     assert straight == [1, 2, 5, 1]
 
 
@@ -94,7 +95,7 @@ def test_the_stream_depends_on_the_index_alone() -> None:
 
 
 def test_a_task_of_meta_train_may_join_people() -> None:
-    joined = replace(data(), group=2)
+    joined = replace(data(), join=2)
     tasks = Tasks(shot=2, query=3)
     episode = joined.draw("meta_train", tasks, 0, 0, 40)
     assert episode.support.x.shape == (40, 12, 4, 1)
@@ -107,7 +108,7 @@ def test_a_task_of_meta_train_may_join_people() -> None:
         assert torch.equal(support[:, 2].long(), episode.support.y[e])
         assert not set(support[:, 1].tolist()) & set(query[:, 1].tolist())
         assert torch.cat([support, query])[:, 3].unique().numel() == 30
-        assert int(support[0, 0]) == joined.subject("meta_train", e)
+        assert int(support[0, 0]) == joined.group("meta_train", e)
         pairs.add(frozenset(support[:, 0].tolist()))
     assert pairs == {frozenset({1, 2}), frozenset({1, 5}), frozenset({2, 5})}
     single = joined.draw("meta_train", tasks, 0, 7, 1)
@@ -127,7 +128,7 @@ def test_nobody_to_choose_on_is_one_line() -> None:
 
 def test_batches_walk_through_everybody() -> None:
     own = data()
-    n = len(own.people["meta_train"].x)
+    n = len(own.groups["meta_train"].x)
     seen = [own.batch("meta_train", 17, 0, step) for step in range(2 * n // 17 + 1)]
     x, y = torch.cat([b.x for b in seen])[:, :, 0], torch.cat([b.y for b in seen])
     assert torch.equal(x[:, 2].long(), y)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from metatl.data.fixed import Fixed, stratified
 from metatl.data.photos import photo_files, read_photo_folder
-from metatl.transferring.fixed import Fixed, stratified
 from metatl.types import MetatlError
 from tests.photos import drawn
 

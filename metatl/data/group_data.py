@@ -1,0 +1,142 @@
+"""Episodes whose task is a group, a person say: support and query come from different parts of its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor
+
+from metatl.data.counter import bits, first_of_shuffle, number
+from metatl.data.groups import Groups, Words
+from metatl.data.source import SPLITS, Data, Tasks
+from metatl.types import Batch, Episode, MetatlError, Split
+
+_ORDER, _SIDE, _WINDOWS, _EPOCH = 301, 302, 303, 304
+
+
+@final
+@dataclass(frozen=True)
+class GroupData(Data):
+    """Groups as tasks, classes shared by all tasks, so never permuted; `way` plays no part.
+
+    Every block of as many consecutive episodes as a split has groups visits each of them once, in an order of
+    the block's own ("random") or by number ("enumerated"). Which of a group's sides is the support set is
+    random. A task of meta_train joins `join` groups: a block visits as many of them as make whole tasks.
+    """
+
+    groups: Mapping[Split, Groups]
+    labels: tuple[str, ...]
+    facts: Mapping[str, Any]
+    content: str
+    shape: tuple[int, ...]
+    join: int = 1
+    kind: Literal["classification", "regression"] = "classification"
+    name: str = "groups"
+    words: Words = Words()
+
+    def outputs(self, tasks: Tasks) -> int:
+        """One unit for each class, whatever `way` says."""
+        return len(self.labels)
+
+    def classes(self, split: Split) -> int:
+        """The classes, in every split."""
+        return len(self.labels)
+
+    def check(self, split: Split, tasks: Tasks) -> None:
+        """Raise MetatlError if shot or query is beyond the smallest (group, side, class), naming it."""
+        tasks.check()
+        if split not in self.groups:
+            raise MetatlError(f"{self.name} has no {self.words.one} in {split}: give it some")
+        group, label, size = self.groups[split].smallest
+        for word, wanted in (("shot", tasks.shot), ("query", tasks.query)):
+            if wanted > size:
+                one, _, row, part = self.words
+                raise MetatlError(
+                    f"{word} is {wanted}, but {one} {group} in {split} of {self.name} has {size} {row}s of "
+                    f"{self.labels[label]!r} in one of two {part}s: lower {word}"
+                )
+
+    def group(self, split: Split, index: int, seed: int = 0, tasks: Tasks | None = None) -> Any:
+        """The group that is episode `index` (the first of them, if it joins several)."""
+        visits = self._visits(split, torch.tensor([index]))
+        return self.groups[split].ids[int(self._visited(split, tasks or Tasks(), seed, visits)[0])]
+
+    def plan(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """Rows [count, join * shot, classes] of support and likewise of query; MetatlError as `check`."""
+        self.check(split, tasks)
+        part = self.groups[split]
+        index = self._visits(split, torch.arange(first, first + count, device=part.x.device))
+        group = self._visited(split, tasks, seed, index)
+        side = bits(number(_SIDE, seed, SPLITS.index(split)), index) >> 63 & 1
+        own = bits(number(_WINDOWS, seed, SPLITS.index(split)), index)[:, None]
+        keys = bits(own, torch.arange(len(self.labels), device=part.x.device))
+
+        def rows(side: Tensor, take: int) -> Tensor:
+            taken = first_of_shuffle(keys, part.counts[group, side], part.most, take)
+            found = (taken + part.offsets[group, side].unsqueeze(-1)).transpose(1, 2)
+            joined = len(index) // count  # groups take turns, so that a part of the rows has them all
+            turns = found.unflatten(0, (count, joined)).transpose(1, 2)
+            return turns.reshape(count, joined * take, len(self.labels))
+
+        return rows(side, tasks.shot), rows(1 - side, tasks.query)
+
+    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
+        """Episodes first .. first + count - 1: x [count, classes * shot * join, *shape], y the classes."""
+        part = self.groups[split]
+        labels = torch.arange(len(self.labels), device=part.x.device)
+
+        def batch(rows: Tensor) -> Batch:
+            y = labels.repeat(count, rows.shape[1])
+            return Batch(part.x[rows.reshape(count, -1)], y)
+
+        support, query = self.plan(split, tasks, seed, first, count)
+        return Episode(batch(support), batch(query))
+
+    def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
+        """Of the content and of the rows that episodes 0 .. count - 1 use."""
+        digest = hashlib.sha256(self.content.encode() + repr((split, tasks)).encode())
+        for rows in self.plan(split, tasks, seed, 0, count):
+            digest.update(rows.cpu().contiguous().numpy().astype("<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+    def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
+        """Rows of all the split's groups, step * size onwards of an endless stream of shuffled epochs."""
+        part, n = self.groups[split], len(self.groups[split].x)
+        position = torch.arange(step * size, (step + 1) * size, device=part.x.device)
+        epochs = range(step * size // n, ((step + 1) * size - 1) // n + 1)
+        key = number(_EPOCH, seed, SPLITS.index(split))
+        orders = [
+            first_of_shuffle(torch.tensor(number(key, epoch), device=part.x.device), n, n, n)
+            for epoch in epochs
+        ]
+        rows = torch.cat(orders)[position - epochs[0] * n]
+        return Batch(part.x[rows], part.label[rows])
+
+    def describe(self) -> dict[str, Any]:
+        """Groups and rows of each split, the facts given, the content fingerprint."""
+        counts = {
+            split: {self.words.many: list(part.ids), "examples": len(part.x)}
+            for split, part in self.groups.items()
+        }
+        facts = dict(self.facts) | ({"group": self.join} if self.join > 1 else {})
+        return {"name": self.name, "shape": list(self.shape), **counts, **facts, "content": self.content}
+
+    def _visits(self, split: Split, index: Tensor) -> Tensor:
+        """The visits to groups, a block having as many as there are groups, that make up each episode."""
+        join, n = self.join if split == "meta_train" else 1, len(self.groups[split].ids)
+        blocks, within = index // (n // join), index % (n // join)
+        each = torch.arange(join, device=index.device)
+        return ((blocks * n + within * join)[:, None] + each).flatten()
+
+    def _visited(self, split: Split, tasks: Tasks, seed: int, index: Tensor) -> Tensor:
+        """The place in the split of the group of each visit."""
+        n = len(self.groups[split].ids)
+        within = index % n
+        if tasks.subsets == "enumerated":
+            return within
+        blocks = bits(number(_ORDER, seed, SPLITS.index(split)), index // n)
+        return first_of_shuffle(blocks, n, n, n).gather(1, within[:, None])[:, 0]
