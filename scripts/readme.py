@@ -8,7 +8,7 @@ rows, a block `<!-- people results/NAME/report.json -->` by what it found over p
 results/A/report.json results/B/report.json ... -->` by every guide beside its controls, a block `<!--
 transfer results/NAME/report.json -->` by the scores of `metatl transfer`, a block `<!-- profile
 results/profile-cpu.json -->` by the figures of `metatl profile`; the line `# Expected:` of a config by what
-its method reached (readme_headers.py).
+its method reached (readme_headers.py). docs/examples.md shows the files of examples/.
 """
 
 from __future__ import annotations
@@ -126,9 +126,24 @@ def readme(text: str) -> str:
     return re.sub(rf"<!-- ({kinds}) ([^>]+?) -->\n.*?<!-- end -->", filled, text, flags=re.S)
 
 
+def examples() -> str:
+    """The page that shows every file of examples/."""
+    parts = [
+        "# Examples",
+        "Whole programs of at most 40 lines; the tests run each (`tests/end_to_end/test_examples.py`).",
+    ]
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        said = path.read_text()
+        about, code = said.split('"""', 2)[1:]
+        parts += [f"## {path.stem.replace('_', ' ').capitalize()}", about, f"`examples/{path.name}`"]
+        parts.append(f"```python\n{code.strip()}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
 def main() -> int:
     changes = {ROOT / "README.md": readme((ROOT / "README.md").read_text())} | readme_headers.headers(ROOT)
-    changed = [path for path, text in changes.items() if path.read_text() != text]
+    changes[ROOT / "docs/examples.md"] = examples()
+    changed = [path for path, text in changes.items() if not path.is_file() or path.read_text() != text]
     for path in changed:
         print(path.relative_to(ROOT))
         if "--check" not in sys.argv:

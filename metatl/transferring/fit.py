@@ -88,7 +88,7 @@ def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
         found = fisher_guide(row.mask, descent, net, transfer, support)
         guide = {name: entry * found[name] for name, entry in transfer.guide.items()}
         transfer = replace(transfer, guide=guide)
-    transfer = replace(transfer, params=_descended(descent, net, transfer, support))
+    transfer = replace(transfer, params=descended(descent, net, transfer, support))
     if descent.moments != "frozen":
         transfer = _settled(net, transfer, support.x[:MOMENT_ROWS])
     if row.transform is not None:
@@ -110,7 +110,8 @@ def started(row: Row, backbone: Backbone, start: nn.Module, outputs: int) -> tup
     return (net, transfer) if row.transform is None else row.transform(net, transfer)
 
 
-def _descended(descent: Descent, net: Net, transfer: Transfer, support: Batch) -> Params:
+def descended(descent: Descent, net: Net, transfer: Transfer, support: Batch) -> Params:
+    """The weights after the last step, outside every graph; MetatlError where they are not finite."""
     params = transfer.params
     with torch.no_grad():
         moving = moving_names(transfer)
