@@ -52,7 +52,7 @@ def main() -> None:
     made = study.parser(__doc__ or "", "results/transfer-speed")
     made.add_argument("photos", type=Path)
     made.add_argument("--size", type=study.count, default=224)
-    made.add_argument("--repeats", type=study.count, default=2)
+    made.add_argument("--repeats", type=study.count, default=1)
     given = made.parse_args()
     net = backbone("efficientnet_lite0", given.size)
     photos = read_problem(given.photos, net, 0).pictures.some
@@ -114,10 +114,17 @@ def beside(net: Backbone, x: Tensor, y: Tensor, moving: str, steps: int, repeats
             transfer.params, ByName([(moving, 1.0), ("", 0.0)])(made, transfer), transfer.buffers
         )
     descent = Descent(Adam(LR), steps, Learned(), batch_size=BATCH, moments="frozen")
-    ours = seconds(lambda: descended(descent, made, transfer, Batch(x, y)), repeats)
-    theirs = seconds(lambda: _plain(net.module, x, y, transfer.guide, steps), repeats)
-    found = descended(descent, made, transfer, Batch(x, y))
-    wanted = {n: p.detach() for n, p in _plain(net.module, x, y, transfer.guide, steps).named_parameters()}
+    kept: dict[str, dict[str, Tensor]] = {}
+
+    def descend() -> None:
+        kept["ours"] = descended(descent, made, transfer, Batch(x, y))
+
+    def plain() -> None:
+        tuned = _plain(net.module, x, y, transfer.guide, steps)
+        kept["plain"] = {name: p.detach() for name, p in tuned.named_parameters()}
+
+    ours, theirs = seconds(descend, repeats), seconds(plain, repeats)
+    found, wanted = kept["ours"], kept["plain"]
     gap = float(tree.norm(tree.sub(found, wanted)) / tree.norm(tree.sub(wanted, transfer.params)))
     if not gap < 0.01:
         raise MetatlError(f"the plain loop ends elsewhere, by {gap:.3f} of its way: nothing is compared")

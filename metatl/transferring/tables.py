@@ -127,10 +127,19 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
         notes.append("Without an interval: one or two draws say nothing about other draws.")
     notes += [f"Left out: {name} (cannot be read)." for name in protocol["unreadable"]]
     notes += list(protocol["notes"])
-    lacking = protocol["missing"]
-    if lacking:
-        said = ", ".join(
-            f"{one['method']} at {one['labelled']} ({one['draws_missing']} draws)" for one in lacking
-        )
-        notes.append(f"The {protocol['minutes']:g} minutes did not reach: {said}.")
+    notes += [
+        f"The {protocol['minutes']:g} minutes did not reach {said}." for said in _lacking(protocol["missing"])
+    ]
     return notes
+
+
+def _lacking(missing: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is missing, rows that lack the same draws together."""
+    by_row: dict[str, list[str]] = {}
+    for one in missing:
+        draws = f"{one['draws_missing']} draw" + "s" * (one["draws_missing"] > 1)
+        by_row.setdefault(one["method"], []).append(f"{draws} at {one['labelled']}")
+    alike: dict[str, list[str]] = {}
+    for name, lacks in by_row.items():
+        alike.setdefault(", ".join(lacks), []).append(name)
+    return [f"{lacks} of {', '.join(names)}" for lacks, names in alike.items()]
