@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,7 +74,7 @@ def _passed(net: Net, weights: Params, transfer: Transfer, rows: Batch) -> Pass:
     return Pass(net(weights, transfer.buffers, rows.x), torch.empty(0))
 
 
-def _turned(part: object) -> object:
+def _turned(part: Any) -> Any:
     return None if part is None else tree.apply(lambda leaf: leaf.flip(0), part)
 
 

@@ -186,8 +186,8 @@ def test_hapt_is_thirty_people(home: Path) -> None:
     assert sorted(sum(people, ())) == list(range(1, 31))
     assert sum(len(data.groups[split].x) for split in SPLITS) == 10411
     assert data.describe()["left_out"] == []
-    assert data.people["meta_test"].ids == (2, 4, 9, 10, 12, 13, 18, 20, 24)
-    train = data.people["meta_train"].x.double()
+    assert data.groups["meta_test"].ids == (2, 4, 9, 10, 12, 13, 18, 20, 24)
+    train = data.groups["meta_train"].x.double()
     assert train.mean((0, 2)).abs().max() < 1e-4
     assert (train.std((0, 2)) - 1).abs().max() < 1e-3
     episode = data.draw("meta_test", Tasks(shot=5, query=15), 0, 0, 18)
@@ -205,7 +205,7 @@ def test_other_people_of_hapt_can_be_left_out(home: Path) -> None:
     people = [data.groups[split].ids for split in SPLITS]
     assert people[1:] == [(4, 7), (1, 9, 30)]
     assert sorted(sum(people, ())) == list(range(1, 31))
-    train = data.people["meta_train"].x.double()
+    train = data.groups["meta_train"].x.double()
     assert train.mean((0, 2)).abs().max() < 1e-4  # in units of those who are learned from
     official = Hapt(test_subjects=(24, 20, 18, 13, 12, 10, 9, 4, 2)).load()
     assert official.content == Hapt().load().content
@@ -215,7 +215,7 @@ def test_other_people_of_hapt_can_be_left_out(home: Path) -> None:
     with pytest.raises(MetatlError, match="val_subjects must be some"):
         Hapt(val_subjects=(1, 5), test_subjects=(1,)).load()
     everybody = Hapt(val_subjects=(), group=7).load()
-    assert len(everybody.people["meta_train"].ids) == 21
+    assert len(everybody.groups["meta_train"].ids) == 21
     assert everybody.draw("meta_train", Tasks(shot=2, query=0), 0, 0, 3).support.x.shape[:2] == (3, 84)
     with pytest.raises(MetatlError, match="group is 17; give 1 to 16 people"):
         Hapt(group=17).load()
@@ -223,8 +223,8 @@ def test_other_people_of_hapt_can_be_left_out(home: Path) -> None:
 
 def test_hapt_halves_of_one_recording_make_one_side(home: Path) -> None:
     data: GroupData = Hapt().load()
-    ten = data.people["meta_test"].ids.index(10)
-    counts = data.people["meta_test"].counts[ten]
+    ten = data.groups["meta_test"].ids.index(10)
+    counts = data.groups["meta_test"].counts[ten]
     assert counts.tolist() == [[27, 23, 19, 24, 24, 30], [26, 24, 19, 31, 22, 29]]
 
 

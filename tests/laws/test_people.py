@@ -42,7 +42,7 @@ def windows() -> GroupRows:
 def data() -> GroupData:
     cpu = torch.device("cpu")
     parts = {split: Groups.of(windows(), own, 3, cpu, "toy", WORDS) for split, own in PEOPLE.items()}
-    return GroupData(parts, ("sit", "walk", "run"), {}, "toy", (4, 1), words=WORDS)
+    return GroupData(parts, ("sit", "walk", "run"), {}, "toy", (4, 1), name="hapt", words=WORDS)
 
 
 def test_support_and_query_are_one_person_in_different_recordings() -> None:
@@ -121,8 +121,8 @@ def test_a_task_of_meta_train_may_join_people() -> None:
 
 
 def test_nobody_to_choose_on_is_one_line() -> None:
-    own = replace(data(), people={"meta_train": data().people["meta_train"]})
-    with pytest.raises(MetatlError, match="nobody in meta_val: name val_subjects"):
+    own = replace(data(), groups={"meta_train": data().groups["meta_train"]})
+    with pytest.raises(MetatlError, match="hapt has no person in meta_val"):
         own.check("meta_val", Tasks(shot=1, query=1))
 
 
