@@ -13,16 +13,22 @@ from metatl.testing.claims import claim, close, copies, same
 from metatl.types import Batch, Episode, Transfer
 
 
-def check_adaptation(adaptation: Adaptation, net: Net, transfer: Transfer, episodes: Episode) -> None:
+def check_adaptation(
+    adaptation: Adaptation,
+    net: Net,
+    transfer: Transfer,
+    episodes: Episode,
+    tolerance: float | None = None,
+) -> None:
     """The laws of a way from a support set to predictions.
 
     Outputs are [n, outputs] and finite; the same task gives the same bytes; `answer` is `fit` and then
-    `predict`; query labels are not read; what
-    is carried stays as it is; query rows in any order, and alone where it is not transductive, get the same
-    outputs; so do tasks at once where it is `batched`, and support rows in any order where it is
-    `order_free`.
+    `predict`; query labels are not read; what is carried stays as it is; query rows in any order, and alone
+    where it is not transductive, get the same outputs; so do tasks at once where it is `batched`, and support
+    rows in any order where it is `order_free`.
 
-    episodes: a meta-batch of two tasks or more, with three query rows or more each.
+    episodes: a meta-batch of two tasks or more, with three query rows or more each. tolerance: of support
+    rows in another order, for a solver that stops near its minimum; None for that of rounding.
     """
     before = copies(transfer)
     for index in range(tasks_of(episodes)):
@@ -39,7 +45,8 @@ def check_adaptation(adaptation: Adaptation, net: Net, transfer: Transfer, episo
         if adaptation.order_free:
             turned = Batch(one.support.x.flip(0), one.support.y.flip(0))
             other = _answer(adaptation, net, transfer, one._replace(support=turned))
-            close(other, output, "order_free, but support rows in another order change the outputs")
+            said = "order_free, but support rows in another order change the outputs"
+            close(other, output, said, tolerance)
     if adaptation.batched:
         found = [_mapped(engine, adaptation, net, transfer, episodes) for engine in (Batched(), Loop())]
         close(found[0], found[1], "batched, but tasks at once differ from tasks one by one")
