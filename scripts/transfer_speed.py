@@ -64,7 +64,7 @@ def main() -> None:
     found |= heads(given.photos, net, given.repeats)
     x, y = photos(range(BATCH)), torch.arange(BATCH) % 2  # type: ignore[arg-type]
     found["T2"] = beside(net, x, y, "", STEPS, given.repeats)
-    last = r"^(blocks\.6|head_conv|classifier|blocks\.15|_fc)"
+    last = r"^(blocks\.6|conv_head|bn2|classifier)"
     found["T4"] = beside(net, x, y, last, EPOCHS, given.repeats)
     store.write_json(Path(given.out) / "report.json", found)
     for name in ("T1", "T1 again", "T2", "T4"):

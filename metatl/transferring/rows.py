@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import logging
 import warnings
@@ -95,7 +96,9 @@ def rows(chosen: Sequence[str] | None = None) -> dict[str, Row]:
     files = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
     for name in chosen or ():
         if name not in files:
-            raise MetatlError(f"method {name!r} is none of: {', '.join(files)}")
+            close = difflib.get_close_matches(name, files, 1, 0.4)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise MetatlError(f"method {name!r} is none of: {', '.join(files)}{meant}")
     found = {name: read(path) for name, path in files.items() if not chosen or name in chosen}
     return dict(sorted(found.items(), key=lambda item: item[1].order))
 

@@ -58,7 +58,7 @@ def kernels(request, monkeypatch) -> str:
     if request.param == "torch":
         monkeypatch.setattr(ops_conv, "covers", lambda *_: False)
     elif ops_native.library() is None:
-        pytest.skip("no C++ compiler here that builds metatl/csrc")
+        pytest.skip("no C++ compiler here that builds metatl/engines/fast/csrc")
     return request.param
 
 

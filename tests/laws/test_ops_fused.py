@@ -41,7 +41,7 @@ def kernels(request, monkeypatch) -> str:
     if request.param == "torch":
         monkeypatch.setattr(ops_block, "covers", lambda *_: False)
     elif ops_native.library() is None:
-        pytest.skip("no C++ compiler here that builds metatl/csrc")
+        pytest.skip("no C++ compiler here that builds metatl/engines/fast/csrc")
     return request.param
 
 
@@ -89,7 +89,7 @@ def test_the_input_of_a_thin_block_has_a_gradient_too(kernels):
 @pytest.mark.parametrize("name", ["stride", "pool, odd, leaky", "grey"])
 def test_compiled_and_torch_agree_in_float32(name, monkeypatch):
     if ops_native.library() is None:
-        pytest.skip("no C++ compiler here that builds metatl/csrc")
+        pytest.skip("no C++ compiler here that builds metatl/engines/fast/csrc")
     c, o, h, w, block = BLOCKS[name]
     wide = [torch.randn(s, requires_grad=True) for s in [(6, c, h, w), (2 * o, c, 3, 3), (2 * o,), (2 * o,)]]
     by = [1, 2, 3]
