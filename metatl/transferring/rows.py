@@ -19,7 +19,7 @@ from metatl.adapt import Adaptation, ClosedForm
 from metatl.guides import SupportFisher
 from metatl.guides.guide import TransferGuide
 from metatl.lab import store
-from metatl.lab.describe import completed, describe
+from metatl.lab.describe import completed, describe, merged
 from metatl.learners import Learner
 from metatl.transforms import Transform
 from metatl.types import MetatlError
@@ -111,9 +111,14 @@ def digest() -> str:
 
 @cache
 def read(path: Path) -> Row:
-    """The row of a config file; raises MetatlError naming the file."""
+    """The row of a config file, over that of its `base`, if it names one; MetatlError naming the file."""
+    return parsed(_values(path), Row, str(path))
+
+
+def _values(path: Path) -> dict[str, Any]:
     values = yaml.safe_load(store.read_text(path, "config"))
-    return parsed(values, Row, str(path))
+    base = values.pop("base", None)
+    return values if base is None else merged(_values(path.parent / base), values)
 
 
 def parsed(values: Mapping[str, Any], made: type[Any], where: str) -> Any:
