@@ -29,7 +29,7 @@ class Budget:
     forward: float = 0.0
     clock: Callable[[], float] = time.monotonic
     _pace: dict[str, dict[int, float]] = field(default_factory=dict[str, dict[int, float]])
-    _longest: dict[str, float] = field(default_factory=dict[str, float])
+    _took: dict[str, dict[int, float]] = field(default_factory=dict[str, dict[int, float]])
 
     def __post_init__(self) -> None:
         self._began = self.clock()
@@ -47,21 +47,27 @@ class Budget:
     def cost(self, name: str, row: Row, labelled: int, test: int, fits: float = 1.0) -> float:
         """Seconds that a cell will take: by the pace of the row's cell with the nearest number of photos.
 
-        Before there is one, by that of the slowest other row, or a guess; on frozen features it is the
-        longest that the row took so far.
+        Before there is one, by that of the slowest other row, or a guess. On frozen features it is what the
+        row's last cell took with the nearest number of photos.
         """
         if row.moves == "head":
-            return self._longest.get(name, 0.0)
+            took = self._took.get(name, {})
+            return took[_nearest(took, labelled)] if took else 0.0
         seen = [self._pace[name]] if name in self._pace else list(self._pace.values())
-        near = [paces[min(paces, key=lambda n: abs(math.log(n / labelled)))] for paces in seen]
+        near = [paces[_nearest(paces, labelled)] for paces in seen]
         return max(near, default=1.0) * self.forward * work(row, labelled, test, fits)
 
     def learn(self, name: str, row: Row, labelled: int, test: int, fits: float, seconds: float) -> None:
         """A cell took so long."""
-        self._longest[name] = max(seconds, self._longest.get(name, 0.0))
+        self._took.setdefault(name, {})[labelled] = seconds
         guess = self.forward * work(row, labelled, test, fits)
         if guess > 0:
             self._pace.setdefault(name, {})[labelled] = seconds / guess
+
+
+def _nearest(known: dict[int, float], rows: int) -> int:
+    """The number of rows that is nearest in proportion."""
+    return min(known, key=lambda n: abs(math.log(n / rows)))
 
 
 def work(row: Row, labelled: int, test: int, fits: float = 1.0) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from metatl.data.fixed import MOST_FOLDS, Index, stratified
 from metatl.lab.experiment import with_value
 from metatl.transferring.backbone import Backbone
-from metatl.transferring.fit import Labelled, fit
+from metatl.transferring.fit import Labelled, judged
 from metatl.transferring.rows import Row
 
 
@@ -33,37 +33,46 @@ def folds_of(y: Index, seed: int) -> Index | None:
     return None if least < 2 else stratified(y, min(MOST_FOLDS, least), [seed, 3])
 
 
-def chosen(row: Row, backbone: Backbone, labelled: Labelled, validate: bool = True) -> Choice:
-    """The values with the highest cross-validated accuracy; of equals the default, then the earlier ones.
+def chosen(row: Row, backbone: Backbone, draws: Sequence[Labelled], validate: bool = True) -> list[Choice]:
+    """For every draw the values of highest cross-validated accuracy inside it.
 
-    validate: where there is no time for it, the row takes its defaults.
+    Of equals it is the default, then the earlier ones. validate: where there is no time for it, the row takes
+    its defaults, as where a class has one row only.
     """
-    candidates = list(_candidates(row))
-    folds = folds_of(labelled.y.numpy(), labelled.key)
-    default = _default(row)
+    candidates, default = list(_candidates(row)), _default(row)
     if len(candidates) < 2:
-        return Choice(row, default, "fixed")
-    if folds is None or not validate:
-        return Choice(row, default, "default")
-    scores = [(held_out(one, backbone, labelled, folds).mean(), values) for values, one in candidates]
-    best = max(score for score, _ in scores)
-    equal = [values for score, values in scores if score == best]
-    values = default if default in equal else equal[0]
-    return Choice(_of_values(candidates, values), values, "cv")
+        return [Choice(row, default, "fixed")] * len(draws)
+    folds = [folds_of(draw.y.numpy(), draw.key) if validate else None for draw in draws]
+    split = [(draw, fold) for draw, fold in zip(draws, folds, strict=True) if fold is not None]
+    scores = [held_out(one, backbone, split) for _, one in candidates]
+    found = iter(zip(*scores, strict=True))
+    return [
+        Choice(row, default, "default") if fold is None else _best(candidates, next(found), default)
+        for fold in folds
+    ]
 
 
-def held_out(
-    row: Row, backbone: Backbone, labelled: Labelled, folds: Index
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """[n]: 1 where a labelled row is named rightly by a fit to the other folds."""
-    right = np.zeros(len(folds))
-    for fold in range(int(folds.max()) + 1):
-        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        model = fit(row, backbone, part_of(labelled, inside))
-        rest = part_of(labelled, outside)
-        outputs = model.outputs(rest.features, rest.photos)
-        right[outside] = (outputs.argmax(-1) == rest.y).numpy()
-    return right
+def _best(candidates: list[tuple[dict[str, Any], Row]], scores: Sequence[float], default: Any) -> Choice:
+    """The candidate of the highest score; of equals the default, then the earlier ones."""
+    equal = [one for one, score in zip(candidates, scores, strict=True) if score == max(scores)]
+    values, row = next((one for one in equal if one[0] == default), equal[0])
+    return Choice(row, values, "cv")
+
+
+def held_out(row: Row, backbone: Backbone, draws: Sequence[tuple[Labelled, Index]]) -> list[float]:
+    """For every draw, the share of its rows that are named rightly by a fit to the other folds."""
+    parts = [
+        (part_of(draw, np.flatnonzero(folds != fold)), part_of(draw, np.flatnonzero(folds == fold)))
+        for draw, folds in draws
+        for fold in range(int(folds.max()) + 1)
+    ]
+    outputs = iter(judged(row, backbone, parts))
+    rests = iter(rest.y for _, rest in parts)
+    return [
+        sum(int((next(outputs).argmax(-1) == next(rests)).sum()) for _ in range(int(folds.max()) + 1))
+        / len(folds)
+        for _, folds in draws
+    ]
 
 
 def part_of(labelled: Labelled, rows: Index) -> Labelled:
@@ -74,11 +83,6 @@ def part_of(labelled: Labelled, rows: Index) -> Labelled:
         return whole()[at]
 
     return replace(labelled, features=labelled.features[at], y=labelled.y[at], photos=photos)
-
-
-def _of_values(candidates: list[tuple[dict[str, Any], Row]], values: dict[str, Any]) -> Row:
-    """The row of the candidates that has these values."""
-    return next(row for found, row in candidates if found == values)
 
 
 def fits(row: Row, rows: int, classes: int, validate: bool) -> float:

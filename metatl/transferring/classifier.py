@@ -64,7 +64,7 @@ class Classifier:
         order = _rounds(labels)
         x, target = x[order], torch.from_numpy(labels.astype(np.int64))[order]
         labelled = Labelled(forward(net.body(), x), target, lambda: x, len(classes), self.seed)
-        choice = chosen(row, net, labelled)
+        choice = chosen(row, net, [labelled])[0]
         fitted = fit(choice.row, net, labelled)
         made = {"method": self.method, "selected": choice.selected, "seed": self.seed, **net.facts}
         made["labels"] = classes.dtype.kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -17,9 +17,9 @@ from metatl.heads import Head
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.transferring.backbone import Backbone, forward, headless
-from metatl.transferring.readout import Readout, fit_readout, layer_of, linear_readout
+from metatl.transferring.readout import Readout, answers, fit_readout, layer_of, linear_readout
 from metatl.transferring.rows import Row
-from metatl.types import Batch, Guide, MetatlError, Params, Transfer
+from metatl.types import Batch, Episode, Guide, MetatlError, Params, Transfer
 
 FISHER_ROWS = 32
 """Labelled photos that the Fisher information is taken from, at most."""
@@ -72,6 +72,18 @@ def fit(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
         fitted = fit_readout(row.adaptation, labelled.features, labelled.y, labelled.outputs, labelled.key)
         return Model(fitted)
     return _tuned(row, backbone, labelled)
+
+
+def judged(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelled]]) -> list[Tensor]:
+    """Outputs [m, classes] for the photos of every second part after a fit to the first.
+
+    Rows on frozen features answer all parts side by side.
+    """
+    if row.moves == "head" and parts:
+        episodes = [Episode(Batch(inside.features, inside.y), Batch(rest.features)) for inside, rest in parts]
+        keys = [inside.key for inside, _ in parts]
+        return answers(row.adaptation, episodes, keys, parts[0][0].outputs)
+    return [fit(row, backbone, inside).outputs(rest.features, rest.photos) for inside, rest in parts]
 
 
 def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:

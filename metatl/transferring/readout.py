@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -13,13 +13,16 @@ from torch import Tensor, nn
 
 from metatl import tree
 from metatl.adapt import Adaptation, Descent
+from metatl.engines import Batched, Loop
 from metatl.heads import Learned
 from metatl.net import Net
 from metatl.transferring.rows import parsed
-from metatl.types import Batch, MetatlError, Params, Transfer
+from metatl.types import Batch, Episode, MetatlError, Params, Transfer
 
 LINEAR = Descent(steps=0, head=Learned(), moments="frozen")
 """The adaptation whose fitted weights are those of a linear layer that is there already."""
+TOGETHER = 2e7
+"""Numbers in the features of episodes that are answered side by side, at most."""
 
 
 @lru_cache(maxsize=16)
@@ -65,6 +68,37 @@ def fit_readout(adaptation: Adaptation, features: Tensor, y: Tensor, outputs: in
     with torch.no_grad():
         fitted = adaptation.fit(net, transfer, Batch(features, y), key)
     return Readout(adaptation, features.shape[1], outputs, fitted)
+
+
+def answers(
+    adaptation: Adaptation, episodes: Sequence[Episode], keys: Sequence[int], outputs: int
+) -> list[Tensor]:
+    """Outputs [m, outputs] for the query features [m, d] of every episode after a fit to its support.
+
+    Episodes of one shape are answered side by side, by ways that can; only the others read their keys.
+    """
+    found: dict[int, Tensor] = {}
+    with torch.no_grad():
+        for places in _alike(episodes, side_by_side=adaptation.batched):
+            stacked = tree.gather([episodes[i] for i in places], torch.stack)
+            net, transfer = head_net(stacked.support.x.shape[-1], outputs)
+            answer = partial(adaptation.answer, net, transfer, key=keys[places[0]])
+            engine = Batched() if adaptation.batched else Loop()
+            found |= zip(places, engine.map(answer, stacked), strict=True)
+    return [found[i] for i in range(len(episodes))]
+
+
+def _alike(episodes: Sequence[Episode], side_by_side: bool) -> list[list[int]]:
+    """Places of episodes of one shape, as many together as fit."""
+    found: dict[Any, list[list[int]]] = {}
+    for i, episode in enumerate(episodes):
+        fitted, asked = episode.support.x, episode.query.x
+        most = max(1, int(TOGETHER / (fitted.numel() + asked.numel()))) if side_by_side else 1
+        groups = found.setdefault((fitted.shape, asked.shape), [])
+        if not groups or len(groups[-1]) >= most:
+            groups.append([])
+        groups[-1].append(i)
+    return [group for groups in found.values() for group in groups]
 
 
 def readout_of(described: Mapping[str, Any], width: int, outputs: int, leaves: Sequence[Tensor]) -> Readout:

@@ -58,7 +58,7 @@ def validate(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda wor
             if cost + last > budget.left:
                 break
             for key, part in block:
-                study.timed(cells, budget, key, part, tell)
+                study.timed(cells, budget, {key: part}, tell)
 
 
 def _left(study: Study, cells: Cells, names: Sequence[str]) -> list[tuple[Key, Part]]:
@@ -101,7 +101,7 @@ def settle(study: Study, cells: Cells) -> Settled:
 def fit_all(study: Study, name: str) -> tuple[Choice, Model]:
     """The row fitted on all labelled photos, its values chosen by cross-validation among them."""
     labelled = study.labelled_rows(name, study.problem.task.everything(), study.seed * 1000)
-    choice = study.chosen(name, labelled)
+    choice = study.chosen(name, [labelled])[0]
     return choice, fit(choice.row, study.start(name), labelled)
 
 

@@ -14,14 +14,17 @@ from metatl.transferring.backbone import Backbone
 from metatl.transferring.budget import Budget, work
 from metatl.transferring.cells import Cell, Cells, Key
 from metatl.transferring.choose import Choice, chosen, fits
-from metatl.transferring.fit import Labelled, Model
-from metatl.transferring.fit import fit as fit_row
+from metatl.transferring.fit import Labelled, judged
 from metatl.transferring.learned import Learned
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import Row
 
 VALIDATION = "validation."
 """Before a row's name: cells inside the labelled photos, by which the saved row is chosen."""
+TURN = 10.0
+"""Seconds for which rows on frozen features work at most until what they did is kept."""
+LITTLE = 1e7
+"""Numbers in the features of all labelled photos of draws that are done before their time is known."""
 Tell = Callable[[int], None]
 """Called after every cell with its work, in photos."""
 
@@ -69,29 +72,39 @@ class Study:
         y = torch.from_numpy(problem.labels[places])
         return Labelled(self.features(name, places), y, photos, len(problem.classes), key)
 
-    def outputs(self, name: str, model: Model, places: Index) -> Tensor:
-        """The outputs [n, classes] of a row's model for these photos."""
-        return model.outputs(self.features(name, places), lambda: self.problem.pictures.some(places))
-
     def part(self, key: Key) -> Part:
         """The labelled and the judging photos of a cell."""
         return self.problem.task.draw(key[1], key[2])
 
-    def cell(self, name: str, part: Part, key: int) -> Cell:
-        """Choose, fit and predict; photos that judge are looked at here and nowhere else."""
-        began = time.perf_counter()
-        labelled = self.labelled_rows(name, part.labelled, self.seed * 1000 + key)
-        choice = self.chosen(name, labelled)
-        model = fit_row(choice.row, self.start(name), labelled)
-        sure = self.outputs(name, model, part.test).softmax(-1).max(-1)
-        seconds = time.perf_counter() - began
-        predicted, probability = sure.indices.tolist(), [round(p, 6) for p in sure.values.tolist()]
-        return Cell(predicted, probability, seconds, choice.selected, choice.how)
+    def cells(self, name: str, parts: Mapping[Key, Part]) -> list[Cell]:
+        """Choose, fit and predict; photos that judge are looked at here and nowhere else.
 
-    def chosen(self, name: str, labelled: Labelled) -> Choice:
-        """The row with values chosen among these photos, or its defaults."""
+        Parts of one size, side by side where the body stays; a cell's seconds are then its share.
+        """
+        began = time.perf_counter()
+        some = [
+            (
+                self.labelled_rows(name, part.labelled, self.seed * 1000 + key[2]),
+                self.labelled_rows(name, part.test, 0),
+            )
+            for key, part in parts.items()
+        ]
+        choices = self.chosen(name, [labelled for labelled, _ in some])
+        outputs: dict[int, Tensor] = {}
+        for selected in {repr(choice.selected): choice.row for choice in choices}.values():
+            places = [i for i, choice in enumerate(choices) if choice.row == selected]
+            outputs |= zip(places, judged(selected, self.start(name), [some[i] for i in places]), strict=True)
+        sure = [outputs[i].softmax(-1).max(-1) for i in range(len(some))]
+        seconds = (time.perf_counter() - began) / len(some)
+        return [
+            Cell(one.indices.tolist(), [round(p, 6) for p in one.values.tolist()], seconds, c.selected, c.how)
+            for one, c in zip(sure, choices, strict=True)
+        ]
+
+    def chosen(self, name: str, draws: Sequence[Labelled]) -> list[Choice]:
+        """For every draw the row with values chosen among its photos, or its defaults."""
         row = self.rows[name]
-        return chosen(row, self.start(name), labelled, self.validated or row.moves == "head")
+        return chosen(row, self.start(name), draws, self.validated or row.moves == "head")
 
     def _size(self, name: str, part: Part) -> tuple[Row, int, int, float]:
         row, classes = self.rows[name], len(self.problem.classes)
@@ -105,21 +118,32 @@ class Study:
         """What the row does on this part, in photos."""
         return 1 + round(work(*self._size(name, part)))
 
-    def timed(self, cells: Cells, budget: Budget, key: Key, part: Part, tell: Tell) -> None:
-        """Do a cell, keep it, and learn from the time that it took."""
-        name = key[0].removeprefix(VALIDATION)
-        cell = self.cell(name, part, key[2])
-        budget.learn(name, *self._size(name, part), cell.seconds)
-        cells.put(key, cell)
-        tell(self.work(name, part))
+    def timed(self, cells: Cells, budget: Budget, parts: Mapping[Key, Part], tell: Tell) -> None:
+        """Do cells of one row and one number of labels, keep them, and learn from the time that they took."""
+        name = next(iter(parts))[0].removeprefix(VALIDATION)
+        for (key, part), cell in zip(parts.items(), self.cells(name, parts), strict=True):
+            budget.learn(name, *self._size(name, part), cell.seconds)
+            cells.put(key, cell)
+            tell(self.work(name, part))
 
 
 def run_heads(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda work: None) -> None:
-    """The rows on frozen features, draw by draw; the first draw is always done."""
-    for block in _rounds(study, [name for name in study.rows if name not in moving(study)]):
-        for key in block if block[0][2] == 0 or budget.left > 0 else ():
-            if key not in cells.held:
-                study.timed(cells, budget, key, study.part(key), tell)
+    """The rows on frozen features: draws side by side, as many of every row at every number of labels.
+
+    The first ones whatever the time: one, or as many as are little work. Then as many as time allows.
+    """
+    names = [name for name in study.rows if name not in moving(study)]
+    keys = [key for block in _rounds(study, names) for key in block if key not in cells.held]
+    draws = max(1, int(LITTLE / study.problem.features[study.problem.task.pool].numel()))
+    while keys and (keys[0][2] == 0 or budget.left > 0):
+        until = keys[0][2] + draws
+        some = [key for key in keys if key[2] < until]
+        keys = keys[len(some) :]
+        for at in dict.fromkeys(key[:2] for key in some):
+            parts = {key: study.part(key) for key in some if key[:2] == at}
+            study.timed(cells, budget, parts, tell)
+        each = _costs(study, budget, [key for key in keys if key[2] == keys[0][2]] if keys else [])
+        draws = max(1, int(min(budget.left, TURN) / max(each, 1e-3)))
 
 
 def run_bodies(
@@ -135,7 +159,7 @@ def run_bodies(
         if left and _costs(study, budget, left) <= budget.left - reserve:
             for key in left:
                 if _costs(study, budget, [key]) <= budget.left:
-                    study.timed(cells, budget, key, study.part(key), tell)
+                    study.timed(cells, budget, {key: study.part(key)}, tell)
 
 
 def planned(study: Study, cells: Cells, budget: Budget) -> float:

@@ -71,8 +71,7 @@ WAYS: dict[str, Adaptation] = {
 @pytest.mark.parametrize("name", WAYS)
 def test_a_way_of_adapting_keeps_its_laws(name: str) -> None:
     net = toy_net(norm=True)
-    # L-BFGS ends where the loss changes no digit any more: the weights then have half of theirs.
-    check_adaptation(WAYS[name], net, net.start(), toy_tasks(3), 1e-6 if name == "logistic" else None)
+    check_adaptation(WAYS[name], net, net.start(), toy_tasks(3))
 
 
 def test_an_in_context_learner_keeps_its_laws() -> None:

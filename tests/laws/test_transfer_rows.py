@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from metatl import Classifier, MetatlError
 from metatl.lab import store
 from metatl.transferring import choose
 from metatl.transferring.backbone import Backbone, backbone, forward
-from metatl.transferring.fit import Labelled, Model, fit
+from metatl.transferring.fit import Labelled, fit, judged
 from metatl.transferring.model import open_model, photo_model
 from metatl.transferring.rows import Row, Schedule, listing, rows
 from tests.photos import COLOURS
@@ -40,8 +40,8 @@ def net() -> Backbone:
     return backbone(NET, SIZE)
 
 
-def labelled(net: Backbone, each: int = 3) -> Labelled:
-    generator = torch.Generator().manual_seed(1)
+def labelled(net: Backbone, each: int = 3, seed: int = 1) -> Labelled:
+    generator = torch.Generator().manual_seed(seed)
     x = torch.randn(2 * each, 3, SIZE, SIZE, generator=generator)
     y = torch.arange(2 * each) % 2
     x[y == 1, 0] += 1
@@ -94,22 +94,34 @@ def test_a_mask_moves_few_weights(net: Backbone) -> None:
 def test_values_are_chosen_inside_the_labelled_rows(net: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     row = rows()["ridge"]
     seen: list[int] = []
-    real = choose.fit
+    real = choose.judged
 
-    def watched(row: Row, net: Backbone, given: Labelled) -> Model:
-        seen.append(len(given.y))
-        return real(row, net, given)
+    def watched(row: Row, net: Backbone, parts: Sequence[tuple[Labelled, Labelled]]) -> list[Tensor]:
+        seen.extend(len(inside.y) for inside, _ in parts)
+        return real(row, net, parts)
 
-    monkeypatch.setattr(choose, "fit", watched)
-    given = labelled(net, 4)
-    choice = choose.chosen(row, net, given)
-    assert choice.how == "cv"
-    assert set(seen) == {6}  # four folds of eight rows
-    assert len(seen) == 4 * len(row.select["solver.l2"] if row.select else [])
-    assert choose.chosen(row, net, labelled(net, 1)).how == "default"
-    assert choose.chosen(rows()["nearest-centroid"], net, given).how == "fixed"
-    default = choose.chosen(rows()["fine-tuning"], net, given, validate=False)
+    monkeypatch.setattr(choose, "judged", watched)
+    given, one = labelled(net, 4), labelled(net, 1)
+    several = choose.chosen(row, net, [given, one, given])
+    assert [choice.how for choice in several] == ["cv", "default", "cv"]
+    assert set(seen) == {6}  # four folds of eight rows, of two draws
+    assert len(seen) == 2 * 4 * len(row.select["solver.l2"] if row.select else [])
+    assert several[0] == several[2] == choose.chosen(row, net, [given])[0]
+    assert choose.chosen(rows()["nearest-centroid"], net, [given])[0].how == "fixed"
+    default = choose.chosen(rows()["fine-tuning"], net, [given], validate=False)[0]
     assert (default.how, default.selected) == ("default", {"rule.lr": 1e-4})
+
+
+HEADS = [name for name in PLAIN if rows()[name].moves == "head"]
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_draws_side_by_side_are_what_each_is_alone(net: Backbone, name: str) -> None:
+    row, draws = rows()[name], [labelled(net, each, seed) for each, seed in [(3, 1), (3, 2), (2, 3), (3, 4)]]
+    together = judged(row, net, [(draw, draws[0]) for draw in draws])
+    for draw, outputs in zip(draws, together, strict=True):
+        alone = fit(row, net, draw).outputs(draws[0].features, draws[0].photos)
+        assert torch.allclose(outputs, alone, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.func import vmap
 from torch.nn import functional as F
 
 from metatl.adapt import (
@@ -20,6 +21,7 @@ from metatl.adapt import (
     Solver,
 )
 from metatl.adapt.solvers import logistic
+from metatl.adapt.solvers.solver import ABSENT, Linear
 from metatl.types import Batch, MetatlError
 from tests.toys import WAY, toy_net, toy_task
 
@@ -85,13 +87,40 @@ def test_logistic_regression_is_scikit_learns(rows: int, width: int, l2: float, 
 
 
 @pytest.mark.parametrize("width", [4, 60])
-def test_logistic_regression_is_at_the_minimum(width: int) -> None:
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize(("small", "least"), [(400, 1e-12), (0, 1e-6)])
+def test_logistic_regression_is_at_the_minimum(
+    width: int, scale: float, small: int, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logistic, "SMALL", small)
     x, y = features(24, width)
-    found = LogisticRegression(0.02).fit(x, y, WAY)
+    found = LogisticRegression(0.02).fit(scale * x, y, WAY)
     weight, bias = (value.clone().requires_grad_() for value in found)
-    loss = F.cross_entropy(F.linear(x, weight, bias), y) + 0.01 * weight.square().sum()
+    loss = F.cross_entropy(F.linear(scale * x, weight, bias), y) + 0.01 * weight.square().sum()
     for gradient in torch.autograd.grad(loss, (weight, bias)):
-        assert gradient.abs().max() < 1e-6
+        assert gradient.abs().max() < least * max(1.0, scale)
+
+
+def test_logistic_regressions_side_by_side_are_each_alone() -> None:
+    problems = [features(12, 30) for _ in range(5)]
+    x, y = (torch.stack(column) for column in zip(*problems, strict=True))
+    x[1, -1] = x[1, 0]
+    y[2, y[2] == 0] = 1  # a class without a row
+    weight = torch.rand(5, 12, dtype=torch.float64)
+    weight[3, 4] = 0.0
+    solver = LogisticRegression(0.02)
+
+    def one_of(x: Tensor, y: Tensor, weight: Tensor | None = None) -> Linear:
+        return solver.fit(x, y, WAY, weight)
+
+    together, shared = vmap(one_of)(x, y, weight), vmap(one_of, (None, 0))(x[0], y[:2])
+    for i in range(5):
+        alone = solver.fit(x[i], y[i], WAY, weight[i])
+        for one, other in zip(alone, together, strict=True):
+            torch.testing.assert_close(one, other[i], rtol=0, atol=1e-10)
+    for i in range(2):
+        torch.testing.assert_close(shared.weight[i], solver.fit(x[0], y[i], WAY).weight, rtol=0, atol=1e-10)
+    assert together.bias[2, 0] == ABSENT
 
 
 @pytest.mark.parametrize("rows", [2, 12, 59, 60, 61])
@@ -114,12 +143,13 @@ def test_logistic_regression_in_the_span_of_its_rows_is_the_same(
         return real(loss, size, iterations)
 
     monkeypatch.setattr(logistic, "_lowest", lowest)
+    monkeypatch.setattr(logistic, "SMALL", 0)
     LogisticRegression(0.02).fit(x, y, WAY, weight)
     monkeypatch.setattr(logistic, "NEARLY", 2.0)
     whole = LogisticRegression(0.02).fit(x, y, WAY, weight)
     assert seen[0] < seen[1] or twins or rows > 60
     for one, other in zip(found, whole, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("centred", [True, False])
