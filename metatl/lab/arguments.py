@@ -106,7 +106,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _profile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "workloads", nargs="+", help="W1, W2, W3, W4, evaluation, scouts, sampling, or configs"
+        "workloads",
+        nargs="+",
+        help="W1, W2, W3, W4, evaluation, scouts, sampling, transfer (T1, T2, T4), or configs",
     )
     parser.add_argument(
         "--engines",

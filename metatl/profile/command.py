@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from metatl.lab import record, store
-from metatl.profile import beside, engines, memory
+from metatl.profile import beside, engines, memory, transfers
 from metatl.profile.agreement import able, disagreement
 from metatl.profile.machine import busy, machine
 from metatl.profile.table import beside_text, rows_text
@@ -21,6 +21,9 @@ from metatl.profile.workloads import SHAPES, Setting, Variant, built, variants_o
 from metatl.types import MetatlError
 
 Row = dict[str, Any]
+MEASURES = {**beside.MEASURES, **transfers.MEASURES}
+GROUPS = {"transfer": tuple(transfers.MEASURES)}
+"""Names that stand for several."""
 
 
 def command(words: argparse.Namespace, rest: Sequence[str]) -> str:
@@ -36,7 +39,7 @@ def command(words: argparse.Namespace, rest: Sequence[str]) -> str:
     found = _begun(words.out, machine(words.device), plan)
     for item in plan:
         if isinstance(item, str):
-            measures = beside.MEASURES[item](names, words.device, words.repeats)
+            measures = MEASURES[item](names, words.device, words.repeats)
             found.setdefault("measures", []).extend(measures)
             _show(beside_text(measures))
         else:
@@ -87,8 +90,9 @@ def _raise_limit(found: dict[str, Any], gflops: float) -> None:
 def _plan(names: Sequence[str], rest: Sequence[str]) -> list[Variant | str]:
     plan: list[Variant | str] = []
     for name in names:
-        plan += [name] if name in beside.MEASURES else variants_of(name, rest)
-    if rest and all(name in SHAPES or name in beside.MEASURES for name in names):
+        for item in GROUPS.get(name, (name,)):
+            plan += [item] if item in MEASURES else variants_of(item, rest)
+    if rest and all(name in SHAPES or name in MEASURES or name in GROUPS for name in names):
         raise MetatlError(
             f"unknown argument {rest[0]}; see metatl profile --help (overrides belong to configs)"
         )

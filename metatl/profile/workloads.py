@@ -148,7 +148,7 @@ def variants_of(name: str, overrides: Sequence[str] = ()) -> list[Variant]:
     if not name.endswith((".yaml", ".yml")):
         raise MetatlError(
             f"unknown workload '{name}'; choose of {', '.join(SHAPES)}, evaluation, scouts, sampling, "
-            "or a config (a .yaml file)"
+            "transfer, or a config (a .yaml file)"
         )
     learner = config.load(Path(name), overrides).learner
     if not isinstance(learner, Episodic):

@@ -13,7 +13,7 @@ import torch
 
 from metatl.engines import Loop
 from metatl.lab import cli
-from metatl.profile import beside, memory, workloads
+from metatl.profile import beside, memory, transfers, workloads
 from metatl.profile.agreement import disagreement
 from metatl.profile.engines import CAN_COMPILE, MAKERS, for_workload
 from metatl.profile.timing import interleaved, sgemm_gflops, turns
@@ -232,3 +232,14 @@ def test_other_workloads_of_this_machine_stay_in_the_file(
     out.write_text(json.dumps({**again, "machine": {**again["machine"], "torch": "another"}}))
     assert cli.main(words) == 0
     assert [row["workload"] for row in json.loads(out.read_text())["rows"]] == ["W3"]
+
+
+def test_transfer_beside_the_passes_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"EPOCHS": 2, "STEPS": 1, "BATCH": 4, "DRAWS": 2}.items():
+        monkeypatch.setattr(transfers, name, value)
+    (heads,) = transfers.frozen([], "cpu", 1, 32, (24, 6))
+    assert heads["cells"] == 4 * (2 * 4 + 1)
+    assert heads["ratio"] > 0
+    for measure in (transfers.tuned, transfers.last_block):
+        (found,) = measure([], "cpu", 1, 32)
+        assert found["ratio"] > 0

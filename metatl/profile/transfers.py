@@ -1,0 +1,195 @@
+"""What `metatl transfer` costs beside the passes of the net that it needs."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import io
+import os
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from metatl import tree
+from metatl.adapt import Descent
+from metatl.guides import ByName
+from metatl.heads import Learned
+from metatl.lab import record, store
+from metatl.net import Net
+from metatl.profile.timing import interleaved, turns
+from metatl.rules import Adam
+from metatl.transferring.backbone import Backbone, backbone, forward
+from metatl.transferring.budget import Budget
+from metatl.transferring.cells import Cells
+from metatl.transferring.fit import descended
+from metatl.transferring.problem import read_problem
+from metatl.transferring.rows import rows
+from metatl.transferring.study import Study, run_heads
+from metatl.types import Batch, MetatlError, Transfer
+
+Measure = dict[str, Any]
+NET, SIZE = "efficientnet_lite0", 224
+PHOTOS, HEADS = (244, 153), ("nearest-centroid", "ridge", "logistic-regression", "head-only")
+DRAWS, LABELLED = 20, (1, 2, 5, 10, None)
+LR, BATCH, STEPS, EPOCHS = 1e-4, 32, 3, 20
+LAST = r"^(blocks\.6|conv_head|bn2|classifier)"
+MOST = 2
+"""Rounds at most: each takes minutes."""
+
+
+def frozen(
+    names: Sequence[str], device: str, repeats: int, size: int = SIZE, photos: Sequence[int] = PHOTOS
+) -> list[Measure]:
+    """T1: four rows on frozen features, 20 draws at five numbers of labels, of 397 photos of 500 x 375.
+
+    From reading the files to the last cell, beside one forward pass of the prepared photos; then again, with
+    the features kept.
+    """
+    net = backbone(NET, size)
+    with tempfile.TemporaryDirectory() as place:
+        folder = _photos(Path(place) / "photos", photos)
+        with _cache(Path(place) / "kept"):
+            problem = read_problem(folder, net, 0)
+        x = problem.pictures.some(np.arange(sum(photos)))
+        if not torch.allclose(forward(net.body(), x), problem.features, atol=1e-4):
+            raise MetatlError("T1: the features that are kept are not those of a forward pass")
+
+        def first() -> object:
+            with tempfile.TemporaryDirectory() as empty, _cache(Path(empty)):
+                return _table(folder, net)
+
+        def again() -> object:
+            with _cache(Path(place) / "kept"):
+                return _table(folder, net)
+
+        calls: dict[str, Callable[[], object]] = {
+            "forward": lambda: forward(net.body(), x),
+            "first": first,
+            "again": again,
+        }
+        seconds = _timed("T1", calls, repeats, device)
+    return [
+        {
+            "name": "T1",
+            "photos": sum(photos),
+            "pixels": size,
+            "cells": len(HEADS) * (DRAWS * (len(LABELLED) - 1) + 1),
+            **{f"{name}_seconds": round(value, 2) for name, value in seconds.items()},
+            "ratio": round(seconds["first"] / seconds["forward"], 3),
+            "again_ratio": round(seconds["again"] / seconds["forward"], 3),
+        }
+    ]
+
+
+def tuned(names: Sequence[str], device: str, repeats: int, size: int = SIZE) -> list[Measure]:
+    """T2: all weights move for 3 steps on 32 photos, beside a plain torch loop on the untouched module."""
+    return [_beside("T2", size, "", STEPS, repeats, device)]
+
+
+def last_block(names: Sequence[str], device: str, repeats: int, size: int = SIZE) -> list[Measure]:
+    """T4: only the last block and the output layer move, 20 epochs on 32 photos."""
+    return [_beside("T4", size, LAST, EPOCHS, repeats, device)]
+
+
+MEASURES: Mapping[str, Callable[[Sequence[str], str, int], list[Measure]]] = {
+    "T1": frozen,
+    "T2": tuned,
+    "T4": last_block,
+}
+
+
+def _table(photos: Path, net: Backbone) -> Cells:
+    problem = read_problem(photos, net, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        cells = Cells.resumed(Path(folder), {})
+        run_heads(Study(problem, net, rows(list(HEADS)), LABELLED, DRAWS), cells, Budget(1e9))
+        return cells
+
+
+def _beside(name: str, size: int, moving: str, steps: int, repeats: int, device: str) -> Measure:
+    """Our descent and the plain loop, which must end at the same weights."""
+    torch.manual_seed(0)
+    given = backbone(NET, size)
+    net = Net.of(given.module, given.head, given.example())
+    transfer = net.start()
+    if moving:
+        guide = ByName(((moving, 1.0), ("", 0.0)))(net, transfer)
+        transfer = Transfer(transfer.params, guide, transfer.buffers)
+    x, y = torch.randn(BATCH, *given.example().shape[1:]), torch.arange(BATCH) % 2
+    descent = Descent(Adam(LR), steps, Learned(), batch_size=BATCH, moments="frozen")
+    calls: dict[str, Callable[[], dict[str, Tensor]]] = {
+        "ours": functools.partial(descended, descent, net, transfer, Batch(x, y)),
+        "plain": functools.partial(_plain, given.module, x, y, transfer.guide, steps),
+    }
+    found, wanted = (call() for call in calls.values())
+    gap = float(tree.norm(tree.sub(found, wanted)) / tree.norm(tree.sub(wanted, transfer.params)))
+    if not gap < 0.01:
+        raise MetatlError(f"{name}: the plain loop ends elsewhere, by {gap:.3f} of its way; nothing is timed")
+    seconds = _timed(name, calls, repeats, device)
+    return {
+        "name": name,
+        "photos": BATCH,
+        "pixels": size,
+        "steps": steps,
+        "seconds": round(seconds["ours"], 2),
+        "plain_seconds": round(seconds["plain"], 2),
+        "ratio": round(seconds["ours"] / seconds["plain"], 3),
+    }
+
+
+def _plain(
+    module: nn.Module, x: Tensor, y: Tensor, guide: Mapping[str, Tensor], steps: int
+) -> dict[str, Tensor]:
+    """The weights after plain torch steps of Adam on those whose guide is not 0."""
+    own = copy.deepcopy(module).eval()
+    for name, p in own.named_parameters():
+        p.requires_grad_(bool((guide[name] != 0).any()))
+    rule = torch.optim.Adam([p for p in own.parameters() if p.requires_grad], LR)
+    for _ in range(steps):
+        rule.zero_grad()
+        F.cross_entropy(own(x), y).backward()
+        rule.step()
+    return {name: p.detach() for name, p in own.named_parameters()}
+
+
+def _timed(
+    name: str, calls: Mapping[str, Callable[[], object]], repeats: int, device: str
+) -> dict[str, float]:
+    repeats = min(repeats, MOST)
+    with record.bar(f"timing {name}", turns(len(calls), repeats), "turn") as progress:
+        return interleaved(calls, repeats, 0.0, device, progress)
+
+
+def _photos(folder: Path, counts: Sequence[int]) -> Path:
+    """Smooth noise as JPEG files of two classes: as many bytes to decode as photos have."""
+    rng = np.random.default_rng(0)
+    for part, count in zip(("train", "val"), counts, strict=True):
+        for i in range(count):
+            place = folder / part / "ab"[i % 2] / f"{i:03d}.jpg"
+            store.make_folder(place.parent)
+            small = Image.fromarray(rng.integers(0, 256, (94, 125, 3), np.uint8))
+            content = io.BytesIO()
+            small.resize((500, 375), Image.Resampling.BICUBIC).save(content, "JPEG", quality=90)
+            store.write_atomic(place, content.getvalue())
+    return folder
+
+
+@contextlib.contextmanager
+def _cache(folder: Path) -> Generator[None]:
+    """With the user's cache there."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["XDG_CACHE_HOME"]
+        if before is not None:
+            os.environ["XDG_CACHE_HOME"] = before
