@@ -24,6 +24,8 @@ Unroll = Literal["full", "first_order"]
 Moments = Literal["batch", "support", "frozen"]
 """Which rows give batch norm its moments: all rows of the pass (transductive), the support rows, or none."""
 Split = Literal["meta_train", "meta_val", "meta_test"]
+Labels = Literal["own", "shared"]
+"""What the numbers of a task's classes mean: something in this task alone, or the same in every one."""
 """Disjoint sets of classes (or subjects, or functions)."""
 
 

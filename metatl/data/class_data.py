@@ -14,7 +14,7 @@ from torch import Tensor
 from metatl.data.bank import Bank
 from metatl.data.episodes import MOST, Draw, batch_rows, draw_rows, epoch_order, key_of
 from metatl.data.source import SPLITS, Data, Tasks, indices
-from metatl.types import Batch, Episode, MetatlError, Split
+from metatl.types import Batch, Episode, Labels, MetatlError, Split
 
 
 @final
@@ -48,6 +48,12 @@ class ClassData(Data):
     def outputs(self, tasks: Tasks) -> int:
         """One unit for each class of an episode."""
         return tasks.way
+
+    def numbering(self, tasks: Tasks) -> Labels:
+        """Their own: classes are drawn; shared where every episode of any split has all classes in order."""
+        names = {bank.names for bank in self.banks.values()}
+        every = tasks.subsets == "enumerated" and len(names) == 1 and len(names.pop()) == tasks.way
+        return "shared" if every else "own"
 
     def classes(self, split: Split) -> int:
         """Number of classes in the split."""

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from metatl.data.images import Pixels, read_image, resize_area
-from metatl.types import Batch, Episode, MetatlError, Split
+from metatl.types import Batch, Episode, Labels, MetatlError, Split
 
 SPLITS: tuple[Split, Split, Split] = ("meta_train", "meta_val", "meta_test")
 """The three disjoint sets, in the order in which reports name them."""
@@ -56,6 +56,10 @@ class Data(ABC):
     @abstractmethod
     def outputs(self, tasks: Tasks) -> int:
         """Output units that a net needs for an episode."""
+
+    def numbering(self, tasks: Tasks) -> Labels:
+        """Whether episodes number classes of their own, or all of them the same ones."""
+        return "shared"
 
     @abstractmethod
     def check(self, split: Split, tasks: Tasks) -> None:

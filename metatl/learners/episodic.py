@@ -18,7 +18,7 @@ from metatl.learners.learner import Learner, Schedule, State, moved, size_at
 from metatl.learners.skipping import of_good
 from metatl.net import Net
 from metatl.rules import Adam, Rule
-from metatl.types import Episode, MetatlError, Metrics, Params, Transfer, Unroll
+from metatl.types import Episode, Labels, MetatlError, Metrics, Params, Transfer, Unroll
 
 _AGGREGATE = "aggregate"
 """Where a state keeps what the aggregate goes on from."""
@@ -69,6 +69,10 @@ class Episodic(Learner):
     def outputs(self, data: Data) -> int:
         """What an episode needs."""
         return data.outputs(self.tasks)
+
+    def numbering(self, data: Data) -> Labels:
+        """What its tasks' labels stand for."""
+        return data.numbering(self.tasks)
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """Episodes must be possible, a carried output layer must fit, Adam must be differentiable."""

@@ -16,7 +16,7 @@ from metatl.engines.engine import Engine
 from metatl.net import Net
 from metatl.rules import Rule, RuleState
 from metatl.threads import SMALL, few_threads
-from metatl.types import Metrics, Params, Transfer
+from metatl.types import Labels, Metrics, Params, Transfer
 
 Schedule = Literal["constant", "linear", "cosine"]
 """How the size of the outer step falls from 1 to 0 over a run."""
@@ -39,6 +39,13 @@ class Learner(ABC):
     @abstractmethod
     def outputs(self, data: Data) -> int:
         """Units of the output layer that it trains."""
+
+    def numbering(self, data: Data) -> Labels | None:
+        """What the rows of the output layer that it learns stand for; None where it learns none.
+
+        The classes of all mini-batches, unless it learns from tasks whose classes are their own.
+        """
+        return "shared" if self.steps else None
 
     @abstractmethod
     def check(self, net: Net, start: Transfer, data: Data) -> None:

@@ -11,7 +11,7 @@ from metatl.engines.engine import Engine
 from metatl.learners.learner import Learner, Schedule, State, size_at
 from metatl.net import Net
 from metatl.rules import CarriedAdam
-from metatl.types import Episode, MetatlError, Metrics, Transfer
+from metatl.types import Episode, Labels, MetatlError, Metrics, Transfer
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ class Reptile(Learner):
     def outputs(self, data: Data) -> int:
         """What an episode needs."""
         return data.outputs(self.tasks)
+
+    def numbering(self, data: Data) -> Labels:
+        """What its tasks' labels stand for."""
+        return data.numbering(self.tasks)
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """Episodes must be possible and the carried output layer must fit them."""

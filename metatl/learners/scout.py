@@ -16,7 +16,7 @@ from metatl.heads import Zeros
 from metatl.learners.learner import Learner, State
 from metatl.net import Net
 from metatl.rules import SGD
-from metatl.types import Episode, Metrics, Params, Transfer
+from metatl.types import Episode, Labels, Metrics, Params, Transfer
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,10 @@ class Scout(Learner):
     def outputs(self, data: Data) -> int:
         """What a sub-problem needs."""
         return data.outputs(self.tasks)
+
+    def numbering(self, data: Data) -> Labels:
+        """What its tasks' labels stand for."""
+        return data.numbering(self.tasks)
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """Sub-problems must be possible."""

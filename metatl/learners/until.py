@@ -11,7 +11,7 @@ from metatl.data.source import Data
 from metatl.engines.engine import Engine
 from metatl.learners.learner import Learner, State
 from metatl.net import Net
-from metatl.types import MetatlError, Metrics, Transfer
+from metatl.types import Labels, MetatlError, Metrics, Transfer
 
 _OWN = "until"
 
@@ -45,6 +45,10 @@ class Until(Learner):
     def outputs(self, data: Data) -> int:
         """Of the learner."""
         return self.learner.outputs(data)
+
+    def numbering(self, data: Data) -> Labels | None:
+        """Of the learner."""
+        return self.learner.numbering(data)
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """As the learner does."""

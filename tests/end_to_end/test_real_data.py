@@ -18,6 +18,8 @@ from metatl.data import mnist as mnist_files
 from metatl.data import omniglot as omniglot_files
 from metatl.data.omniglot import characters
 from metatl.data.omniglot_splits import split_characters
+from metatl.lab import config
+from metatl.lab.run.prepare import prepare
 from metatl.pretrained import Preparation
 from metatl.types import MetatlError
 
@@ -238,3 +240,26 @@ def test_published_streams_stay_what_they_were(home: Path, omniglot: ClassData) 
 
 
 GOLDEN = ["14958491d9698f30", "a04187aec1015fe0", "ee64b4dd93e66069", "07bc87d612bccf10"]
+
+
+DIGITS = """
+name: digits
+data: {class_path: Mnist, init_args: {images: 1000}}
+model: MLP
+learner: {class_path: Supervised, init_args: {steps: 1}}
+adaptation: {steps: 1}
+evaluation: {tasks: {way: 10, shot: 1, query: 5, subsets: enumerated}, episodes: 2, select_episodes: 1}
+"""
+
+
+def test_a_carried_output_layer_is_not_read_by_the_numbers_of_an_episode(home: Path, tmp_path: Path) -> None:
+    """Digits are the same in all splits, so a net that was taught them can be asked for all ten, in order."""
+    path = tmp_path / "digits.yaml"
+    path.write_text(DIGITS)
+    random = ("--evaluation.tasks.subsets", "random")
+    episodic = ("--learner", "Episodic", "--learner.tasks.way", "10")
+    assert prepare(config.load(path)).numbering == "shared"
+    with pytest.raises(MetatlError, match=r"every episode numbers its own; choose adaptation.head Zeros"):
+        prepare(config.load(path, random))
+    assert prepare(config.load(path, (*random, "--adaptation.head", "Zeros"))).numbering == "shared"
+    assert prepare(config.load(path, (*random, *episodic))).numbering == "own"

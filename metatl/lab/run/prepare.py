@@ -22,7 +22,7 @@ from metatl.lab.run.build import build, passed
 from metatl.lab.run.values import check_values
 from metatl.net import Net
 from metatl.transforms import Transform, transformed
-from metatl.types import MetatlError, Transfer
+from metatl.types import Labels, MetatlError, Transfer
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,12 @@ class Run:
     transforms: tuple[Transform, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     other: Data | None = None
+
+    @property
+    def numbering(self) -> Labels | None:
+        """What the rows of the output layer that it carries stand for; None where nothing taught them."""
+        own = self.experiment.learner.numbering(self.data)
+        return own if own is not None or self.start is None else self.start.numbering
 
     @property
     def named(self) -> Path:
@@ -110,7 +116,6 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     untransformed = net
     net, first = transformed(experiment.transforms, net, first)
     experiment.learner.check(net, first, data)
-    check_evaluation(experiment, net, first, data)
     if experiment.select:
         data.check("meta_val", experiment.evaluation.tasks)
     described = config.describe(experiment)
@@ -118,14 +123,22 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
     digest = naming.learned(described, start and start.digest, experiment.precision, found)
     transforms = (*(start.transforms if start is not None else ()), *experiment.transforms)
     made = Run(experiment, Path(), net, data, first, start, digest, untransformed, transforms, found)
+    check_evaluation(made, data)
     return replace(made, folder=made.named)
 
 
-def check_evaluation(experiment: Experiment, net: Net, first: Transfer, data: Data) -> None:
+def check_evaluation(run: Run, data: Data) -> None:
     """Raise MetatlError where the data's meta_test or the output layer does not fit the evaluation."""
-    data.check("meta_test", experiment.evaluation.tasks)
-    for _, adaptation in candidates(experiment):
-        check_adaptation(net, first, adaptation, data, experiment.evaluation.tasks)
+    tasks = run.experiment.evaluation.tasks
+    data.check("meta_test", tasks)
+    for _, adaptation in candidates(run.experiment):
+        check_adaptation(run.net, run.first, adaptation, data, tasks)
+        if adaptation.carries and run.numbering == "shared" and data.numbering(tasks) == "own":
+            raise MetatlError(
+                "the output layer that is carried has learned classes that are the same for all, and every "
+                "episode numbers its own; choose adaptation.head Zeros, Prototypes or Ridge, or (where "
+                "episodes have all classes) evaluation.tasks.subsets enumerated"
+            )
 
 
 def on_other_data(run: Run, source: Source) -> Run:
@@ -145,7 +158,7 @@ def on_other_data(run: Run, source: Source) -> Run:
     data = load_data(source, device)
     if data.kind != run.data.kind:
         raise MetatlError(f"{data.name} is {data.kind}, and the run learned {run.data.kind}; name other data")
-    check_evaluation(run.experiment, run.net, run.first, data)
+    check_evaluation(run, data)
     passed(run.net, run.first, run.experiment, data)
     return replace(run, experiment=replace(run.experiment, data=source), other=data)
 
