@@ -9,7 +9,7 @@ from pathlib import Path
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
 from metatl.lab import config, record, render, store
-from metatl.lab.run import Run, check_inputs, on_other_data, opened, prepare, report, told
+from metatl.lab.run import Run, check_inputs, on_other_data, opened, own_report, prepare, report, told
 from metatl.types import MetatlError
 
 
@@ -114,7 +114,7 @@ def run_of(folder: Path, overrides: Sequence[str] = ()) -> Run:
     finished = told(folder)
     values = config.read(find_config(folder))
     if finished is not None:
-        values = store.renamed(values, finished.kept)
+        values = store.placed(values, finished.kept)
         begun = config.parse({**values, "transforms": finished.described}, (), str(folder))
         finished = replace(finished, transforms=begun.transforms)
     experiment = config.parse(values, (), str(folder))
@@ -144,7 +144,7 @@ def evaluated(run: Run) -> Report:
 
 def compared(folders: Sequence[Path]) -> str:
     """The paired differences of finished runs to the first of them, as a table for a terminal."""
-    reports = [store.load_report(folder) for folder in folders]
+    reports = [own_report(folder) for folder in folders]
     names = [found.method for found in reports]
     if len(set(names)) < len(names):
         # Two runs of one method (seeds, say) are told apart by their folders.

@@ -9,7 +9,7 @@ themselves: the data's content, the source of the user's own classes, the conten
 number outlives what it was taken with.
 """
 
-from metatl.lab.run.folder import check_inputs, complete, forget, note, opened, report_folder
+from metatl.lab.run.folder import check_inputs, complete, forget, note, opened, own_report, report_folder
 from metatl.lab.run.learn import learn
 from metatl.lab.run.prepare import Run, on_other_data, prepare
 from metatl.lab.run.report import report
@@ -25,6 +25,7 @@ __all__ = [
     "note",
     "on_other_data",
     "opened",
+    "own_report",
     "prepare",
     "report",
     "report_folder",

@@ -81,7 +81,7 @@ def sayings(run: Run, transfer: Transfer) -> dict[str, Any]:
         "net": finished.facts(run.net, described["model"], run.data, transfer),
         "start": began,
         "data": described["data"] if "content" in run.inputs else None,
-        "kept": store.keep(named, run.folder),
+        "kept": store.keep(store.given(named), run.folder),
         "inputs": dict(run.inputs),
     }
     return {key: value for key, value in said.items() if value or key in ("net", "start")}
@@ -130,6 +130,20 @@ def _evaluated(folder: Path) -> str | None:
         return str(cast(Mapping[str, Any], told["facts"]).get("evaluation", ""))
     except (MetatlError, AttributeError, KeyError, TypeError):
         return None
+
+
+def own_report(folder: Path) -> Report:
+    """The report of a run directory, or of a folder in its `evaluations/`.
+
+    Raises MetatlError as `store.load_report`, and for the report of another run.
+    """
+    found = store.load_report(folder)
+    home = folder.parent.parent if folder.parent.name == "evaluations" else folder
+    if (home / "learned.json").is_file():
+        whose, said = str(found.facts.get("learned", "")), str(facts(home).get("digest", ""))
+        if whose != said and whose and said:
+            raise store.not_own(folder / "report.json", whose, said)
+    return found
 
 
 def kept(run: Run, beside: bool = False) -> Report | None:

@@ -86,13 +86,13 @@ def load_data(source: Source, device: str) -> Data:
     """The data, read once for as long as nothing changes in the files and folders that its fields name."""
     words = store.strings(config.describe(source))
     named = [path for path in map(store.path_of, words) if path is not None]
-    return _loaded(source, device, tuple(map(store.stamp, named)))
+    with processes.one_first():
+        return _loaded(source, device, tuple(map(store.stamp, named)))
 
 
 @functools.lru_cache(maxsize=4)
 def _loaded(source: Source, device: str, stamps: tuple[tuple[int, int, int], ...]) -> Data:
-    with processes.one_first():
-        return source.load(device)
+    return source.load(device)
 
 
 def prepare(

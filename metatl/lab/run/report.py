@@ -97,6 +97,7 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Re
         "selection": [{"values": chosen, "meta_val": sign * value} for value, chosen, _ in found],
         "family": experiment.family,
         "evaluation": evaluation(run),
+        "learned": run.digest,
         "finished": now(),
     }
     if run.other is not None:

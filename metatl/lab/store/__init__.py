@@ -19,7 +19,7 @@ from metatl.lab.store.files import (
     write_json,
     write_text,
 )
-from metatl.lab.store.kept import keep, kept, path_of, renamed, strings, words
+from metatl.lab.store.kept import given, keep, kept, path_of, placed, renamed, strings, words
 from metatl.lab.store.owner import not_own, owner
 from metatl.lab.store.reports import load_report, save_report
 from metatl.lab.store.tensors import load_checkpoint, load_transfer, save_checkpoint, save_transfer
@@ -29,6 +29,7 @@ __all__ = [
     "Precision",
     "apply_delta",
     "fingerprint",
+    "given",
     "keep",
     "kept",
     "load_checkpoint",
@@ -40,6 +41,7 @@ __all__ = [
     "not_own",
     "owner",
     "path_of",
+    "placed",
     "read_json",
     "read_text",
     "refuse_newer",

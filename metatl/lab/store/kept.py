@@ -43,6 +43,19 @@ def path_of(word: str) -> Path | None:
         return None
 
 
+def given(value: Any) -> list[Any]:
+    """The arguments of the user's own classes in a description: ours read no files but data."""
+    if isinstance(value, Mapping):
+        told = cast(Mapping[str, Any], value)
+        return [told.get("init_args")] if _own(told) else given(list(told.values()))
+    return [one for item in cast(list[Any], value) for one in given(item)] if isinstance(value, list) else []
+
+
+def _own(told: Mapping[str, Any]) -> bool:
+    made = told.get("class_path")
+    return isinstance(made, str) and "." in made and not made.startswith("metatl.")
+
+
 def keep(value: Any, folder: Path) -> dict[str, str]:
     """Copy what nested plain values name into `folder/files/`; name -> place in the folder.
 
@@ -78,6 +91,16 @@ def kept(told: Any, folder: Path) -> dict[str, str]:
         if path_of(str(name)) is None and place.exists():
             found[str(name)] = str(place)
     return found
+
+
+def placed(value: Any, names: Mapping[str, str]) -> Any:
+    """A description whose users' own classes are given other names for files."""
+    if isinstance(value, Mapping):
+        told = cast(Mapping[str, Any], value)
+        if _own(told):
+            return {**told, "init_args": renamed(told.get("init_args"), names)}
+        return {key: placed(item, names) for key, item in told.items()}
+    return [placed(item, names) for item in cast(list[Any], value)] if isinstance(value, list) else value
 
 
 def renamed(value: Any, names: Mapping[str, str]) -> Any:
