@@ -277,7 +277,7 @@ def aged(run: Path) -> Path:
         (run / name).unlink()
         store.save_checkpoint(run / name, state, seconds)
     report = store.load_report(run)
-    del report.facts["learned"]
+    report.facts.pop("learned", None)
     store.save_report(run, report)
     return run
 

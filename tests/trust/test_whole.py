@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import shutil
@@ -64,7 +65,6 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
     folder = tmp_path_factory.mktemp("origin")
     with pytest.MonkeyPatch.context() as patch:
         small_cache(patch, tmp_path_factory.mktemp("cache"))
-        patch.chdir(folder)
         patch.syspath_prepend(folder)
         (folder / "whole_nets.py").write_text(NETS)
         (folder / "whole_heads.py").write_text(HEADS)
@@ -75,7 +75,8 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
         lora = {"transforms": [{"class_path": "LoRA", "init_args": {"r": 2}}]}
         written(folder, {"name": "start", **CONFIG, **lora}, "start.yaml")
         path = written(folder, {"name": "mine", **CONFIG, "start": "start.yaml"}, "mine.yaml")
-        said = commands.metatl("run", path)
+        with contextlib.chdir(folder):
+            said = commands.metatl("run", path)
         assert said.code == 0, said
         yield folder, said.out
         forget_modules(folder)
@@ -161,7 +162,7 @@ def test_its_start_is_a_net_for_photos(
     monkeypatch.chdir(place)
     monkeypatch.setattr(sys, "path", [*(path for path in sys.path if path != str(folder)), str(place)])
     forget_modules(folder)
-    words = ["--labelled", "1", "--draws", 2, "--methods", "centroid", "--out", "out"]
+    words = ["--labelled", "1", "--draws", 2, "--methods", "nearest-centroid", "--out", "out"]
     found = commands.metatl("transfer", photos, "--net", "whole_nets.Net@run", *words)
     assert found.code == 0, found
     shutil.rmtree(place / "run")

@@ -43,9 +43,11 @@ def own_transfer(run: Run) -> Transfer:
 def check_own(run: Run) -> bool:
     """Raise MetatlError where what lies there is of another run; False where `learned.json` does not say."""
     said = facts(run.folder).get("digest")
-    for file, whose in ((run.learned, store.owner(run.learned)), (facts_file(run), said)):
-        if whose is not None and whose != run.digest:
-            raise store.not_own(file, str(whose), run.digest)
+    whose = store.owner(run.learned)
+    if whose is not None and whose != run.digest and (whose or said is not None):
+        raise store.not_own(run.learned, whose, run.digest)
+    if said is not None and said != run.digest:
+        raise store.not_own(facts_file(run), str(said), run.digest)
     return said is not None
 
 
@@ -61,7 +63,7 @@ def opened(run: Run, folder: Path) -> Run:
     if run.told is not None and not run.told.whole and run.experiment.start is not None:
         whose = store.owner(run.learned)
         processes.say(f"{folder} is of an older metatl; that its files belong together could not be checked")
-        return run if whose is None else replace(run, digest=whose)
+        return replace(run, digest=whose) if whose else run
     if run.told is not None:
         check_own(run)
     return run

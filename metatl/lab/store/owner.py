@@ -15,10 +15,10 @@ OWNER = "digest"
 
 
 def owner(path: Path) -> str | None:
-    """The digest of the run that a file's header names; None where it names none, or cannot be read."""
+    """The digest of the run that a file's header names, "" for none; None for a file that cannot be read."""
     try:
         with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get(OWNER)
+            return (file.metadata() or {}).get(OWNER, "")
     except (SafetensorError, OSError, ValueError, RuntimeError):
         return None
 
