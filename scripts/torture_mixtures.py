@@ -79,7 +79,7 @@ def other_data(folder: Path, times: int) -> Iterator[Hit]:
 
     def change(seed: int) -> None:
         x = np.random.default_rng(seed).normal(size=(60, 6)).astype(np.float32)
-        np.savez(folder / "d.npz", x=x, y=np.arange(60) % 12)
+        np.savez(folder / "d.npz", x=x, y=np.arange(60) % 20)
 
     for seed in (0, 1):
         change(seed)
