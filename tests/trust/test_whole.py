@@ -83,7 +83,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
 
 
 @pytest.fixture
-def moved(origin: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def moved(origin: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The run directory alone in another folder, beside data and the user's modules; all else has gone."""
     folder, _ = origin
     place = tmp_path / "elsewhere"
@@ -194,6 +194,24 @@ def test_what_it_needs_is_still_checked(moved: Path) -> None:
     assert "learned before gain.pt changed" in refused("evaluate", moved)
     Path("gain.pt").unlink()
     assert commands.metatl("evaluate", moved).code == 0
+
+
+def test_a_word_that_was_the_name_of_a_file_by_chance_needs_none(
+    origin: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`schedule: cosine` beside a folder of that name: values of our own classes are no paths."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(origin[0] / "data", "data")
+    for name in ("cosine", "mean"):
+        Path(name).mkdir()
+        (Path(name) / "a.txt").write_text("a")
+    learner = {"class_path": "Supervised", "init_args": {"steps": 3, "schedule": "cosine"}}
+    plain = {"name": "plain", **CONFIG, "model": "MLP", "adaptation": {"head": "Zeros"}, "learner": learner}
+    assert commands.metatl("run", written(tmp_path, plain)).code == 0
+    run = only(tmp_path / "runs")
+    assert not (run / "files").exists()
+    shutil.rmtree("cosine")
+    assert commands.metatl("evaluate", run).code == 0
 
 
 def test_kept_files_outside_of_the_run_are_refused(moved: Path) -> None:

@@ -21,7 +21,7 @@ _OUTCOME = (
     *("last.ckpt", "last.ckpt.previous", "metrics.jsonl", "events.out.tfevents.*", "files"),
 )
 """What learning and evaluating write; a report goes before the weights that it was taken with."""
-_KEPT = ("model", "transforms", "guide", "adaptation")
+_KEPT = ("model", "transforms", "learner", "guide", "adaptation")
 """Values whose files a finished run keeps copies of."""
 
 

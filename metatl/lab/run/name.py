@@ -119,12 +119,18 @@ def evaluated(
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any], kinds: Sequence[str]) -> list[str]:
-    """Which inputs differ from those that a run was learned from, by name."""
+    """Which inputs differ from those that a run was learned from, by name.
+
+    A file that has gone did not change: what needs it says so, and values that are no paths may be called as
+    a file was.
+    """
     told: list[str] = []
     for kind in kinds:
         one, two = before.get(kind), now.get(kind)
         if isinstance(one, Mapping):
             theirs = cast(Mapping[str, Any], two or {})
+            gone = cast(Mapping[str, Any], one if kind == "files" else {})
+            theirs = {**gone, **theirs}
             told += [
                 name for name, value in cast(Mapping[str, Any], one).items() if theirs.get(name) != value
             ]
