@@ -81,15 +81,18 @@ def check_finite(state: State, metrics: Metrics) -> None:
 
 
 class Checkpoints:
-    """Writes the state every `seconds`, and whenever `now` is called; never a state that is not finite.
+    """Writes the state every `seconds`, and whenever `now` is called; never a state that is not finite."""
 
-    digest: of the run whose states these are; those of another are refused.
-    """
-
-    def __init__(self, path: Path, seconds: float = 20.0, digest: str | None = None) -> None:
-        self.path, self.seconds, self.digest = path, seconds, digest
+    def __init__(self, path: Path, seconds: float = 20.0) -> None:
+        self.path, self.seconds = path, seconds
+        self.digest: str | None = None
         self.last = time.monotonic()
         self.saved = -1
+
+    def of(self, digest: str) -> Checkpoints:
+        """These, bound to the run with this digest: what is written names it, and others are refused."""
+        self.digest = digest
+        return self
 
     def due(self) -> bool:
         """Whether the time has come to write again."""

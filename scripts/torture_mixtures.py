@@ -94,6 +94,7 @@ def other_data(folder: Path, times: int) -> Iterator[Hit]:
             process.join(draw.uniform(0.1, 1.0))
             process.kill()
             process.join()
+        assert "Traceback" not in (folder / "log").read_text()
         for seed in (0, 1):
             change(seed)
             assert metatl("run", path, "--runs", runs).code == 0

@@ -82,7 +82,7 @@ def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[T
     net = run.net.with_outputs(learner.outputs(run.data))
     if report_folder(run) == run.folder and not reported(run):  # a report's config says how it was taken
         write_config(run)
-    checkpoints = Checkpoints(run.folder / "last.ckpt", digest=run.digest)
+    checkpoints = Checkpoints(run.folder / "last.ckpt").of(run.digest)
     kept = shared.state(checkpoints.resume() if processes.writer() else None)
     note_learning(run, resumed=kept is not None)
     state, spent = kept or (learner.init(net, start), 0.0)
