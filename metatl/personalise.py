@@ -19,7 +19,7 @@ from metatl.inputs import carried_targets, inputs_for, within_vocabulary
 from metatl.lab import store
 from metatl.lab.benchmark import run_of
 from metatl.lab.experiment import with_value
-from metatl.lab.run import learn
+from metatl.lab.run import learn, own_report
 from metatl.net import Net
 from metatl.personal import Personal, looks_at_support
 from metatl.types import Batch, MetatlError, Transfer
@@ -128,6 +128,6 @@ def chosen_adaptation(folder: Path, adaptation: Adaptation) -> Adaptation:
     """The adaptation with the values that the run's report selected, if it has one."""
     if not (folder / "report.json").is_file():
         return adaptation
-    for path, value in store.load_report(folder).facts.get("selected", {}).items():
+    for path, value in own_report(folder).facts.get("selected", {}).items():
         adaptation = with_value(adaptation, path, value)
     return adaptation

@@ -85,8 +85,14 @@ class Checkpoints:
 
     def __init__(self, path: Path, seconds: float = 20.0) -> None:
         self.path, self.seconds = path, seconds
+        self.digest: str | None = None
         self.last = time.monotonic()
         self.saved = -1
+
+    def of(self, digest: str) -> Checkpoints:
+        """These, bound to the run with this digest: what is written names it, and others are refused."""
+        self.digest = digest
+        return self
 
     def due(self) -> bool:
         """Whether the time has come to write again."""
@@ -95,22 +101,22 @@ class Checkpoints:
     def now(self, state: State, spent: float) -> None:
         """Write this state."""
         if state.step != self.saved:
-            store.save_checkpoint(self.path, state, spent)
+            store.save_checkpoint(self.path, state, spent, self.digest)
             self.last, self.saved = time.monotonic(), state.step
 
     def resume(self) -> tuple[State, float] | None:
         """The last whole checkpoint and its seconds, if any; a damaged one falls back to the one before.
 
-        Raises MetatlError naming the file where none is whole, or one is of a newer metatl.
+        Raises MetatlError naming the file where none is whole, and for one of a newer metatl or another run.
         """
         previous = self.path.with_name(self.path.name + ".previous")
         try:
             if self.path.is_file():
-                return store.load_checkpoint(self.path)
+                return store.load_checkpoint(self.path, self.digest)
         except store.DamagedError:
             if not previous.is_file():
                 raise
-            found = store.load_checkpoint(previous)
+            found = store.load_checkpoint(previous, self.digest)
             store.remove(self.path)  # or it would become the previous one of the next
             return found
-        return store.load_checkpoint(previous) if previous.is_file() else None
+        return store.load_checkpoint(previous, self.digest) if previous.is_file() else None

@@ -38,7 +38,7 @@ def main(words: Sequence[str]) -> None:
     start = run.prepare(config.load(CONFIG, overrides), overrides).start
     assert start is not None
     run.learn(start)
-    run.note_net(start)
+    run.note(start)
     photos, out = given.out / "characters", given.out / "transfer"
     for folder in (photos, out):
         shutil.rmtree(folder, ignore_errors=True)

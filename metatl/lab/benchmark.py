@@ -9,7 +9,7 @@ from pathlib import Path
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
 from metatl.lab import config, record, render, store
-from metatl.lab.run import Run, check_inputs, on_other_data, prepare, report
+from metatl.lab.run import Run, check_inputs, on_other_data, opened, own_report, prepare, report, told
 from metatl.types import MetatlError
 
 
@@ -111,20 +111,24 @@ def run_of(folder: Path, overrides: Sequence[str] = ()) -> Run:
     that is none, for overrides that would be another run, and where a class or a weights file that it was
     learned with has changed.
     """
+    finished = told(folder)
     values = config.read(find_config(folder))
+    if finished is not None:
+        values = store.placed(values, finished.kept)
+        begun = config.parse({**values, "transforms": finished.described}, (), str(folder))
+        finished = replace(finished, transforms=begun.transforms)
     experiment = config.parse(values, (), str(folder))
     try:
-        own = prepare(experiment)
+        own = prepare(experiment, told=finished)
     except MetatlError as error:  # which speaks of a value; here that stands in a file
         raise MetatlError(f"{folder}: {error}") from error
     _, kept = config.parted("data", overrides)
-    run = prepare(config.parse(values, kept, str(folder)), kept)
+    run = prepare(config.parse(values, kept, str(folder)), kept, told=finished)
     if run.digest != own.digest:
         raise MetatlError(
             f"these overrides change what is learned; give them to 'metatl run {folder}/config.yaml'"
         )
-    run = replace(run, folder=folder)
-    check_inputs(run, ("sources", "files"))
+    run = opened(run, folder)
     return on_other_data(run, config.parse(values, overrides, str(folder)).data)
 
 
@@ -140,7 +144,7 @@ def evaluated(run: Run) -> Report:
 
 def compared(folders: Sequence[Path]) -> str:
     """The paired differences of finished runs to the first of them, as a table for a terminal."""
-    reports = [store.load_report(folder) for folder in folders]
+    reports = [own_report(folder) for folder in folders]
     names = [found.method for found in reports]
     if len(set(names)) < len(names):
         # Two runs of one method (seeds, say) are told apart by their folders.

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from metatl import processes
+from metatl.evaluation.evaluate import Report
 from metatl.lab import arguments, benchmark, config, render
 from metatl.lab.refusals import guarded
-from metatl.lab.run import Run, complete, forget, learn, note_net, prepare, report, report_folder
+from metatl.lab.run import Run, complete, forget, learn, note, prepare, report, report_folder
 from metatl.types import MetatlError
 
 
@@ -34,10 +35,10 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
         print(f"learned: {run.learned}")
     else:
         found = report(run)
-        _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
-        _say_ends({run.experiment.name: found.facts})
+        _say(run, found)
+        _say_ends({found.method: found.facts})
     if loaded:
-        note_net(run)
+        note(run)
         print(f"loaded {run.folder}; --again learns anew")
 
 
@@ -51,14 +52,15 @@ def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
         print("chosen at an end of `select`, so that a wider one may do better: " + "; ".join(said))
 
 
-def _say(run: Run, mean: float, ci95: float, episodes: int, protocol: dict[str, object]) -> None:
+def _say(run: Run, found: Report) -> None:
+    mean, ci95, episodes, protocol = found.mean, found.ci95, len(found.scores), found.protocol
     mode = "transductive" if protocol["transductive"] else "inductive"
     if protocol["score"] == "accuracy":
         value = f"accuracy {100 * mean:.2f} +- {100 * ci95:.2f} %"
     else:
         value = f"loss {mean:.4f} +- {ci95:.4f}"
     split = protocol["split"] if run.other is None else f"{protocol['split']} of {protocol['data']}"
-    print(f"{run.experiment.name}: {value} ({split}, {episodes} episodes, {mode})")
+    print(f"{found.method}: {value} ({split}, {episodes} episodes, {mode})")
     print(f"run directory: {run.folder}")
     place = report_folder(run, beside=True)
     if place != run.folder:
@@ -90,7 +92,7 @@ def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
             f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it{where}"
         )
     found = benchmark.evaluated(run)
-    _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
+    _say(run, found)
 
 
 def _compare(words: argparse.Namespace, rest: list[str]) -> None:
@@ -179,8 +181,16 @@ def _command(argv: Sequence[str] | None) -> None:
         if words.command is None:
             arguments.parser().print_help()
             return
+        processes.agree({f"the command's {name}": value for name, value in _structure(words)})
         _COMMANDS[words.command](words, overrides)
         sys.stdout.flush()
+
+
+def _structure(words: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """What of the command says how often processes meet: its name, its switches, how many things it names."""
+    for name, value in vars(words).items():
+        if name == "command" or isinstance(value, bool | list):
+            yield name, len(value) if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

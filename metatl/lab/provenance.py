@@ -19,6 +19,10 @@ _PACKAGES = (
     "tensorboard",
     "jsonargparse",
     "safetensors",
+    "scipy",
+    "pillow",
+    "scikit-learn",
+    "timm",
     "learn2learn",
     "higher",
 )
@@ -50,13 +54,18 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def versions() -> dict[str, str | None]:
+    """Of every package that numbers may depend on, None where it is not installed, and of Python."""
+    return {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()}
+
+
 def provenance(device: str) -> dict[str, Any]:
     """Plain values: git commit and uncommitted difference, versions, device, threads, command, start time."""
     card = torch.cuda.get_device_name() if device.startswith("cuda") and torch.cuda.is_available() else None
     return {
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted": _git("diff", "HEAD"),
-        "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "versions": versions(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "device": card or device,

@@ -128,7 +128,8 @@ def finished(folder: Path) -> Finished:
     told = store.read_json(folder / FACTS)
     told = cast(Mapping[str, Any], told if isinstance(told, Mapping) else {})
     store.refuse_newer(folder / FACTS, told.get("version"), VERSION)
-    transfer = store.load_transfer(folder / WEIGHTS)
+    whose = str(told.get("digest", ""))
+    transfer = store.load_transfer(folder / WEIGHTS, whose, older=not whose)
     net = told.get("net")
     if net is None:
         raise MetatlError(
@@ -141,7 +142,7 @@ def finished(folder: Path) -> Finished:
             "photos cannot be prepared for it: name another run"
         )
     try:
-        return _read(folder, net, transfer)
+        return _read(folder, store.placed(net, store.kept(told.get("kept"), folder)), transfer)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ArithmeticError) as error:
         raise MetatlError(
             f"{folder / FACTS} is damaged; restore it, or 'metatl run {folder}/config.yaml --again'"

@@ -4,18 +4,22 @@
 make the same calls in the same order; process 0 writes files and speaks, the others compute.
 """
 
+from metatl.processes.accord import agree, say
 from metatl.processes.job import LostError, barrier, job, local, one_first, rank, world, writer
-from metatl.processes.values import gathered, same, summed, take_card
+from metatl.processes.values import everyones, gathered, same, summed, take_card
 
 __all__ = [
     "LostError",
+    "agree",
     "barrier",
+    "everyones",
     "gathered",
     "job",
     "local",
     "one_first",
     "rank",
     "same",
+    "say",
     "summed",
     "take_card",
     "world",

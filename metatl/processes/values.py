@@ -35,6 +35,23 @@ def same(value: T) -> T:
     return value if writer() else cast(T, _unpacked(whole.numpy().tobytes()))
 
 
+def everyones(value: T) -> list[T]:
+    """What every process gives, process 0's first, in every process; made of what `same` takes."""
+    if world() == 1:
+        return [value]
+    mine = _bytes(_packed(value))
+    sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(world())]
+    with reaching():
+        dist.all_gather(sizes, torch.tensor([len(mine)]))
+        padded = mine.new_zeros(int(max(sizes)))
+        padded[: len(mine)] = mine
+        found = [torch.empty_like(padded) for _ in sizes]
+        dist.all_gather(found, padded)
+    return [
+        cast(T, _unpacked(one[: int(size)].numpy().tobytes())) for one, size in zip(found, sizes, strict=True)
+    ]
+
+
 def summed(x: Tensor) -> Tensor:
     """The sum over all processes, the same bits in each."""
     if world() == 1:

@@ -66,12 +66,12 @@ def _transfer(
     place = work.place(row.learner)
     facts_file = place.with_suffix(".json")
     if facts_file.is_file() and place.is_file():
-        return store.load_transfer(place), store.read_json(facts_file)
+        return store.load_transfer(place, place.stem, older=True), store.read_json(facts_file)
     try:
         transfer, facts = learn_on(work, row.learner, names[0], seconds)
     except MetatlError as error:
         raise MetatlError(f"{', '.join(names)}: {error}") from error
-    store.save_transfer(place, transfer)
+    store.save_transfer(place, transfer, {"digest": place.stem})
     store.write_json(facts_file, facts)
     for left in place.parent.glob(f"{place.stem}.ckpt*"):
         store.remove(left)

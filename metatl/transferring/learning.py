@@ -53,7 +53,7 @@ def learn_on(work: Learning, learner: Learner, name: str, seconds: float) -> tup
     """
     place, data = work.place(learner), work.tasks
     store.make_folder(place.parent)
-    checkpoints = Checkpoints(place.with_suffix(".ckpt"))
+    checkpoints = Checkpoints(place.with_suffix(".ckpt")).of(place.stem)
     learner, smaller = fitting(learner, data)
     made = Net.of(work.net.module, work.net.head, work.net.example())
     net = made.with_outputs(learner.outputs(data))

@@ -81,6 +81,7 @@ class PhotoModel:
             "classes": list(self.classes),
             "preparation": describe(self.preparation),
             "net": dict(self.recipe),
+            "kept": store.keep(self.recipe.get("arguments"), folder),
             "head": self.head,
             "readout": layer,
             "made": dict(self.made),
@@ -112,7 +113,8 @@ def open_model(folder: str | Path, own: str | None = None) -> PhotoModel:
     values = cast(Mapping[str, Any], values)
     store.refuse_newer(folder / FACTS, values.get("version"), VERSION)
     try:
-        return _opened(values, tensors, own)
+        net = store.renamed(values["net"], store.kept(values.get("kept"), folder))
+        return _opened({**values, "net": net}, tensors, own)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         said = " ".join(str(error).split())[:200]
         raise MetatlError(

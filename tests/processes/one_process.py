@@ -37,6 +37,12 @@ if "slow" in faults:  # seconds that every step takes longer
         time.sleep(faults["slow"])
 
     watch.__call__ = slowly
+own = faults.get("own", {}).get(int(environment["RANK"]), {})  # what is otherwise in this process alone
+os.chdir(own.get("folder", "."))
+if "versions" in own:
+    provenance: Any = importlib.import_module("metatl.lab.provenance")
+    known = provenance._version
+    provenance._version = lambda package: own["versions"].get(package, known(package))
 with open(log, "ab", buffering=0) as file:
     os.dup2(file.fileno(), 1)
     os.dup2(file.fileno(), 2)

@@ -43,7 +43,8 @@ def free_port() -> int:
 def started(what: Sequence[str | Path] | str, world: int, folder: Path, **faults: Any) -> list[Rank]:
     """A command (words) or a law (the name of a function) in as many processes.
 
-    only: words for one of them in the place of the others', by rank; further faults as in `one_process`.
+    only: words for one of them in the place of the others', by rank; own: its folder, or versions; further
+    faults as in `one_process`.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["metatl.lab.cli", "torch.utils.tensorboard"])

@@ -111,6 +111,30 @@ def passed(net: Net, transfer: Transfer, experiment: Experiment, data: Data) -> 
     return output
 
 
+def fitting(
+    own: Transfer, first: Transfer, net: Net, shapes: tuple[tuple[int, ...], ...], where: str | None
+) -> Transfer:
+    """The start's weights, once names and shapes are those of the model (rows of the output layer apart).
+
+    Its data may be others: a net that was trained on digits starts on characters. shapes: of an example there
+    and here.
+    """
+    there, here = map(list, shapes)
+    seen = f" (examples are {there} there and {here} here)" if there != here else ""
+    for name in [*own.params, *first.params]:
+        if name not in own.params or name not in first.params:
+            side = "the start" if name not in first.params else "this config's model"
+            raise MetatlError(f"start {where} does not fit the model: {side} has no weight '{name}'")
+        mine, theirs = own.params[name].shape, first.params[name].shape
+        rows = int(net.is_head(name))  # an output layer may have other rows, but not other inputs
+        if mine[rows:] != theirs[rows:]:
+            raise MetatlError(
+                f"start {where} does not fit the model: weight '{name}' is {list(theirs)} there "
+                f"and {list(mine)} here{seen}; give both the same model and examples of one shape"
+            )
+    return first
+
+
 def _said(error: Exception) -> str:
     """The first line of what an error says, with its kind where that says nothing."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")

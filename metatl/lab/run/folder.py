@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from metatl import processes
 from metatl.evaluation.evaluate import Report
 from metatl.lab import config, store
 from metatl.lab.run import name
 from metatl.lab.run.prepare import Run
+from metatl.lab.run.told import facts
 from metatl.pretrained import finished
-from metatl.types import MetatlError
+from metatl.types import MetatlError, Transfer
 
 _OUTCOME = (
     *("report.json", "episodes.npy", "evaluations", "learned.json", "transfer.safetensors"),
-    *("last.ckpt", "last.ckpt.previous", "metrics.jsonl", "events.out.tfevents.*"),
+    *("last.ckpt", "last.ckpt.previous", "metrics.jsonl", "events.out.tfevents.*", "files"),
 )
 """What learning and evaluating write; a report goes before the weights that it was taken with."""
+_KEPT = ("model", "transforms", "learner", "guide", "adaptation")
+"""Values whose files a finished run keeps copies of."""
 
 
 def facts_file(run: Run) -> Path:
@@ -30,23 +35,77 @@ def complete(run: Run) -> bool:
     return run.learned.is_file() and facts_file(run).is_file()
 
 
-def note_net(run: Run) -> None:
-    """Write what a net for photos needs into the facts of a finished run that was learned before they said.
+def own_transfer(run: Run) -> Transfer:
+    """What was learned; raises MetatlError for damaged files, and for those of another run."""
+    return store.load_transfer(run.learned, run.digest, older=not check_own(run))
+
+
+def check_own(run: Run) -> bool:
+    """Raise MetatlError where what lies there is of another run; False where `learned.json` does not say."""
+    said = facts(run.folder).get("digest")
+    whose = store.owner(run.learned)
+    if whose is not None and whose != run.digest and (whose or said is not None):
+        raise store.not_own(run.learned, whose, run.digest)
+    if said is not None and said != run.digest:
+        raise store.not_own(facts_file(run), str(said), run.digest)
+    return said is not None
+
+
+def opened(run: Run, folder: Path) -> Run:
+    """The run in its directory, wherever that was moved to.
+
+    Raises MetatlError where a class or a weights file that it was learned with has changed, and for files of
+    another run. Of a run that was learned before runs said where they started from, its weights' own word
+    counts: a line says that it could not be checked.
+    """
+    run = replace(run, folder=folder)
+    check_inputs(run, ("sources", "files"))
+    if run.told is not None and not run.told.whole and run.experiment.start is not None:
+        whose = store.owner(run.learned)
+        processes.say(f"{folder} is of an older metatl; that its files belong together could not be checked")
+        return replace(run, digest=whose) if whose else run
+    if run.told is not None:
+        check_own(run)
+    return run
+
+
+def sayings(run: Run, transfer: Transfer) -> dict[str, Any]:
+    """What `learned.json` says so that a finished run needs nothing beside its data and its own classes.
+
+    digest: of the run; net: what photos need; start: digest and transforms of the run that it started from;
+    data: where they lay; inputs: see `name`; kept: copies of the files that its values name, made here.
+    """
+    start, described = run.start, run.described
+    began = {"digest": start.digest, "transforms": config.describe(start.transforms)} if start else None
+    named = {"began": began, **{key: described[key] for key in _KEPT}}
+    said = {
+        "digest": run.digest,
+        "net": finished.facts(run.net, described["model"], run.data, transfer),
+        "start": began,
+        "data": described["data"] if "content" in run.inputs else None,
+        "kept": store.keep(store.given(named), run.folder),
+        "inputs": dict(run.inputs),
+    }
+    return {key: value for key, value in said.items() if value or key in ("net", "start")}
+
+
+def note(run: Run) -> None:
+    """Write what a finished run says of itself, where it was learned before runs said so.
 
     Raises MetatlError for damaged files.
     """
-    told = store.read_json(facts_file(run))
-    if isinstance(told, dict) and "net" not in told:
-        model, transfer = config.describe(run.experiment.model), store.load_transfer(run.learned)
-        net = finished.facts(run.net, model, run.data, transfer)
-        if net:
-            store.write_json(facts_file(run), {**cast(dict[str, Any], told), "net": net})
+    told = facts(run.folder)
+    if not processes.writer() or {"net", "digest"} <= set(told):
+        return
+    said = sayings(run, own_transfer(run))
+    if said["net"] or said["start"] or "kept" in said:
+        store.write_json(facts_file(run), {**said, **told, "digest": run.digest})
 
 
 def evaluation(run: Run) -> str:
     """The digest of the evaluation that the run's values ask for."""
     other = run.other and {"described": run.other.describe(), "source": config.describe(run.experiment.data)}
-    return name.evaluated(config.describe(run.experiment), run.digest, other)
+    return name.evaluated(run.described, run.digest, other, run.kept)
 
 
 def report_folder(run: Run, beside: bool = False) -> Path:
@@ -61,6 +120,11 @@ def report_folder(run: Run, beside: bool = False) -> Path:
     return run.folder / "evaluations" / wanted
 
 
+def reported(run: Run) -> bool:
+    """Whether a report lies in the run directory, with the config that says how it was taken."""
+    return _evaluated(run.folder) is not None and (run.folder / "config.yaml").is_file()
+
+
 def _evaluated(folder: Path) -> str | None:
     """The digest of the evaluation whose report lies there: "" where it says none, None without one."""
     try:
@@ -68,6 +132,20 @@ def _evaluated(folder: Path) -> str | None:
         return str(cast(Mapping[str, Any], told["facts"]).get("evaluation", ""))
     except (MetatlError, AttributeError, KeyError, TypeError):
         return None
+
+
+def own_report(folder: Path) -> Report:
+    """The report of a run directory, or of a folder in its `evaluations/`.
+
+    Raises MetatlError as `store.load_report`, and for the report of another run.
+    """
+    found = store.load_report(folder)
+    home = folder.parent.parent if folder.parent.name == "evaluations" else folder
+    if (home / "learned.json").is_file():
+        whose, said = str(found.facts.get("learned", "")), str(facts(home).get("digest", ""))
+        if whose != said and whose and said:
+            raise store.not_own(folder / "report.json", whose, said)
+    return found
 
 
 def kept(run: Run, beside: bool = False) -> Report | None:
@@ -87,7 +165,7 @@ def _whole(folder: Path) -> Report | None:
 
 def forget(run: Run) -> None:
     """Remove what was learned and found in the run directory, so that it is learned anew."""
-    if run.folder.is_dir():
+    if processes.writer() and run.folder.is_dir():
         with store.locked(run.folder):
             for pattern in _OUTCOME:
                 for path in sorted(run.folder.glob(pattern)):

@@ -14,15 +14,14 @@ from metatl import processes
 from metatl.capture import cuda_graph
 from metatl.evaluation.evaluate import evaluate, to_device
 from metatl.lab import config, record, store
-from metatl.lab.provenance import provenance
-from metatl.lab.run import precision, shared
-from metatl.lab.run.folder import complete, facts_file, report_folder
+from metatl.lab.run import alike, precision, shared
+from metatl.lab.run.folder import complete, facts_file, own_transfer, report_folder, reported, sayings
+from metatl.lab.run.origin import note_learning
 from metatl.lab.run.prepare import Run, kind
+from metatl.lab.run.told import VERSION, damaged, facts
 from metatl.learners.learner import State
 from metatl.net import Net
 from metatl.order_of_use import weights_in_order
-from metatl.pretrained import finished
-from metatl.pretrained.finished import VERSION
 from metatl.train import Checkpoints, check_finite, train
 from metatl.transforms import transformed
 from metatl.types import MetatlError, Metrics, Transfer
@@ -30,6 +29,7 @@ from metatl.types import MetatlError, Metrics, Transfer
 
 def learn(run: Run) -> tuple[Transfer, float]:
     """The learned transfer and the seconds it took, starts included: loaded if complete, resumed if begun."""
+    alike.check_work("learning", run.digest)
     device = run.experiment.device
     found = shared.learned(_finished(run) if processes.writer() else None, device)
     if found is not None:
@@ -39,11 +39,8 @@ def learn(run: Run) -> tuple[Transfer, float]:
         transfer, seconds, remark = _learn(run, start, check_held)
         check_held()
         store.save_transfer(run.learned, transfer, {"digest": run.digest})
-        facts = {"version": VERSION, "seconds": seconds, "before": before, "remark": remark}
-        net = finished.facts(run.net, config.describe(run.experiment.model), run.data, transfer)
-        store.write_json(
-            facts_file(run), facts | {"net": net} | ({"inputs": run.inputs} if run.inputs else {})
-        )
+        spent = {"version": VERSION, "seconds": seconds, "before": before, "remark": remark}
+        store.write_json(facts_file(run), spent | sayings(run, transfer))
     return shared.transfer(transfer, device), before + seconds
 
 
@@ -57,42 +54,37 @@ def _finished(run: Run) -> tuple[Transfer, float] | None:
     """What was learned, and its seconds, starts included, if the run is complete."""
     if not complete(run):
         return None
-    return store.load_transfer(run.learned), _seconds(run)
+    return own_transfer(run), _seconds(run)
 
 
 def _seconds(run: Run) -> float:
     """What `learned.json` says; of the first days it says nothing of the starts, which may have gone."""
-    told = store.read_json(facts_file(run))
-    store.refuse_newer(facts_file(run), told.get("version") if isinstance(told, dict) else None, VERSION)
+    told = facts(run.folder)
     try:
         before = told.get("before")
         if before is None:
             before = _seconds(run.start) if run.start is not None and facts_file(run.start).is_file() else 0.0
         return float(told["seconds"]) + float(before)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise MetatlError(f"{facts_file(run)} is damaged; delete it and run the config again") from error
+        raise damaged(run.folder) from error
 
 
-def describe(run: Run) -> None:
-    """Write the resolved config and the provenance into the run directory.
-
-    One that holds the report of another evaluation keeps its config, which says how that was taken.
-    """
-    if not processes.writer() or report_folder(run) != run.folder:
-        return
-    described = config.describe(run.experiment)
+def write_config(run: Run) -> None:
+    """Write the resolved config into the run directory."""
     # The start is found from the run directory's own config too, wherever that is read from.
-    described["start"] = run.experiment.start and str(Path(run.experiment.start).absolute())
-    store.write_text(run.folder / "config.yaml", yaml.safe_dump(described, sort_keys=False))
-    store.write_json(run.folder / "provenance.json", provenance(run.experiment.device))
+    start = run.experiment.start and str(Path(run.experiment.start).absolute())
+    text = yaml.safe_dump({**run.described, "start": start}, sort_keys=False)
+    store.write_text(run.folder / "config.yaml", text)
 
 
 def _learn(run: Run, start: Transfer, check_held: Callable[[], None]) -> tuple[Transfer, float, str]:
     experiment, learner = run.experiment, run.experiment.learner
     net = run.net.with_outputs(learner.outputs(run.data))
-    describe(run)
-    checkpoints = Checkpoints(run.folder / "last.ckpt")
+    if report_folder(run) == run.folder and not reported(run):  # a report's config says how it was taken
+        write_config(run)
+    checkpoints = Checkpoints(run.folder / "last.ckpt").of(run.digest)
     kept = shared.state(checkpoints.resume() if processes.writer() else None)
+    note_learning(run, resumed=kept is not None)
     state, spent = kept or (learner.init(net, start), 0.0)
     state = State(to_device(state.transfer, experiment.device), state.step, _on(state, experiment.device))
     began = time.perf_counter() - spent

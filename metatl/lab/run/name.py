@@ -56,16 +56,27 @@ def plain(described: Any) -> Any:
     return value["init_args"] if value.get("class_path") == _DESCENT else value
 
 
-def inputs(described: Mapping[str, Any], source: Source, data: Data) -> dict[str, Any]:
-    """What a learned transfer depends on beside its config: {content, sources, files}, without empty ones."""
+def inputs(
+    described: Mapping[str, Any], source: Source, data: Data, kept: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """What a learned transfer depends on beside its config: {content, sources, files}, without empty ones.
+
+    kept: copies of files that have gone, by the names that values give them.
+    """
     told = None if source.embedded else data.describe().get("content")
     # What lies in the files of the data is told by its content, where it tells one.
     silent = told is None and not source.embedded
     named = {key: described[key] for key in LEARNED if silent or key != "data"}
     code = {key: described[key] for key in (*LEARNED, "engine")}
     content = _drawn(data) if silent else told
-    found = {"content": content, "sources": sources(code), "files": files(named)}
+    found = {"content": content, "sources": sources(code), "files": files(named, kept)}
     return {key: value for key, value in found.items() if value}
+
+
+def content(data: Data) -> str | None:
+    """What tells data from others: their own fingerprint, or what they draw."""
+    told = data.describe().get("content")
+    return _drawn(data) if told is None else str(told)
 
 
 def _drawn(data: Data) -> str | None:
@@ -93,22 +104,33 @@ def learned(described: Mapping[str, Any], start: str | None, precision: str, fou
     return config.digest(value | ({"inputs": found} if found else {}))
 
 
-def evaluated(described: Mapping[str, Any], learned: str, other: Mapping[str, Any] | None) -> str:
+def evaluated(
+    described: Mapping[str, Any],
+    learned: str,
+    other: Mapping[str, Any] | None,
+    kept: Mapping[str, str] | None = None,
+) -> str:
     """The digest of an evaluation of what was learned. other: of data that is not the run's own."""
     value = {key: plain(described[key]) for key in EVALUATED} | {"learned": learned}
     code = [described[key] for key in EVALUATED]
-    found = {"sources": sources(code), "files": files(code)}
+    found = {"sources": sources(code), "files": files(code, kept)}
     found = {key: item for key, item in found.items() if item}
     return config.digest(value | ({"inputs": found} if found else {}) | ({"data": other} if other else {}))
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any], kinds: Sequence[str]) -> list[str]:
-    """Which inputs differ from those that a run was learned from, by name."""
+    """Which inputs differ from those that a run was learned from, by name.
+
+    A file that has gone did not change: what needs it says so, and values that are no paths may be called as
+    a file was.
+    """
     told: list[str] = []
     for kind in kinds:
         one, two = before.get(kind), now.get(kind)
         if isinstance(one, Mapping):
             theirs = cast(Mapping[str, Any], two or {})
+            gone = cast(Mapping[str, Any], one if kind == "files" else {})
+            theirs = {**gone, **theirs}
             told += [
                 name for name, value in cast(Mapping[str, Any], one).items() if theirs.get(name) != value
             ]

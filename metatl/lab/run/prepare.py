@@ -16,9 +16,10 @@ from metatl.engines.split import Split
 from metatl.evaluation.evaluate import check_adaptation
 from metatl.lab import config, store
 from metatl.lab.experiment import Experiment, candidates
+from metatl.lab.run import alike
 from metatl.lab.run import name as naming
-from metatl.lab.run import sources
-from metatl.lab.run.build import build, passed
+from metatl.lab.run.build import build, fitting, passed
+from metatl.lab.run.told import Told
 from metatl.lab.run.values import check_values
 from metatl.net import Net
 from metatl.transforms import Transform, transformed
@@ -32,7 +33,7 @@ class Run:
     untransformed: the net before the experiment's own transforms; transforms: those of its starts, and then
     its own, which `net` and `first` have gone through.
     inputs: what its name says beside the config (see `name`); other: data that it is evaluated on in place of
-    its own.
+    its own; told: what its directory says of it, where it was opened as a finished one.
     """
 
     experiment: Experiment
@@ -46,6 +47,17 @@ class Run:
     transforms: tuple[Transform, ...] = ()
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     other: Data | None = None
+    told: Told | None = None
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The experiment as plain values, files by the names that they had when it was learned."""
+        return _described(self.experiment, self.kept)
+
+    @property
+    def kept(self) -> Mapping[str, str]:
+        """Copies of files that have gone, by the names that values give them."""
+        return {} if self.told is None else self.told.kept
 
     @property
     def numbering(self) -> Labels | None:
@@ -78,25 +90,33 @@ class Run:
 
 def load_data(source: Source, device: str) -> Data:
     """The data, read once for as long as nothing changes in the files and folders that its fields name."""
-    words = sources.strings(config.describe(source))
-    named = [path for path in map(sources.path_of, words) if path is not None]
-    return _loaded(source, device, tuple(map(store.stamp, named)))
+    words = store.strings(config.describe(source))
+    named = [path for path in map(store.path_of, words) if path is not None]
+    with processes.one_first():
+        return _loaded(source, device, tuple(map(store.stamp, named)))
 
 
 @functools.lru_cache(maxsize=4)
 def _loaded(source: Source, device: str, stamps: tuple[tuple[int, int, int], ...]) -> Data:
-    with processes.one_first():
-        return source.load(device)
+    return source.load(device)
 
 
-def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[str, ...] = ()) -> Run:
+def prepare(
+    experiment: Experiment,
+    overrides: Sequence[str] = (),
+    above: tuple[str, ...] = (),
+    told: Told | None = None,
+) -> Run:
     """Check everything that can be checked before any work, and build the net.
 
-    above: the starts that led here. Raises MetatlError when data, learner, start, adaptation or device do not
-    fit each other, and when a start leads back to itself.
+    above: the starts that led here; told: what a finished run directory says of itself, which then needs no
+    start. Raises MetatlError when data, learner, start, adaptation or device do not fit each other, when a
+    start leads back to itself, and when the processes of a job have other values, data or versions.
     """
     processes.take_card(experiment.device)
     check_values(experiment)
+    described = _described(experiment, told.kept if told is not None else {})
+    alike.check_values(described, told)
     if experiment.start is not None:
         where = str(Path(experiment.start).resolve())
         if where in above:
@@ -105,26 +125,40 @@ def prepare(experiment: Experiment, overrides: Sequence[str] = (), above: tuple[
             )
         above = (*above, where)
     data = load_data(experiment.data, experiment.device)
-    before = config.start_of(experiment, overrides)
+    found = naming.inputs(described, experiment.data, data, told and told.kept)
+    alike.check_data(data, found)
+    before = None if told is not None and told.whole else config.start_of(experiment, overrides)
     start = prepare(*before, above) if before is not None else None
     alone = experiment.adaptation.reads_support and not experiment.learner.steps
     outputs = data.outputs(experiment.evaluation.tasks) if alone else experiment.learner.outputs(data)
     net, first = build(experiment, data, outputs)
+    carried = start.transforms if start is not None else told.transforms if told is not None else ()
+    net, first = transformed(carried, net, first)
     if start is not None:
-        net, own = transformed(start.transforms, net, first)
-        first = _fitting(own, start, net, data, str(experiment.start))
+        first = fitting(first, start.first, net, (start.data.shape, data.shape), experiment.start)
     untransformed = net
     net, first = transformed(experiment.transforms, net, first)
-    experiment.learner.check(net, first, data)
+    if told is None:
+        experiment.learner.check(net, first, data)
     if experiment.select:
         data.check("meta_val", experiment.evaluation.tasks)
-    described = config.describe(experiment)
-    found = naming.inputs(described, experiment.data, data)
-    digest = naming.learned(described, start and start.digest, experiment.precision, found)
-    transforms = (*(start.transforms if start is not None else ()), *experiment.transforms)
-    made = Run(experiment, Path(), net, data, first, start, digest, untransformed, transforms, found)
+    begun = start.digest if start is not None else told.start if told is not None else None
+    digest = naming.learned(
+        described if told is None else told.named(described, found),
+        begun,
+        experiment.precision,
+        found if told is None else told.inputs,
+    )
+    transforms = (*carried, *experiment.transforms)
+    made = Run(
+        experiment, Path(), net, data, first, start, digest, untransformed, transforms, found, told=told
+    )
     check_evaluation(made, data)
     return replace(made, folder=made.named)
+
+
+def _described(experiment: Experiment, kept: Mapping[str, str]) -> dict[str, Any]:
+    return store.renamed(config.describe(experiment), {path: name for name, path in kept.items()})
 
 
 def check_evaluation(run: Run, data: Data) -> None:
@@ -148,6 +182,7 @@ def on_other_data(run: Run, source: Source) -> Run:
     meta_test may hold what was learned from.
     """
     own, device = run.experiment.data, run.experiment.device
+    alike.check_source(source)
     if source == own:
         return run
     if type(source) is type(own) and not own.embedded and _paths(source) == _paths(own):
@@ -156,6 +191,7 @@ def on_other_data(run: Run, source: Source) -> Run:
             "was learned from; name other data"
         )
     data = load_data(source, device)
+    alike.check_data(data, {})
     if data.kind != run.data.kind:
         raise MetatlError(f"{data.name} is {data.kind}, and the run learned {run.data.kind}; name other data")
     check_evaluation(run, data)
@@ -164,30 +200,7 @@ def on_other_data(run: Run, source: Source) -> Run:
 
 
 def _paths(source: Source) -> list[str]:
-    return list(sources.strings(config.describe(source)["init_args"]))
-
-
-def _fitting(own: Transfer, start: Run, net: Net, data: Data, where: str) -> Transfer:
-    """The start's weights, once names and shapes are those of the model (rows of the output layer apart).
-
-    Its data may be others: a net that was trained on digits starts on characters.
-    """
-    first = start.first
-    seen = ""
-    if start.data.shape != data.shape:
-        seen = f" (examples are {list(start.data.shape)} there and {list(data.shape)} here)"
-    for name in [*own.params, *first.params]:
-        if name not in own.params or name not in first.params:
-            side = "the start" if name not in first.params else "this config's model"
-            raise MetatlError(f"start {where} does not fit the model: {side} has no weight '{name}'")
-        mine, theirs = own.params[name].shape, first.params[name].shape
-        rows = int(net.is_head(name))  # an output layer may have other rows, but not other inputs
-        if mine[rows:] != theirs[rows:]:
-            raise MetatlError(
-                f"start {where} does not fit the model: weight '{name}' is {list(theirs)} there "
-                f"and {list(mine)} here{seen}; give both the same model and examples of one shape"
-            )
-    return first
+    return list(store.strings(config.describe(source)["init_args"]))
 
 
 def kind(run: Run) -> str:

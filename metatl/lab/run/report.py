@@ -13,11 +13,13 @@ from metatl import processes
 from metatl.engines.engine import task
 from metatl.evaluation.evaluate import Report, evaluate, predictions
 from metatl.lab import config, record, store
+from metatl.lab.describe import flat
 from metatl.lab.experiment import candidates
 from metatl.lab.provenance import now
-from metatl.lab.run import precision, shared
-from metatl.lab.run.folder import complete, evaluation, kept, report_folder
-from metatl.lab.run.learn import describe, learn
+from metatl.lab.run import alike, precision, shared
+from metatl.lab.run.folder import check_own, complete, evaluation, kept, report_folder, reported
+from metatl.lab.run.learn import learn, write_config
+from metatl.lab.run.origin import note_evaluation, say_other
 from metatl.lab.run.prepare import Run, kind
 from metatl.types import MetatlError, Split, Transfer
 
@@ -29,27 +31,38 @@ def report(run: Run, beside: bool = False) -> Report:
     them, under `evaluations/`, as every new one does with `beside`. Weights that are missing are learned
     again; a report that is there then stays if the scores are still the same.
     """
+    alike.check_work("evaluating", evaluation(run))
     found = shared.report(_at_hand(run, beside) if processes.writer() else None)
     if found is not None:
+        say_other(run, report_folder(run, beside), found)
         return found
     transfer, seconds = learn(run)
     with store.locked(run.folder) as check_held, precision.products(run.experiment):
-        folder = report_folder(run, beside)
-        if folder == run.folder:
-            describe(run)
+        folder, before = report_folder(run, beside), kept(run, beside)
+        if folder == run.folder and not reported(run):
+            write_config(run)
         made = _evaluated(run, transfer, seconds, folder)
         check_held()
-        before = kept(run, beside)
-        if before is None or before.scores.tobytes() != made.scores.tobytes():
+        if before is not None and before.scores.tobytes() == made.scores.tobytes():
+            say_other(run, folder, before)
+            made = before
+        else:
+            if folder == run.folder:
+                write_config(run)
+            note_evaluation(run, folder)
             store.save_report(folder, made)
-    return made
+    found = shared.report(made if processes.writer() else None)
+    assert found is not None
+    return found
 
 
 def _at_hand(run: Run, beside: bool) -> Report | None:
     """The report that is there, with the weights that it belongs to; a config that was lost is written."""
     found = kept(run, beside) if complete(run) else None
-    if found is not None and run.other is None and not (run.folder / "config.yaml").is_file():
-        describe(run)
+    if found is not None:
+        check_own(run)
+        if run.other is None and report_folder(run) == run.folder and not reported(run):
+            write_config(run)
     return found
 
 
@@ -84,6 +97,7 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Re
         "selection": [{"values": chosen, "meta_val": sign * value} for value, chosen, _ in found],
         "family": experiment.family,
         "evaluation": evaluation(run),
+        "learned": run.digest,
         "finished": now(),
     }
     if run.other is not None:
@@ -127,17 +141,4 @@ def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report, folder
         values = {f"meta_test/{kind(run)}": made.mean, "meta_test/ci95": made.ci95}
         recorder.scalars(behind, values)
         chosen = config.describe(replace(experiment, adaptation=adaptation))
-        recorder.hparams(_hparams(chosen), values)
-
-
-def _hparams(value: Any, prefix: str = "") -> dict[str, Any]:
-    """A nested description as one level of dotted names."""
-    if isinstance(value, dict):
-        flat: dict[str, Any] = {}
-        for key, item in value.items():
-            inner = prefix if key == "init_args" else f"{prefix}.{key}".strip(".")
-            flat |= _hparams(item, inner)
-        return flat
-    if isinstance(value, list):
-        return {prefix: str(value)}
-    return {} if value is None else {prefix: value}
+        recorder.hparams(flat(chosen), values)

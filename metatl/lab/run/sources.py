@@ -9,12 +9,12 @@ import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from metatl.lab import store
 
 _OURS = ("metatl", "torch")
-_HERE = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parents[2]
 
 
 @cache
@@ -33,19 +33,7 @@ def is_own(file: str | None) -> bool:
 
 def _is_outside(file: str) -> bool:
     place = Path(file).resolve()
-    return not any(place.is_relative_to(folder) for folder in (_HERE, *_installed_in()))
-
-
-def strings(value: Any) -> Iterator[str]:
-    """Every string in nested plain values, keys left out."""
-    if isinstance(value, Mapping):
-        for item in cast(Mapping[Any, Any], value).values():
-            yield from strings(item)
-    elif isinstance(value, list | tuple):
-        for item in cast(list[Any], value):
-            yield from strings(item)
-    elif isinstance(value, str):
-        yield value
+    return not any(place.is_relative_to(folder) for folder in (HERE, *_installed_in()))
 
 
 def sources(described: Any) -> dict[str, str]:
@@ -54,7 +42,7 @@ def sources(described: Any) -> dict[str, str]:
     Of a user's own modules also those of his that they import, wherever in them (a model's layers in another
     file); of an installed package's classes the module that defines them. None of torch's and metatl's.
     """
-    waiting = [found for word in strings(described) for found in _module_of(word)]
+    waiting = [found for word in store.strings(described) for found in _module_of(word)]
     told: dict[str, str] = {}
     while waiting:
         name, file = waiting.pop()
@@ -116,25 +104,14 @@ def _own_origin(name: str) -> str | None:
     return origin if is_own(origin) and Path(str(origin)).is_file() else None
 
 
-def files(described: Any) -> dict[str, str]:
+def files(described: Any, kept: Mapping[str, str] | None = None) -> dict[str, str]:
     """Path -> hash of its content, for every value that names a file or a folder which is there.
 
-    So is what stands behind the last @ of a value: `my_net@weights.pt`.
+    So is what stands behind the last @ of a value: `my_net@weights.pt`. kept: copies of those that have gone.
     """
     found: dict[str, str] = {}
-    for word in strings(described):
-        for name in {word, word.rpartition("@")[2]}:
-            place = path_of(name)
-            if place is not None:
-                found[name] = store.fingerprint(place)
-    return dict(sorted(found.items()))
-
-
-def path_of(word: str) -> Path | None:
-    """The file or folder that a value names, if there is one; the working directory itself is none."""
-    try:
-        place = Path(word).expanduser()
-        known = bool(word.strip()) and place.exists() and place.resolve() not in Path.cwd().resolve().parents
-        return place if known and place.resolve() != Path.cwd().resolve() else None
-    except (OSError, ValueError, RuntimeError):  # too long, a null byte, no such home
-        return None
+    for name in store.words(described):
+        place, copy = store.path_of(name), (kept or {}).get(name)
+        if place is not None or copy is not None:
+            found[name] = store.fingerprint(place or Path(str(copy)))
+    return found

@@ -19,6 +19,8 @@ from metatl.lab.store.files import (
     write_json,
     write_text,
 )
+from metatl.lab.store.kept import given, keep, kept, path_of, placed, renamed, strings, words
+from metatl.lab.store.owner import not_own, owner
 from metatl.lab.store.reports import load_report, save_report
 from metatl.lab.store.tensors import load_checkpoint, load_transfer, save_checkpoint, save_transfer
 
@@ -27,22 +29,32 @@ __all__ = [
     "Precision",
     "apply_delta",
     "fingerprint",
+    "given",
+    "keep",
+    "kept",
     "load_checkpoint",
     "load_delta",
     "load_report",
     "load_transfer",
     "locked",
     "make_folder",
+    "not_own",
+    "owner",
+    "path_of",
+    "placed",
     "read_json",
     "read_text",
     "refuse_newer",
     "remove",
     "remove_tree",
+    "renamed",
     "save_checkpoint",
     "save_delta",
     "save_report",
     "save_transfer",
     "stamp",
+    "strings",
+    "words",
     "write_atomic",
     "write_json",
     "write_text",

@@ -25,7 +25,7 @@ def fingerprint(path: Path) -> str:
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()[:16]
         told = hashlib.sha256()
-        for place, file in enumerate(_files(path)):
+        for place, file in enumerate(files_in(path)):
             name = file.relative_to(path).as_posix()
             inner = fingerprint(file) if place < _HASHED else str(file.stat().st_size)
             told.update(repr((name, inner)).encode())
@@ -41,13 +41,14 @@ def stamp(path: Path) -> tuple[int, int, int]:
     """
     number, size, newest = 0, 0, 0
     with suppress(OSError, ValueError):
-        for file in [path] if path.is_file() else [path, *_files(path)]:
+        for file in [path] if path.is_file() else [path, *files_in(path)]:
             seen = file.stat()
             number, size, newest = number + 1, size + seen.st_size, max(newest, seen.st_mtime_ns)
     return number, size, newest
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_in(folder: Path) -> Iterator[Path]:
+    """The files of a folder and of those in it, in order; no hidden ones."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         if not any(part.startswith(".") or part == "__pycache__" for part in parts) and path.is_file():

@@ -92,10 +92,11 @@ def keep_previous(path: Path) -> None:
             previous.unlink(missing_ok=True)
             os.link(path, previous)
     except OSError:
-        _copy(path, previous)  # some file systems have no links
+        copy(path, previous)  # some file systems have no links
 
 
-def _copy(path: Path, to: Path) -> None:
+def copy(path: Path, to: Path) -> None:
+    """Write the same bytes to another place; raises MetatlError for a file that cannot be read or written."""
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from metatl import processes
 from metatl.lab.store.files import DamagedError, keep_previous, write_atomic, write_there
+from metatl.lab.store.owner import OWNER, check_owner
 from metatl.learners.learner import State
 from metatl.types import MetatlError, Transfer
 
@@ -139,33 +140,44 @@ def orders(transfer: Transfer) -> dict[str, list[str]]:
 
 
 def save_transfer(path: Path, transfer: Transfer, meta: dict[str, str] | None = None) -> None:
-    """Write a transfer as safetensors."""
+    """Write a transfer as safetensors; meta: notes, {"digest": that of the run whose it is} say."""
     header = {**(meta or {}), "names": json.dumps(orders(transfer))}
     write_tensors(path, "transfer", flat(transfer), header)
 
 
-def load_transfer(path: Path) -> Transfer:
-    """Read a transfer; raises MetatlError for a missing, foreign, newer or damaged file."""
+def load_transfer(path: Path, digest: str | None = None, older: bool = False) -> Transfer:
+    """Read a transfer; raises MetatlError for a missing, foreign, newer or damaged file.
+
+    digest: of the run that it must belong to, None for any; further as `check_owner`.
+    """
     tensors, meta = read_tensors(path, "transfer")
+    if digest is not None:
+        check_owner(path, meta, digest, older)
     with _as_written(path):
         return grouped(tensors, json.loads(meta["names"]))
 
 
-def save_checkpoint(path: Path, state: State, seconds: float = 0.0) -> None:
-    """Write a learner's state and the seconds it took so far; the one before stays as `<name>.previous`."""
+def save_checkpoint(path: Path, state: State, seconds: float = 0.0, digest: str | None = None) -> None:
+    """Write a learner's state and the seconds it took so far; the one before stays as `<name>.previous`.
+
+    digest: of the run whose it is.
+    """
     if not processes.writer():
         return
     memory = {f"memory{SEP}{role}{SEP}{n}": t for role, ts in state.memory.items() for n, t in ts.items()}
     names = {**orders(state.transfer), "memory": [[role, list(ts)] for role, ts in state.memory.items()]}
     meta = {"names": json.dumps(names), "step": str(state.step), "seconds": str(seconds)}
+    meta |= {OWNER: digest} if digest is not None else {}
     keep_previous(path)
     # A run directory that has vanished is not made again.
     write_tensors(path, "checkpoint", {**flat(state.transfer), **memory}, meta, write_there)
 
 
-def load_checkpoint(path: Path) -> tuple[State, float]:
-    """Read a state and its seconds; raises MetatlError for a missing, foreign, newer or damaged file."""
+def load_checkpoint(path: Path, digest: str | None = None) -> tuple[State, float]:
+    """Read a state and its seconds; raises MetatlError as `load_transfer` does, whose digest it takes too."""
     tensors, meta = read_tensors(path, "checkpoint")
+    if digest is not None:
+        check_owner(path, meta, digest, older=True)
     with _as_written(path):
         names = json.loads(meta["names"])
         memory = {
