@@ -17,7 +17,7 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"types", "tree", "threads"},
+    {"types", "tree", "threads", "opening"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"},
     {"data", "peers", "processes"},
     {"loss"},
@@ -44,7 +44,10 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
 }
 CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to name them
 # recorders append to streams, the compiled kernels are built once and kept; all else is stored
-TOUCHES_FILES = ("data/", "lab/store/", "lab/record/", "engines/fast/native.py", "pretrained/files.py")
+TOUCHES_FILES = (
+    *("opening.py", "data/", "lab/store/", "lab/record/"),
+    *("engines/fast/native.py", "pretrained/files.py"),
+)
 FILE_CALLS = {
     *("open", "mkdir", "unlink", "rmdir", "touch", "symlink_to"),
     *("write_text", "write_bytes", "read_text", "read_bytes"),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from metatl.opening import reading
 from metatl.types import MetatlError
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -43,7 +44,8 @@ def as_seen(file: str | Path | bytes | Image.Image, where: str) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if isinstance(file, Image.Image):
                 return _on_white(file, where)
-            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            held = io.BytesIO(file) if isinstance(file, bytes) else reading(file)
+            with held, Image.open(held) as image:
                 return _on_white(image, where)
     except MetatlError:
         raise

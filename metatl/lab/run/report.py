@@ -37,6 +37,9 @@ def report(run: Run, beside: bool = False) -> Report:
         folder = report_folder(run, beside)
         if folder == run.folder:
             describe(run)
+        else:
+            store.make_folder(folder.parent)
+            store.make_folder(folder)
         made = _evaluated(run, transfer, seconds, folder)
         check_held()
         before = kept(run, beside)

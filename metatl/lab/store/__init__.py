@@ -9,8 +9,7 @@ from metatl.lab.store.content import fingerprint, remove_tree, stamp
 from metatl.lab.store.delta import Precision, apply_delta, load_delta, save_delta
 from metatl.lab.store.files import (
     DamagedError,
-    locked,
-    make_folder,
+    read_bytes,
     read_json,
     read_text,
     refuse_newer,
@@ -18,7 +17,9 @@ from metatl.lab.store.files import (
     write_atomic,
     write_json,
     write_text,
+    write_there,
 )
+from metatl.lab.store.folders import locked, make_folder
 from metatl.lab.store.reports import load_report, save_report
 from metatl.lab.store.tensors import load_checkpoint, load_transfer, save_checkpoint, save_transfer
 
@@ -33,6 +34,7 @@ __all__ = [
     "load_transfer",
     "locked",
     "make_folder",
+    "read_bytes",
     "read_json",
     "read_text",
     "refuse_newer",
@@ -46,4 +48,5 @@ __all__ = [
     "write_atomic",
     "write_json",
     "write_text",
+    "write_there",
 ]
