@@ -12,6 +12,7 @@ from typing import Any
 
 from metatl import processes
 from metatl.lab import arguments, benchmark, config, render
+from metatl.lab.provenance import recording_diff
 from metatl.lab.refusals import guarded
 from metatl.lab.run import Run, complete, forget, learn, note_net, prepare, report, report_folder
 from metatl.types import MetatlError
@@ -179,7 +180,8 @@ def _command(argv: Sequence[str] | None) -> None:
         if words.command is None:
             arguments.parser().print_help()
             return
-        _COMMANDS[words.command](words, overrides)
+        with recording_diff(getattr(words, "record_diff", False)):
+            _COMMANDS[words.command](words, overrides)
         sys.stdout.flush()
 
 
