@@ -46,7 +46,7 @@ CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to na
 # recorders append to streams, the compiled kernels are built once and kept; all else is stored
 TOUCHES_FILES = (
     *("opening.py", "data/", "lab/store/", "lab/record/"),
-    *("engines/fast/native.py", "pretrained/files.py"),
+    *("engines/fast/compiled.py", "pretrained/files.py"),
 )
 FILE_CALLS = {
     *("open", "mkdir", "unlink", "rmdir", "touch", "symlink_to"),
