@@ -29,7 +29,7 @@ LEVELS = (
     | {f"lab.{name}" for name in ("record", "store", "render", "experiment", "provenance")},
     {"lab.config", "lab.describe", "lab.run", "lab.benchmark"}
     | {"inputs", "personal", "personalise", "profile", "transferring"},
-    {"lab.cli", "lab.arguments", "lab.transfer_words", "lab.refusals", "__main__"},
+    {"lab.cli", "lab.arguments", "lab.transfer_words", "lab.refusals", "lab.streams", "__main__"},
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share

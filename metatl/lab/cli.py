@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -170,7 +171,10 @@ def _see_own_modules() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it did what was asked, 2 for a user's mistake, 130 when interrupted."""
-    return guarded(lambda: _command(argv))
+    code = guarded(lambda: _command(argv))
+    if argv is None:  # the process ends: another Ctrl-C has nothing to interrupt
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
 
 
 def _command(argv: Sequence[str] | None) -> None:

@@ -91,8 +91,8 @@ def _copy(path: Path, to: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_atomic` for text."""
-    write_atomic(path, text.encode())
+    r"""`write_atomic` for text, in UTF-8; of file names that are no text the odd bytes as \udce9."""
+    write_atomic(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
