@@ -30,6 +30,14 @@ _KINDS = (
 )
 
 
+def text_of(name: str | Path) -> str:
+    r"""A name from the file system as text, whatever the locale: UTF-8, odd bytes as \xe9.
+
+    Python stands lone surrogates for what the locale cannot decode, which no picture and no file takes.
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def check_regular(path: str | Path) -> None:
     """Raise MetatlError for a pipe, a socket or a device, of which reading may never end.
 

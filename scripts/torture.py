@@ -36,9 +36,10 @@ ROOT = Path(__file__).resolve().parent.parent
 def all_rows() -> tuple[Row, ...]:
     """Imported here: every process that a row starts imports this file again."""
     import torture_faults
+    import torture_files
     import torture_jobs
 
-    return (*torture_faults.ROWS, *torture_jobs.ROWS)
+    return (*torture_faults.ROWS, *torture_files.ROWS, *torture_jobs.ROWS)
 
 
 def machine() -> dict[str, Any]:

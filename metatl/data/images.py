@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from metatl.opening import reading
+from metatl.opening import reading, text_of
 from metatl.types import MetatlError
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -147,7 +147,7 @@ def class_files(path: Path) -> dict[str, list[Path]]:
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not hidden(folder))
     if not folders:
         raise MetatlError(f"{path}: holds no folders; put the images of each class into a folder of its own")
-    return {folder.name: _image_files(folder) for folder in folders}
+    return {text_of(folder.name): _image_files(folder) for folder in folders}
 
 
 def _image_files(folder: Path) -> list[Path]:

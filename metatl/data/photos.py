@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from metatl.data.images import SUFFIXES
-from metatl.opening import reading
+from metatl.opening import reading, text_of
 from metatl.types import MetatlError
 
 PARTS = ("train", "val", "test")
@@ -102,7 +102,7 @@ def _folders(folder: Path) -> list[Path]:
 def _classes(folder: Path) -> dict[str, list[Path]]:
     """The photos of every class; raises MetatlError for one class or none, and for an empty one."""
     found = {
-        child.name: sorted(file for file in child.iterdir() if _is_photo(file, child))
+        text_of(child.name): sorted(file for file in child.iterdir() if _is_photo(file, child))
         for child in _folders(folder)
     }
     if len(found) < 2:
