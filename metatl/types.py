@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -31,6 +32,14 @@ Labels = Literal["own", "shared"]
 
 class MetatlError(Exception):
     """A user's mistake, said in one line: what was wrong and what to do. The command exits with code 2."""
+
+
+def check_rates(of: object, *names: str) -> None:
+    """Raise MetatlError for the first of these fields that is negative, NaN or infinite; None is no rate."""
+    for name in names:
+        value = getattr(of, name, None)
+        if value is not None and not 0 <= value < math.inf:
+            raise MetatlError(f"{type(of).__name__}: {name} is {value}; give a finite number, 0 or more")
 
 
 class Batch(NamedTuple):

@@ -36,10 +36,11 @@ ROOT = Path(__file__).resolve().parent.parent
 def all_rows() -> tuple[Row, ...]:
     """Imported here: every process that a row starts imports this file again."""
     import torture_faults
+    import torture_files
     import torture_jobs
     import torture_mixtures
 
-    return (*torture_faults.ROWS, *torture_jobs.ROWS, *torture_mixtures.ROWS)
+    return (*torture_faults.ROWS, *torture_files.ROWS, *torture_jobs.ROWS, *torture_mixtures.ROWS)
 
 
 def machine() -> dict[str, Any]:

@@ -48,10 +48,17 @@ if "slow" in faults:  # seconds that every step takes longer
 with open(log, "ab", buffering=0) as file:
     os.dup2(file.fileno(), 1)
     os.dup2(file.fileno(), 2)
+for number, name in ((1, "stdout"), (2, "stderr")):
+    if faults.get(name) == "closed":  # as behind `>&-`
+        os.close(number)
+        setattr(sys, name, None)
+    elif faults.get(name) == "full":
+        os.dup2(os.open("/dev/full", os.O_WRONLY), number)
+        setattr(sys, name, os.fdopen(number, "w", closefd=False))
 try:
     code = cli.main(words)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()  # as Python does at its end
 except BaseException:
     import traceback
 

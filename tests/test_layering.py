@@ -17,7 +17,7 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"types", "tree", "threads"},
+    {"types", "tree", "threads", "opening"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"},
     {"data", "peers", "processes"},
     {"loss"},
@@ -29,7 +29,7 @@ LEVELS = (
     | {f"lab.{name}" for name in ("record", "store", "render", "experiment", "provenance")},
     {"lab.config", "lab.describe", "lab.run", "lab.benchmark"}
     | {"inputs", "personal", "personalise", "profile", "transferring"},
-    {"lab.cli", "lab.arguments", "lab.transfer_words", "lab.refusals", "__main__"},
+    {"lab.cli", "lab.arguments", "lab.transfer_words", "lab.refusals", "lab.streams", "__main__"},
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
@@ -44,7 +44,10 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
 }
 CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to name them
 # recorders append to streams, the compiled kernels are built once and kept; all else is stored
-TOUCHES_FILES = ("data/", "lab/store/", "lab/record/", "engines/fast/native.py", "pretrained/files.py")
+TOUCHES_FILES = (
+    *("opening.py", "data/", "lab/store/", "lab/record/"),
+    *("engines/fast/compiled.py", "pretrained/files.py"),
+)
 FILE_CALLS = {
     *("open", "mkdir", "unlink", "rmdir", "touch", "symlink_to"),
     *("write_text", "write_bytes", "read_text", "read_bytes"),

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from metatl.opening import reading
 from metatl.types import MetatlError
 
 _MOST_MEMBERS, _MOST_BYTES, _MOST_IN_ALL = 200_000, 16 << 20, 1 << 30
@@ -18,7 +19,7 @@ def members(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
     Raises MetatlError for a damaged archive, absolute or `..` paths, links, and sizes beyond all reason.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with reading(path) as file, zipfile.ZipFile(file) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
             _refuse_odd(path, infos)
             for info in sorted(infos, key=lambda info: info.filename):

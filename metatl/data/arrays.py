@@ -16,6 +16,7 @@ from metatl.data.class_data import ClassData
 from metatl.data.division import listed, shares
 from metatl.data.images import class_files, hidden
 from metatl.data.source import SPLITS, Source, device_of
+from metatl.opening import text_of
 from metatl.types import MetatlError, Split
 
 _FOLDERS: dict[Split, tuple[str, ...]] = {
@@ -103,12 +104,12 @@ class ImageFolder(Source):
                 for folder in divided.values()
                 for name, files in class_files(folder).items()
             }
-            return ClassData(root.name, banks, {"split": "by folder", **_facts(self, sizes)})
+            return ClassData(text_of(root.name), banks, {"split": "by folder", **_facts(self, sizes)})
         sizes = {name: len(files) for name, files in class_files(root).items()}
         bank = Bank.from_folder(root, self.size, self.grey, self.smallest)
         parts = shares(bank.classes, self.fractions, self.seed, self.path)
         facts = {"split": "by class, shuffled", **_facts(self, sizes)}
-        return _divided(root.name, bank, parts, facts, place)
+        return _divided(text_of(root.name), bank, parts, facts, place)
 
 
 def _split_folders(root: Path) -> dict[Split, Path]:

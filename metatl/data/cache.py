@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from metatl import opening
+from metatl.opening import reading, swept
+
 Arrays = dict[str, np.ndarray[Any, Any]]
 NPZ_ERRORS = (Exception,)
 """What numpy and zipfile raise between them at files that are not what they should be: nearly everything."""
@@ -53,7 +56,7 @@ def put_away(name: str, arrays: Arrays) -> None:
 
 def read_arrays(path: Path) -> Arrays:
     """Every array of an npz file; raises one of NPZ_ERRORS if it is missing, damaged or holds objects."""
-    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+    with reading(path) as raw, np.load(raw, allow_pickle=False) as file:
         _refuse_absurd(file.zip)
         return {key: file[key] for key in file.files}
 
@@ -76,9 +79,10 @@ def _read(path: Path) -> Arrays | None:
 
 def _write(path: Path, arrays: Arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    swept(path.parent)
+    beside = opening.beside(path)
     try:
-        with beside.open("wb") as file:
+        with opening.writing(beside) as file:
             kept: dict[str, Any] = {**arrays, _CHECKSUM: np.array(checksum(arrays))}
             np.savez(file, **kept)
         beside.replace(path)

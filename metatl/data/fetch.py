@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from metatl import opening
 from metatl.data.cache import cache_dir
 from metatl.types import MetatlError
 
@@ -77,9 +78,10 @@ class Files:
 
 def _download(url: str, path: Path) -> None:
     """One file, with a progress bar, written beside and renamed when it is whole."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    opening.swept(path.parent)
+    beside = opening.beside(path)
     try:
-        with urllib.request.urlopen(url, timeout=_PATIENCE) as answer, beside.open("wb") as file:
+        with urllib.request.urlopen(url, timeout=_PATIENCE) as answer, opening.writing(beside) as file:
             _copy(answer, file, path.name)
         beside.replace(path)
     finally:

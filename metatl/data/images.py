@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from metatl.opening import reading, text_of
 from metatl.types import MetatlError
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -43,7 +44,8 @@ def as_seen(file: str | Path | bytes | Image.Image, where: str) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             if isinstance(file, Image.Image):
                 return _on_white(file, where)
-            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
+            held = io.BytesIO(file) if isinstance(file, bytes) else reading(file)
+            with held, Image.open(held) as image:
                 return _on_white(image, where)
     except MetatlError:
         raise
@@ -145,7 +147,7 @@ def class_files(path: Path) -> dict[str, list[Path]]:
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not hidden(folder))
     if not folders:
         raise MetatlError(f"{path}: holds no folders; put the images of each class into a folder of its own")
-    return {folder.name: _image_files(folder) for folder in folders}
+    return {text_of(folder.name): _image_files(folder) for folder in folders}
 
 
 def _image_files(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from metatl.data.class_data import ClassData
 from metatl.data.fetch import Files
 from metatl.data.labelled import Array, read_npz
 from metatl.data.source import Source, device_of
+from metatl.opening import reading
 from metatl.types import MetatlError, Split
 
 _IDX = (
@@ -124,8 +125,8 @@ def arrays(folder: Path) -> list[Array]:
 def read_idx(path: Path) -> Array:
     """One idx file of bytes, gzipped if its name ends so: 4 bytes of type and rank, sizes, values."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            data = file.read(_MOST)
+        with reading(path) as file:
+            data = (gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file).read(_MOST)
         rank = data[3]
         shape = tuple(int(size) for size in np.frombuffer(data, ">u4", rank, 4))
         if data[:3] != b"\x00\x00\x08":

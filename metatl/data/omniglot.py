@@ -22,6 +22,7 @@ from metatl.data.fetch import Files
 from metatl.data.images import Pixels, Resize, read_image, resize
 from metatl.data.omniglot_splits import split_characters
 from metatl.data.source import Source, device_of
+from metatl.opening import reading
 from metatl.types import MetatlError, Split
 
 _HOME = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
@@ -86,7 +87,8 @@ class Omniglot(Source):
         """x [1623, 20, size, size] uint8 with ink 255, names, digest of the originals."""
         key = hashlib.sha256(repr((1, self.size, self.resize)).encode())
         for name in _ZIPS:
-            key.update((folder / name).read_bytes())
+            with reading(folder / name) as file:
+                key.update(file.read())
         return cached(f"omniglot-{key.hexdigest()[:16]}", lambda: self._decode(folder))
 
     def _decode(self, folder: Path) -> Arrays:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from metatl.data.images import SUFFIXES
+from metatl.opening import reading, text_of
 from metatl.types import MetatlError
 
 PARTS = ("train", "val", "test")
@@ -78,7 +79,8 @@ def photo_files(places: Iterable[Path]) -> list[Path]:
 def photo_content(file: Path) -> bytes:
     """A photo's bytes; raises MetatlError naming a file that cannot be read."""
     try:
-        return file.read_bytes()
+        with reading(file) as opened:
+            return opened.read()
     except OSError as error:
         raise MetatlError(f"{file}: cannot be read ({error.strerror or error})") from error
 
@@ -90,7 +92,7 @@ def content_digest(content: bytes) -> str:
 
 def _is_photo(file: Path, below: Path) -> bool:
     hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(below).parts)
-    return not hidden and file.suffix.lower() in SUFFIXES and file.is_file()
+    return not hidden and file.suffix.lower() in SUFFIXES and not file.is_dir()
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -100,7 +102,7 @@ def _folders(folder: Path) -> list[Path]:
 def _classes(folder: Path) -> dict[str, list[Path]]:
     """The photos of every class; raises MetatlError for one class or none, and for an empty one."""
     found = {
-        child.name: sorted(file for file in child.iterdir() if _is_photo(file, child))
+        text_of(child.name): sorted(file for file in child.iterdir() if _is_photo(file, child))
         for child in _folders(folder)
     }
     if len(found) < 2:

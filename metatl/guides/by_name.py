@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -25,8 +26,10 @@ class ByName(TransferGuide):
     rules: tuple[tuple[str, float], ...] = (("", 1.0),)
 
     def __post_init__(self) -> None:
-        """Refuse a broken regular expression."""
-        for pattern, _ in self.rules:
+        """Refuse a broken regular expression, and a value that would let a weight climb."""
+        for pattern, value in self.rules:
+            if not 0 <= value < math.inf:
+                raise MetatlError(f"ByName: '{pattern}' has {value}; give a finite number, 0 or more")
             try:
                 re.compile(pattern)
             except re.error as error:

@@ -8,11 +8,15 @@ import torch
 
 from metatl.net import Net
 from metatl.order_of_use import weights_in_order
-from metatl.types import Guide, MetatlError, Params, Transfer
+from metatl.types import Guide, MetatlError, Params, Transfer, check_rates
 
 
 class TransferGuide(ABC):
     """A guide made once from what is carried, before any task."""
+
+    def __post_init__(self) -> None:
+        """Raise MetatlError for a negative value: it would let weights climb."""
+        check_rates(self, "value", "factor")
 
     @abstractmethod
     def __call__(self, net: Net, transfer: Transfer) -> Guide:

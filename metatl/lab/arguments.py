@@ -21,9 +21,9 @@ ABOUT = {
     "methods": "list the rows of 'metatl transfer'",
 }
 OVERRIDING = {
-    "run": ("--learn-only", "--again", "--print_config", "--help-config"),
-    "benchmark": ("--out", "--reference", "--no-transfer"),
-    "evaluate": (),
+    "run": ("--learn-only", "--again", "--print_config", "--help-config", "--record-diff"),
+    "benchmark": ("--out", "--reference", "--no-transfer", "--record-diff"),
+    "evaluate": ("--record-diff",),
     "profile": (
         "--engines",
         "--device",
@@ -35,7 +35,10 @@ OVERRIDING = {
     ),
 }
 """Commands on configs, with their own options; every other option of theirs is a key of a config."""
-_ALONE = ("--learn-only", "--again", "--print_config", "--help-config", "--no-memory", "--help")
+_ALONE = (
+    *("--learn-only", "--again", "--print_config", "--help-config", "--no-memory", "--help"),
+    "--record-diff",
+)
 
 
 @final
@@ -83,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
     for name in ("run", "benchmark", "evaluate"):
         said = "Any key of a config can be overridden: --learner.steps 100 --adaptation.rule.lr 0.1"
         of[name].epilog = said
+        of[name].add_argument(
+            "--record-diff",
+            action="store_true",
+            help="keep uncommitted changes of the repository that tracks metatl's files in provenance.json",
+        )
     run, benchmark, profile, data = (of[name] for name in ("run", "benchmark", "profile", "data"))
     run.add_argument("config", nargs="?", help="YAML file")
     run.add_argument("--learn-only", action="store_true", help="stop before the evaluation")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
@@ -71,12 +72,19 @@ def outcome(
 
 
 def _check_names(runs: Sequence[Run], paths: Sequence[Path]) -> None:
-    seen: dict[str, Path] = {}
+    """Methods are told apart by their names, and their run directories by what file systems make of those."""
+    seen: dict[str, tuple[str, Path]] = {}
     for run, path in zip(runs, paths, strict=True):
         name = run.experiment.name
-        if name in seen:
-            raise MetatlError(f"{path} and {seen[name]} are both named '{name}'; give each its own name")
-        seen[name] = path
+        folder, looks = run.named.parent.name.casefold(), normalize("NFKC", name).casefold()
+        for other, before in (seen[key] for key in (folder, looks) if key in seen):
+            if name == other:
+                raise MetatlError(f"{path} and {before} are both named '{name}'; give each its own name")
+            raise MetatlError(
+                f"{path} and {before} are named '{name}' and '{other}', which look alike or share a folder; "
+                "give each a name that differs in plain letters or digits"
+            )
+        seen |= dict.fromkeys((folder, looks), (name, path))
 
 
 def _check_same_episodes(runs: Sequence[Run]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from typing import Any
 from metatl import processes
 from metatl.evaluation.evaluate import Report
 from metatl.lab import arguments, benchmark, config, render
+from metatl.lab.provenance import recording_diff
 from metatl.lab.refusals import guarded
 from metatl.lab.run import Run, complete, forget, learn, note, prepare, report, report_folder
 from metatl.types import MetatlError
@@ -171,7 +173,10 @@ def _see_own_modules() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it did what was asked, 2 for a user's mistake, 130 when interrupted."""
-    return guarded(lambda: _command(argv))
+    code = guarded(lambda: _command(argv))
+    if argv is None:  # the process ends: another Ctrl-C has nothing to interrupt
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
 
 
 def _command(argv: Sequence[str] | None) -> None:
@@ -182,7 +187,8 @@ def _command(argv: Sequence[str] | None) -> None:
             arguments.parser().print_help()
             return
         processes.agree({f"the command's {name}": value for name, value in _structure(words)})
-        _COMMANDS[words.command](words, overrides)
+        with recording_diff(getattr(words, "record_diff", False)):
+            _COMMANDS[words.command](words, overrides)
         sys.stdout.flush()
 
 

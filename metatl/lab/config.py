@@ -117,12 +117,14 @@ def _completed_override(word: str, key: str) -> str:
 
 
 def _overrides(words: Sequence[str]) -> list[str]:
+    """Overrides as the parser takes them; `--engine.class_path Loop` says what `--engine Loop` does."""
     key, found = "", list[str]()
     for word in words:
         if word.startswith("--"):
             front, equals, value = word.partition("=")
+            front = front.removesuffix(".class_path")
             key = front[2:]
-            found.append(front + equals + _completed_override(value, key) if equals else word)
+            found.append(front + equals + _completed_override(value, key) if equals else front)
         else:
             found.append(_completed_override(word, key))
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 
 from metatl import processes
+from metatl.lab import streams
 from metatl.lab.run.sources import is_own
 from metatl.types import MetatlError
 
@@ -22,32 +22,57 @@ _TOO_LARGE = ("can't allocate memory", "overflow", "cannot be represented as a S
 def guarded(command: Callable[[], object], name: str = "metatl") -> int:
     """Run it; 0 when it did what was asked, 2 for a user's mistake, 130 when interrupted.
 
-    1 where another process of the job was lost. What went wrong is one line on standard error, name first.
+    1 where another process of the job was lost. What went wrong is one line on standard error, name first;
+    so is standard output that is full, or closed.
     """
+    with streams.held():
+        try:
+            code, why = _outcome(command)
+        except KeyboardInterrupt:
+            code, why = 130, "interrupted; the same command goes on from the last checkpoint"
+        with streams.uninterrupted():
+            if why:
+                _say(name, why)
+        return code
+
+
+def _outcome(command: Callable[[], object]) -> tuple[int, str]:
+    """The exit code of a command, and what is to be said of it."""
     try:
         command()
+        sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        return _refused(name, "interrupted; the same command goes on from the last checkpoint", 130)
+        streams.led_nowhere(sys.stdout)
     except MetatlError as error:
-        return _refused(name, str(error))
+        return 2, str(error)
     except processes.LostError as error:
-        return _refused(name, str(error), 1)
+        return 1, str(error)
+    except streams.UnsaidError as error:
+        return 2, f"standard output takes nothing ({error.strerror}); what is written to files is there"
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _refused(name, f"{where}{error.strerror or error}; mend that and run the same command again")
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return _refused(name, f"out of memory ({_first_line(error)}); {_SMALLER}")
+        return 2, f"{where}{error.strerror or error}; mend that and run the same command again"
     except Exception as error:
-        if isinstance(error, RuntimeError) and any(said in str(error) for said in _TOO_LARGE):
-            return _refused(name, f"out of memory ({_first_line(error)}); {_SMALLER}")
-        place = _own_place(error)
-        if place is None:
+        why = _explained(error)
+        if why is None:
             raise
+        return 2, why
+    return 0, ""
+
+
+def _explained(error: Exception) -> str | None:
+    """What is to be said of an error that is not ours; None for one that is, whose traceback is wanted."""
+    too_large = isinstance(error, RuntimeError) and any(said in str(error) for said in _TOO_LARGE)
+    if too_large or isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return f"out of memory ({_first_line(error)}); {_SMALLER}"
+    place = _own_place(error)
+    if place is not None:
         said = _first_line(error) if str(error).strip() else "no reason given"
-        return _refused(name, f"{place} raised {type(error).__name__}: {said}; mend it and run again")
-    return 0
+        return f"{place} raised {type(error).__name__}: {said}; mend it and run again"
+    if isinstance(error, UnicodeEncodeError):
+        said = f"{error.object[:100]!r} cannot be said in this locale, whose encoding is {error.encoding}"
+        return f"{said}; set PYTHONUTF8=1, or LC_ALL=C.UTF-8"
+    return None
 
 
 def _own_place(error: Exception) -> str | None:
@@ -66,11 +91,10 @@ def _own_place(error: Exception) -> str | None:
     return found
 
 
-def _refused(name: str, why: str, code: int = 2) -> int:
+def _say(name: str, why: str) -> None:
     said = " ".join(why.split())
     # A name in it may hold what moves a terminal's cursor, or cannot be encoded.
     print(f"{name}: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in said), file=sys.stderr)
-    return code
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from metatl.engines.engine import Engine
 from metatl.net import Net
 from metatl.rules import Rule, RuleState
 from metatl.threads import SMALL, few_threads
-from metatl.types import Labels, Metrics, Params, Transfer
+from metatl.types import Labels, Metrics, Params, Transfer, check_rates
 
 Schedule = Literal["constant", "linear", "cosine"]
 """How the size of the outer step falls from 1 to 0 over a run."""
@@ -35,6 +35,10 @@ class Learner(ABC):
     """A way of learning a Transfer: init, then `steps` steps, then finish."""
 
     steps: int
+
+    def __post_init__(self) -> None:
+        """Raise MetatlError for a negative rate."""
+        check_rates(self, "rate", "guide_rate", "moment_rate")
 
     @abstractmethod
     def outputs(self, data: Data) -> int:

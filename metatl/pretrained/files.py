@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from metatl.opening import check_regular, reading
 from metatl.types import MetatlError
 
 ENDINGS = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
@@ -21,7 +22,7 @@ _DEEPEST = 3
 
 def sha256(path: Path) -> str:
     """The checksum of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
+    with reading(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -31,8 +32,9 @@ def held(path: Path) -> dict[str, dict[str, Tensor]]:
     Wrappers, beside whatever else they hold (epochs, optimisers), are opened; torch files load with
     weights_only=True. Raises MetatlError for a file that is not there, holds no tensors, or is damaged.
     """
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise MetatlError(f"the weights file {path} is not there")
+    check_regular(path)
     if path.suffix not in ENDINGS:
         raise MetatlError(f"{path}: a weights file ends in one of {', '.join(ENDINGS)}")
     found = dict(_mappings(_content(path), "", 0))

@@ -35,7 +35,8 @@ class SGD(Rule):
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse Nesterov's look ahead without a momentum, as torch does."""
+        """Refuse negative rates, and Nesterov's look ahead without a momentum, as torch does."""
+        super().__post_init__()
         if self.nesterov and self.momentum <= 0:
             raise MetatlError("SGD: nesterov needs a momentum above 0, 0.9 say")
 

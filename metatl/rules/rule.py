@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from metatl import tree
-from metatl.types import Params
+from metatl.types import Params, check_rates
 
 RuleState = dict[str, Params]
 """What a rule remembers, by role and weight name; only tensors, so that a checkpoint holds it as it is."""
@@ -16,6 +16,10 @@ class Rule(ABC):
 
     differentiable: bool = True
     """Whether the update has a derivative wherever the gradient is finite, as a full unroll needs."""
+
+    def __post_init__(self) -> None:
+        """Raise MetatlError for a negative rate: it would climb."""
+        check_rates(self, "lr", "momentum", "weight_decay", "eps", "eps_root")
 
     @abstractmethod
     def init(self, params: Params) -> RuleState:

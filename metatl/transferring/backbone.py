@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metatl.data.cache import look_up, put_away
+from metatl.data.cache import Arrays, look_up, put_away
 from metatl.norm import Rows, moments_from
 from metatl.pretrained import Preparation, pretrained, rebuild
 from metatl.types import Guide, MetatlError
@@ -105,6 +105,12 @@ def forward(body: nn.Module, x: Tensor) -> Tensor:
     return torch.cat(parts).contiguous()
 
 
+def _kept(arrays: Arrays | None) -> Tensor | None:
+    """The features [d] among what was kept; None for whatever else lies under their name."""
+    row = None if arrays is None else arrays.get("features")
+    return None if row is None or row.ndim != 1 or row.dtype != np.float32 else torch.from_numpy(row.copy())
+
+
 def features(
     body: nn.Module,
     key: str,
@@ -117,10 +123,7 @@ def features(
     They are kept in the user's cache by content of the photo, weights of the net and preparation, and shared
     by all rows, draws and later commands. picture: place -> prepared photo.
     """
-    found: list[Tensor | None] = []
-    for digest in digests:
-        held = look_up(f"features/{key}/{digest}")
-        found.append(None if held is None else torch.from_numpy(np.array(held["features"])))
+    found = [_kept(look_up(f"features/{key}/{digest}")) for digest in digests]
     missing = [i for i, held in enumerate(found) if held is None]
     for first in range(0, len(missing), BATCH):
         tick(first, len(missing))

@@ -52,6 +52,7 @@ class Cells:
     def resumed(folder: Path, digests: Mapping[str, str]) -> Cells:
         """What an earlier command left there. Raises MetatlError where it worked on something else."""
         state = folder / "state.json"
+        store.make_folder(folder)
         store.make_folder(folder / "cells")
         if not state.is_file():
             found = Cells(folder, dict(digests), {})

@@ -14,6 +14,7 @@ from metatl.transferring.model import FACTS, open_model
 from metatl.transferring.predict import predict as predicted
 from metatl.transferring.predict import table
 from metatl.transferring.transfer import transfer as transferred
+from metatl.types import MetatlError
 
 
 def transfer(words: argparse.Namespace) -> None:
@@ -56,11 +57,25 @@ def predict(words: argparse.Namespace) -> None:
         print(f"metatl: {why}", file=sys.stderr)
 
     text = table(predicted(model, [Path(place) for place in words.photos], unreadable))
+    if not words.out:
+        _check_encodable(text)
     if words.out:
         store.write_text(Path(words.out), text)
         print(f"written: {words.out}, {text.count(chr(10)) - 1} photos")
     else:
         print(text, end="")
+
+
+def _check_encodable(text: str) -> None:
+    r"""A label that a table for people would show as \xe9 is another label to a program."""
+    encoding = sys.stdout.encoding or "utf-8"  # of a stream in memory: none
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError as error:
+        raise MetatlError(
+            f"standard output, whose encoding is {encoding}, has no {text[error.start]!r}; write a file with "
+            "--out, or set PYTHONIOENCODING=utf-8"
+        ) from error
 
 
 def methods(words: argparse.Namespace) -> None:

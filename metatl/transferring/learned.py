@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metatl.lab import store
 from metatl.lab.store.tensors import digest
+from metatl.opening import text_of
 from metatl.transferring.backbone import Backbone, features
 from metatl.transferring.learning import Learning, learn_on
 from metatl.transferring.problem import Problem
@@ -103,7 +104,7 @@ def told(learned: Mapping[str, Learned], source: SourcePhotos) -> tuple[dict[str
         groups.setdefault(id(one), []).append(name)
     facts = [{"methods": names, **learned[names[0]].facts} for names in groups.values()]
     unreadable = sorted({file for one in facts for file in one["unreadable"]})
-    data, count = source.folder.resolve().name, len(source.photos) - len(unreadable)
+    data, count = text_of(source.folder.resolve().name), len(source.photos) - len(unreadable)
     notes = [f"Source: {data}, {len(source.classes)} classes, {count} photos.", *map(_note, facts)]
     if source.shared:
         names = ", ".join(source.shared)

@@ -12,6 +12,7 @@ from metatl.data.fixed import Index
 from metatl.data.images import as_seen
 from metatl.data.photos import photo_content
 from metatl.lab.render.figure import FAINT, INK, bare, blank
+from metatl.opening import text_of
 from metatl.transferring.cells import Cells
 from metatl.transferring.study import Study
 
@@ -100,7 +101,7 @@ def mistakes(study: Study, said: Judged) -> Figure:
         axes.set_title(
             f"{named} {100 * said.probability[i]:.0f} %, is {true}", fontsize=11, color=INK, loc="left"
         )
-        axes.set_xlabel(file.name[:32], fontsize=7.5, color=FAINT)
+        axes.set_xlabel(text_of(file.name)[:32], fontsize=7.5, color=FAINT)
     return figure
 
 

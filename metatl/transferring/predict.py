@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from metatl.data.photos import photo_content, photo_files
+from metatl.opening import text_of
 from metatl.transferring.backbone import BATCH
 from metatl.transferring.model import PhotoModel
 from metatl.types import MetatlError
@@ -72,5 +73,5 @@ def table(predictions: Sequence[Prediction]) -> str:
         for i in range(len(PLACES)):
             there = i < len(one.labels)
             cells += [one.labels[i], f"{one.probabilities[i]:.6f}"] if there else ["", ""]
-        writer.writerow([str(one.file), *cells])
+        writer.writerow([text_of(one.file), *cells])
     return stream.getvalue()

@@ -14,6 +14,7 @@ from torch import Tensor
 from metatl.data.fixed import Fixed, Index
 from metatl.data.images import as_seen
 from metatl.data.photos import Photo, TestPart, content_digest, photo_content, read_photo_folder
+from metatl.opening import text_of
 from metatl.transferring.backbone import Backbone, features
 from metatl.types import MetatlError
 
@@ -94,7 +95,7 @@ def read_problem(folder: Path, net: Backbone, seed: int, tick: Tick = lambda don
 
     rows = features(net.body(), net.key, [digest or "" for digest in digests], picture, tick)
     kept = [i for i, row in enumerate(rows) if row is not None and digests[i] is not None]
-    unreadable = [str(photo.file) for i, photo in enumerate(photos) if i not in set(kept)]
+    unreadable = [text_of(photo.file) for i, photo in enumerate(photos) if i not in set(kept)]
     labels = np.array([photos[i].label for i in kept], np.int64)
     pool = np.array([at for at, i in enumerate(kept) if i < labelled], np.int64)
     test = np.array([at for at, i in enumerate(kept) if i >= labelled], np.int64)
@@ -120,7 +121,7 @@ def _digests(photos: Sequence[Photo]) -> tuple[list[str | None], list[str]]:
             found.append(content_digest(photo_content(photo.file)))
         except MetatlError:
             found.append(None)
-            unreadable.append(str(photo.file))
+            unreadable.append(text_of(photo.file))
     return found, unreadable
 
 

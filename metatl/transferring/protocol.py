@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from metatl.lab.provenance import provenance
+from metatl.opening import text_of
 from metatl.transferring.cells import ALL
 from metatl.transferring.choose import Choice
 from metatl.transferring.rows import REFERENCE
@@ -38,7 +39,7 @@ def protocol(
     }
     twins = f"{problem.twins} test photos have the bytes of a labelled one."
     return {
-        "data": photos.resolve().name,
+        "data": text_of(photos.resolve().name),
         "classes": list(problem.classes),
         "photos_labelled": len(problem.task.pool),
         "photos_test": len(problem.labels) - len(problem.task.pool) or len(problem.labels),

@@ -17,6 +17,7 @@ from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.photos import Photo, content_digest, photo_content, read_photo_folder
 from metatl.data.source import Data, Tasks
+from metatl.opening import text_of
 from metatl.transferring.problem import Pictures, Problem
 from metatl.types import Batch, Episode, MetatlError, Split
 
@@ -136,6 +137,6 @@ def photo_tasks(source: SourcePhotos, prepare: Callable[[Any], Tensor]) -> Photo
         )
     rows = torch.tensor(places, dtype=torch.int64).unsqueeze(-1)
     bank = Bank.sorted_by_class(rows, sizes.tolist(), source.classes)
-    left = tuple(str(photo.file) for i, photo in enumerate(source.photos) if i not in set(places))
+    left = tuple(text_of(photo.file) for i, photo in enumerate(source.photos) if i not in set(places))
     shape = tuple(pictures.one(places[0]).shape)
     return PhotoTasks(ClassData("source", {"meta_train": bank}), pictures, left, shape)

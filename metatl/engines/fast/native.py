@@ -1,88 +1,21 @@
-"""The compiled kernels of csrc/, built on first use where a C++ compiler is at hand.
+"""The compiled kernels of csrc/ as operations; `compiled` builds them.
 
 They are optional: without a compiler, on another device or for sizes they do not cover, the same formulas run
-as torch operations. METATL_NATIVE=0 switches them off; METATL_CACHE names the folder of built libraries.
+as torch operations.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from metatl.engines.fast.compiled import library
 from metatl.engines.fast.products import Spec
 from metatl.engines.fast.tasks import Maybe
-
-_SOURCES = Path(__file__).resolve().parent / "csrc"
-_FLAGS = ("-O2", "-march=native", "-std=c++20", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math")
-
-
-def _compilers() -> list[str]:
-    names = (os.environ.get("CXX"), "c++", "g++", "clang++")
-    return [path for path in (shutil.which(name) for name in names if name) if path]
-
-
-def _run(*command: str) -> bytes | None:
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=300, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("METATL_CACHE") or Path(home) / "metatl")
-
-
-def _build(compiler: str, scalar: str) -> Path | None:
-    """Path of the library for this source, compiler, processor and type; built where it is not there yet."""
-    macros = _run(compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull)
-    if macros is None:
-        return None
-    flags = (*_FLAGS, f"-DSCALAR={scalar}")
-    text = b"".join(path.read_bytes() for path in sorted(_SOURCES.iterdir()))
-    target = _cache() / f"ops-{hashlib.sha256(text + macros + repr(flags).encode()).hexdigest()[:16]}.so"
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        new = Path(folder) / target.name
-        for threads in (("-fopenmp",), ()):
-            if _run(compiler, *flags, *threads, str(_SOURCES / "ops.cpp"), "-o", str(new)) is not None:
-                new.replace(target)
-                return target
-    return None
-
-
-_SCALARS = {torch.float32: "float", torch.float64: "double"}
-
-
-@lru_cache
-def library(dtype: torch.dtype = torch.float32) -> ctypes.CDLL | None:
-    """The compiled kernels for a type, or None where they cannot be built."""
-    if os.environ.get("METATL_NATIVE") == "0" or not _SOURCES.is_dir() or dtype not in _SCALARS:
-        return None
-    for compiler in _compilers():
-        try:
-            path = _build(compiler, _SCALARS[dtype])
-            if path is not None:
-                lib = ctypes.CDLL(str(path))
-                lib.metatl_keep_freed_memory()
-                return lib
-        except OSError:
-            continue
-    return None
 
 
 def covers(x: Tensor, w: Tensor, by_x: bool) -> bool:

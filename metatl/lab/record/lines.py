@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self, final
 
 from metatl.evaluation.compare import plain
+from metatl.lab import store
 from metatl.lab.record.recorder import Recorder, one_line
+from metatl.opening import changing
 from metatl.types import MetatlError
 
 
@@ -32,11 +34,9 @@ class JsonLines(Recorder):
         Raises MetatlError for a line that is damaged, and for a place that cannot be written.
         """
         with one_line(path):
-            path.touch()
-            last, start, end = _kept(path, resume_step)
-            stream = path.open("r+b")
-            stream.truncate(end)
-            recorder = cls(stream, last, start)
+            last, start, kept = _kept(path, resume_step)
+            store.write_there(path, kept)  # a new file, whatever else the old one is known by
+            recorder = cls(changing(path), last, start)
         if last is not None:
             recorder.scalars(last["step"], {})  # gives a line that lost only its end its end again
         return recorder
@@ -65,10 +65,11 @@ class JsonLines(Recorder):
         self._stream.close()
 
 
-def _kept(path: Path, resume_step: int) -> tuple[dict[str, Any] | None, int, int]:
-    """The last line worth keeping (none: None), where it starts, and where what follows it starts."""
+def _kept(path: Path, resume_step: int) -> tuple[dict[str, Any] | None, int, bytes]:
+    """The last line worth keeping (none: None), where it starts, and all lines up to it."""
     last, start, end = None, 0, 0
-    lines = path.read_bytes().splitlines(keepends=True) if resume_step else []
+    there = resume_step and path.exists()
+    lines = store.read_bytes(path).splitlines(keepends=True) if there else []
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
@@ -82,4 +83,4 @@ def _kept(path: Path, resume_step: int) -> tuple[dict[str, Any] | None, int, int
         if row["step"] > resume_step:
             break
         last, start, end = row, end, end + len(line)
-    return last, start, end
+    return last, start, b"".join(lines)[:end]

@@ -31,7 +31,11 @@ def facts_file(run: Run) -> Path:
 
 
 def complete(run: Run) -> bool:
-    """Whether what was learned is there whole, so that nothing is learned again."""
+    """Whether what was learned is there whole, so that nothing is learned again.
+
+    Raises MetatlError where what is there belongs to a method of another name.
+    """
+    _check_name(run)
     return run.learned.is_file() and facts_file(run).is_file()
 
 
@@ -170,6 +174,22 @@ def forget(run: Run) -> None:
             for pattern in _OUTCOME:
                 for path in sorted(run.folder.glob(pattern)):
                     store.remove_tree(path)
+
+
+def _check_name(run: Run) -> None:
+    """Names are folded to folders: 'a b' and 'a-b' share one, on some machines 'MAML' and 'maml' too."""
+    place = run.folder / "config.yaml"
+    if run.folder != run.named or not place.is_file():
+        return
+    try:
+        name = config.read(place).get("name")
+    except MetatlError:  # damaged: it is written again
+        return
+    if isinstance(name, str) and name != run.experiment.name:
+        raise MetatlError(
+            f"{run.folder} holds the run of '{name}', and '{run.experiment.name}' would share its folder; "
+            "give this one another name"
+        )
 
 
 def check_inputs(run: Run, kinds: Sequence[str]) -> None:

@@ -39,7 +39,10 @@ def report(run: Run, beside: bool = False) -> Report:
     transfer, seconds = learn(run)
     with store.locked(run.folder) as check_held, precision.products(run.experiment):
         folder, before = report_folder(run, beside), kept(run, beside)
-        if folder == run.folder and not reported(run):
+        if folder != run.folder:
+            store.make_folder(folder.parent)
+            store.make_folder(folder)
+        elif not reported(run):
             write_config(run)
         made = _evaluated(run, transfer, seconds, folder)
         check_held()

@@ -9,8 +9,7 @@ from metatl.lab.store.content import fingerprint, remove_tree, stamp
 from metatl.lab.store.delta import Precision, apply_delta, load_delta, save_delta
 from metatl.lab.store.files import (
     DamagedError,
-    locked,
-    make_folder,
+    read_bytes,
     read_json,
     read_text,
     refuse_newer,
@@ -18,7 +17,9 @@ from metatl.lab.store.files import (
     write_atomic,
     write_json,
     write_text,
+    write_there,
 )
+from metatl.lab.store.folders import locked, make_folder
 from metatl.lab.store.kept import given, keep, kept, path_of, placed, renamed, strings, words
 from metatl.lab.store.owner import not_own, owner
 from metatl.lab.store.reports import load_report, save_report
@@ -42,6 +43,7 @@ __all__ = [
     "owner",
     "path_of",
     "placed",
+    "read_bytes",
     "read_json",
     "read_text",
     "refuse_newer",
@@ -58,4 +60,5 @@ __all__ = [
     "write_atomic",
     "write_json",
     "write_text",
+    "write_there",
 ]

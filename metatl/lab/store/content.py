@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from metatl.opening import reading
 from metatl.types import MetatlError
 
 _HASHED = 1000
@@ -22,7 +23,7 @@ def fingerprint(path: Path) -> str:
     """
     try:
         if path.is_file():
-            with path.open("rb") as file:
+            with reading(path) as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()[:16]
         told = hashlib.sha256()
         for place, file in enumerate(files_in(path)):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
+import io
 import json
 import os
-import tempfile
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from metatl import processes
+from metatl import opening, processes
 from metatl.types import MetatlError
 
-_LONGEST, _PART = 10_000_000, ".part"
+_LONGEST = 10_000_000
 
 
 class DamagedError(MetatlError):
@@ -30,6 +28,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         return
     with suppress(OSError):  # which writing says
         path.parent.mkdir(parents=True, exist_ok=True)
+    opening.sweep(path.parent)
     write_there(path, content)
 
 
@@ -37,9 +36,9 @@ def write_there(path: Path, content: bytes) -> None:
     """`write_atomic` into a folder that must be there."""
     if not processes.writer():
         return
-    beside = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
+    beside = opening.beside(path)
     try:
-        with open(beside, "wb") as file:
+        with opening.writing(beside) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -47,23 +46,11 @@ def write_there(path: Path, content: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise MetatlError(
-            f"cannot write {path}: {_why(error)}; free some space or choose another place"
+            f"cannot write {path}: {why(error)}; free some space or choose another place"
         ) from error
     finally:  # an interrupt leaves nothing half-written either
         with suppress(OSError):
             beside.unlink(missing_ok=True)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder that results go into; raises MetatlError where they could not be written."""
-    if not processes.writer():
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except (OSError, ValueError) as error:
-        raise MetatlError(f"cannot write to {str(folder)!r}: {_why(error)}; choose another place") from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -81,7 +68,7 @@ def remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise MetatlError(f"cannot delete {path} ({_why(error)}), which is damaged; delete it") from error
+        raise MetatlError(f"cannot delete {path} ({why(error)}), which is damaged; delete it") from error
 
 
 def keep_previous(path: Path) -> None:
@@ -98,57 +85,15 @@ def keep_previous(path: Path) -> None:
 def copy(path: Path, to: Path) -> None:
     """Write the same bytes to another place; raises MetatlError for a file that cannot be read or written."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
-        raise MetatlError(f"{path} cannot be read ({_why(error)}); mend that and run again") from error
+        raise MetatlError(f"{path} cannot be read ({why(error)}); mend that and run again") from error
     write_atomic(to, content)
 
 
-@contextmanager
-def locked(folder: Path) -> Generator[Callable[[], None]]:
-    """Hold a run directory; raises MetatlError while another process does. A dead holder's lock is free.
-
-    What it gives raises MetatlError once the directory has gone, or stands for another one. What a killed
-    process left half-written is removed. Of several processes of one job, one alone holds it.
-    """
-    if not processes.writer():
-        yield lambda: None
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
-    except (OSError, ValueError) as error:
-        raise MetatlError(
-            f"cannot write to {str(folder)!r}: {_why(error)}; choose another place with --runs"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise MetatlError(
-                f"{folder} is in use by another process; wait for it or choose another seed"
-            ) from error
-        for left in folder.glob(f".*{_PART}"):
-            with suppress(OSError):
-                left.unlink()
-        yield lambda: _check_held(folder, file.fileno())
-
-
-def _check_held(folder: Path, lock: int) -> None:
-    try:
-        same = os.path.samestat(os.stat(folder / ".lock"), os.fstat(lock))
-    except OSError:
-        same = False
-    if not same:
-        raise MetatlError(
-            f"run directory {folder} has vanished (moved, deleted or unmounted); put it back and run again "
-            "to resume, or run again to begin afresh"
-        )
-
-
 def write_text(path: Path, text: str) -> None:
-    """`write_atomic` for text."""
-    write_atomic(path, text.encode())
+    r"""`write_atomic` for text, in UTF-8; of file names that are no text the odd bytes as \udce9."""
+    write_atomic(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -156,15 +101,21 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=True) + "\n")
 
 
+def read_bytes(path: Path) -> bytes:
+    """A regular file's content; raises OSError, and MetatlError for a pipe, a socket or a device."""
+    with opening.reading(path) as file:
+        return file.read()
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file; raises MetatlError naming a missing or damaged one."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(read_bytes(path))
     except FileNotFoundError as error:
         raise MetatlError(f"{path} is not there") from error
     except (OSError, ValueError, RecursionError) as error:
         raise MetatlError(
-            f"{path} is damaged or unreadable ({_why(error)}); delete it to have it made again"
+            f"{path} is damaged or unreadable ({why(error)}); delete it to have it made again"
         ) from error
 
 
@@ -179,18 +130,19 @@ def refuse_newer(path: Path, version: Any, newest: int) -> None:
 def read_text(path: Path, what: str) -> str:
     """A text file's content; raises MetatlError naming a missing, unreadable or endless one."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with io.TextIOWrapper(opening.reading(path), encoding="utf-8") as file:
             text = file.read(_LONGEST + 1)
     except FileNotFoundError as error:
         raise MetatlError(f"{what} {path} is not there; check the path") from error
     except UnicodeDecodeError as error:
         raise MetatlError(f"{what} {path} cannot be read: it is no text file; name another") from error
     except (OSError, ValueError) as error:
-        raise MetatlError(f"{what} {str(path)!r} cannot be read ({_why(error)}); name another") from error
+        raise MetatlError(f"{what} {str(path)!r} cannot be read ({why(error)}); name another") from error
     if len(text) > _LONGEST:
         raise MetatlError(f"{what} {path} is longer than {_LONGEST:,} characters; name another file")
     return text
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
+    """What the file system says, in one line."""
     return " ".join(str(getattr(error, "strerror", None) or error).split())

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metatl.evaluation.evaluate import Report
-from metatl.lab.store.files import DamagedError, read_json, refuse_newer, write_atomic, write_json
+from metatl.lab.store.files import DamagedError, read_bytes, read_json, refuse_newer, write_atomic, write_json
 from metatl.types import MetatlError
 
 VERSION = 1
@@ -56,7 +56,9 @@ def load_report(folder: Path) -> Report:
         raise DamagedError(str(error)) from error
     refuse_newer(place, value.get("version") if isinstance(value, dict) else None, VERSION)
     try:
-        scores: NDArray[np.float64] = np.load(folder / "episodes.npy", allow_pickle=False)
+        scores: NDArray[np.float64] = np.load(
+            io.BytesIO(read_bytes(folder / "episodes.npy")), allow_pickle=False
+        )
     except Exception as error:  # numpy raises nearly everything at a damaged header
         said = " ".join(str(error).split())
         raise DamagedError(f"{folder / 'episodes.npy'} is missing or damaged ({said}); {again}") from error

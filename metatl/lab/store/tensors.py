@@ -17,6 +17,7 @@ from metatl import processes
 from metatl.lab.store.files import DamagedError, keep_previous, write_atomic, write_there
 from metatl.lab.store.owner import OWNER, check_owner
 from metatl.learners.learner import State
+from metatl.opening import check_regular
 from metatl.types import MetatlError, Transfer
 
 VERSIONS = {"transfer": 2, "checkpoint": 2, "delta": 3, "model": 2}
@@ -73,8 +74,9 @@ def _header_digest(header: dict[str, str]) -> str:
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the header of such a file; raises MetatlError if it is not one, whole and not newer."""
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise MetatlError(f"{path} is not there")
+    check_regular(path)
     try:
         with safe_open(path, "pt") as file:
             meta = dict(file.metadata() or {})
