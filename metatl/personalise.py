@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metatl import importing
 from metatl.adapt import Adaptation, in_rounds
 from metatl.data.checked import as_targets
 from metatl.data.pictures import as_rows
@@ -79,13 +80,21 @@ class Personaliser:
         return inputs_for(self.net, self.transfer, x, self.shape, given)
 
 
-def load(folder: str | Path) -> Personaliser:
+def load(folder: str | Path, trust: bool = False) -> Personaliser:
     """The transfer of a run directory, ready to adapt with the rates that were chosen on meta-val.
+
+    trust: import modules of somebody's own that the directory names; those of the user's own that are imported
+    already count as named by him.
 
     Raises MetatlError where `select` is to choose and nothing was evaluated yet, and where a class or a
     weights file that the run was learned with has changed.
     """
-    run = run_of(Path(folder))
+    with importing.received(trust):
+        return _loaded(Path(folder))
+
+
+def _loaded(folder: Path) -> Personaliser:
+    run = run_of(folder)
     if run.experiment.select and not (run.folder / "report.json").is_file():
         raise MetatlError(
             f"{folder} has no report.json, so `select` has chosen nothing; 'metatl run {folder}/config.yaml' "
@@ -96,14 +105,14 @@ def load(folder: str | Path) -> Personaliser:
     return Personaliser(run.net, transfer, adaptation, run.data.shape, run.experiment.data)
 
 
-def apply_delta(base: Personaliser | str | Path, path: str | Path) -> Personal:
+def apply_delta(base: Personaliser | str | Path, path: str | Path, trust: bool = False) -> Personal:
     """The model that `Personal.save_delta` wrote, from its base (a run directory, or what `load` gives).
 
     Its support set is empty: it predicts, from the stored moments. For bare transfers see
-    `store.apply_delta`. Raises MetatlError in one line for another base and for a damaged file.
+    `store.apply_delta`; trust is that of `load`. Raises MetatlError in one line for another base and for a damaged file.
     """
     if not isinstance(base, Personaliser):
-        base = load(base)
+        base = load(base, trust)
     transfer, notes = store.load_delta(Path(path), base.transfer)
     if "labels" not in notes:
         raise MetatlError(f"{path} holds a transfer without labels; read it with metatl.apply_delta")

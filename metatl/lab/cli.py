@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from metatl import processes
+from metatl import importing, processes
 from metatl.lab import arguments, benchmark, config, render
 from metatl.lab.refusals import guarded
 from metatl.lab.run import Run, complete, forget, learn, note_net, prepare, report, report_folder
@@ -82,14 +80,15 @@ def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
 
 
 def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
-    run = benchmark.run_of(Path(words.run), rest)
-    if not complete(run):
-        again = run.named
-        where = "" if again.resolve() == Path(words.run).resolve() else f", which lies in {again} then"
-        raise MetatlError(
-            f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it{where}"
-        )
-    found = benchmark.evaluated(run)
+    with importing.received(words.trust):
+        run = benchmark.run_of(Path(words.run), rest)
+        if not complete(run):
+            again = run.named
+            where = "" if again.resolve() == Path(words.run).resolve() else f", which lies in {again} then"
+            raise MetatlError(
+                f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it{where}"
+            )
+        found = benchmark.evaluated(run)
     _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
 
 
@@ -159,22 +158,13 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
 }
 
 
-def _see_own_modules() -> None:
-    """Let a config name classes of modules in the working directory, as `python -m` would."""
-    with suppress(OSError):
-        here = os.getcwd()
-        if here not in sys.path:
-            sys.path.append(here)  # last: a file here must not stand in front of an installed module
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it did what was asked, 2 for a user's mistake, 130 when interrupted."""
     return guarded(lambda: _command(argv))
 
 
 def _command(argv: Sequence[str] | None) -> None:
-    _see_own_modules()
-    with processes.job():
+    with processes.job(), importing.command():
         words, overrides = arguments.parse(sys.argv[1:] if argv is None else argv)
         if words.command is None:
             arguments.parser().print_help()

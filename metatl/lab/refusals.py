@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from metatl import processes
-from metatl.lab.run.sources import is_own
+from metatl.importing import is_own
 from metatl.types import MetatlError
 
 _SMALLER = "lower meta_batch, evaluation.chunk or the model, or set engine.init_args.tasks_per_chunk"

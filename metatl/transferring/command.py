@@ -6,8 +6,10 @@ import argparse
 import json
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
+from metatl import importing
 from metatl.lab import store
 from metatl.transferring import rows, tables
 from metatl.transferring.model import FACTS, open_model
@@ -18,18 +20,19 @@ from metatl.transferring.transfer import transfer as transferred
 
 def transfer(words: argparse.Namespace) -> None:
     """`metatl transfer`: the table, where everything lies, and the command that uses the model."""
-    found = transferred(
-        words.photos,
-        words.net,
-        words.labelled,
-        words.draws,
-        words.methods,
-        words.minutes,
-        words.out,
-        words.size,
-        words.seed,
-        words.source,
-    )
+    with importing.received(trust=True) if words.trust else nullcontext():
+        found = transferred(
+            words.photos,
+            words.net,
+            words.labelled,
+            words.draws,
+            words.methods,
+            words.minutes,
+            words.out,
+            words.size,
+            words.seed,
+            words.source,
+        )
     saved, lacking = found.report["protocol"]["saved"], found.report["protocol"]["missing"]
     print(tables.console(found.report))
     if lacking:
@@ -50,7 +53,7 @@ def predict(words: argparse.Namespace) -> None:
     folder = Path(words.model)
     if not (folder / FACTS).is_file() and (folder / "model").is_dir():
         folder = folder / "model"
-    model = open_model(folder, words.own)
+    model = open_model(folder, words.own, words.trust)
 
     def unreadable(why: str) -> None:
         print(f"metatl: {why}", file=sys.stderr)

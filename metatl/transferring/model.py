@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from metatl import tree
+from metatl import importing, tree
 from metatl.data.images import as_seen
 from metatl.lab import store
 from metatl.lab.describe import describe
@@ -97,8 +97,10 @@ def photo_model(
     return PhotoModel(module, classes, net.preparation, net.recipe, net.head, made)
 
 
-def open_model(folder: str | Path, own: str | None = None) -> PhotoModel:
+def open_model(folder: str | Path, own: str | None = None, trust: bool = False) -> PhotoModel:
     """The model of a folder. own: the user's own class, by dotted path, where the net is one.
+
+    trust: import whatever module the folder names.
 
     Raises MetatlError in one line for a folder that holds none, a newer or a damaged one.
     """
@@ -112,7 +114,8 @@ def open_model(folder: str | Path, own: str | None = None) -> PhotoModel:
     values = cast(Mapping[str, Any], values)
     store.refuse_newer(folder / FACTS, values.get("version"), VERSION)
     try:
-        return _opened(values, tensors, own)
+        with importing.received(trust):
+            return _opened(values, tensors, own)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         said = " ".join(str(error).split())[:200]
         raise MetatlError(
