@@ -81,12 +81,17 @@ def refusal(path: str) -> str | None:
 
 
 def found(path: str) -> Any:
-    """What a dotted path leads to; raises MetatlError where it may not be imported, else as importing does."""
+    """What a dotted path leads to; raises MetatlError where it may not be imported, else as imports do."""
     check(path)
     if _commanded.get():
         _see_working_directory()
     module, _, name = path.rpartition(".")
-    there = getattr(imported(module), name)
+    try:
+        there = getattr(imported(module), name)
+    except ModuleNotFoundError as error:
+        if error.name != module or "." not in module:
+            raise
+        there = getattr(found(module), name)  # a class inside a class
     if inspect.isclass(there) or inspect.isroutine(there):
         check(dotted(there))
     return there

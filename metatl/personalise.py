@@ -19,7 +19,8 @@ from metatl.data.source import Source
 from metatl.inputs import carried_targets, inputs_for, within_vocabulary
 from metatl.lab import store
 from metatl.lab.benchmark import run_of
-from metatl.lab.experiment import with_value
+from metatl.lab.describe import describe
+from metatl.lab.experiment import Experiment, candidates, with_value
 from metatl.lab.run import learn
 from metatl.net import Net
 from metatl.personal import Personal, looks_at_support
@@ -83,8 +84,8 @@ class Personaliser:
 def load(folder: str | Path, trust: bool = False) -> Personaliser:
     """The transfer of a run directory, ready to adapt with the rates that were chosen on meta-val.
 
-    trust: import modules of somebody's own that the directory names; those of the user's own that are imported
-    already count as named by him.
+    trust: import the modules of somebody's own that the directory names; the user's own, where they are
+    imported already, count as named by him.
 
     Raises MetatlError where `select` is to choose and nothing was evaluated yet, and where a class or a
     weights file that the run was learned with has changed.
@@ -101,7 +102,7 @@ def _loaded(folder: Path) -> Personaliser:
             "evaluates it"
         )
     transfer, _ = learn(run)
-    adaptation = chosen_adaptation(run.folder, run.experiment.adaptation)
+    adaptation = chosen_adaptation(run.folder, run.experiment)
     return Personaliser(run.net, transfer, adaptation, run.data.shape, run.experiment.data)
 
 
@@ -109,7 +110,8 @@ def apply_delta(base: Personaliser | str | Path, path: str | Path, trust: bool =
     """The model that `Personal.save_delta` wrote, from its base (a run directory, or what `load` gives).
 
     Its support set is empty: it predicts, from the stored moments. For bare transfers see
-    `store.apply_delta`; trust is that of `load`. Raises MetatlError in one line for another base and for a damaged file.
+    `store.apply_delta`; trust is that of `load`. Raises MetatlError in one line for another base and for a
+    damaged file.
     """
     if not isinstance(base, Personaliser):
         base = load(base, trust)
@@ -133,10 +135,15 @@ def apply_delta(base: Personaliser | str | Path, path: str | Path, trust: bool =
     )
 
 
-def chosen_adaptation(folder: Path, adaptation: Adaptation) -> Adaptation:
+def chosen_adaptation(folder: Path, experiment: Experiment) -> Adaptation:
     """The adaptation with the values that the run's report selected, if it has one."""
     if not (folder / "report.json").is_file():
-        return adaptation
-    for path, value in store.load_report(folder).facts.get("selected", {}).items():
+        return experiment.adaptation
+    selected = store.load_report(folder).facts.get("selected", {})
+    for values, adaptation in candidates(experiment):
+        if describe(values) == selected:
+            return adaptation
+    adaptation = experiment.adaptation
+    for path, value in selected.items():  # of a run whose config has changed since
         adaptation = with_value(adaptation, path, value)
     return adaptation

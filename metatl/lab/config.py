@@ -76,9 +76,9 @@ def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), where: str =
     made = parser()
     try:
         _check_grid(values.get("select"))
-        text = yaml_text(completed(values, Experiment))
-        words = ["--config", text, *_overrides(overrides)]
-        return instance(Experiment, made, lambda: made.parse_args(words))
+        whole = completed(values, Experiment)
+        words = ["--config", yaml_text(whole), *_overrides(overrides)]
+        return instance(Experiment, made, whole, lambda: made.parse_args(words))
     except MetatlError as error:
         raise MetatlError(f"{where}: {error}") from error
     except Exception as error:
@@ -103,9 +103,9 @@ def _completed_override(word: str, key: str) -> str:
     except MetatlError:
         return word
     # A path is no class, and looking for its module would import, that is run, a file of that name.
-    if isinstance(value, str) and (key == "model" or value.rpartition(".")[2][:1].isupper()):
-        if not Path(value).exists() and named(value) is not None:
-            value = {"class_path": value}
+    classy = isinstance(value, str) and (key == "model" or value.rpartition(".")[2][:1].isupper())
+    if classy and not Path(value).exists() and named(value) is not None:
+        value = {"class_path": value}
     inner: list[Any] = value if isinstance(value, list) else [value]
     return json.dumps(completed({key: value})[key]) if any(isinstance(v, Mapping) for v in inner) else word
 

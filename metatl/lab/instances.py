@@ -26,10 +26,16 @@ from metatl.types import MetatlError
 _SETTINGS = ("import_path_verdicts", "import_paths_enforced", "instantiate_subclass_spec_in_any")
 
 
-def instance(made: type[Any], parser: ArgumentParser, parse: Callable[[], Namespace]) -> Any:
-    """An instance of a dataclass from what `parse` finds, once every class in it may stand where it does."""
+def instance(
+    made: type[Any], parser: ArgumentParser, values: Mapping[str, Any], parse: Callable[[], Namespace]
+) -> Any:
+    """An instance of a dataclass from what `parse` finds, once every class in it may stand where it does.
+
+    values: completed ones, of which that is said in clearer words before they are parsed.
+    """
     with warnings.catch_warnings(), _one_decision():
         warnings.simplefilter("ignore")
+        _check({key: value for key, value in values.items() if key == "model"}, "", ())
         found = parse()
         _check(vars(found), "", ())
         whole = parser.instantiate(found)

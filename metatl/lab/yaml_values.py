@@ -8,8 +8,8 @@ import yaml
 
 from metatl.types import MetatlError
 
-LONGEST, MOST, MAPPINGS, DEEPEST = 1_000_000, 20_000, 1_000, 40
-"""Characters; values, those that an alias stands for every time; mappings, and keys of one; levels of nesting."""
+LONGEST, MOST, MAPPINGS, DEEPEST = 1_000_000, 20_000, 500, 40
+"""Characters; values, an alias counted as what it stands for; mappings, and keys of one; levels."""
 _DIGITS = 100
 _Plain: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times as fast
 _Writer: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

@@ -128,7 +128,7 @@ def parsed(values: Mapping[str, Any], made: type[Any], where: str) -> Any:
     parser.add_class_arguments(made, None, fail_untyped=False)
     try:
         given = completed(values, made)
-        return instance(made, parser, lambda: parser.parse_object(given))
+        return instance(made, parser, given, lambda: parser.parse_object(given))
     except MetatlError:
         raise
     except Exception as error:
