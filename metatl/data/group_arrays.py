@@ -46,11 +46,8 @@ class GroupArrays(Source):
 
     def load(self, device: str = "cpu") -> GroupData:
         """Read and divide; MetatlError for a file that is no such file, or a split that does not work out."""
-        place, held = device_of(device), read_npz(Path(self.path))
         columns = ("x", "y", self.group, *([self.apart] if self.apart is not None else []))
-        for name in columns:
-            if name not in held:
-                raise MetatlError(f"{self.path}: has no array {name!r}; it has {', '.join(held) or 'none'}")
+        place, held = device_of(device), read_npz(Path(self.path), columns)
         x = as_inputs(held["x"], f"{self.path}: ", self.channels)
         y, labels = as_targets(held["y"], f"{self.path}: ")
         if labels is None:

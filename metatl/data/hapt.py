@@ -105,11 +105,10 @@ def _standardised(held: dict[str, Array], train: list[int]) -> GroupRows:
 def arrays(folder: Path) -> dict[str, Array]:
     """The file's arrays; MetatlError if one is missing or has another shape."""
     file = folder / FILES.layouts[0][0]
-    held = read_npz(file)
+    held = read_npz(file, tuple(_SHAPES))
     for key, shape in _SHAPES.items():
-        if key not in held or held[key].shape != shape:
-            found = list(held[key].shape) if key in held else "missing"
-            raise MetatlError(f"{file}: {key} is {found}, not {list(shape)}: get it again")
+        if held[key].shape != shape:
+            raise MetatlError(f"{file}: {key} is {list(held[key].shape)}, not {list(shape)}: get it again")
     return held
 
 

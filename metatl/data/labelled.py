@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metatl.data.cache import NPZ_ERRORS, read_arrays
+from metatl.data.cache import NPZ_ERRORS, names_of, read_arrays
 from metatl.data.checked import Channels, as_array, as_targets, stored_inputs
 from metatl.types import MetatlError
 
@@ -47,24 +47,32 @@ def labelled_arrays(
 
 def npz_arrays(path: Path) -> tuple[Array, Array, list[str] | None]:
     """The arrays x and y of an npz file, and the names if it has any; MetatlError if it is not that."""
-    held = read_npz(path)
-    if "x" not in held or "y" not in held:
-        raise MetatlError(f"{path}: needs the arrays x and y, and has {', '.join(held) or 'none'}")
+    held = read_npz(path, ("x", "y"), ("names",))
     names = held.get("names")
     if names is not None and names.ndim != 1:
         raise MetatlError(f"{path}: names has shape {names.shape}; it needs [classes], a name each")
     return held["x"], held["y"], None if names is None else [str(name) for name in names.tolist()]
 
 
-def read_npz(path: Path) -> dict[str, Array]:
-    """Every array of an npz file; MetatlError in one line if it is missing, damaged or holds objects."""
+def read_npz(path: Path, needed: Sequence[str], also: Sequence[str] = ()) -> dict[str, Array]:
+    """The needed arrays of an npz file, and those of `also` that are there; no other is unpacked.
+
+    Raises MetatlError in one line if one is missing, and for a file that is missing, damaged, holds objects,
+    or unpacks to more than this machine has room for (see `bounds`).
+    """
     try:
-        return read_arrays(path)
+        held = read_arrays(path, {*needed, *also})
+        names = list(held) if all(name in held for name in needed) else names_of(path)
     except FileNotFoundError as error:
         raise MetatlError(f"{path}: no such file") from error
     except NPZ_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise MetatlError(f"{path}: is damaged or no npz file ({reason}); get it again") from error
+    if not all(name in held for name in needed):
+        wanted = " and ".join([", ".join(needed[:-1]), needed[-1]])
+        said = ", ".join(names)[:300] or "none"
+        raise MetatlError(f"{path}: needs the arrays {wanted}, and has {said}")
+    return held
 
 
 def _places(labels: list[Any], names: Sequence[str], where: str) -> Array:

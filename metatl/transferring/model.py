@@ -125,15 +125,27 @@ def open_model(folder: str | Path, own: str | None = None, trust: bool = False) 
 
 def _opened(values: Mapping[str, Any], tensors: Mapping[str, Tensor], own: str | None) -> PhotoModel:
     head, classes, layer = str(values["head"]), tuple(map(str, values["classes"])), values["readout"]
-    body = headless(rebuilt(values["net"], own), head)
     held = {name.partition(_SEP)[2]: leaf for name, leaf in tensors.items() if name.startswith("body" + _SEP)}
+    if values["net"].get("kind") != "own":  # no size in a file is believed before its weights have it
+        with torch.device("meta"):
+            _check_fits(headless(rebuilt(values["net"]), head), held)
+    body = headless(rebuilt(values["net"], own), head)
+    _check_fits(body, held)
     body.load_state_dict(held)
     leaves = [tensors[f"readout{_SEP}{i}"] for i in range(int(layer["tensors"]))]
+    if not 0 < int(layer["width"]) * len(classes) <= sum(leaf.numel() for leaf in leaves):
+        raise ValueError(f"an output layer of width {layer['width']}")
     readout = readout_of(layer["adaptation"], int(layer["width"]), len(classes), leaves)
     preparation = Preparation(**values["preparation"])
     return PhotoModel(
         Transferred(body, readout), classes, preparation, dict(values["net"]), head, dict(values["made"])
     )
+
+
+def _check_fits(body: nn.Module, held: Mapping[str, Tensor]) -> None:
+    shapes = {name: leaf.shape for name, leaf in body.state_dict().items()}
+    if shapes != {name: leaf.shape for name, leaf in held.items()}:
+        raise ValueError("its weights are not those of its net")
 
 
 def _check_layout(readout: Readout, nesting: tree.Nesting) -> None:

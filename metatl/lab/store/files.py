@@ -156,9 +156,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file; raises MetatlError naming a missing or damaged one."""
+    """The value in a JSON file; raises MetatlError naming a missing, damaged or endless one."""
     try:
-        return json.loads(path.read_text())
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST + 1)
+        if len(text) > _LONGEST:
+            raise ValueError(f"longer than {_LONGEST:,} characters")
+        return json.loads(text)
     except FileNotFoundError as error:
         raise MetatlError(f"{path} is not there") from error
     except (OSError, ValueError, RecursionError) as error:
