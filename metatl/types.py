@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
+from metatl.text import terminal
+
 Params = dict[str, Tensor]
 """Weights by dotted name, as in `named_parameters()`."""
 Guide = dict[str, Tensor]
@@ -28,7 +30,14 @@ Split = Literal["meta_train", "meta_val", "meta_test"]
 
 
 class MetatlError(Exception):
-    """A user's mistake, said in one line: what was wrong and what to do. The command exits with code 2."""
+    """A user's mistake, said in one line: what was wrong and what to do. The command exits with code 2.
+
+    Names in it, from whatever file, are shown as text (`metatl.text`).
+    """
+
+    def __str__(self) -> str:
+        """One line, as a terminal shows it."""
+        return terminal(" ".join(super().__str__().split()))
 
 
 class Batch(NamedTuple):

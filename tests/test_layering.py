@@ -17,7 +17,7 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"types", "tree", "threads"},
+    {"text", "types", "tree", "threads"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"},
     {"data", "importing", "peers", "processes"},
     {"loss"},

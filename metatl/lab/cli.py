@@ -12,6 +12,7 @@ from metatl import importing, processes
 from metatl.lab import arguments, benchmark, config, render
 from metatl.lab.refusals import guarded
 from metatl.lab.run import Run, complete, forget, learn, note_net, prepare, report, report_folder
+from metatl.text import say
 from metatl.types import MetatlError
 
 
@@ -21,7 +22,7 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
         return
     experiment = config.load(Path(words.config), rest)
     if words.print_config:
-        print(config.dump(experiment), end="")
+        say(config.dump(experiment).rstrip("\n"))
         return
     run = prepare(experiment, rest)
     if words.again:
@@ -29,14 +30,14 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
     loaded = complete(run)
     if words.learn_only:
         learn(run)
-        print(f"learned: {run.learned}")
+        say(f"learned: {run.learned}")
     else:
         found = report(run)
         _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
         _say_ends({run.experiment.name: found.facts})
     if loaded:
         note_net(run)
-        print(f"loaded {run.folder}; --again learns anew")
+        say(f"loaded {run.folder}; --again learns anew")
 
 
 def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
@@ -46,7 +47,7 @@ def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
         for name, end in render.at_an_end(row).items()
     ]
     if said:
-        print("chosen at an end of `select`, so that a wider one may do better: " + "; ".join(said))
+        say("chosen at an end of `select`, so that a wider one may do better: " + "; ".join(said))
 
 
 def _say(run: Run, mean: float, ci95: float, episodes: int, protocol: dict[str, object]) -> None:
@@ -56,12 +57,12 @@ def _say(run: Run, mean: float, ci95: float, episodes: int, protocol: dict[str, 
     else:
         value = f"loss {mean:.4f} +- {ci95:.4f}"
     split = protocol["split"] if run.other is None else f"{protocol['split']} of {protocol['data']}"
-    print(f"{run.experiment.name}: {value} ({split}, {episodes} episodes, {mode})")
-    print(f"run directory: {run.folder}")
+    say(f"{run.experiment.name}: {value} ({split}, {episodes} episodes, {mode})")
+    say(f"run directory: {run.folder}")
     place = report_folder(run, beside=True)
     if place != run.folder:
-        print(f"kept beside the run's own report: {place}")
-    print(f"look at it: tensorboard --logdir {run.folder}")
+        say(f"kept beside the run's own report: {place}")
+    say(f"look at it: tensorboard --logdir {run.folder}")
 
 
 def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
@@ -71,12 +72,13 @@ def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
     found = benchmark.benchmark(
         [Path(path) for path in words.configs], rest, out, words.reference, words.no_transfer
     )
-    print(found.table)
+    say(found.table)
     _say_ends({row["method"]: row for row in found.rows})
     runs = config.load(Path(words.configs[0]), rest).runs
     if out is not None:
-        print(f"\nwritten: {out / 'table.md'}, {out / 'report.json'}, {out / 'plot.png'}")
-    print(f"look at every run: tensorboard --logdir {runs}")
+        say("")
+        say(f"written: {out / 'table.md'}, {out / 'report.json'}, {out / 'plot.png'}")
+    say(f"look at every run: tensorboard --logdir {runs}")
 
 
 def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
@@ -95,7 +97,7 @@ def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
 def _compare(words: argparse.Namespace, rest: list[str]) -> None:
     _nothing_left(rest)
     found = benchmark.compared([Path(folder) for folder in words.runs])
-    print(found)
+    say(found)
 
 
 def _data(words: argparse.Namespace, rest: list[str]) -> None:
@@ -105,13 +107,13 @@ def _data(words: argparse.Namespace, rest: list[str]) -> None:
     if words.action == "list":
         _nothing_left([words.name] if words.name else [])
         for entry in catalogue.catalogue():
-            print(entry.line())
+            say(entry.line())
     elif words.name is None:
         raise MetatlError(f"data {words.action}: name a data set; 'metatl data list' shows them")
     elif words.action == "verify":
-        print(catalogue.verify(words.name))
+        say(catalogue.verify(words.name))
     else:
-        print(catalogue.download(words.name))
+        say(catalogue.download(words.name))
 
 
 def _profile(words: argparse.Namespace, rest: list[str]) -> None:
@@ -119,7 +121,7 @@ def _profile(words: argparse.Namespace, rest: list[str]) -> None:
 
     written = profile.command(words, rest)
     if written:
-        print(written)
+        say(written)
 
 
 def _transfer(words: argparse.Namespace, rest: list[str]) -> None:

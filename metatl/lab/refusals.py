@@ -12,6 +12,7 @@ import torch
 
 from metatl import processes
 from metatl.importing import is_own
+from metatl.text import say
 from metatl.types import MetatlError
 
 _SMALLER = "lower meta_batch, evaluation.chunk or the model, or set engine.init_args.tasks_per_chunk"
@@ -67,9 +68,7 @@ def _own_place(error: Exception) -> str | None:
 
 
 def _refused(name: str, why: str, code: int = 2) -> int:
-    said = " ".join(why.split())
-    # A name in it may hold what moves a terminal's cursor, or cannot be encoded.
-    print(f"{name}: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in said), file=sys.stderr)
+    say(f"{name}: " + " ".join(why.split()), sys.stderr)
     return code
 
 

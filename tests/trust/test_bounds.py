@@ -113,7 +113,7 @@ def test_the_machines_memory_is_known() -> None:
 @pytest.mark.parametrize("precision", ["exact", "half"])
 def test_a_delta_that_unfolds(precision: Any, tmp_path: Path) -> None:
     base = toy_net(dtype=torch.float32)
-    x, y = torch.randn(6, INPUTS), [0, 1, 2] * 2
+    x, y = torch.randn(14, INPUTS), [0, 1, 2, 3, 4, 5, 6] * 2
     made = Personaliser(base, base.start(), Descent(steps=1, head=Zeros())).adapt(x, y)
     made.save_delta(tmp_path / "whole", precision=precision)
     tensors, header = read_tensors(tmp_path / "whole", "delta")
