@@ -37,8 +37,9 @@ def all_rows() -> tuple[Row, ...]:
     """Imported here: every process that a row starts imports this file again."""
     import torture_faults
     import torture_jobs
+    import torture_received
 
-    return (*torture_faults.ROWS, *torture_jobs.ROWS)
+    return (*torture_faults.ROWS, *torture_jobs.ROWS, *torture_received.ROWS)
 
 
 def machine() -> dict[str, Any]:
