@@ -34,14 +34,14 @@ def machine_memory() -> int:
 def check_archive(archive: zipfile.ZipFile, wanted: Collection[str]) -> None:
     """Raise ValueError where the wanted arrays of an npz file would unpack to too much, or lie about it."""
     infos = [info for info in archive.infolist() if info.filename.removesuffix(".npy") in wanted]
+    total, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
+    if total > max(_ANYWAY, _DENSEST * packed):
+        raise ValueError(f"it claims {total} bytes packed in {packed}")
     for info in infos:
         with archive.open(info) as member:
             claimed = array_bytes(member)
         if claimed > info.file_size:
             raise ValueError(f"{info.filename} claims {claimed} bytes, and has {info.file_size}")
-    total, packed = sum(info.file_size for info in infos), sum(info.compress_size for info in infos)
-    if total > max(_ANYWAY, _DENSEST * packed):
-        raise ValueError(f"{', '.join(wanted)} claim {total} bytes packed in {packed}")
     if total > machine_memory() // SHARE:
         raise ValueError(
             f"{', '.join(wanted)} unpack to {total >> 20:,} MiB, and one file may take a quarter of this "

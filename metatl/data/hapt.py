@@ -107,8 +107,9 @@ def arrays(folder: Path) -> dict[str, Array]:
     file = folder / FILES.layouts[0][0]
     held = read_npz(file, tuple(_SHAPES))
     for key, shape in _SHAPES.items():
-        if held[key].shape != shape:
-            raise MetatlError(f"{file}: {key} is {list(held[key].shape)}, not {list(shape)}: get it again")
+        if key not in held or held[key].shape != shape:
+            found = list(held[key].shape) if key in held else "missing"
+            raise MetatlError(f"{file}: {key} is {found}, not {list(shape)}: get it again")
     return held
 
 

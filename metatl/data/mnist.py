@@ -109,7 +109,7 @@ def arrays(folder: Path) -> list[Array]:
     if layout == FILES.layouts[0]:
         file = folder / layout[0]
         held = read_npz(file, _KEYS)
-        found = [held[key] for key in _KEYS]
+        found = [held.get(key, np.empty(0)) for key in _KEYS]
     else:
         file = folder
         found = [read_idx(folder / name) for name in layout]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -28,7 +28,7 @@ def yaml_values(text: str, where: str) -> Any:
 
 def yaml_text(values: Any) -> str:
     """Plain values as YAML for another program."""
-    return cast(str, yaml.dump(values, Dumper=_Writer, sort_keys=False))
+    return yaml.dump(values, Dumper=_Writer, sort_keys=False)
 
 
 class _Loader(_Plain):
