@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metatl import importing
 from metatl.adapt import Adaptation, in_rounds
 from metatl.data.checked import as_targets
 from metatl.data.pictures import as_rows
@@ -18,7 +19,8 @@ from metatl.data.source import Source
 from metatl.inputs import carried_targets, inputs_for, within_vocabulary
 from metatl.lab import store
 from metatl.lab.benchmark import run_of
-from metatl.lab.experiment import with_value
+from metatl.lab.describe import describe
+from metatl.lab.experiment import Experiment, candidates, with_value
 from metatl.lab.run import learn, own_report
 from metatl.net import Net
 from metatl.personal import Personal, looks_at_support
@@ -79,31 +81,40 @@ class Personaliser:
         return inputs_for(self.net, self.transfer, x, self.shape, given)
 
 
-def load(folder: str | Path) -> Personaliser:
+def load(folder: str | Path, trust: bool = False) -> Personaliser:
     """The transfer of a run directory, ready to adapt with the rates that were chosen on meta-val.
+
+    trust: import the modules of somebody's own that the directory names; the user's own, where they are
+    imported already, count as named by him.
 
     Raises MetatlError where `select` is to choose and nothing was evaluated yet, and where a class or a
     weights file that the run was learned with has changed.
     """
-    run = run_of(Path(folder))
+    with importing.received(trust):
+        return _loaded(Path(folder))
+
+
+def _loaded(folder: Path) -> Personaliser:
+    run = run_of(folder)
     if run.experiment.select and not (run.folder / "report.json").is_file():
         raise MetatlError(
             f"{folder} has no report.json, so `select` has chosen nothing; 'metatl run {folder}/config.yaml' "
             "evaluates it"
         )
     transfer, _ = learn(run)
-    adaptation = chosen_adaptation(run.folder, run.experiment.adaptation)
+    adaptation = chosen_adaptation(run.folder, run.experiment)
     return Personaliser(run.net, transfer, adaptation, run.data.shape, run.experiment.data)
 
 
-def apply_delta(base: Personaliser | str | Path, path: str | Path) -> Personal:
+def apply_delta(base: Personaliser | str | Path, path: str | Path, trust: bool = False) -> Personal:
     """The model that `Personal.save_delta` wrote, from its base (a run directory, or what `load` gives).
 
     Its support set is empty: it predicts, from the stored moments. For bare transfers see
-    `store.apply_delta`. Raises MetatlError in one line for another base and for a damaged file.
+    `store.apply_delta`; trust is that of `load`. Raises MetatlError in one line for another base and for a
+    damaged file.
     """
     if not isinstance(base, Personaliser):
-        base = load(base)
+        base = load(base, trust)
     transfer, notes = store.load_delta(Path(path), base.transfer)
     if "labels" not in notes:
         raise MetatlError(f"{path} holds a transfer without labels; read it with metatl.apply_delta")
@@ -124,10 +135,15 @@ def apply_delta(base: Personaliser | str | Path, path: str | Path) -> Personal:
     )
 
 
-def chosen_adaptation(folder: Path, adaptation: Adaptation) -> Adaptation:
+def chosen_adaptation(folder: Path, experiment: Experiment) -> Adaptation:
     """The adaptation with the values that the run's report selected, if it has one."""
     if not (folder / "report.json").is_file():
-        return adaptation
-    for path, value in own_report(folder).facts.get("selected", {}).items():
+        return experiment.adaptation
+    selected = own_report(folder).facts.get("selected", {})
+    for values, adaptation in candidates(experiment):
+        if describe(values) == selected:
+            return adaptation
+    adaptation = experiment.adaptation
+    for path, value in selected.items():  # of a run whose config has changed since
         adaptation = with_value(adaptation, path, value)
     return adaptation

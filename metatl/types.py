@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
+from metatl.text import terminal
+
 Params = dict[str, Tensor]
 """Weights by dotted name, as in `named_parameters()`."""
 Guide = dict[str, Tensor]
@@ -31,7 +33,14 @@ Labels = Literal["own", "shared"]
 
 
 class MetatlError(Exception):
-    """A user's mistake, said in one line: what was wrong and what to do. The command exits with code 2."""
+    """A user's mistake, said in one line: what was wrong and what to do. The command exits with code 2.
+
+    Names in it, from whatever file, are shown as text (`metatl.text`).
+    """
+
+    def __str__(self) -> str:
+        """One line, as a terminal shows it."""
+        return terminal(" ".join(super().__str__().split()))
 
 
 def check_rates(of: object, *names: str) -> None:

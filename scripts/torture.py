@@ -39,8 +39,10 @@ def all_rows() -> tuple[Row, ...]:
     import torture_files
     import torture_jobs
     import torture_mixtures
+    import torture_received
 
-    return (*torture_faults.ROWS, *torture_files.ROWS, *torture_jobs.ROWS, *torture_mixtures.ROWS)
+    faults, files, jobs = torture_faults.ROWS, torture_files.ROWS, torture_jobs.ROWS
+    return (*faults, *files, *jobs, *torture_mixtures.ROWS, *torture_received.ROWS)
 
 
 def machine() -> dict[str, Any]:

@@ -17,17 +17,17 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"types", "tree", "threads", "opening"},
+    {"opening", "text", "types", "tree", "threads"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"},
-    {"data", "peers", "processes"},
+    {"data", "importing", "peers", "processes"},
     {"loss"},
     {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines", "arithmetic"},
     {"aggregates"},
     {"learners", "evaluation"},
     {"testing", "capture", "train", "pretrained"}
-    | {f"lab.{name}" for name in ("record", "store", "render", "experiment", "provenance")},
-    {"lab.config", "lab.describe", "lab.run", "lab.benchmark"}
+    | {f"lab.{name}" for name in ("record", "store", "render", "experiment", "provenance", "yaml_values")},
+    {"lab.config", "lab.describe", "lab.instances", "lab.run", "lab.benchmark"}
     | {"inputs", "personal", "personalise", "profile", "transferring"},
     {"lab.cli", "lab.arguments", "lab.transfer_words", "lab.refusals", "lab.streams", "__main__"},
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from torch import Tensor
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.prediction import predict_with
 from metatl.adapt.support import at_the_door
+from metatl.importing import found
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.types import Batch, Episode, MetatlError, Moments, Transfer
@@ -129,16 +129,15 @@ class Estimator(Adaptation):
 
 def _class_of(path: str) -> type:
     """The class of a dotted path; nothing that is no class is ever called."""
-    module, _, name = path.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module or "metatl.adapt"), name)
+        made = found(path if "." in path else f"metatl.adapt.{path}")
     except (ImportError, AttributeError, ValueError) as error:
         raise MetatlError(
             f"Estimator: {path!r} cannot be imported ({error}); install it, or name another"
         ) from error
-    if not inspect.isclass(found):
+    if not inspect.isclass(made):
         raise MetatlError(f"Estimator: {path!r} is no class; name one with fit and predict")
-    return found
+    return made
 
 
 def _shares(fitted: Any, rows: Any, outputs: int) -> Any:

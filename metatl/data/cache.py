@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from metatl import opening
+from metatl.data.bounds import check_archive
 from metatl.opening import reading, swept
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 NPZ_ERRORS = (Exception,)
 """What numpy and zipfile raise between them at files that are not what they should be: nearly everything."""
-_MOST, _DENSEST = 1 << 30, 200
 _CHECKSUM = "checksum"
 
 
@@ -54,18 +53,21 @@ def put_away(name: str, arrays: Arrays) -> None:
         _write(cache_dir() / f"{name}.npz", arrays)
 
 
-def read_arrays(path: Path) -> Arrays:
-    """Every array of an npz file; raises one of NPZ_ERRORS if it is missing, damaged or holds objects."""
+def read_arrays(path: Path, wanted: Collection[str] | None = None) -> Arrays:
+    """The wanted arrays of an npz file that are there, all for None; the others are not unpacked.
+
+    Raises one of NPZ_ERRORS if it is missing, damaged, too large (see `bounds`) or holds objects.
+    """
     with reading(path) as raw, np.load(raw, allow_pickle=False) as file:
-        _refuse_absurd(file.zip)
-        return {key: file[key] for key in file.files}
+        keys = [key for key in file.files if wanted is None or key in wanted]
+        check_archive(file.zip, keys)
+        return {key: file[key] for key in keys}
 
 
-def _refuse_absurd(archive: zipfile.ZipFile) -> None:
-    """A few bytes that unpack to more than a machine holds are no data."""
-    for info in archive.infolist():
-        if info.file_size > max(_MOST, _DENSEST * info.compress_size):
-            raise ValueError(f"{info.filename} claims {info.file_size} bytes packed in {info.compress_size}")
+def names_of(path: Path) -> list[str]:
+    """The names of an npz file's arrays; raises as `read_arrays`."""
+    with reading(path) as raw, np.load(raw, allow_pickle=False) as file:
+        return list(file.files)
 
 
 def _read(path: Path) -> Arrays | None:

@@ -13,7 +13,7 @@ from metatl.data.checked import Channels, as_inputs, as_targets
 from metatl.data.division import listed, shares
 from metatl.data.group_data import GroupData
 from metatl.data.groups import GroupRows, Groups, Words
-from metatl.data.labelled import Array, read_npz
+from metatl.data.labelled import Array, array_names, read_npz
 from metatl.data.source import Source, device_of
 from metatl.types import MetatlError, Split
 
@@ -46,11 +46,12 @@ class GroupArrays(Source):
 
     def load(self, device: str = "cpu") -> GroupData:
         """Read and divide; MetatlError for a file that is no such file, or a split that does not work out."""
-        place, held = device_of(device), read_npz(Path(self.path))
         columns = ("x", "y", self.group, *([self.apart] if self.apart is not None else []))
+        place, held = device_of(device), read_npz(Path(self.path), columns)
         for name in columns:
             if name not in held:
-                raise MetatlError(f"{self.path}: has no array {name!r}; it has {', '.join(held) or 'none'}")
+                there = array_names(Path(self.path))
+                raise MetatlError(f"{self.path}: has no array {name!r}; it has {there}")
         x = as_inputs(held["x"], f"{self.path}: ", self.channels)
         y, labels = as_targets(held["y"], f"{self.path}: ")
         if labels is None:

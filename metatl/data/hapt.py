@@ -105,7 +105,7 @@ def _standardised(held: dict[str, Array], train: list[int]) -> GroupRows:
 def arrays(folder: Path) -> dict[str, Array]:
     """The file's arrays; MetatlError if one is missing or has another shape."""
     file = folder / FILES.layouts[0][0]
-    held = read_npz(file)
+    held = read_npz(file, tuple(_SHAPES))
     for key, shape in _SHAPES.items():
         if key not in held or held[key].shape != shape:
             found = list(held[key].shape) if key in held else "missing"

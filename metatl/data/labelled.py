@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metatl.data.cache import NPZ_ERRORS, read_arrays
+from metatl.data.cache import NPZ_ERRORS, names_of, read_arrays
 from metatl.data.checked import Channels, as_array, as_targets, stored_inputs
 from metatl.types import MetatlError
 
@@ -47,24 +47,33 @@ def labelled_arrays(
 
 def npz_arrays(path: Path) -> tuple[Array, Array, list[str] | None]:
     """The arrays x and y of an npz file, and the names if it has any; MetatlError if it is not that."""
-    held = read_npz(path)
+    held = read_npz(path, ("x", "y", "names"))
     if "x" not in held or "y" not in held:
-        raise MetatlError(f"{path}: needs the arrays x and y, and has {', '.join(held) or 'none'}")
+        raise MetatlError(f"{path}: needs the arrays x and y, and has {array_names(path)}")
     names = held.get("names")
     if names is not None and names.ndim != 1:
         raise MetatlError(f"{path}: names has shape {names.shape}; it needs [classes], a name each")
     return held["x"], held["y"], None if names is None else [str(name) for name in names.tolist()]
 
 
-def read_npz(path: Path) -> dict[str, Array]:
-    """Every array of an npz file; MetatlError in one line if it is missing, damaged or holds objects."""
+def read_npz(path: Path, wanted: Collection[str]) -> dict[str, Array]:
+    """The wanted arrays of an npz file that are there; no other is unpacked.
+
+    Raises MetatlError in one line if the file is missing, damaged, holds objects, or unpacks to more than
+    this machine has room for (see `bounds`).
+    """
     try:
-        return read_arrays(path)
+        return read_arrays(path, wanted)
     except FileNotFoundError as error:
         raise MetatlError(f"{path}: no such file") from error
     except NPZ_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise MetatlError(f"{path}: is damaged or no npz file ({reason}); get it again") from error
+
+
+def array_names(path: Path) -> str:
+    """The names of all arrays of an npz file that was read, for a line on one that is missing."""
+    return ", ".join(names_of(path))[:300] or "none"
 
 
 def _places(labels: list[Any], names: Sequence[str], where: str) -> Array:

@@ -109,7 +109,7 @@ def arrays(folder: Path) -> list[Array]:
     layout = FILES.layout_in(folder) or FILES.layouts[0]
     if layout == FILES.layouts[0]:
         file = folder / layout[0]
-        held = read_npz(file)
+        held = read_npz(file, _KEYS)
         found = [held.get(key, np.empty(0)) for key in _KEYS]
     else:
         file = folder

@@ -7,10 +7,10 @@ from typing import Any, final
 
 from PIL import Image
 
+from metatl import importing
 from metatl.data.images import Pixels
 from metatl.data.source import SPLITS, Source, device_of
 from metatl.data.taskset_data import TasksetData, seeded
-from metatl.peers import imported
 from metatl.types import MetatlError
 
 
@@ -36,6 +36,10 @@ class Taskset(Source):
     path: str
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a path that may not be imported, before anything is."""
+        importing.check(self.path.replace(":", "."))
 
     def __hash__(self) -> int:
         """Of all values, the arguments by what they look like."""
@@ -73,8 +77,7 @@ class Taskset(Source):
 
 def _at(path: str) -> Any:
     """The object that a dotted path (package.module.name, or package.module:name) leads to."""
-    module, _, name = path.replace(":", ".").rpartition(".")
     try:
-        return getattr(imported(module), name)
+        return importing.found(path.replace(":", "."))
     except (ImportError, AttributeError, ValueError) as error:
         raise MetatlError(f"taskset {path}: there is nothing at that path ({error})") from error

@@ -23,7 +23,7 @@ ABOUT = {
 OVERRIDING = {
     "run": ("--learn-only", "--again", "--print_config", "--help-config", "--record-diff"),
     "benchmark": ("--out", "--reference", "--no-transfer", "--record-diff"),
-    "evaluate": ("--record-diff",),
+    "evaluate": ("--trust", "--record-diff"),
     "profile": (
         "--engines",
         "--device",
@@ -37,7 +37,7 @@ OVERRIDING = {
 """Commands on configs, with their own options; every other option of theirs is a key of a config."""
 _ALONE = (
     *("--learn-only", "--again", "--print_config", "--help-config", "--no-memory", "--help"),
-    "--record-diff",
+    *("--trust", "--record-diff"),
 )
 
 
@@ -102,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     benchmark.add_argument("--reference", help="method that differences are paired with [fine-tune]")
     benchmark.add_argument("--no-transfer", help="method that says which episodes are harmed [scratch]")
     of["evaluate"].add_argument("run", help="run directory")
+    transfer_words.trust(of["evaluate"], "the run directory")
     of["compare"].add_argument(
         "runs", nargs="+", help="run directories; the first is compared with the others"
     )

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from metatl import processes
+from metatl import importing, processes
 from metatl.evaluation.evaluate import Report
 from metatl.lab import arguments, benchmark, config, render
 from metatl.lab.provenance import recording_diff
 from metatl.lab.refusals import guarded
 from metatl.lab.run import Run, complete, forget, learn, note, prepare, report, report_folder
+from metatl.text import say
 from metatl.types import MetatlError
 
 
@@ -26,7 +25,7 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
         return
     experiment = config.load(Path(words.config), rest)
     if words.print_config:
-        print(config.dump(experiment), end="")
+        say(config.dump(experiment).rstrip("\n"))
         return
     run = prepare(experiment, rest)
     if words.again:
@@ -34,14 +33,14 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
     loaded = complete(run)
     if words.learn_only:
         learn(run)
-        print(f"learned: {run.learned}")
+        say(f"learned: {run.learned}")
     else:
         found = report(run)
         _say(run, found)
         _say_ends({found.method: found.facts})
     if loaded:
         note(run)
-        print(f"loaded {run.folder}; --again learns anew")
+        say(f"loaded {run.folder}; --again learns anew")
 
 
 def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
@@ -51,7 +50,7 @@ def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
         for name, end in render.at_an_end(row).items()
     ]
     if said:
-        print("chosen at an end of `select`, so that a wider one may do better: " + "; ".join(said))
+        say("chosen at an end of `select`, so that a wider one may do better: " + "; ".join(said))
 
 
 def _say(run: Run, found: Report) -> None:
@@ -62,12 +61,12 @@ def _say(run: Run, found: Report) -> None:
     else:
         value = f"loss {mean:.4f} +- {ci95:.4f}"
     split = protocol["split"] if run.other is None else f"{protocol['split']} of {protocol['data']}"
-    print(f"{found.method}: {value} ({split}, {episodes} episodes, {mode})")
-    print(f"run directory: {run.folder}")
+    say(f"{found.method}: {value} ({split}, {episodes} episodes, {mode})")
+    say(f"run directory: {run.folder}")
     place = report_folder(run, beside=True)
     if place != run.folder:
-        print(f"kept beside the run's own report: {place}")
-    print(f"look at it: tensorboard --logdir {run.folder}")
+        say(f"kept beside the run's own report: {place}")
+    say(f"look at it: tensorboard --logdir {run.folder}")
 
 
 def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
@@ -77,30 +76,32 @@ def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
     found = benchmark.benchmark(
         [Path(path) for path in words.configs], rest, out, words.reference, words.no_transfer
     )
-    print(found.table)
+    say(found.table)
     _say_ends({row["method"]: row for row in found.rows})
     runs = config.load(Path(words.configs[0]), rest).runs
     if out is not None:
-        print(f"\nwritten: {out / 'table.md'}, {out / 'report.json'}, {out / 'plot.png'}")
-    print(f"look at every run: tensorboard --logdir {runs}")
+        say("")
+        say(f"written: {out / 'table.md'}, {out / 'report.json'}, {out / 'plot.png'}")
+    say(f"look at every run: tensorboard --logdir {runs}")
 
 
 def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
-    run = benchmark.run_of(Path(words.run), rest)
-    if not complete(run):
-        again = run.named
-        where = "" if again.resolve() == Path(words.run).resolve() else f", which lies in {again} then"
-        raise MetatlError(
-            f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it{where}"
-        )
-    found = benchmark.evaluated(run)
+    with importing.received(words.trust):
+        run = benchmark.run_of(Path(words.run), rest)
+        if not complete(run):
+            again = run.named
+            where = "" if again.resolve() == Path(words.run).resolve() else f", which lies in {again} then"
+            raise MetatlError(
+                f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it{where}"
+            )
+        found = benchmark.evaluated(run)
     _say(run, found)
 
 
 def _compare(words: argparse.Namespace, rest: list[str]) -> None:
     _nothing_left(rest)
     found = benchmark.compared([Path(folder) for folder in words.runs])
-    print(found)
+    say(found)
 
 
 def _data(words: argparse.Namespace, rest: list[str]) -> None:
@@ -110,13 +111,13 @@ def _data(words: argparse.Namespace, rest: list[str]) -> None:
     if words.action == "list":
         _nothing_left([words.name] if words.name else [])
         for entry in catalogue.catalogue():
-            print(entry.line())
+            say(entry.line())
     elif words.name is None:
         raise MetatlError(f"data {words.action}: name a data set; 'metatl data list' shows them")
     elif words.action == "verify":
-        print(catalogue.verify(words.name))
+        say(catalogue.verify(words.name))
     else:
-        print(catalogue.download(words.name))
+        say(catalogue.download(words.name))
 
 
 def _profile(words: argparse.Namespace, rest: list[str]) -> None:
@@ -124,7 +125,7 @@ def _profile(words: argparse.Namespace, rest: list[str]) -> None:
 
     written = profile.command(words, rest)
     if written:
-        print(written)
+        say(written)
 
 
 def _transfer(words: argparse.Namespace, rest: list[str]) -> None:
@@ -163,14 +164,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
 }
 
 
-def _see_own_modules() -> None:
-    """Let a config name classes of modules in the working directory, as `python -m` would."""
-    with suppress(OSError):
-        here = os.getcwd()
-        if here not in sys.path:
-            sys.path.append(here)  # last: a file here must not stand in front of an installed module
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it did what was asked, 2 for a user's mistake, 130 when interrupted."""
     code = guarded(lambda: _command(argv))
@@ -180,8 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(argv: Sequence[str] | None) -> None:
-    _see_own_modules()
-    with processes.job():
+    with processes.job(), importing.command():
         words, overrides = arguments.parse(sys.argv[1:] if argv is None else argv)
         if words.command is None:
             arguments.parser().print_help()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,10 +14,12 @@ from jsonargparse import ActionConfigFile, ArgumentParser
 
 from metatl.lab import store
 from metatl.lab.describe import completed, describe, merged, named
-from metatl.lab.experiment import Experiment
+from metatl.lab.experiment import MOST, Experiment
+from metatl.lab.instances import instance
+from metatl.lab.yaml_values import yaml_text, yaml_values
 from metatl.types import MetatlError
 
-_MOST, _DEEPEST, _LONGEST = 100_000, 40, 500
+_FILES, _LONGEST = 100, 500
 # What a start shares with the experiment that starts from it; overrides of the others stay with the latter.
 SHARED = ("data", "model", "seed", "device", "engine", "runs")
 
@@ -29,16 +29,20 @@ def read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 
     above: the files whose bases led here. Raises MetatlError in one line for a file that holds no config.
     """
+    return _read(path, above, [])
+
+
+def _read(path: Path, above: tuple[Path, ...], seen: list[Path]) -> dict[str, Any]:
+    """seen: every file that was read so far, each as often as it was."""
     text = store.read_text(path, "config")
     if path.resolve() in above:
         raise MetatlError(f"base {path} leads back to itself; let one of its files have no base")
-    try:
-        values = yaml.safe_load(text) or {}
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise MetatlError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    seen.append(path)
+    if len(seen) > _FILES:
+        raise MetatlError(f"{path}: its bases are more than {_FILES} files; a config has fewer")
+    values = yaml_values(text, str(path)) or {}
     if not isinstance(values, dict):
         raise MetatlError(f"{path} holds no keys; a config is a YAML mapping")
-    _check_size(values, path)
     values = cast(dict[str, Any], values)
     bases, start = values.pop("base", []), values.get("start")
     bases = [bases] if isinstance(bases, str) else bases
@@ -48,27 +52,10 @@ def read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise MetatlError(f"{path}: start is {start!r}; give the path of a config")
     under: dict[str, Any] = {}
     for base in bases:
-        under = merged(under, read(path.parent / base, (*above, path.resolve())))
+        under = merged(under, _read(path.parent / base, (*above, path.resolve()), seen))
     if start is not None:
         values["start"] = str(path.parent / start)
     return merged(under, values)
-
-
-def _check_size(values: Any, path: Path) -> None:
-    """A few bytes of YAML can stand for any number of values, by aliases."""
-    left: list[tuple[Any, int]] = [(values, 0)]
-    for _ in range(_MOST):
-        if not left:
-            return
-        value, depth = left.pop()
-        if depth > _DEEPEST:
-            break
-        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        left.extend((item, depth + 1) for item in inner)
-    raise MetatlError(
-        f"{path} holds more than {_MOST:,} values, or values more than {_DEEPEST} levels deep; "
-        "a config is smaller"
-    )
 
 
 def parser(program: str = "metatl run") -> ArgumentParser:
@@ -88,12 +75,10 @@ def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), where: str =
     """An experiment from values and command-line overrides; raises MetatlError in one line."""
     made = parser()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            text = yaml.safe_dump(completed(values, Experiment), sort_keys=False)
-            found = made.parse_args(["--config", text, *_overrides(overrides)])
-            fields = made.instantiate(found)
-            return Experiment(**{field.name: fields[field.name] for field in dataclasses.fields(Experiment)})
+        _check_grid(values.get("select"))
+        whole = completed(values, Experiment)
+        words = ["--config", yaml_text(whole), *_overrides(overrides)]
+        return instance(Experiment, made, whole, lambda: made.parse_args(words))
     except MetatlError as error:
         raise MetatlError(f"{where}: {error}") from error
     except Exception as error:
@@ -102,18 +87,27 @@ def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), where: str =
         ) from error
 
 
+def _check_grid(select: Any) -> None:
+    """Raise MetatlError for more values than can be tried: reading them takes minutes already."""
+    values = cast(Mapping[str, Any], select).values() if isinstance(select, Mapping) else ()
+    if sum(len(cast(list[Any], items)) for items in values if isinstance(items, list)) > MOST:
+        raise MetatlError(f"select: more than {MOST} values; give fewer")
+
+
 def _completed_override(word: str, key: str) -> str:
     """An override that names a class, with that class's own defaults (see `completed`)."""
     if key in ("name", "start", "family", "head", "device", "runs"):
         return word
     try:
-        value = yaml.safe_load(word)
-    except yaml.YAMLError:
+        value = yaml_values(word, key)
+    except MetatlError:
         return word
     # A path is no class, and looking for its module would import, that is run, a file of that name.
-    if isinstance(value, str) and value.rpartition(".")[2][:1].isupper() and named(value) is not None:
+    classy = isinstance(value, str) and (key == "model" or value.rpartition(".")[2][:1].isupper())
+    if classy and not Path(value).exists() and named(value) is not None:
         value = {"class_path": value}
-    return json.dumps(completed({"value": value})["value"]) if isinstance(value, Mapping) else word
+    inner: list[Any] = value if isinstance(value, list) else [value]
+    return json.dumps(completed({key: value})[key]) if any(isinstance(v, Mapping) for v in inner) else word
 
 
 def _overrides(words: Sequence[str]) -> list[str]:

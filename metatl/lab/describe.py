@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from jsonargparse import Namespace
@@ -19,12 +19,14 @@ from metatl import (
     engines,
     guides,
     heads,
+    importing,
     learners,
     models,
     objectives,
     rules,
     transforms,
 )
+from metatl.importing import dotted
 from metatl.types import MetatlError
 
 FAMILIES = (adapt, aggregates, data, engines, guides, heads, learners, models, objectives, rules, transforms)
@@ -39,11 +41,11 @@ def describe(value: Any) -> Any:
         known = {
             name: item for name, item in known.items() if item is not inspect.Parameter.empty
         }  # shape, outputs
-        return {"class_path": _path(made), "init_args": {key: describe(item) for key, item in known.items()}}
+        return {"class_path": dotted(made), "init_args": {key: describe(item) for key, item in known.items()}}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
         # A member of a family says which one it is; a plain dataclass is known from its place.
-        return {"class_path": _path(type(value)), "init_args": fields} if _in_family(value) else fields
+        return {"class_path": dotted(type(value)), "init_args": fields} if _in_family(value) else fields
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in cast(Mapping[Any, Any], value).items()}
     if isinstance(value, tuple | list):
@@ -51,10 +53,6 @@ def describe(value: Any) -> Any:
     if isinstance(value, Namespace):  # a class where any plain value may stand; nothing has been made of it
         raise MetatlError(f"{getattr(value, 'class_path', value)} stands where plain values are wanted")
     return value
-
-
-def _path(made: type) -> str:
-    return f"{made.__module__}.{made.__qualname__}"
 
 
 def _in_family(value: Any) -> bool:
@@ -75,18 +73,24 @@ def _annotations(made: type) -> Iterator[tuple[str, set[str]]]:
         yield key.name, set(re.findall(r"\w+", str(key.annotation)))
 
 
-def named(word: Any) -> type | None:
-    """The class of a class_path: a family's member by its short name, or any class by its full path."""
+def named(word: Any) -> Any:
+    """The class (or function) of a class_path: a family's member by its short name, or any by its full path.
+
+    None for what is no such path, or cannot be imported; raises MetatlError where it may not be.
+    """
     if not isinstance(word, str):
         return None
     if (ours := _ours(word)) is not None:
         return ours
-    module, _, name = word.rpartition(".")
+    if "." not in word or not all(part.isidentifier() for part in word.split(".")):
+        return None
     try:
-        found = getattr(importlib.import_module(module), name) if module else None
+        there = importing.found(word)
+    except MetatlError:
+        raise
     except Exception:  # whatever a module raises as it is imported: what is wrong is said where it is needed
         return None
-    return found if inspect.isclass(found) else None
+    return there if inspect.isclass(there) or inspect.isroutine(there) else None
 
 
 def _ours(word: str) -> type | None:
@@ -98,20 +102,27 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Mappings merge key by key; a member of a family (class_path) replaces another class whole."""
     result = dict(under)
     for key, value in over.items():
-        old = result.get(key)
-        if isinstance(old, Mapping) and "class_path" in old and (made := named(value)) is not None:
-            value = {"class_path": _path(made)}
-        if _options(old, value):
-            value = {"init_args": value}
-        both = isinstance(old, Mapping) and isinstance(value, Mapping) and not _another(old, value)
-        result[key] = merged(cast(Mapping[str, Any], old), cast(Mapping[str, Any], value)) if both else value
+        with _at(key):
+            result[key] = _over(result.get(key), value)
     return result
 
 
-def _options(old: Any, new: Any) -> bool:
+def _over(old: Any, value: Any) -> Any:
+    """A value over the one that it stands for, old."""
+    if not isinstance(old, Mapping):
+        return value
+    old = cast(Mapping[str, Any], old)
+    if "class_path" in old and (made := named(value)) is not None:
+        value = {"class_path": dotted(made)}
+    if _options(old, value):
+        value = {"init_args": value}
+    both = isinstance(value, Mapping) and not _another(old, cast(Mapping[Any, Any], value))
+    return merged(old, cast(Mapping[str, Any], value)) if both else value
+
+
+def _options(old: Mapping[str, Any], new: Any) -> bool:
     """Whether `new` holds options of the member of a family that `old` names, without naming it again."""
-    known = isinstance(old, Mapping) and "class_path" in old
-    return known and isinstance(new, Mapping) and not {"class_path", "init_args"} & set(new)
+    return "class_path" in old and isinstance(new, Mapping) and not {"class_path", "init_args"} & set(new)
 
 
 def _another(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> bool:
@@ -127,11 +138,28 @@ def completed(values: Mapping[str, Any], made: type | None = None) -> dict[str, 
     ambiguous once another library with an MLP has been imported: a short name is written out as ours.
     """
     known = {} if made is None else dict(_arguments(made))
-    texts = set() if made is None else {name for name, taken in _annotations(made) if "str" in taken}
-    short = {n: _ours(word) for n, word in values.items() if isinstance(word, str) and n not in texts}
-    values = {**values, **{n: {"class_path": _path(ours)} for n, ours in short.items() if ours is not None}}
+    taken = {} if made is None else dict(_annotations(made))
+    words = {n: word for n, word in values.items() if isinstance(word, str) and "str" not in taken.get(n, "")}
+    # A full path is a class only where something else than any value is wanted.
+    for name, word in words.items():
+        with _at(name):
+            one = named(word) if _says(taken.get(name)) else _ours(word)
+        values = {**values, name: word if one is None else {"class_path": dotted(one)}}
     defaults = {name: describe(default) for name, default in known.items() if _plain(default)}
-    return {name: _completed(value) for name, value in merged(defaults, values).items()}
+    whole: dict[str, Any] = {}
+    for name, value in merged(defaults, values).items():
+        with _at(name):
+            whole[name] = _completed(value)
+    return whole
+
+
+@contextmanager
+def _at(key: str) -> Generator[None]:
+    """What is refused is told with its key."""
+    try:
+        yield
+    except MetatlError as error:
+        raise MetatlError(f"{key}: {error}") from error
 
 
 def _completed(value: Any) -> Any:
@@ -143,8 +171,19 @@ def _completed(value: Any) -> Any:
     made = named(value.get("class_path"))
     if made is None:
         return {key: _completed(item) for key, item in value.items()}
+    if not inspect.isclass(made):  # a function, which makes a net if anything
+        return _completed(
+            {
+                "class_path": dotted(models.Factory),
+                "init_args": {"path": dotted(made), "arguments": value.get("init_args") or {}},
+            }
+        )
     arguments = completed(value.get("init_args") or {}, made)
-    return {**value, "class_path": _path(made), "init_args": arguments}
+    return {**value, "class_path": dotted(made), "init_args": arguments}
+
+
+def _says(words: set[str] | None) -> bool:
+    return words is not None and not words & {"Any", "_empty"}
 
 
 def _plain(default: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -23,6 +24,8 @@ from metatl.types import MetatlError
 
 ModelMaker = Callable[[tuple[int, ...], int], nn.Module]
 """(shape of one example, outputs) -> module."""
+MOST = 500
+"""Combinations of values that `select` may try."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ def candidates(experiment: Experiment) -> list[tuple[dict[str, Any], Adaptation]
     for key, values in grid.items():
         if not values:
             raise MetatlError(f"select: '{key}' has no values; give a list")
+    if math.prod(map(len, grid.values())) > MOST:
+        raise MetatlError(f"select: more than {MOST} combinations of values; give fewer")
     found: list[tuple[dict[str, Any], Adaptation]] = []
     for combination in itertools.product(*grid.values()):
         adaptation = experiment.adaptation

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 from metatl import processes
+from metatl.importing import is_own
 from metatl.lab import streams
-from metatl.lab.run.sources import is_own
+from metatl.text import say
 from metatl.types import MetatlError
 
 _SMALLER = "lower meta_batch, evaluation.chunk or the model, or set engine.init_args.tasks_per_chunk"
@@ -32,7 +33,7 @@ def guarded(command: Callable[[], object], name: str = "metatl") -> int:
             code, why = 130, "interrupted; the same command goes on from the last checkpoint"
         with streams.uninterrupted():
             if why:
-                _say(name, why)
+                say(f"{name}: " + " ".join(why.split()), sys.stderr)
         return code
 
 
@@ -89,12 +90,6 @@ def _own_place(error: Exception) -> str | None:
             frame.f_globals.get("__name__", "").startswith("metatl.") and frame.f_globals is not globals()
         )
     return found
-
-
-def _say(name: str, why: str) -> None:
-    said = " ".join(why.split())
-    # A name in it may hold what moves a terminal's cursor, or cannot be encoded.
-    print(f"{name}: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in said), file=sys.stderr)
 
 
 def _first_line(error: BaseException) -> str:

@@ -28,8 +28,17 @@ def add(
     transfer.add_argument(
         "--source", help="folder like PHOTOS with other classes: adds the rows that learn there first [none]"
     )
+    trust(transfer, "the run directory that --net names")
     predict.add_argument("model", help="folder that 'metatl transfer' wrote, or the model/ in it")
     predict.add_argument("photos", nargs="+", help="photos, or folders of them")
     predict.add_argument("--out", help="CSV file [standard output]")
     predict.add_argument("--own", help="dotted path of your own net's class, where the model is one")
+    trust(predict, "the model")
     methods.add_argument("--json", action="store_true", help="as JSON")
+
+
+def trust(parser: argparse.ArgumentParser, what: str) -> None:
+    """Give a command the word that lets received files import the modules that they name."""
+    parser.add_argument(
+        "--trust", action="store_true", help=f"import the modules of somebody's own that {what} names"
+    )

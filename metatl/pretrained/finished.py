@@ -20,15 +20,13 @@ from metatl.lab import store
 from metatl.net import Net
 from metatl.pretrained import vision
 from metatl.pretrained.files import sha256
-from metatl.pretrained.preparation import AREA, Preparation
+from metatl.pretrained.preparation import AREA, LARGEST, Preparation
 from metatl.pretrained.recipes import rebuild
 from metatl.types import MetatlError, Transfer
 
 VERSION = 1
 """Of `learned.json`; files of the first days carry none."""
 FACTS, WEIGHTS = "learned.json", "transfer.safetensors"
-_LARGEST = 4096
-"""Pixels of a side at most."""
 _COUNTERS = "num_batches_tracked"
 
 
@@ -152,7 +150,7 @@ def finished(folder: Path) -> Finished:
 def _read(folder: Path, net: Mapping[str, Any], transfer: Transfer) -> Finished:
     channels, side, _ = (int(n) for n in net["shape"])
     scale, shift = (float(value) for value in net["pixels"])
-    if not 1 <= side <= _LARGEST:
+    if not 1 <= side <= LARGEST:
         raise ValueError(side)
     # scale * v + shift = (v / 255 - mean) / std
     std = 1 / (255 * scale)

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from torch import nn
 
+from metatl import importing
 from metatl.lab.store.tensors import digest
 from metatl.pretrained import fitting, recipes, vision
 from metatl.pretrained.files import held, sha256
@@ -132,15 +133,19 @@ def _run(run: Finished, size: int | None, own: str | None) -> Pretrained:
     """The net of a run; own: the user's class, where he has named it."""
     preparation = run.preparation.resized(size or run.preparation.size)
     built_in = run.built_in()
+    own = run.model if built_in is None and own is None and importing.trusted() else own
     if built_in is not None and own is None:
         recipe = run.recipe("built_in", built_in, preparation.size)
         run.check(recipe)
-    elif own is not None and run.model == recipes.dotted(recipes.found(own)):
+    elif own is not None and run.model == importing.dotted(recipes.found(own)):
         recipe = _source(run.recipe("own", own, preparation.size))
     else:
         why = "code that a file does not run by itself" if own is None else f"not with {own}"
         model = run.model[:100]
-        raise MetatlError(f"{run.folder} was learned with {model!r}, {why}; name it: {model}@{run.folder}")
+        trust = ", or trust the folder (--trust)" if own is None else ""
+        raise MetatlError(
+            f"{run.folder} was learned with {model!r}, {why}; name it: {model}@{run.folder}{trust}"
+        )
     module = recipes.rebuild(recipe, own)
     what = str(run.folder)
     trace = traced(module, (preparation.channels, preparation.size, preparation.size), what)

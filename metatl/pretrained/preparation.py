@@ -16,6 +16,8 @@ from metatl.types import MetatlError
 AREA = "area"
 """As metatl's own data: the whole picture squeezed to a square, every pixel the mean over its area."""
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos", AREA)
+LARGEST, _LEAST_CROP, _MOST_PIXELS = 4096, 0.1, 1 << 27
+"""Pixels of a prepared picture's side; share that is kept; pixels of a picture before it is cropped."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 IMAGENET_GREY = (0.449, 0.226)
@@ -52,9 +54,10 @@ class Preparation:
         """Lists (from JSON) become tuples; values that mean nothing are refused."""
         for name in ("mean", "std"):
             object.__setattr__(self, name, tuple(float(v) for v in getattr(self, name)))
-        if self.size < 1 or not 0 < self.crop <= 1:
+        if not 1 <= self.size <= LARGEST or not _LEAST_CROP <= self.crop <= 1:
             raise MetatlError(
-                f"preparation: size is 1 or more, crop in (0, 1]; they are {self.size}, {self.crop}"
+                f"preparation: size is 1 to {LARGEST}, crop {_LEAST_CROP} to 1; "
+                f"they are {self.size}, {self.crop}"
             )
         if self.channels not in (1, 3) or {len(self.mean), len(self.std)} != {self.channels}:
             raise MetatlError(
@@ -86,6 +89,8 @@ class Preparation:
             sides = shorter, int(shorter * height / width)
         else:
             sides = int(shorter * width / height), shorter
+        if sides[0] * sides[1] > _MOST_PIXELS:
+            raise MetatlError(f"a picture of {width} x {height} pixels is too narrow to be cropped; cut it")
         if sides != image.size:
             image = image.resize(sides, Image.Resampling[self.interpolation.upper()])
         left, top = (round((side - self.size) / 2.0) for side in sides)

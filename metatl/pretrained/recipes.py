@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from metatl import models
-from metatl.peers import imported
+from metatl import importing, models
 from metatl.pretrained import vision
 from metatl.types import MetatlError
 
@@ -83,7 +81,9 @@ def found(path: str) -> Callable[..., nn.Module]:
     """A user's class or function by dotted path; raises MetatlError where there is none."""
     where, _, name = path.rpartition(".")
     try:
-        made = getattr(imported(where), name)
+        made = importing.found(path)
+    except MetatlError:
+        raise
     except ModuleNotFoundError as error:
         if error.name is None or not f"{where}.".startswith(f"{error.name}."):
             raise MetatlError(f"{where} cannot be imported: {error}") from error
@@ -95,11 +95,6 @@ def found(path: str) -> Callable[..., nn.Module]:
     if not (inspect.isclass(made) and issubclass(made, nn.Module)) and not inspect.isfunction(made):
         raise MetatlError(f"{path} is neither an nn.Module nor a function that makes one")
     return made
-
-
-def dotted(made: Callable[..., nn.Module]) -> str:
-    """Where a class or function is defined: my_package.nets.MyNet."""
-    return f"{made.__module__}.{made.__qualname__}"
 
 
 def wants_shape(made: Callable[..., nn.Module]) -> bool:
@@ -128,12 +123,15 @@ def _built_in(name: str, recipe: Mapping[str, Any]) -> nn.Module:
 
 
 def _own(name: str, recipe: Mapping[str, Any], own: str | None) -> nn.Module:
-    if own != name and name.rpartition(".")[0] not in sys.modules:
+    if own != name and not importing.trusted() and not importing.loaded(name):
         raise MetatlError(
-            f"the net is {name}, code that a file does not run by itself: name it (own='{name}'), or import "
-            "its module first"
+            f"the net is {name}, code that a file does not run by itself: name it (own='{name}'), import "
+            f"its module {name.rpartition('.')[0]} first, or trust the file (--trust, in Python trust=True)"
         )
-    made = found(name)
+    with importing.received(trust=True):
+        made = found(name)
+    if own != name and not importing.trusted() and not (inspect.isclass(made) or models.makes_nets(made)):
+        raise MetatlError(f"the net is the function {name}, which a file does not call by itself: name it")
     try:
         shaped = "outputs" in recipe or wants_shape(made)
         given = (_shape(recipe), _outputs(recipe)) if shaped else ()

@@ -18,6 +18,7 @@ from metatl.profile.machine import busy, machine
 from metatl.profile.table import beside_text, rows_text
 from metatl.profile.timing import interleaved, sgemm_gflops, turns
 from metatl.profile.workloads import SHAPES, Setting, Variant, built, variants_of
+from metatl.text import say, terminal
 from metatl.types import MetatlError
 
 Row = dict[str, Any]
@@ -109,7 +110,7 @@ def _check_device(device: str) -> None:
 def _profiled(variant: Variant, names: Sequence[str], words: argparse.Namespace, gflops: float) -> list[Row]:
     names = engines.for_workload(names, variant.workload, words.device)
     about = SHAPES[variant.workload].about if variant.workload in SHAPES else "meta-training of a config"
-    _show(f"\n{variant.label} ({about})")
+    _show(f"\n{terminal(variant.label)} ({about})")
     setting = built(variant, words.device)
     if words.engines is None:
         names, notes = able(setting, names)
@@ -159,12 +160,10 @@ def _times(
 
 def _show(text: str) -> None:
     """A finding, on standard output as soon as it is there."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    say(text)
 
 
 def _say(text: str) -> None:
     """What goes on, on standard error."""
     if text:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        say(text, sys.stderr)

@@ -53,7 +53,7 @@ class Backbone:
 
     def random(self) -> nn.Module:
         """The same architecture with random weights, the same ones every time."""
-        return rebuilt(self.recipe)
+        return rebuilt(self.recipe, self.recipe.get("name"))  # which the user has named
 
 
 def headless(module: nn.Module, head: str) -> nn.Module:

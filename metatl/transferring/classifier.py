@@ -102,9 +102,9 @@ class Classifier:
         self.model.save(folder)
 
     @staticmethod
-    def load(folder: str | Path, own: str | None = None) -> Classifier:
-        """The classifier of a model folder, without its training pictures; own: as for `open_model`."""
-        model = open_model(folder, own)
+    def load(folder: str | Path, own: str | None = None, trust: bool = False) -> Classifier:
+        """The classifier of a model folder, without its training pictures; own, trust: see `open_model`."""
+        model = open_model(folder, own, trust)
         made = model.made
         found = Classifier(
             str(made.get("net")), str(made.get("method")), model.preparation.size, int(made.get("seed", 0))

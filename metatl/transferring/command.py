@@ -6,9 +6,12 @@ import argparse
 import json
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
+from metatl import importing
 from metatl.lab import store
+from metatl.text import say, terminal
 from metatl.transferring import rows, tables
 from metatl.transferring.model import FACTS, open_model
 from metatl.transferring.predict import predict as predicted
@@ -19,31 +22,32 @@ from metatl.types import MetatlError
 
 def transfer(words: argparse.Namespace) -> None:
     """`metatl transfer`: the table, where everything lies, and the command that uses the model."""
-    found = transferred(
-        words.photos,
-        words.net,
-        words.labelled,
-        words.draws,
-        words.methods,
-        words.minutes,
-        words.out,
-        words.size,
-        words.seed,
-        words.source,
-    )
+    with importing.received(trust=True) if words.trust else nullcontext():
+        found = transferred(
+            words.photos,
+            words.net,
+            words.labelled,
+            words.draws,
+            words.methods,
+            words.minutes,
+            words.out,
+            words.size,
+            words.seed,
+            words.source,
+        )
     saved, lacking = found.report["protocol"]["saved"], found.report["protocol"]["missing"]
-    print(tables.console(found.report))
+    say(tables.console(found.report))
     if lacking:
         cells = sum(one["draws_missing"] for one in lacking)
-        print(f"the minutes did not reach {cells} fits, named in table.md; more --minutes goes on with them")
+        say(f"the minutes did not reach {cells} fits, named in table.md; more --minutes goes on with them")
     for note in found.report["protocol"]["notes"]:
-        print(note)
+        say(note)
     for file in found.report["protocol"]["unreadable"]:
-        print(f"left out, cannot be read: {file}")
-    print(f"saved model: {saved['method']}, {saved['how']}")
+        say(f"left out, cannot be read: {file}")
+    say(f"saved model: {saved['method']}, {saved['how']}")
     files = "table.md, report.json, plot.png, confusion.png, mistakes.png, model/"
-    print(f"written to {found.folder}: {files}")
-    print(f"use it: metatl predict {shlex.quote(str(found.folder))} PHOTO_OR_FOLDER --out predictions.csv")
+    say(f"written to {found.folder}: {files}")
+    say(f"use it: metatl predict {shlex.quote(str(found.folder))} PHOTO_OR_FOLDER --out predictions.csv")
 
 
 def predict(words: argparse.Namespace) -> None:
@@ -51,19 +55,19 @@ def predict(words: argparse.Namespace) -> None:
     folder = Path(words.model)
     if not (folder / FACTS).is_file() and (folder / "model").is_dir():
         folder = folder / "model"
-    model = open_model(folder, words.own)
+    model = open_model(folder, words.own, words.trust)
 
     def unreadable(why: str) -> None:
-        print(f"metatl: {why}", file=sys.stderr)
+        say(f"metatl: {why}", sys.stderr)
 
-    text = table(predicted(model, [Path(place) for place in words.photos], unreadable))
+    found = predicted(model, [Path(place) for place in words.photos], unreadable)
     if not words.out:
-        _check_encodable(text)
+        _check_encodable(table(found, terminal))
     if words.out:
-        store.write_text(Path(words.out), text)
-        print(f"written: {words.out}, {text.count(chr(10)) - 1} photos")
+        store.write_text(Path(words.out), table(found))
+        say(f"written: {words.out}, {len(found)} photos")
     else:
-        print(text, end="")
+        say(table(found, terminal).rstrip("\n"))
 
 
 def _check_encodable(text: str) -> None:
@@ -82,10 +86,11 @@ def methods(words: argparse.Namespace) -> None:
     """`metatl methods`: a line for every row, or all of it as JSON."""
     listed = rows.listing()
     if words.json:
-        print(json.dumps(listed, indent=2))
+        say(json.dumps(listed, indent=2))
         return
     width = max(len(row["method"]) for row in listed)
     for row in listed:
         moves = "body moves" if row["moves"] == "body" else "head only"
-        print(f"{row['method']:<{width}}  {moves:<10}  {row['about']}")
-        print(f"{'':<{width + 14}}{row['formula']}\n{'':<{width + 14}}{row['source']}")
+        say(f"{row['method']:<{width}}  {moves:<10}  {row['about']}")
+        for told in (row["formula"], row["source"]):
+            say(f"{'':<{width + 14}}{told}")

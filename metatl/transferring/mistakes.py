@@ -13,6 +13,7 @@ from metatl.data.images import as_seen
 from metatl.data.photos import photo_content
 from metatl.lab.render.figure import FAINT, INK, bare, blank
 from metatl.opening import text_of
+from metatl.text import drawn
 from metatl.transferring.cells import Cells
 from metatl.transferring.study import Study
 
@@ -51,7 +52,7 @@ def judged(study: Study, cells: Cells, name: str) -> Judged | None:
 
 def confusion(study: Study, said: Judged) -> Figure:
     """Counts of true class (down) and named class (across)."""
-    classes, truth = study.problem.classes, study.problem.labels[said.places]
+    classes, truth = [*map(drawn, study.problem.classes)], study.problem.labels[said.places]
     counts = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(counts, (truth, said.predicted), 1)
     side = float(np.clip(2.6 + 0.55 * len(classes), 5.0, 14.0))
@@ -97,11 +98,11 @@ def mistakes(study: Study, said: Judged) -> Figure:
         axes.imshow(np.asarray(as_seen(photo_content(file), str(file))))
         axes.set_xticks([])
         axes.set_yticks([])
-        named, true = study.problem.classes[said.predicted[i]], study.problem.classes[truth[i]]
+        named, true = (drawn(study.problem.classes[c]) for c in (said.predicted[i], truth[i]))
         axes.set_title(
             f"{named} {100 * said.probability[i]:.0f} %, is {true}", fontsize=11, color=INK, loc="left"
         )
-        axes.set_xlabel(text_of(file.name)[:32], fontsize=7.5, color=FAINT)
+        axes.set_xlabel(drawn(text_of(file.name)[:32]), fontsize=7.5, color=FAINT)
     return figure
 
 

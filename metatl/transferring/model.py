@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from metatl import tree
+from metatl import importing, tree
 from metatl.data.images import as_seen
 from metatl.lab import store
 from metatl.lab.describe import describe
@@ -98,8 +98,10 @@ def photo_model(
     return PhotoModel(module, classes, net.preparation, net.recipe, net.head, made)
 
 
-def open_model(folder: str | Path, own: str | None = None) -> PhotoModel:
+def open_model(folder: str | Path, own: str | None = None, trust: bool = False) -> PhotoModel:
     """The model of a folder. own: the user's own class, by dotted path, where the net is one.
+
+    trust: import whatever module the folder names.
 
     Raises MetatlError in one line for a folder that holds none, a newer or a damaged one.
     """
@@ -114,7 +116,8 @@ def open_model(folder: str | Path, own: str | None = None) -> PhotoModel:
     store.refuse_newer(folder / FACTS, values.get("version"), VERSION)
     try:
         net = store.renamed(values["net"], store.kept(values.get("kept"), folder))
-        return _opened({**values, "net": net}, tensors, own)
+        with importing.received(trust):
+            return _opened({**values, "net": net}, tensors, own)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         said = " ".join(str(error).split())[:200]
         raise MetatlError(
@@ -124,15 +127,27 @@ def open_model(folder: str | Path, own: str | None = None) -> PhotoModel:
 
 def _opened(values: Mapping[str, Any], tensors: Mapping[str, Tensor], own: str | None) -> PhotoModel:
     head, classes, layer = str(values["head"]), tuple(map(str, values["classes"])), values["readout"]
-    body = headless(rebuilt(values["net"], own), head)
     held = {name.partition(_SEP)[2]: leaf for name, leaf in tensors.items() if name.startswith("body" + _SEP)}
+    if values["net"].get("kind") != "own":  # no size in a file is believed before its weights have it
+        with torch.device("meta"):
+            _check_fits(headless(rebuilt(values["net"]), head), held)
+    body = headless(rebuilt(values["net"], own), head)
+    _check_fits(body, held)
     body.load_state_dict(held)
     leaves = [tensors[f"readout{_SEP}{i}"] for i in range(int(layer["tensors"]))]
+    if not 0 < int(layer["width"]) * len(classes) <= sum(leaf.numel() for leaf in leaves):
+        raise ValueError(f"an output layer of width {layer['width']}")
     readout = readout_of(layer["adaptation"], int(layer["width"]), len(classes), leaves)
     preparation = Preparation(**values["preparation"])
     return PhotoModel(
         Transferred(body, readout), classes, preparation, dict(values["net"]), head, dict(values["made"])
     )
+
+
+def _check_fits(body: nn.Module, held: Mapping[str, Tensor]) -> None:
+    shapes = {name: leaf.shape for name, leaf in body.state_dict().items()}
+    if shapes != {name: leaf.shape for name, leaf in held.items()}:
+        raise ValueError("its weights are not those of its net")
 
 
 def _check_layout(readout: Readout, nesting: tree.Nesting) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from metatl import text
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 from metatl.transferring.rows import REFERENCE
 
@@ -18,6 +19,7 @@ SHOWN = 5
 
 def scores(found: Mapping[str, Any]) -> Figure:
     """Accuracy over labels of each class, best rows and the reference in colour, bars: 95 % interval."""
+    found = text.each(found, text.drawn)
     rows, protocol = found["rows"], found["protocol"]
     labels = list(dict.fromkeys(row["labelled"] for row in rows))
     names = list(dict.fromkeys(row["method"] for row in rows))
@@ -94,9 +96,9 @@ def _ends(axes: Axes, rows: Any, labels: list[Any], shown: dict[str, str], other
         short = np.maximum(0.0, gap - np.diff(places))
         places += 0.5 * (np.append(0.0, short) - np.append(short, 0.0))
         places -= max(0.0, float(places.max()) - high)
-    for place, (_, text, colour) in zip(places, ends, strict=True):
+    for place, (_, said, colour) in zip(places, ends, strict=True):
         axes.annotate(
-            text, (1.01, place), xycoords=axes.get_yaxis_transform(), fontsize=12, color=colour,
+            said, (1.01, place), xycoords=axes.get_yaxis_transform(), fontsize=12, color=colour,
             va="center", annotation_clip=False,
         )  # fmt: skip
     if others:

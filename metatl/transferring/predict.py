@@ -63,8 +63,11 @@ def _predictions(model: PhotoModel, read: Sequence[tuple[Path, torch.Tensor]]) -
     ]
 
 
-def table(predictions: Sequence[Prediction]) -> str:
-    """CSV: file, label, probability, and the next two labels with theirs (empty where there are fewer)."""
+def table(predictions: Sequence[Prediction], shown: Callable[[str], str] = str) -> str:
+    """CSV: file, label, probability, and the next two labels with theirs (empty where there are fewer).
+
+    shown: the form of names; as they are in a file.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["file", *(f"{place}{what}" for place in PLACES for what in ("label", "probability"))])
@@ -72,6 +75,6 @@ def table(predictions: Sequence[Prediction]) -> str:
         cells: list[str] = []
         for i in range(len(PLACES)):
             there = i < len(one.labels)
-            cells += [one.labels[i], f"{one.probabilities[i]:.6f}"] if there else ["", ""]
-        writer.writerow([text_of(one.file), *cells])
+            cells += [shown(one.labels[i]), f"{one.probabilities[i]:.6f}"] if there else ["", ""]
+        writer.writerow([shown(text_of(one.file)), *cells])
     return stream.getvalue()

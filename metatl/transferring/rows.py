@@ -5,14 +5,12 @@ from __future__ import annotations
 import difflib
 import hashlib
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import yaml
 from jsonargparse import ArgumentParser
 
 from metatl.adapt import Adaptation, ClosedForm
@@ -20,6 +18,8 @@ from metatl.guides import SupportFisher
 from metatl.guides.guide import TransferGuide
 from metatl.lab import store
 from metatl.lab.describe import completed, describe, merged
+from metatl.lab.instances import instance
+from metatl.lab.yaml_values import yaml_values
 from metatl.learners import Learner
 from metatl.transforms import Transform
 from metatl.types import MetatlError
@@ -116,7 +116,7 @@ def read(path: Path) -> Row:
 
 
 def _values(path: Path) -> dict[str, Any]:
-    values = yaml.safe_load(store.read_text(path, "config"))
+    values = yaml_values(store.read_text(path, "config"), str(path))
     base = values.pop("base", None)
     return values if base is None else merged(_values(path.parent / base), values)
 
@@ -127,10 +127,8 @@ def parsed(values: Mapping[str, Any], made: type[Any], where: str) -> Any:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(made, None, fail_untyped=False)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            whole = parser.instantiate_classes(parser.parse_object(completed(values, made)))
-            return made(**{field.name: whole[field.name] for field in fields(made)})
+        given = completed(values, made)
+        return instance(made, parser, given, lambda: parser.parse_object(given))
     except MetatlError:
         raise
     except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metatl import text
 from metatl.transferring.rows import REFERENCE
 
 Row = Mapping[str, Any]
@@ -17,6 +18,7 @@ DEFAULT = (
 
 def markdown(found: Mapping[str, Any]) -> str:
     """table.md: accuracy and difference for every way and number of labels, notes, what is missing."""
+    found = text.each(found, text.markdown)
     rows, protocol = found["rows"], found["protocol"]
     labels, methods = _seen(rows, "labelled"), _seen(rows, "method")
     at = {(row["method"], row["labelled"]): row for row in rows}
@@ -41,7 +43,7 @@ def markdown(found: Mapping[str, Any]) -> str:
 
 def console(found: Mapping[str, Any]) -> str:
     """The scores as plain text."""
-    rows = found["rows"]
+    rows = text.each(found["rows"], text.terminal)
     labels, methods = _seen(rows, "labelled"), _seen(rows, "method")
     at = {(row["method"], row["labelled"]): row for row in rows}
     lines = [["method", *(_heading(k) for k in labels)]]
@@ -117,7 +119,7 @@ def _sentence(protocol: Mapping[str, Any]) -> str:
 
 def _notes(found: Mapping[str, Any]) -> list[str]:
     protocol = found["protocol"]
-    notes = [f"{key}: {text}." for key, text in protocol["meaning"].items()]
+    notes = [f"{key}: {said}." for key, said in protocol["meaning"].items()]
     notes += [
         DEFAULT,
         f"Weights: {protocol['weights']}.",

@@ -150,7 +150,7 @@ def test_a_model_of_somebody_else_runs_nothing(net: Backbone, tmp_path: Path) ->
     values: dict[str, Any] = store.read_json(tmp_path / "model.json")
     values["readout"]["adaptation"] = {"class_path": "os.system", "init_args": {"command": "true"}}
     store.write_json(tmp_path / "model.json", values)
-    with pytest.raises(MetatlError, match=r"os\.system.*not opened"):
+    with pytest.raises(MetatlError, match=r"os\.system.*not imported"):
         open_model(tmp_path)
 
 

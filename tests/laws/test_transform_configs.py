@@ -121,7 +121,7 @@ def test_the_name_of_a_run_knows_its_transforms() -> None:
         ("LoRA", "transforms"),
         (3, "transforms"),
         (None, "transforms is null"),
-        ([POPEN], "not correspond to a subclass of Transform"),
+        ([POPEN], "transforms: subprocess.Popen is neither"),
         ([{"class_path": "metatl.rules.SGD"}], "not correspond to a subclass of Transform"),
         ([{"class_path": "LoRA", "init_args": {"targets": POPEN}}], "transforms"),
     ],

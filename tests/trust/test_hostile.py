@@ -208,7 +208,7 @@ def test_arrays_that_numpy_takes_and_no_data_set_is(tmp_path: Path) -> None:
     assert "not finite" in one_line(lambda: Bank.from_npz(path))
     with zipfile.ZipFile(path, "w") as made:
         made.writestr("y" * 3000 + ".npy", b"\x93NUMPY" + bytes(200))
-    assert "is damaged or no npz file" in one_line(lambda: Bank.from_npz(path))
+    assert "needs the arrays x and y, and has yyy" in one_line(lambda: Bank.from_npz(path))
 
 
 def test_reports_without_a_checksum_must_say_everything(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TextIO, final
 from tqdm import tqdm
 
 from metatl.lab.record.recorder import Recorder
+from metatl.text import terminal as as_seen
 
 
 class _Bar(tqdm):  # pyright: ignore[reportMissingTypeArgument]
@@ -32,13 +33,14 @@ class Console(Recorder):
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream, self._clock, self._label, self._unit = stream or sys.stderr, clock, label, f" {unit}"
+        self._stream, self._clock, self._unit = stream or sys.stderr, clock, f" {unit}"
+        self._label = as_seen(label)
         self._total, self._start, self._done, self._shown = total, start, start, start
         self._began = self._said = clock()
         self._told: dict[str, str] = {}
         terminal = self._stream.isatty()
         style: dict[str, Any] = dict(
-            unit=self._unit, dynamic_ncols=True, file=self._stream, desc=label or None
+            unit=self._unit, dynamic_ncols=True, file=self._stream, desc=self._label or None
         )
         style["leave"] = None  # of nested bars the outermost alone stays on the screen
         self._bar = _Bar(total=total, initial=start, **style) if terminal else None
@@ -66,7 +68,7 @@ class Console(Recorder):
     def warn(self, text: str, step: int) -> None:
         """A line of its own, above the bar."""
         label = f"{self._label}: " if self._label else ""
-        _Bar.write(f"{label}warning, step {step}: {text}", file=self._stream)
+        _Bar.write(f"{label}warning, step {step}: {as_seen(text)}", file=self._stream)
 
     def _postfix(self) -> str:
         return ", ".join(f"{name} {value}" for name, value in self._told.items())

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, RIGHT, WRONG, array, bare, blank
+from metatl.text import drawn
 from metatl.types import Episode, MetatlError
 
 
@@ -132,4 +133,4 @@ def _verdict(axes: Axes, left: float, label: int, guess: int) -> None:
 
 
 def _short(name: str, limit: int = 30) -> str:
-    return name if len(name) <= limit else f"…{name[1 - limit :]}"
+    return drawn(name if len(name) <= limit else f"…{name[1 - limit :]}")

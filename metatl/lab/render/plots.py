@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from metatl import text
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, array, bare, blank
 from metatl.lab.render.legend import legend
 
@@ -28,6 +29,7 @@ FAMILIES = {
 
 def benchmark_plot(rows: Sequence[Row], protocol: Mapping[str, Any]) -> Figure:
     """Dot plot of `compare.rows`, best on top: mean, 95 % interval, family in colour, transductive open."""
+    rows, protocol = text.each(rows, text.drawn), text.each(protocol, text.drawn)
     score = str(protocol.get("score", "accuracy"))
     ordered = sorted(rows, key=lambda row: row[score], reverse=score == "loss")
     figure = blank(12.8, 7.2)
@@ -68,12 +70,14 @@ def _dot(axes: Axes, height: int, row: Row, score: str, colour: str, size: float
     axes.plot(
         [mean], [height], "o", color=colour, markerfacecolor=face, markersize=0.62 * size, mew=1.6, zorder=4
     )
-    text = f"{mean:.3f}" if score == "loss" else f"{mean:.1f}"
+    number = f"{mean:.3f}" if score == "loss" else f"{mean:.1f}"
     place: dict[str, Any] = dict(
         xytext=(0.31 * size + 5, 0), textcoords="offset points", va="center_baseline"
     )
     halo = [withStroke(linewidth=2.5, foreground="white")]  # the number stays legible on the reference line
-    axes.annotate(text, (mean + ci95, height), fontsize=0.86 * size, color=FAINT, path_effects=halo, **place)
+    axes.annotate(
+        number, (mean + ci95, height), fontsize=0.86 * size, color=FAINT, path_effects=halo, **place
+    )
 
 
 def _range(axes: Axes, rows: Sequence[Row], score: str) -> None:
@@ -140,11 +144,11 @@ def learning_curves(
             half = array(ci95[name])
             axes.fill_between(at, line - half, line + half, color=colour, alpha=0.15, linewidth=0)
         finite = line[np.isfinite(line)]
-        ends += [(float(finite[-1]), name, colour)] if len(finite) else []
+        ends += [(float(finite[-1]), text.drawn(name), colour)] if len(finite) else []
     axes.grid(axis="y", color=LINE, linewidth=0.6)
     axes.margins(x=0.01)
     axes.set_xlabel(x, color=FAINT)
-    axes.set_title(title or y, loc="left", fontsize=14, fontweight="bold", color=INK)
+    axes.set_title(text.drawn(title or y), loc="left", fontsize=14, fontweight="bold", color=INK)
     _label_ends(axes, ends)
     return figure
 

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from metatl import text
 from metatl.lab.render.ends import at_an_end
 
 Row = Mapping[str, Any]
@@ -21,10 +22,10 @@ def markdown(rows: Sequence[Row], protocol: Mapping[str, Any], times: bool = Tru
     times: with what the rows took. A study's table leaves it out: a second run then writes the same bytes.
     """
     shown = slice(None if times else -len(TIMES))
+    rows, protocol = text.each(rows, text.markdown), text.each(protocol, text.markdown)
     head = _headings(protocol, ("inductive", "transductive"))[shown]
     body = [_cells(row, protocol, ("inductive", "transductive"))[shown] for row in rows]
     for cells, best in zip(body, _best(rows, protocol), strict=True):
-        cells[0] = cells[0].replace("|", "\\|")
         if best:
             cells[0], cells[2] = f"**{cells[0]}**", f"**{cells[2]}**"
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
@@ -37,6 +38,7 @@ def markdown(rows: Sequence[Row], protocol: Mapping[str, Any], times: bool = Tru
 
 def console(rows: Sequence[Row], protocol: Mapping[str, Any]) -> str:
     """The rows of `compare.rows` as plain text, at most 110 columns wide."""
+    rows, protocol = text.each(rows, text.terminal), text.each(protocol, text.terminal)
     head = _headings(protocol, ("ind", "trans"))
     body = [_cells(row, protocol, ("ind", "trans")) for row in rows]
     for cells, best in zip(body, _best(rows, protocol), strict=True):

@@ -96,8 +96,10 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Re
     facts = {
         **made.facts,
         "seconds_to_learn": seconds,
-        "selected": best[1],
-        "selection": [{"values": chosen, "meta_val": sign * value} for value, chosen, _ in found],
+        "selected": config.describe(best[1]),
+        "selection": [
+            {"values": config.describe(chosen), "meta_val": sign * value} for value, chosen, _ in found
+        ],
         "family": experiment.family,
         "evaluation": evaluation(run),
         "learned": run.digest,

@@ -5,35 +5,15 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from metatl.importing import is_outside, is_own
 from metatl.lab import store
 
 _OURS = ("metatl", "torch")
 HERE = Path(__file__).resolve().parents[2]
-
-
-@cache
-def _installed_in() -> tuple[Path, ...]:
-    """Where packages and the standard library lie: what is imported from there is nobody's own."""
-    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
-    return tuple({Path(sysconfig.get_path(kind)).resolve() for kind in kinds})
-
-
-def is_own(file: str | None) -> bool:
-    """Whether a source file is a user's own: neither metatl's, nor installed, nor of the standard library."""
-    return (
-        bool(file) and not str(file).startswith("<") and str(file).endswith(".py") and _is_outside(str(file))
-    )
-
-
-def _is_outside(file: str) -> bool:
-    place = Path(file).resolve()
-    return not any(place.is_relative_to(folder) for folder in (HERE, *_installed_in()))
 
 
 def sources(described: Any) -> dict[str, str]:
@@ -95,7 +75,7 @@ def _own_origin(name: str) -> str | None:
     try:
         spec = importlib.util.find_spec(root)
         places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or [])]
-        if not any(place and _is_outside(place) for place in places):
+        if not any(place and is_outside(place) for place in places):
             return None
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError, AttributeError):

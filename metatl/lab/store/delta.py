@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import zlib
 from collections.abc import Mapping
@@ -15,13 +16,15 @@ from torch import Tensor
 from metatl.lab.store.changes import Packed, applied, changed, joined, packed, parted, unpacked
 from metatl.lab.store.items import constant, stored
 from metatl.lab.store.tensors import SEP, digest, flat, grouped, orders, read_tensors, write_tensors
-from metatl.types import MetatlError, Transfer
+from metatl.types import MetatlError, Params, Transfer
 
 Precision = Literal["exact", "half"]
 """exact: the very bits; half: 16 bits a change (see `save_delta`)."""
 _ROUNDED = (torch.float32, torch.float64)
 _RESULT = 16
 """Digits of the result's hash: what is left to it is a reader that understands a file otherwise."""
+_TIMES, _ANYWAY = 4, 1 << 26
+"""What constant tensors of a delta may unfold to: so many times its base, and 64 MiB in any case."""
 _CHANGES = "changes"
 """The one tensor that holds all differences; tensors stored whole have names with `SEP` in them."""
 
@@ -87,7 +90,9 @@ def load_delta(path: Path, base: Transfer) -> tuple[Transfer, dict[str, str]]:
     try:
         made = _applied(base, tensors, header)
         whole = digest(flat(made)).startswith(header["result"]) and len(header["result"]) >= _RESULT
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError, zlib.error) as error:
+    except MetatlError as error:
+        raise MetatlError(f"{path}: {error}") from error
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, zlib.error) as error:
         raise MetatlError(
             f"{path} is damaged ({type(error).__name__}); restore it or save it again"
         ) from error
@@ -120,7 +125,10 @@ def _applied(base: Transfer, tensors: Mapping[str, Tensor], header: Mapping[str,
     shapes: dict[str, list[int]] = json.loads(header.get("whole", "{}"))
     whole = {name for name in tensors if SEP in name}
     shared = sorted({f"{group}{SEP}{name}" for group, found in names.items() for name in found} - whole)
+    _check_room(shapes, tensors, old)
     counts = {shared[i]: int(count) for i, count in json.loads(header["counts"])}
+    if not all(0 < count <= old[name].numel() for name, count in counts.items()):
+        raise ValueError("more changes than entries")
     halves = {name for name in counts if _rounded(name, old[name], header["precision"])}
     made = {name: old[name] for name in shared}
     held = _held(tensors, counts, old, halves)
@@ -132,6 +140,16 @@ def _applied(base: Transfer, tensors: Mapping[str, Tensor], header: Mapping[str,
         alike = leaf.numel() == 1  # in version 1 those of more entries have their shapes told too
         made[name] = (leaf.reshape(()).expand(shapes[name]).clone() if alike else leaf).to(device)
     return grouped(made, names)
+
+
+def _check_room(shapes: Mapping[str, list[int]], tensors: Mapping[str, Tensor], old: Params) -> None:
+    """Raise MetatlError for shapes that a few bytes of a file claim and no personal model has."""
+    asked = sum(math.prod(shape) * tensors[name].element_size() for name, shape in shapes.items())
+    room = max(_ANYWAY, _TIMES * sum(leaf.numel() * leaf.element_size() for leaf in old.values()))
+    if not 0 <= asked <= room or any(size < 0 for shape in shapes.values() for size in shape):
+        raise MetatlError(
+            f"a delta that unfolds to {asked >> 20:,} MiB is not read; its base allows {room >> 20:,} MiB"
+        )
 
 
 def _held(

@@ -108,9 +108,13 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file; raises MetatlError naming a missing or damaged one."""
+    """The value in a JSON file; raises MetatlError naming a missing, damaged or endless one."""
     try:
-        return json.loads(read_bytes(path))
+        with opening.reading(path) as file:
+            text = file.read(_LONGEST + 1)
+        if len(text) > _LONGEST:
+            raise ValueError(f"longer than {_LONGEST:,} bytes")
+        return json.loads(text)
     except FileNotFoundError as error:
         raise MetatlError(f"{path} is not there") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -24,6 +24,8 @@ VERSIONS = {"transfer": 2, "checkpoint": 2, "delta": 3, "model": 2}
 """The newest, by kind of file, and what is written where a transfer carries a rule's memory; the one before
 where it does not. From 2 on, one checksum stands for the tensors and the header."""
 SEP = "::"
+_LONGEST_HEADER = 16 << 20
+"""Bytes: a hundred thousand tensors."""
 _MEMORY = "rule"
 """The group of a transfer's memory; a learner's own is `memory` in a checkpoint."""
 _GROUPS = ("params", "guide", "buffers", _MEMORY)
@@ -78,6 +80,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, st
         raise MetatlError(f"{path} is not there")
     check_regular(path)
     try:
+        _check_header(path)
         with safe_open(path, "pt") as file:
             meta = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -96,6 +99,14 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, st
         raise _damaged(path, "its checksum differs")
     meta.pop("sha256_header", None)
     return tensors, meta
+
+
+def _check_header(path: Path) -> None:
+    """Raise ValueError for a header beyond all reason: it is read and understood before a tensor is."""
+    with path.open("rb") as file:
+        claimed = int.from_bytes(file.read(8), "little")
+    if claimed > min(_LONGEST_HEADER, path.stat().st_size):
+        raise ValueError(f"its header claims {claimed} bytes")
 
 
 def _whole(meta: dict[str, str], found: str) -> bool:
