@@ -10,7 +10,7 @@ import torch
 from metatl import tree
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
-from metatl.types import Episode, Moments, Params, Transfer
+from metatl.types import Episode, MetatlError, Moments, Params, Transfer
 
 
 def predict(net: Net, params: Params, transfer: Transfer, episode: Episode, moments: Moments) -> Any:
@@ -33,3 +33,15 @@ def predict_with(call: Callable[[Any], Any], batch_moments: bool, episode: Episo
     with moments_from(Rows(first=rows, weight=support.weight)):
         output = call(tree.gather([support.x, query.x], torch.cat))
     return tree.apply(lambda leaf: leaf[rows:], output)
+
+
+def check_outputs(outputs: Any, what: str = "example") -> None:
+    """Raise MetatlError naming the first row of outputs [n, ...] that is not finite: it says no class."""
+    for leaf in tree.leaves(outputs):
+        finite = leaf.isfinite().flatten(1).all(1)
+        if not bool(finite.all()):
+            lost, first = int((~finite).sum()), int(finite.to(torch.uint8).argmin())
+            raise MetatlError(
+                f"the prediction is not finite for {lost} of {len(finite)} {what}s (first: {what} {first}); "
+                "adaptation diverged, or its values are far larger than those learned from"
+            )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from metatl import processes
+from metatl.evaluation.evaluate import Report
 from metatl.lab import arguments, benchmark, config, render
 from metatl.lab.refusals import guarded
 from metatl.lab.run import Run, complete, forget, learn, note_net, prepare, report, report_folder
@@ -34,7 +35,7 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
         print(f"learned: {run.learned}")
     else:
         found = report(run)
-        _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
+        _say(run, found)
         _say_ends({run.experiment.name: found.facts})
     if loaded:
         note_net(run)
@@ -51,14 +52,17 @@ def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
         print("chosen at an end of `select`, so that a wider one may do better: " + "; ".join(said))
 
 
-def _say(run: Run, mean: float, ci95: float, episodes: int, protocol: dict[str, object]) -> None:
+def _say(run: Run, found: Report) -> None:
+    protocol = found.protocol
     mode = "transductive" if protocol["transductive"] else "inductive"
-    if protocol["score"] == "accuracy":
-        value = f"accuracy {100 * mean:.2f} +- {100 * ci95:.2f} %"
-    else:
-        value = f"loss {mean:.4f} +- {ci95:.4f}"
+    unit, places, after = (100, 2, " %") if protocol["score"] == "accuracy" else (1, 4, "")
+    half = "" if found.ci95 is None else f" +- {unit * found.ci95:.{places}f}"
+    value = f"{protocol['score']} {unit * found.mean:.{places}f}{half}{after}"
+    episodes = f"{len(found.scores)} episodes"
+    if found.diverged:
+        episodes += f" of which {len(found.diverged)} diverged and count as wrong"
     split = protocol["split"] if run.other is None else f"{protocol['split']} of {protocol['data']}"
-    print(f"{run.experiment.name}: {value} ({split}, {episodes} episodes, {mode})")
+    print(f"{run.experiment.name}: {value} ({split}, {episodes}, {mode})")
     print(f"run directory: {run.folder}")
     place = report_folder(run, beside=True)
     if place != run.folder:
@@ -90,7 +94,7 @@ def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
             f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it{where}"
         )
     found = benchmark.evaluated(run)
-    _say(run, found.mean, found.ci95, len(found.scores), found.protocol)
+    _say(run, found)
 
 
 def _compare(words: argparse.Namespace, rest: list[str]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from metatl.data.fixed import MOST_FOLDS, Index, stratified
 from metatl.lab.experiment import with_value
 from metatl.transferring.backbone import Backbone
-from metatl.transferring.fit import Labelled, fit
+from metatl.transferring.fit import NO_CLASS, DivergedError, Labelled, classes_of, fit
 from metatl.transferring.rows import Row
 
 
@@ -36,17 +36,20 @@ def folds_of(y: Index, seed: int) -> Index | None:
 def chosen(row: Row, backbone: Backbone, labelled: Labelled, validate: bool = True) -> Choice:
     """The values with the highest cross-validated accuracy; of equals the default, then the earlier ones.
 
-    validate: where there is no time for it, the row takes its defaults.
+    Values with which a fit diverges are not chosen; DivergedError where all do. validate: where there is no
+    time for it, the row takes its defaults.
     """
     candidates = list(_candidates(row))
     folds = folds_of(labelled.y.numpy(), labelled.key)
-    default = _default(row)
+    default = defaults(row)
     if len(candidates) < 2:
         return Choice(row, default, "fixed")
     if folds is None or not validate:
         return Choice(row, default, "default")
     scores = [(held_out(one, backbone, labelled, folds).mean(), values) for values, one in candidates]
-    best = max(score for score, _ in scores)
+    best = max((score for score, _ in scores if score == score), default=None)
+    if best is None:
+        raise DivergedError("every value that was tried in cross-validation diverges; take smaller ones")
     equal = [values for score, values in scores if score == best]
     values = default if default in equal else equal[0]
     return Choice(_of_values(candidates, values), values, "cv")
@@ -55,14 +58,17 @@ def chosen(row: Row, backbone: Backbone, labelled: Labelled, validate: bool = Tr
 def held_out(
     row: Row, backbone: Backbone, labelled: Labelled, folds: Index
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """[n]: 1 where a labelled row is named rightly by a fit to the other folds."""
-    right = np.zeros(len(folds))
+    """[n]: 1 where a labelled row is named rightly by a fit to the other folds; NaN where it has no class."""
+    right = np.full(len(folds), np.nan)
     for fold in range(int(folds.max()) + 1):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        model = fit(row, backbone, part_of(labelled, inside))
+        try:
+            model = fit(row, backbone, part_of(labelled, inside))
+        except DivergedError:
+            break  # which is enough to know
         rest = part_of(labelled, outside)
-        outputs = model.outputs(rest.features, rest.photos)
-        right[outside] = (outputs.argmax(-1) == rest.y).numpy()
+        named = classes_of(model.outputs(rest.features, rest.photos))
+        right[outside] = torch.where(named == NO_CLASS, torch.nan, (named == rest.y).double()).numpy()
     return right
 
 
@@ -101,7 +107,7 @@ def _candidates(row: Row) -> list[tuple[dict[str, Any], Row]]:
     return found
 
 
-def _default(row: Row) -> dict[str, Any]:
+def defaults(row: Row) -> dict[str, Any]:
     """The values that the row's config has."""
     found: dict[str, Any] = {}
     for path in row.select or {}:

@@ -13,8 +13,8 @@ from metatl.data.fixed import Index, Part
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.budget import Budget, work
 from metatl.transferring.cells import Cell, Cells, Key
-from metatl.transferring.choose import Choice, chosen, fits
-from metatl.transferring.fit import Labelled, Model
+from metatl.transferring.choose import Choice, chosen, defaults, fits
+from metatl.transferring.fit import NO_CLASS, DivergedError, Labelled, Model, classes_of
 from metatl.transferring.fit import fit as fit_row
 from metatl.transferring.learned import Learned
 from metatl.transferring.problem import Problem
@@ -81,12 +81,19 @@ class Study:
         """Choose, fit and predict; photos that judge are looked at here and nowhere else."""
         began = time.perf_counter()
         labelled = self.labelled_rows(name, part.labelled, self.seed * 1000 + key)
-        choice = self.chosen(name, labelled)
-        model = fit_row(choice.row, self.start(name), labelled)
-        sure = self.outputs(name, model, part.test).softmax(-1).max(-1)
+        try:
+            choice = self.chosen(name, labelled)
+            model = fit_row(choice.row, self.start(name), labelled)
+            outputs = self.outputs(name, model, part.test)
+        except DivergedError:
+            row = self.rows[name]
+            choice = Choice(row, defaults(row), "diverged")
+            outputs = torch.full((len(part.test), len(self.problem.classes)), torch.nan)
+        predicted = classes_of(outputs)
+        sure = torch.where(predicted == NO_CLASS, 0.0, outputs.softmax(-1).amax(-1))
         seconds = time.perf_counter() - began
-        predicted, probability = sure.indices.tolist(), [round(p, 6) for p in sure.values.tolist()]
-        return Cell(predicted, probability, seconds, choice.selected, choice.how)
+        probability = [round(p, 6) for p in sure.tolist()]
+        return Cell(predicted.tolist(), probability, seconds, choice.selected, choice.how)
 
     def chosen(self, name: str, labelled: Labelled) -> Choice:
         """The row with values chosen among these photos, or its defaults."""

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from metatl import processes
+from metatl.adapt import check_finite
 from metatl.lab.store.files import DamagedError, keep_previous, write_atomic, write_there
 from metatl.learners.learner import State
 from metatl.types import MetatlError, Transfer
@@ -145,10 +146,12 @@ def save_transfer(path: Path, transfer: Transfer, meta: dict[str, str] | None = 
 
 
 def load_transfer(path: Path) -> Transfer:
-    """Read a transfer; raises MetatlError for a missing, foreign, newer or damaged file."""
+    """Read a transfer; raises MetatlError for a missing, foreign, newer or damaged file, or NaN in it."""
     tensors, meta = read_tensors(path, "transfer")
     with _as_written(path):
-        return grouped(tensors, json.loads(meta["names"]))
+        found = grouped(tensors, json.loads(meta["names"]))
+    check_finite(found, f"{path}: ")
+    return found
 
 
 def save_checkpoint(path: Path, state: State, seconds: float = 0.0) -> None:
