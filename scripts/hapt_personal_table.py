@@ -121,10 +121,9 @@ def _verdict(*groups: Sequence[Mapping[str, Any]]) -> str:
         if (test["method"], test["against"]) in CLAIMED:
             mean, half = test["difference"], test["ci95"]
             shown = "not shown" if not compare.shown(test["p"]) else "yes" if mean > 0 else "harms"
-            place = "around" if half is None or abs(mean - PUBLISHED) <= half else "below"
-            place = "above" if place == "below" and mean > PUBLISHED else place
+            place = "no interval" if half is None else f"interval lies {_place(mean, half)} it"
             better = f"{test['people'] - test['people_lower']} of {test['people']}"
-            said = [plus_minus(mean, half, 2, "+"), p_value(test["p"]), shown, f"interval lies {place} it"]
+            said = [plus_minus(mean, half, 2, "+"), p_value(test["p"]), shown, place]
             moments = "running" if "frozen" in test["method"] else "the person's"
             body.append([str(test["people"]), moments, windows(test["shot"]), *said, better])
     head = [
@@ -138,6 +137,10 @@ def _verdict(*groups: Sequence[Mapping[str, Any]]) -> str:
         "people not lower",
     ]
     return grid(head, body, 3)
+
+
+def _place(mean: float, half: float) -> str:
+    return "above" if mean - half > PUBLISHED else "below" if mean + half < PUBLISHED else "around"
 
 
 def amounts(summary: By, methods: Sequence[str], cell: Any) -> str:

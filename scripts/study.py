@@ -39,9 +39,10 @@ def share(text: str) -> float:
     return value
 
 
-def diverged(reports: Iterable[Report]) -> list[int]:
-    """The episodes that diverged in any of the reports that are averaged or joined."""
-    return [episode for found in reports for episode in found.diverged]
+def diverged(reports: Iterable[Report]) -> list[int] | None:
+    """The episodes that diverged in any of the reports that are averaged or joined; None where one is older."""
+    each = [found.facts.get("diverged") for found in reports]
+    return None if None in each else [episode for own in each for episode in own]
 
 
 def command(main: Callable[[], object]) -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from metatl import tree
-from metatl.adapt import Adaptation, check_finite, check_guide, moving_names, score
+from metatl.adapt import Adaptation, check_finite, check_guide, moving_names, score, swallowed
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine, task
 from metatl.engines.loop import Loop
@@ -74,8 +74,8 @@ class Report:
 
     @property
     def diverged(self) -> list[int]:
-        """The episodes whose predictions are not finite."""
-        return self.facts.get("diverged", [])
+        """The episodes whose predictions are not finite; none of a report of before these were counted."""
+        return self.facts.get("diverged") or []
 
 
 def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data: Data, tasks: Tasks) -> None:
@@ -120,7 +120,9 @@ def evaluate(
     fast = runner.ready(net)
 
     def one(episode: Episode) -> torch.Tensor:
-        return score(adaptation.answer(fast, transfer, episode, evaluation.seed, moving), episode.query.y)
+        output = adaptation.answer(fast, transfer, episode, evaluation.seed, moving)
+        lost = swallowed(output, episode.support.x, episode.query.x)
+        return torch.where(lost, torch.nan, score(output, episode.query.y))
 
     found: list[torch.Tensor] = []
     seconds = 0.0

@@ -152,7 +152,7 @@ def shown(p: float | None) -> bool:
 def holm(ps: Sequence[float | None]) -> list[float | None]:
     """Step-down correction: i-th smallest of m p-values times m - i + 1, monotone, at most 1 (Holm 1979).
 
-    What has no p (None) was not tested: it stays so, and is not counted in m.
+    What has no p (None) stays so; it was asked for, and is counted in m.
     """
     known = [(p, place) for place, p in enumerate(ps) if p is not None]
     if not all(0.0 <= p <= 1.0 for p, _ in known):
@@ -160,7 +160,7 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
     corrected: list[float | None] = [None] * len(ps)
     floor = 0.0
     for rank, (p, place) in enumerate(sorted(known)):
-        floor = max(floor, min(1.0, (len(known) - rank) * p))
+        floor = max(floor, min(1.0, (len(ps) - rank) * p))
         corrected[place] = floor
     return corrected
 

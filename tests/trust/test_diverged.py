@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from metatl import Batch, Episode, MetatlError, Personaliser
-from metatl.adapt import Descent, QueryLoss, score
+from metatl.adapt import ClosedForm, Descent, QueryLoss, score
 from metatl.data import Tasks
 from metatl.engines import Batched, Loop
 from metatl.engines.engine import Engine
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Evaluation, Report, evaluate
-from metatl.heads import Zeros
+from metatl.heads import Prototypes, Zeros
 from metatl.lab import store
 from metatl.models import MLP
 from metatl.net import Net
@@ -111,6 +111,28 @@ def test_where_all_diverge_there_is_no_mean(engine: Engine) -> None:
     assert report.diverged == [*range(12)]
     assert np.isnan(report.mean)
     assert report.ci95 is None
+
+
+@pytest.mark.parametrize("engine", ENGINES[:2], ids=["loop", "batched"])
+@pytest.mark.parametrize("side", ["support", "query"])
+def test_an_overflow_that_a_norm_swallows_is_one(engine: Engine, side: str) -> None:
+    """A variance beyond float32 turns features into zeros, and the accuracy would be exactly chance."""
+    torch.manual_seed(1)
+    net = Net.of(MLP((INPUTS,), 3, (8,), norm=True))
+    adaptation = Descent(steps=0, head=Prototypes(), moments="batch")
+    reports = [
+        evaluate(net, net.start(), adaptation, data, EVALUATION, engine)
+        for data in (toy_data(), Huge((2, 7), side, 1e25))
+    ]
+    assert [report.diverged for report in reports] == [[], [2, 7]]
+
+
+def test_the_nearest_mean_of_huge_features_is_the_nearest() -> None:
+    """What scales with its inputs has nothing to overflow."""
+    way = ClosedForm()
+    z, y = torch.randn(6, 4), torch.arange(6) % 3
+    near = [way.solver.predict(way.solver.fit(a * z, y, 3), a * z).argmax(1) for a in (1.0, 1e30)]
+    assert torch.equal(*near)
 
 
 def test_squared_errors_are_no_numbers() -> None:

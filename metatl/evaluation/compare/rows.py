@@ -67,7 +67,7 @@ def rows(reports: Sequence[Scored], reference: str, no_transfer: str | None = No
 
     difference: to `reference` on the same episodes, p Holm-corrected over all methods but the reference;
     ci95, difference_ci95 and p are None where nothing varies; diverged: number of episodes whose predictions
-    were not finite, which count as wrong; harmed: percent of episodes worse than `no_transfer` (else than the
+    were not finite, which count as wrong (None in reports of before these were counted); harmed: percent of episodes worse than `no_transfer` (else than the
     reference).
     Raises MetatlError for reports of other episodes, repeated or missing methods, scores that are not finite.
     """
@@ -96,7 +96,7 @@ def _rows(reports: Sequence[Scored], base: Scored, floor: Scored) -> list[Row]:
 
 def _row(report: Scored, test: Estimate, p: float | None, floor: NDArray[Any]) -> Row:
     scores, score = checked(report.method, report.scores), report.protocol.get("score", "accuracy")
-    unit = _unit(report)
+    unit, lost = _unit(report), report.facts.get("diverged")
     own, test = estimate(scores).times(unit), test.times(unit)
     row: Row = {
         "method": report.method,
@@ -104,7 +104,7 @@ def _row(report: Scored, test: Estimate, p: float | None, floor: NDArray[Any]) -
         score: own.mean,
         "ci95": own.ci95,
         "episodes": len(scores),
-        "diverged": len(report.facts.get("diverged", ())),
+        "diverged": None if lost is None else len(lost),
         "difference": test.mean,
         "difference_ci95": test.ci95,
         "p": p,

@@ -111,7 +111,7 @@ def _diverged(run: Run, made: Report, adaptation: Adaptation) -> MetatlError:
     advice = f"lower {lower}" if adaptation.guided_by_transfer else "choose other values of adaptation"
     return MetatlError(
         f"{run.experiment.name}: adaptation diverges on {len(made.diverged)} of {len(made.scores)} episodes, "
-        f"so that there is no mean; {advice}"
+        f"so that there is no mean; {advice}, or scale inputs that are far too large"
     )
 
 
