@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt import Adaptation, check_outputs, swallowed
+from metatl.adapt import Adaptation, alike, check_outputs, too_large
 from metatl.data.pictures import as_rows
 from metatl.data.source import Source
 from metatl.inputs import inputs_for, within_vocabulary
@@ -51,7 +51,7 @@ class Personal:
         with torch.no_grad(), within_vocabulary(x):
             found = self.adaptation.predict(self.net, self.transfer, self.fitted, self.support, x)
         check_outputs(found)
-        if bool(swallowed(found, self.support.x, x)):
+        if bool(alike(found)) and any(bool(too_large(rows[None])) for rows in (self.support.x, x)):
             raise MetatlError(
                 "all examples get one prediction, as values are too large to be squared; scale the examples"
             )

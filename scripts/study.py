@@ -40,7 +40,7 @@ def share(text: str) -> float:
 
 
 def diverged(reports: Iterable[Report]) -> list[int] | None:
-    """The episodes that diverged in any of the reports that are averaged or joined; None where one is older."""
+    """The episodes that diverged in any of the reports; None where one is older."""
     each = [found.facts.get("diverged") for found in reports]
     return None if None in each else [episode for own in each for episode in own]
 

@@ -14,7 +14,7 @@ from metatl.adapt.estimator import Estimator
 from metatl.adapt.in_context import InContext
 from metatl.adapt.moved import displacement, displacement_and_memory
 from metatl.adapt.neighbours import NearestNeighbours
-from metatl.adapt.prediction import check_outputs, predict, predict_with, swallowed
+from metatl.adapt.prediction import alike, check_outputs, predict, predict_with, too_large
 from metatl.adapt.query import QueryLoss, query_loss, score
 from metatl.adapt.solvers import (
     LinearDiscriminant,
@@ -47,6 +47,7 @@ __all__ = [
     "SoftNeighbours",
     "Solver",
     "SupportGuide",
+    "alike",
     "check_finite",
     "check_guide",
     "check_outputs",
@@ -60,5 +61,5 @@ __all__ = [
     "predict_with",
     "query_loss",
     "score",
-    "swallowed",
+    "too_large",
 ]

@@ -36,15 +36,22 @@ def predict_with(call: Callable[[Any], Any], batch_moments: bool, episode: Episo
     return tree.apply(lambda leaf: leaf[rows:], output)
 
 
-def swallowed(outputs: Any, *inputs: Any) -> Tensor:
-    """Whether rows of inputs too large to be squared all got the same outputs [n, ...]; 0-d bool.
+def alike(outputs: Any) -> Tensor:
+    """Whether all rows got the same outputs [n, ...], but for rounding; 0-d bool."""
+    leaves = tree.leaves(outputs)
+    return torch.stack([(x - x[:1]).abs().amax() <= 1e-4 * x.abs().amax() for x in leaves]).all()
 
-    A norm's variance is infinite then and all that it gives is 0: an overflow of which no NaN is left.
+
+def too_large(x: Any) -> Tensor:
+    """Whether inputs [tasks, rows, ...] cannot be squared; [tasks] bool.
+
+    A norm's variance is infinite then, and all that it gives is 0: where outputs are also `alike`, it has
+    swallowed an overflow of which no NaN is left.
     """
-    said = [*tree.leaves(outputs)]
-    alike = [(leaf - leaf[:1]).abs().amax() <= 1e-4 * leaf.abs().amax() for leaf in said]
-    large = [~x.square().isfinite().all() for x in tree.leaves(inputs) if x.is_floating_point()]
-    return torch.stack(alike).all() & torch.stack(large or [alike[0].new_zeros(())]).any()
+    leaves = [*tree.leaves(x)]
+    flat = [leaf.flatten(1) for leaf in leaves if leaf.is_floating_point() and leaf.numel()]
+    far = [torch.maximum(x.amax(1), -x.amin(1)) > torch.finfo(x.dtype).max ** 0.5 for x in flat]
+    return torch.stack([leaves[0].new_zeros(len(leaves[0]), dtype=torch.bool), *far]).any(0)
 
 
 def check_outputs(outputs: Any, what: str = "example") -> None:

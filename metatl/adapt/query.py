@@ -32,7 +32,7 @@ def score(output: Any, y: Any) -> Tensor:
     if y.is_floating_point():
         return nll(output, y)
     right = (output.argmax(-1) == y).to(output.dtype).mean()
-    return torch.where(output.isfinite().all(), right, torch.nan)
+    return right + (output - output).sum()  # 0, and NaN of what is not finite, in the fewest operations
 
 
 def query_loss(

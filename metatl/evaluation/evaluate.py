@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from metatl import tree
-from metatl.adapt import Adaptation, check_finite, check_guide, moving_names, score, swallowed
+from metatl.adapt import Adaptation, alike, check_finite, check_guide, moving_names, score, too_large
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine, task
 from metatl.engines.loop import Loop
@@ -119,10 +119,9 @@ def evaluate(
     moving = moving_names(transfer) if adaptation.guided_by_transfer else None
     fast = runner.ready(net)
 
-    def one(episode: Episode) -> torch.Tensor:
+    def one(episode: Episode) -> tuple[torch.Tensor, torch.Tensor]:
         output = adaptation.answer(fast, transfer, episode, evaluation.seed, moving)
-        lost = swallowed(output, episode.support.x, episode.query.x)
-        return torch.where(lost, torch.nan, score(output, episode.query.y))
+        return score(output, episode.query.y), alike(output)
 
     found: list[torch.Tensor] = []
     seconds = 0.0
@@ -131,7 +130,11 @@ def evaluate(
             count = min(evaluation.chunk, total - first)
             drawn = data.draw(split, tasks, evaluation.seed, first, count)
             began = time.perf_counter()
-            found.append(runner.map(one, drawn).to("cpu", torch.float64))
+            scores, same = runner.map(one, drawn)
+            if bool(same.any()):
+                swallowed = same & (too_large(drawn.support.x) | too_large(drawn.query.x))
+                scores = torch.where(swallowed, torch.nan, scores)
+            found.append(scores.to("cpu", torch.float64))
             seconds += time.perf_counter() - began
             if progress is not None:
                 progress(first + count, total)

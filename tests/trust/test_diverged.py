@@ -156,13 +156,15 @@ def test_squared_errors_are_no_numbers() -> None:
     assert np.isnan(report.mean)
 
 
-@pytest.mark.parametrize("record", [None, True], ids=["vmap", "recorded"])
-def test_the_score_of_a_meta_batch_says_so_on_every_route(record: bool | None) -> None:
+ROUTES = [Batched(), Batched(record=True), pytest.param(Batched(compile=True), marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("engine", ROUTES, ids=["vmap", "recorded", "compiled"])
+def test_the_score_of_a_meta_batch_says_so_on_every_route(engine: Batched) -> None:
     net = own_net()
     loss = QueryLoss(net, Descent(SGD(1e-12), 1, Zeros()), net.start())
     tasks = Huge((1,)).draw("meta_train", EVALUATION.tasks, 0, 0, 3)
     good = toy_data().draw("meta_train", EVALUATION.tasks, 0, 0, 3)
-    engine = Batched(record=record)
     for _ in range(3):
         assert bool(engine.grad(loss, loss.variables, good)[1]["query_score"].isfinite())
         assert bool(engine.grad(loss, loss.variables, tasks)[1]["query_score"].isnan())
