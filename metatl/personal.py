@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt import Adaptation
+from metatl.adapt import Adaptation, alike, check_outputs, too_large
 from metatl.data.pictures import as_rows
 from metatl.data.source import Source
 from metatl.inputs import inputs_for, within_vocabulary
@@ -41,12 +41,21 @@ class Personal:
     source: Source | None = None
 
     def outputs(self, x: Any) -> Tensor:
-        """Logits [n, labels], or real values [n, d], for new examples x [n, ...]; MetatlError as `adapt`."""
+        """Logits [n, labels], or real values [n, d], for new examples x [n, ...].
+
+        Raises MetatlError as `adapt`, and where an output is not finite.
+        """
         given = partial(self.adaptation.given, self.support)
         x = as_rows(x, self.source, self.shape)
         x = inputs_for(self.net, self.transfer, x, self.shape, given)
         with torch.no_grad(), within_vocabulary(x):
-            return self.adaptation.predict(self.net, self.transfer, self.fitted, self.support, x)
+            found = self.adaptation.predict(self.net, self.transfer, self.fitted, self.support, x)
+        check_outputs(found)
+        if bool(alike(found)) and any(bool(too_large(rows[None])) for rows in (self.support.x, x)):
+            raise MetatlError(
+                "all examples get one prediction, as values are too large to be squared; scale the examples"
+            )
+        return found
 
     def probabilities(self, x: Any) -> Tensor:
         """Class probabilities [n, labels] for new examples; MetatlError for a regression."""

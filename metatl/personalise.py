@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from metatl import importing
-from metatl.adapt import Adaptation, in_rounds
+from metatl.adapt import Adaptation, check_finite, in_rounds
 from metatl.data.checked import as_targets
 from metatl.data.pictures import as_rows
 from metatl.data.source import Source
@@ -47,8 +47,8 @@ class Personaliser:
         What x and y mean is said in `metatl.data.checked`: bytes are pixels, integers stay integers, floats
         in y make a regression. A fresh output layer gets one row for every distinct label, in sorted order,
         or for every column of real targets. Raises MetatlError for empty, mismatched or non-finite examples,
-        for targets that mean nothing, for labels that a carried output layer has no row for, and for
-        examples that the net does not take.
+        for targets that mean nothing, for labels that a carried output layer has no row for, for examples
+        that the net does not take, and where adapting to them diverges.
         """
         like, way = next(iter(self.transfer.params.values())), self.adaptation
         target, labels = as_targets(y, dtype=like.dtype)
@@ -68,6 +68,7 @@ class Personaliser:
         with torch.no_grad(), within_vocabulary(x):
             fitted = way.fit(net, self.transfer, support)
         adapted = way.adapted(net, self.transfer, fitted)
+        check_finite(adapted, "adapted to these examples: ")
         shape = tuple(x.shape[1:])
         return Personal(net, adapted, way, support, labels or [], self.transfer, fitted, shape, self.source)
 

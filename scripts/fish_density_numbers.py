@@ -26,10 +26,10 @@ PAIRS = (
 
 def summary(point: Any, plain: Any) -> dict[str, Any]:
     """A mask at a density, over units: accuracy, its difference to fine-tuning, what it costs to store."""
-    mean, half, _ = interval(point.units)
-    to_plain, to_plain_half, _ = interval(point.units - plain.units)
-    told = {"mask": point.mask, "density": point.share, "keep": point.keep, "accuracy": mean, "ci95": half}
-    told |= {"to_fine_tune": to_plain, "to_fine_tune_ci95": to_plain_half, "delta": point.delta}
+    own, to_plain = compare.estimate(point.units), compare.paired(point.units, plain.units)
+    told = {"mask": point.mask, "density": point.share, "keep": point.keep}
+    told |= {"accuracy": own.mean, "ci95": own.ci95, "delta": point.delta}
+    told |= {"to_fine_tune": to_plain.mean, "to_fine_tune_ci95": to_plain.ci95}
     return {**told, "selected": point.report.facts["selected"]}
 
 
@@ -45,23 +45,12 @@ def contrasts(points: Sequence[Any]) -> list[dict[str, Any]]:
     """The pairs that there are at every density, over units, Holm-corrected over all of them."""
     by, shares = lookup(points)
     pairs = [(a, b, s) for a, b in PAIRS for s in shares if (a, s) in by and (b, s) in by]
-    tests = [interval(by[a, share].units - by[b, share].units) for a, b, share in pairs]
+    tests = [compare.paired(by[a, share].units, by[b, share].units) for a, b, share in pairs]
+    corrected = compare.holm([test.p for test in tests])
     return [
-        {"mask": a, "against": b, "density": share, "difference": mean, "ci95": half, "p": p}
-        for (a, b, share), (mean, half, _), p in zip(
-            pairs, tests, compare.holm([p for _, _, p in tests]), strict=True
-        )
+        {"mask": a, "against": b, "density": share, "difference": test.mean, "ci95": test.ci95, "p": p}
+        for (a, b, share), test, p in zip(pairs, tests, corrected, strict=True)
     ]
-
-
-def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Mean, half of its 95 % interval by Student's t with n - 1 degrees, two-sided p of mean 0."""
-    test = compare.paired(values, np.zeros(len(values)))
-    low, high = 1.9, 100.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if compare.t_two_sided(middle, len(values) - 1) > 0.05 else (low, middle)
-    return test.mean, test.ci95 / 1.96 * low, test.p
 
 
 def within(arms: Sequence[NDArray[np.float64]]) -> list[float]:
@@ -73,4 +62,4 @@ def within(arms: Sequence[NDArray[np.float64]]) -> list[float]:
     values = np.array(arms)
     own = values - values.mean(0)
     grown = np.sqrt(len(values) / (len(values) - 1))
-    return [float(grown * interval(arm)[1]) for arm in own]
+    return [float(grown * (compare.estimate(arm).ci95 or 0.0)) for arm in own]

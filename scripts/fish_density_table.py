@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import fish_density_plot
-from fish_density_numbers import HEAD, PLAIN, contrasts, interval, lookup, summary, within
+from fish_density_numbers import HEAD, PLAIN, contrasts, lookup, summary, within
 
 from metatl.evaluation import compare
 from metatl.lab import render, store
-from metatl.lab.render.tables import p_value
+from metatl.lab.render.tables import p_value, plus_minus
 
 ORDER = ("fish-support", "fish-support-true", "fish-source", "fish-source-true", "magnitude", "random")
 TITLES = {"omniglot": "Omniglot", "hapt": "HAPT"}
@@ -115,7 +115,7 @@ def _tests(tests: Sequence[dict[str, Any]]) -> str:
     shares = sorted({test["density"] for test in tests})
     cells: dict[tuple[str, str], list[str]] = {}
     for test in tests:
-        said = f"{test['difference']:+.2f} ± {test['ci95']:.2f}, p {p_value(test['p'])}"
+        said = f"{plus_minus(test['difference'], test['ci95'], 2, '+')}, p {p_value(test['p'])}"
         cells.setdefault((test["mask"], test["against"]), []).append(said)
     return _grid(["mask", "against", *map(_percent, shares)], [[*p, *said] for p, said in cells.items()], 2)
 
@@ -125,8 +125,8 @@ def _accuracy(points: Sequence[Any]) -> str:
     masks = [mask for mask in ORDER if (mask, shares[0]) in by]
 
     def cell(mask: str, share: float) -> str:
-        mean, half, _ = interval(by[mask, share].units)
-        return f"{mean:.2f} ± {half:.2f}"
+        found = compare.estimate(by[mask, share].units)
+        return plus_minus(found.mean, found.ci95)
 
     body = [["keep", *(f"{100 * by[masks[0], share].keep:.2f} %" for share in shares)]]
     body += [[mask, *(cell(mask, share) for share in shares)] for mask in masks]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from metatl.lab.render.tables import plus_minus
+
 MASKS = {
     "fish-support": "FISH, the task's support set",
     "fish-support-true": "the same, true Fisher",
@@ -31,7 +33,7 @@ def density(report: dict[str, Any]) -> str:
         f"|---|{'--:|' * len(shares)}",
     ]
     for mask, name in MASKS.items():
-        cells = [f"{by[mask, share]['accuracy']:.1f} ± {by[mask, share]['ci95']:.1f}" for share in shares]
+        cells = [plus_minus(by[mask, share]["accuracy"], by[mask, share]["ci95"], 1) for share in shares]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     stored = [by["fish-support", share]["delta"]["exact_bytes"] for share in shares]
     lines.append(f"| stored, bytes | {' | '.join(f'{size:,.0f}' for size in stored)} |")

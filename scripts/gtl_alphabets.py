@@ -79,15 +79,15 @@ def reports(setting: Setting, runs: str, nets: int) -> dict[str, Report]:
 
 def contrasts(found: dict[str, Report], setting: str) -> list[dict[str, Any]]:
     """The guides against what they must beat, Holm-corrected within the setting."""
-    tests = [compare.paired(found[a].scores, found[b].scores) for a, b in PAIRS]
+    tests = [compare.paired(found[a].scores, found[b].scores).times(100) for a, b in PAIRS]
     corrected = compare.holm([test.p for test in tests])
     return [
         {
             "setting": setting,
             "guide": a,
             "against": b,
-            "difference": 100 * t.mean,
-            "ci95": 100 * t.ci95,
+            "difference": t.mean,
+            "ci95": t.ci95,
             "p": p,
             "by_net": by_net(found[a], found[b]),
         }

@@ -15,7 +15,7 @@ from metatl.evaluation.evaluate import Report
 from metatl.lab import render, store
 from metatl.lab.render.figure import FAINT, INK, LINE, bare, blank
 from metatl.lab.render.plots import FAMILIES
-from metatl.lab.render.tables import p_value
+from metatl.lab.render.tables import p_value, plus_minus
 
 BASELINES = ("fine-tune", "head-only", "prototypes", "l2-sp", "fish")
 PAIRS = [
@@ -61,7 +61,7 @@ def _table(tests: Tests, settings: Sequence[str]) -> str:
     lines = [["guide", "against", *settings], ["---", "---", *["--:"] * len(settings)]]
     for a, b in PAIRS:
         cells = [t for t in tests if (t["guide"], t["against"]) == (a, b)]
-        said = [f"{t['difference']:+.2f} ± {t['ci95']:.2f} (p {p_value(t['p'])})" for t in cells]
+        said = [f"{plus_minus(t['difference'], t['ci95'], 2, '+')} (p {p_value(t['p'])})" for t in cells]
         lines.append([a, b, *said])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -82,7 +82,7 @@ def _picture(tests: Tests, settings: Sequence[str], about: str) -> Figure:
 
 def _panel(axes: Axes, tests: Tests, names: bool) -> None:
     for place, test in enumerate(tests):
-        sure = test["p"] < 0.05
+        sure = compare.shown(test["p"])
         colour = FAMILIES["guided"] if sure and test["difference"] > 0 else INK if sure else FAINT
         face = colour if sure else "white"
         look: dict[str, Any] = dict(fmt="o", color=colour, markersize=6, linewidth=1.8, markerfacecolor=face)

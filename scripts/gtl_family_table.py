@@ -17,7 +17,7 @@ from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
 from metatl.lab import render, store
 from metatl.lab.render.figure import FAINT, INK, bare, blank
-from metatl.lab.render.tables import p_value
+from metatl.lab.render.tables import p_value, plus_minus
 
 AGAINST = {"plain": "fine-tuning", "permuted": "the same guide permuted"}
 SHAPES = {0.0: "mask (FISH's shape)", 0.5: "root mean square", 1.0: "mean square (GTL's shape)"}
@@ -34,14 +34,14 @@ def contrasts(
     pairs = [(place, to) for to in AGAINST for place in guided]
     others = [plain if to == "plain" else permuted[place] for place, to in pairs]
     both = zip(pairs, others, strict=True)
-    tests = [compare.paired(guided[place].scores, other.scores) for (place, _), other in both]
+    tests = [compare.paired(guided[place].scores, other.scores).times(100) for (place, _), other in both]
     corrected = compare.holm([test.p for test in tests])
     return [
         {
             **dict(zip(("statistic", "power", "density"), place, strict=True)),
             "against": AGAINST[to],
-            "difference": 100 * t.mean,
-            "ci95": 100 * t.ci95,
+            "difference": t.mean,
+            "ci95": t.ci95,
             "p": p,
             "by_net": by_net(guided[place], other),
         }
@@ -78,9 +78,9 @@ def _table(tests: Tests, against: str, names: Names) -> str:
     lines.append(["---", "--:", *["--:"] * len(names)])
     for power, density in sorted({key[:2] for key in found}):
         cells = [found[power, density, statistic] for statistic in names]
-        said = [f"{c['difference']:+.2f} ± {c['ci95']:.2f}{'*' * (c['p'] < 0.05)}" for c in cells]
+        said = [plus_minus(c["difference"], c["ci95"], 2, "+") + "*" * compare.shown(c["p"]) for c in cells]
         lines.append([SHAPES[power], _percent(density), *said])
-    least = p_value(min(cell["p"] for cell in found.values()))
+    least = p_value(min((cell["p"] for cell in found.values() if cell["p"] is not None), default=None))
     note = f"*: p < 0.05, Holm-corrected over all {len(tests)} comparisons; smallest p here: {least}."
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{note}"
 
@@ -98,7 +98,7 @@ def _maps(tests: Tests, names: Names, protocol: Mapping[str, Any]) -> Figure:
         if column == 0:
             axes.set_ylabel(f"minus {against}", fontsize=10.5, color=INK)
     figure.text(0.02, 0.945, TITLE, fontsize=16, fontweight="bold", color=INK)
-    half = float(np.median([t["ci95"] for t in tests]))
+    half = float(np.median([t["ci95"] or 0.0 for t in tests]))
     told = f"Points of accuracy, {protocol['way']}-way {protocol['shot']}-shot, {protocol['episodes']} "
     told += f"meta-test episodes; 95 % intervals ± {half:.2f} (median); framed: p < 0.05, Holm-corrected"
     figure.text(0.02, 0.905, told, fontsize=10, color=FAINT)
@@ -126,7 +126,7 @@ def _map(
         frame = {"boxstyle": "round", "facecolor": "none", "edgecolor": colour}
         place: dict[str, Any] = dict(ha="center", va="center", fontsize=9.5, color=colour)
         said = f"{round(values[i, j], 1) + 0.0:+.1f}"  # no "-0.0"
-        axes.text(j, i, said, bbox=frame if cell["p"] < 0.05 else None, **place)
+        axes.text(j, i, said, bbox=frame if compare.shown(cell["p"]) else None, **place)
     if np.isnan(values[-1]).all():
         said = "a mask of all weights is fine-tuning"
         axes.text(len(statistics) / 2 - 0.5, len(densities) - 1, said, ha="center", va="center", color=FAINT)

@@ -93,6 +93,7 @@ def pooled(reports: list[Report]) -> Report:
     first, costs = reports[0], ("trainable", "ms_per_task", "seconds_to_learn")
     scores = np.concatenate([found.scores for found in reports])
     facts = {key: float(np.mean([found.facts[key] for found in reports])) for key in costs}
+    facts["diverged"] = study.diverged(reports)
     facts["selected"] = {key: chosen(reports, key) for key in first.facts["selected"]}
     facts |= {"family": first.facts["family"], "by_net": [100 * found.mean for found in reports]}
     protocols = [found.protocol for found in reports]
@@ -104,13 +105,13 @@ def pooled(reports: list[Report]) -> Report:
 def contrasts(found: dict[str, list[Report]], whole: dict[str, Report]) -> list[dict[str, Any]]:
     """Every method against what it is held against, Holm-corrected; the difference of each net beside."""
     pairs = [(own, other) for own, others in QUESTIONS.items() for other in others]
-    tests = [compare.paired(whole[a].scores, whole[b].scores) for a, b in pairs]
+    tests = [compare.paired(whole[a].scores, whole[b].scores).times(100) for a, b in pairs]
     return [
         {
             "method": a,
             "against": b,
-            "difference": 100 * test.mean,
-            "ci95": 100 * test.ci95,
+            "difference": test.mean,
+            "ci95": test.ci95,
             "p": p,
             "by_net": [100 * (x.mean - y.mean) for x, y in zip(found[a], found[b], strict=True)],
         }

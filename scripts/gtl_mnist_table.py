@@ -12,7 +12,7 @@ from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
 from metatl.lab import render, store
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
-from metatl.lab.render.tables import p_value
+from metatl.lab.render.tables import p_value, plus_minus
 
 LEVELS = (0.01, 0.05, 0.1, 0.5)
 STARTS = {"pretrain": "1,000 MNIST images", "pretrain-full": "59,000 MNIST images"}
@@ -97,7 +97,7 @@ def _values(values: Sequence[float], form: str = ".1f") -> str:
 
 
 def _verdict(test: dict[str, Any]) -> str:
-    if test["p"] >= 0.05:
+    if not compare.shown(test["p"]):
         return "not shown"
     return "yes" if test["difference"] > 0 else "worse"
 
@@ -106,7 +106,7 @@ def _tests(tests: Sequence[dict[str, Any]]) -> str:
     body = [
         [
             *(test["method"], test["against"], _verdict(test)),
-            *(f"{test['difference']:+.2f} ± {test['ci95']:.2f}", p_value(test["p"])),
+            *(plus_minus(test["difference"], test["ci95"], 2, "+"), p_value(test["p"])),
             _values(test["by_net"], "+.2f"),
         ]
         for test in tests
@@ -116,8 +116,8 @@ def _tests(tests: Sequence[dict[str, Any]]) -> str:
 
 def _reported(whole: Mapping[str, Report]) -> str:
     body = [
-        [name, f"{100 * own.mean:.1f} ± {100 * own.ci95:.1f}", _values(own.facts["by_net"]), REPORTED[name]]
-        for name, own in whole.items()
+        [name, plus_minus(mean.mean, mean.ci95, 1), _values(own.facts["by_net"]), REPORTED[name]]
+        for name, own, mean in ((n, own, compare.estimate(100 * own.scores)) for n, own in whole.items())
         if name in REPORTED
     ]
     return _table(["method", "here, %", "by net", "reported elsewhere, %"], body, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import study
 
 from metatl.evaluation.evaluate import Report
 from metatl.lab import config
@@ -28,6 +29,7 @@ def reported(path: Path, nets: int, words: Sequence[str], beside: bool = False) 
     chosen = [told(one) for one in found]
     facts["selected"] = {key: ", ".join(values[key] for values in chosen) for key in chosen[0]}
     facts |= {"family": first.facts["family"], "by_net": [100 * one.mean for one in found]}
+    facts["diverged"] = study.diverged(found)
     return Report(first.method, np.mean([one.scores for one in found], 0), first.protocol, facts)
 
 

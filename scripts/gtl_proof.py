@@ -100,6 +100,7 @@ def pooled(reports: list[Report], block: str) -> Report:
     said = ", ".join(f"{lr} ({times} of {len(reports)})" for lr, times in sorted(chosen.items()))
     facts = {key: float(np.mean([found.facts[key] for found in reports])) for key in costs}
     facts |= {"family": first.facts["family"], "selected": {} if "None" in chosen else {"rule.lr": said}}
+    facts["diverged"] = study.diverged(reports)
     own = {"way": 4, "episodes": len(reports), "data": f"patterns, {block}", "subsets": block}
     own["episodes_hash"] = config.digest([found.protocol["episodes_hash"] for found in reports])
     return Report(first.method, scores, {**first.protocol, **own}, facts)
@@ -109,9 +110,9 @@ def contrasts(reports: dict[str, Report], block: str) -> list[dict[str, Any]]:
     """The guide against plain transfer and its controls, three ways, Holm-corrected within the block."""
     plain = {"gtl": "fine-tune", "gradient": "fine-tune", "published": "published-fine-tune"}
     pairs = [(own, other) for own in plain for other in (plain[own], *(f"{own}-{c}" for c in CONTROLS))]
-    tests = [compare.paired(reports[a].scores, reports[b].scores) for a, b in pairs]
+    tests = [compare.paired(reports[a].scores, reports[b].scores).times(100) for a, b in pairs]
     return [
-        {"subsets": block, "guide": a, "against": b, "difference": 100 * t.mean, "ci95": 100 * t.ci95, "p": p}
+        {"subsets": block, "guide": a, "against": b, "difference": t.mean, "ci95": t.ci95, "p": p}
         for (a, b), t, p in zip(pairs, tests, compare.holm([t.p for t in tests]), strict=True)
     ]
 

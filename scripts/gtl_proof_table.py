@@ -11,9 +11,10 @@ import numpy as np
 
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
+from metatl.evaluation.statistics import INTERVAL
 from metatl.lab import render, store
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
-from metatl.lab.render.tables import p_value
+from metatl.lab.render.tables import p_value, plus_minus
 
 BLOCKS = {"held-out subsets": slice(15, 30), "own subsets": slice(0, 15)}
 EDGES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -55,7 +56,7 @@ def write(
     for block, reports in blocks.items():
         reports = sorted(reports, key=lambda found: -found.mean)
         rows = compare.rows(reports, "fine-tune")
-        said = f"95 % interval, 1.96 sd / sqrt(repetitions), {count} repetitions, sd with n - 1"
+        said = INTERVAL.format(unit="repetitions") + f", {count} repetitions"
         protocols.append(
             {**compare.protocol(reports, "fine-tune", None), "interval": said, "unit": "repetitions"}
         )
@@ -81,7 +82,7 @@ def _tests(tests: Sequence[dict[str, Any]]) -> str:
     body = [
         [
             *(test["subsets"], test["guide"], test["against"], _verdict(test)),
-            *(f"{test['difference']:+.2f} ± {test['ci95']:.2f}", p_value(test["p"])),
+            *(plus_minus(test["difference"], test["ci95"], 2, "+"), p_value(test["p"])),
         ]
         for test in tests
     ]
@@ -89,24 +90,23 @@ def _tests(tests: Sequence[dict[str, Any]]) -> str:
 
 
 def _verdict(test: dict[str, Any]) -> str:
-    if test["p"] >= 0.05:
+    if not compare.shown(test["p"]):
         return "not shown"
     return "yes" if test["difference"] > 0 else "worse"
 
 
 def _moves(moves: Sequence[dict[str, Any]]) -> str:
     body = [
-        [block, guided, *(f"{m:.2f} ± {h:.2f}" for m, h in zip(*_over(moves, block, guided), strict=True))]
+        [block, guided, *(plus_minus(own.mean, own.ci95) for own in _over(moves, block, guided))]
         for block in BLOCKS
         for guided in GUIDED
     ]
     return _table(["subsets", "guide scales", *BINS], body, 2)
 
 
-def _over(moves: Sequence[dict[str, Any]], block: str, guided: str) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over repetitions, and half of its 95 % interval, bin by bin."""
-    values = np.array([found[block][guided] for found in moves])
-    return values.mean(0), 1.96 * values.std(0, ddof=1) / np.sqrt(len(values))
+def _over(moves: Sequence[dict[str, Any]], block: str, guided: str) -> list[compare.Estimate]:
+    """The mean over repetitions, bin by bin."""
+    return [compare.estimate(own) for own in zip(*(found[block][guided] for found in moves), strict=True)]
 
 
 def _picture(moves: Sequence[dict[str, Any]]) -> bytes:
@@ -114,9 +114,9 @@ def _picture(moves: Sequence[dict[str, Any]]) -> bytes:
     axes = bare(figure.add_axes((0.07, 0.13, 0.68, 0.7)), keep=("bottom", "left"))
     at = np.arange(len(BINS))
     found = {guided: _over(moves, "held-out subsets", guided) for guided in GUIDED}
-    top = max(found, key=lambda guided: found[guided][0][-1])
+    top = max(found, key=lambda guided: found[guided][-1].mean)
     for colour, (guided, name) in zip((PALETTE[1], PALETTE[0]), GUIDED.items(), strict=True):
-        mean, half = found[guided]
+        mean, half = [own.mean for own in found[guided]], [own.half for own in found[guided]]
         axes.errorbar(at, mean, half, color=colour, linewidth=2, marker="o", markersize=6, capsize=3)
         place: dict[str, Any] = dict(va="bottom" if guided == top else "top", annotation_clip=False)
         axes.annotate(name, (at[-1] + 0.35, mean[-1]), color=colour, fontsize=10.5, **place)

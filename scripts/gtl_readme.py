@@ -7,6 +7,9 @@ from typing import Any
 
 from gtl_nets import CONTROLS
 
+from metatl.evaluation.statistics import shown
+from metatl.lab.render.tables import plus_minus
+
 STUDIES = {
     "gtl-proof": "random bits",
     "gtl-mnist": "MNIST to Omniglot",
@@ -59,7 +62,7 @@ def statistic(report: Mapping[str, Any]) -> str:
     ]
     for against in dict.fromkeys(test["against"] for test in tests):
         own = sorted((t for t in tests if t["against"] == against), key=lambda test: test["difference"])
-        sure = [test["difference"] for test in own if test["p"] < 0.05]
+        sure = [test["difference"] for test in own if shown(test["p"])]
         counts = [len(own), sum(d > 0 for d in sure), sum(d < 0 for d in sure)]
         cells = [*map(str, counts), _named(own[-1]), _named(own[0])]
         lines.append(f"| {against} | {' | '.join(cells)} |")
@@ -107,12 +110,12 @@ def _setting(test: Test) -> str:
 def _cell(test: Test | None) -> str:
     if test is None:
         return ""
-    return f"{test['difference']:+.2f} ± {test['ci95']:.2f}{'*' * (test['p'] < 0.05)}"
+    return plus_minus(test["difference"], test["ci95"], 2, "+") + "*" * shown(test["p"])
 
 
 def _verdict(found: Mapping[str, Test]) -> str:
     """What the guide is shown to be better than, or worse; of the controls, only those that were run."""
-    sure = {name: test["difference"] for name, test in found.items() if test["p"] < 0.05}
+    sure = {name: test["difference"] for name, test in found.items() if shown(test["p"])}
     better = [name for name, difference in sure.items() if difference > 0]
     worse = [name for name, difference in sure.items() if difference < 0]
     said = ["all" if len(better) == len(COLUMNS) else ", ".join(better)] if better else []

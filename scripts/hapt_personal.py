@@ -72,7 +72,8 @@ def left_out(method: str, runs: str, shot: int) -> Found:
     scores = np.concatenate([part.scores for part in parts])
     told: dict[str, Any] = {"episodes": len(scores), "split": "meta_test of every fold"}
     told["episodes_hash"] = config.digest([part.protocol["episodes_hash"] for part in parts])
-    facts = {"selected": [part.facts["selected"] for part in parts]}
+    facts: dict[str, Any] = {"diverged": study.diverged(parts)}
+    facts |= {"selected": [part.facts["selected"] for part in parts]}
     whole = replace(parts[0], scores=scores, protocol={**parts[0].protocol, **told}, facts=facts)
     who = [people(run, len(part.scores)) for run, part in zip(fold_runs, parts, strict=True)]
     return Found(whole, np.concatenate(who), {})

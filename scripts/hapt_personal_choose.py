@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import study
+import torch
 from hapt_personal_measure import Found, by_person, outputs, people, protocol
 
-from metatl.evaluation.evaluate import Report, evaluate
+from metatl.adapt import score
+from metatl.evaluation.evaluate import Report, counted, evaluate
 from metatl.lab import config, store
 from metatl.lab.experiment import candidates, with_value
 from metatl.lab.run import Run, learn, prepare
+from metatl.types import MetatlError
 
 VAL_FOLDS = [[5, 11, 17, 23, 29], [1, 7, 15, 21, 26, 30], [3, 8, 16, 22, 27], [6, 14, 19, 25, 28]]
 """Of the 21 official training people; values are chosen on each with a net of the others."""
@@ -43,12 +47,16 @@ def _values(path: Path) -> list[Any]:
 def made(path: Path, words: list[str], seeds: Sequence[int]) -> Found:
     """A config under overrides: values chosen in folds of the 21, then a net a seed that learned from all."""
     options = selection(path, words)
-    chosen = max(options, key=lambda option: option["meta_val"])["values"] if options else {}
+    whole = [option for option in options if option["meta_val"] is not None]
+    if options and not whole:
+        raise MetatlError(f"{path.stem}: adaptation diverges at every value of `select`; add lower ones")
+    chosen = max(whole, key=lambda option: option["meta_val"])["values"] if whole else {}
     parts = [on_everybody(path, [*words, *EVERYBODY, "--seed", str(seed)], chosen) for seed in seeds]
     first, costs = parts[0].report, ("ms_per_task", "seconds_to_learn")
     scores = np.array([part.report.scores for part in parts])
     facts = {**first.facts, "selected": chosen, "selection": options}
     facts |= {key: float(np.mean([part.report.facts[key] for part in parts])) for key in costs}
+    facts["diverged"] = study.diverged(part.report for part in parts)
     facts |= {"nets": len(seeds), "accuracy_by_net": [100 * float(mean) for mean in scores.mean(1)]}
     calibration = {
         key: np.mean([part.calibration[key] for part in parts], 0).tolist() for key in parts[0].calibration
@@ -65,10 +73,15 @@ def selection(path: Path, words: list[str]) -> list[dict[str, Any]]:
     return [
         {
             "values": options[0]["values"],
-            "meta_val": float(np.average([option["meta_val"] for option in options], weights=sizes)),
+            "meta_val": _average([option["meta_val"] for option in options], sizes),
         }
         for options in zip(*found, strict=True)
     ]
+
+
+def _average(means: Sequence[float | None], sizes: Sequence[int]) -> float | None:
+    """Over folds; None for a value that diverges in one of them."""
+    return None if None in means else float(np.average(np.array(means), weights=sizes))
 
 
 def tried(run: Run) -> list[dict[str, Any]]:
@@ -80,13 +93,13 @@ def tried(run: Run) -> list[dict[str, Any]]:
         return []
     if not place.is_file():
         (transfer, _), evaluation = learn(run), run.experiment.evaluation
-        means = [
-            evaluate(run.net, transfer, adaptation, run.data, evaluation, run.engine, split="meta_val").mean
+        tries = [
+            evaluate(run.net, transfer, adaptation, run.data, evaluation, run.engine, split="meta_val")
             for _, adaptation in options
         ]
         found = [
-            {"values": values, "meta_val": mean if mean == mean else 0.0}  # what diverges has no mean
-            for (values, _), mean in zip(options, means, strict=True)
+            {"values": values, "meta_val": None if one.diverged else one.mean}
+            for (values, _), one in zip(options, tries, strict=True)
         ]
         store.write_json(place, {"options": found})
     return store.read_json(place)["options"]
@@ -106,8 +119,12 @@ def on_everybody(path: Path, words: list[str], chosen: dict[str, Any]) -> Found:
         began = time.perf_counter()
         logits, y = outputs(run, adaptation, (adaptation.steps,))
         found = logits[adaptation.steps]
-        scores = (found.argmax(-1) == y).double().mean(-1).numpy()
-        facts = {"ms_per_task": 1000 * (time.perf_counter() - began) / len(scores)}
+        each = torch.stack([score(*one) for one in zip(found.double(), y, strict=True)])
+        scores, lost = counted(each.numpy())
+        facts: dict[str, Any] = {
+            "diverged": lost,
+            "ms_per_task": 1000 * (time.perf_counter() - began) / len(scores),
+        }
         told, trainable = protocol(run)
         facts |= {"seconds_to_learn": learn(run)[1], "family": experiment.family, "trainable": trainable}
         store.save_report(place, Report(experiment.name, scores, told, facts))

@@ -41,7 +41,7 @@ def curves(summary: Mapping[int, Any], tests: Sequence[Mapping[str, Any]]) -> Fi
     for place, method in enumerate(others):
         own = [t for t in tests if t["method"] == method and t["against"] == "fine-tune"]
         x = at + 0.11 * (place - (len(others) - 1) / 2)
-        means, halves = [t["difference"] for t in own], [t["ci95"] for t in own]
+        means, halves = [t["difference"] for t in own], [t["ci95"] or 0.0 for t in own]
         style: dict[str, Any] = dict(fmt="o", markersize=5, linewidth=1.6, label=method)
         right.errorbar(x, means, halves, color=COLOURS[method], **style)
     right.axhline(0, color=INK, linewidth=1)

@@ -35,10 +35,9 @@ def summaries(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     made: dict[str, dict[str, Any]] = {}
     for method, one in found.items():
         own = by_person(one)
-        mean, half, _ = interval(own)
-        to_none, to_none_half, _ = interval(own - none)
-        made[method] = {"accuracy": mean, "ci95": half, "worst_decile": compare.worst_decile(own)}
-        made[method] |= {"to_none": to_none, "to_none_ci95": to_none_half, "people": len(own)}
+        mean, to_none = compare.estimate(own), compare.paired(own, none)
+        made[method] = {"accuracy": mean.mean, "ci95": mean.ci95, "worst_decile": compare.worst_decile(own)}
+        made[method] |= {"to_none": to_none.mean, "to_none_ci95": to_none.ci95, "people": len(own)}
         made[method] |= {"harmed_people": int((own < none).sum()), "by_person": one.by_person()}
         made[method] |= {"selected": one.report.facts["selected"]}
         made[method] |= {"accuracy_by_net": one.report.facts.get("accuracy_by_net")}
@@ -53,12 +52,13 @@ def contrasts(by: By, wanted: Sequence[tuple[str, str]] = PAIRS) -> list[dict[st
     made: list[dict[str, Any]] = []
     for shot, found in by.items():
         pairs = [pair for pair in wanted if pair[0] in found and pair[1] in found]
-        tests = [interval(by_person(found[a]) - by_person(found[b])) for a, b in pairs]
-        corrected = compare.holm([p for _, _, p in tests])
-        for (a, b), (mean, half, _), p in zip(pairs, tests, corrected, strict=True):
+        tests = [compare.paired(by_person(found[a]), by_person(found[b])) for a, b in pairs]
+        corrected = compare.holm([test.p for test in tests])
+        for (a, b), test, p in zip(pairs, tests, corrected, strict=True):
             lower = int((by_person(found[a]) < by_person(found[b])).sum())
             told = {"shot": shot, "method": a, "against": b, "people": len(by_person(found[a]))}
-            made.append({**told, "difference": mean, "ci95": half, "p": p, "people_lower": lower})
+            told |= {"difference": test.mean, "ci95": test.ci95, "p": p, "people_lower": lower}
+            made.append(told)
     return made
 
 
@@ -67,27 +67,17 @@ def anchored(long: Mapping[str, Any], behind: Sequence[int] = (10, 100)) -> list
     made: list[dict[str, Any]] = []
     for measure, step in itertools.product(("accuracy", "ece"), behind):
         pairs = {
-            (kind, alpha): 100 * np.subtract(run[step][measure], by_alpha[0.0][step][measure])
+            (kind, alpha): (100 * np.array(run[step][measure]), 100 * np.array(by_alpha[0.0][step][measure]))
             for kind, by_alpha in long.items()
             for alpha, run in by_alpha.items()
             if alpha
         }
-        tests = [interval(found) for found in pairs.values()]
-        corrected = compare.holm([p for _, _, p in tests])
-        for ((kind, alpha), found), (mean, half, _), p in zip(pairs.items(), tests, corrected, strict=True):
-            told = {"kind": kind, "alpha": alpha, "steps": step, "measure": measure, "people": len(found)}
-            made.append({**told, "difference": mean, "ci95": half, "p": p})
+        tests = [compare.paired(*both) for both in pairs.values()]
+        corrected = compare.holm([test.p for test in tests])
+        for (kind, alpha), test, p in zip(pairs, tests, corrected, strict=True):
+            told = {"kind": kind, "alpha": alpha, "steps": step, "measure": measure, "people": test.n}
+            made.append({**told, "difference": test.mean, "ci95": test.ci95, "p": p})
     return made
-
-
-def interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Mean, half of its 95 % interval by Student's t with n - 1 degrees, two-sided p of mean 0."""
-    test = compare.paired(values, np.zeros(len(values)))
-    low, high = 1.96, 100.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if compare.t_two_sided(middle, len(values) - 1) > 0.05 else (low, middle)
-    return test.mean, test.ci95 / 1.96 * low, test.p
 
 
 def by_person(found: Any) -> NDArray[np.float64]:

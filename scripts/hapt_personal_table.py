@@ -11,7 +11,7 @@ from hapt_personal_stats import NONE, PLAIN, PUBLISHED, By, anchored, contrasts,
 
 from metatl.evaluation import compare
 from metatl.lab import render, store
-from metatl.lab.render.tables import p_value
+from metatl.lab.render.tables import p_value, plus_minus
 
 CLAIMED = {("kl-anchor", PLAIN), ("kl-anchor-frozen", f"{PLAIN}-frozen")}
 ABOUT = (
@@ -120,10 +120,10 @@ def _verdict(*groups: Sequence[Mapping[str, Any]]) -> str:
     for test in (test for tests in groups for test in tests):
         if (test["method"], test["against"]) in CLAIMED:
             mean, half = test["difference"], test["ci95"]
-            shown = "not shown" if test["p"] >= 0.05 else "yes" if mean > 0 else "harms"
-            place = "above" if mean - half > PUBLISHED else "below" if mean + half < PUBLISHED else "around"
+            shown = "not shown" if not compare.shown(test["p"]) else "yes" if mean > 0 else "harms"
+            place = "no interval" if half is None else f"interval lies {_place(mean, half)} it"
             better = f"{test['people'] - test['people_lower']} of {test['people']}"
-            said = [f"{mean:+.2f} ± {half:.2f}", p_value(test["p"]), shown, f"interval lies {place} it"]
+            said = [plus_minus(mean, half, 2, "+"), p_value(test["p"]), shown, place]
             moments = "running" if "frozen" in test["method"] else "the person's"
             body.append([str(test["people"]), moments, windows(test["shot"]), *said, better])
     head = [
@@ -139,17 +139,22 @@ def _verdict(*groups: Sequence[Mapping[str, Any]]) -> str:
     return grid(head, body, 3)
 
 
+def _place(mean: float, half: float) -> str:
+    return "above" if mean - half > PUBLISHED else "below" if mean + half < PUBLISHED else "around"
+
+
 def amounts(summary: By, methods: Sequence[str], cell: Any) -> str:
     head = ["method", *(windows(shot) for shot in summary)]
     return grid(head, [[m, *(cell(summary[shot][m]) for shot in summary)] for m in methods], 1)
 
 
 def accuracy(one: Mapping[str, Any]) -> str:
-    return f"{one['accuracy']:.2f} ± {one['ci95']:.2f}"
+    return plus_minus(one["accuracy"], one["ci95"])
 
 
 def harm(one: Mapping[str, Any]) -> str:
-    return f"{one['to_none']:+.2f} ± {one['to_none_ci95']:.2f}; {one['harmed_people']} of {one['people']}"
+    gain = plus_minus(one["to_none"], one["to_none_ci95"], 2, "+")
+    return f"{gain}; {one['harmed_people']} of {one['people']}"
 
 
 def worst(one: Mapping[str, Any]) -> str:
@@ -163,7 +168,7 @@ def _calibration(one: Mapping[str, Any]) -> str:
 def differences(tests: Sequence[Mapping[str, Any]]) -> str:
     cells: dict[tuple[str, str], list[str]] = {}
     for test in tests:
-        said = f"{test['difference']:+.2f} ± {test['ci95']:.2f}, p {p_value(test['p'])}"
+        said = f"{plus_minus(test['difference'], test['ci95'], 2, '+')}, p {p_value(test['p'])}"
         cells.setdefault((test["method"], test["against"]), []).append(said)
     head = ["method", "against", *(windows(shot) for shot in sorted({test["shot"] for test in tests}))]
     return grid(head, [[*pair, *said] for pair, said in cells.items()], 2)
@@ -183,7 +188,7 @@ def _steps(long: Mapping[str, Any]) -> str:
 def _anchored(tests: Sequence[Mapping[str, Any]]) -> str:
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for test in tests:
-        said = f"{test['difference']:+.2f} ± {test['ci95']:.2f}, p {p_value(test['p'])}"
+        said = f"{plus_minus(test['difference'], test['ci95'], 2, '+')}, p {p_value(test['p'])}"
         column = f"{MEASURES[test['measure']]}, {test['steps']} steps"
         rows.setdefault((test["kind"], str(test["alpha"])), {})[column] = said
     head = ["per activity", "alpha", *next(iter(rows.values()))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metatl.lab.render.tables import p_value
+from metatl.lab.render.tables import p_value, plus_minus
 
 
 def people(report: dict[str, Any]) -> str:
@@ -27,7 +27,7 @@ def people(report: dict[str, Any]) -> str:
         cells = [f"{report['people'][shot][method]['accuracy']:.1f}" for shot in shots]
         for place, shot in enumerate(shots):
             if test := tests.get((shot, method)):
-                cells[place] += f" ({test['difference']:+.1f} ± {test['ci95']:.1f})"
+                cells[place] += f" ({plus_minus(test['difference'], test['ci95'], 1, '+')})"
         lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", everybody(report), "", *harmed(report), "", *steps(report)])
 
@@ -36,7 +36,7 @@ def everybody(report: dict[str, Any]) -> str:
     """The anchor over all people, each left out once."""
     found = report["left_out_contrasts"]
     own = [test for test in found if (test["method"], test["against"]) == ("kl-anchor", "fine-tune")]
-    said = [f"{t['difference']:+.2f} ± {t['ci95']:.2f} points with {t['shot']}" for t in own]
+    said = [f"{plus_minus(t['difference'], t['ci95'], 2, '+')} points with {t['shot']}" for t in own]
     return (
         f"All {own[0]['people']} people, each left out once: kl-anchor minus fine-tune "
         f"{', '.join(said)} window(s) per activity."
@@ -87,7 +87,7 @@ def most(report: dict[str, Any]) -> list[str]:
     for t in tests:
         windows, _, moments = t["kind"].partition(", ")
         if t["alpha"] == alpha:
-            found = f"{t['difference']:+.1f} ± {t['ci95']:.1f} (p {p_value(t['p'])})"
+            found = f"{plus_minus(t['difference'], t['ci95'], 1, '+')} (p {p_value(t['p'])})"
             cells.setdefault(moments, {})[f"{windows}, {t['steps']} steps"] = found
     columns = list(next(iter(cells.values())))
     lines = [

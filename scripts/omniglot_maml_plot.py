@@ -54,7 +54,7 @@ def _panel(axes: Axes, rows: Rows, published: Published) -> None:
     for row in rows:
         mode = row["mode"]
         colour, face, shift = MODES[mode]
-        mean, half, at = row["accuracy"], row["ci95"], heights[row["learned_by"]] + shift
+        mean, half, at = row["accuracy"], row["ci95"] or 0.0, heights[row["learned_by"]] + shift
         axes.plot([mean - half, mean + half], [at, at], color=colour, linewidth=1.6, zorder=3)
         axes.plot([mean], [at], "o", color=colour, markerfacecolor=face, markersize=6.5, mew=1.5, zorder=4)
         value = published.get((row["learned_by"], mode), {}).get(setting)

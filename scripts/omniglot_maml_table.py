@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import omniglot_maml_plot
+import study
 from omniglot_maml_published import PUBLISHED, SCHEDULES, SETTINGS
 from omniglot_maml_rows import MODES, Row
 
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
 from metatl.lab import store
+from metatl.lab.render.tables import plus_minus
 
 ABOUT = (
     "Accuracy in % on unseen characters of Omniglot (Vinyals split, rotations as classes, 28x28), 1,000 "
@@ -71,6 +73,7 @@ def _pooled(row: Row) -> Report:
     reports, costs = [*row.reports.values()], ("seconds_to_learn", "ms_per_task")
     facts = {key: float(np.mean([found.facts[key] for found in reports])) for key in costs}
     facts |= {key: reports[0].facts[key] for key in ("family", "trainable")}
+    facts["diverged"] = study.diverged(reports)
     facts["selected"] = [found.facts["selected"] for found in reports]
     scores = np.mean([found.scores for found in reports], 0)
     return Report(f"{row.method}, {row.mode}", scores, reports[0].protocol, facts)
@@ -130,7 +133,7 @@ def _cells(modes: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _accuracy(row: Mapping[str, Any]) -> str:
     spread = row["sd_between_seeds"]
-    return f"{row['accuracy']:.2f} ± {row['ci95']:.2f}" + ("" if spread is None else f" ({spread:.2f})")
+    return plus_minus(row["accuracy"], row["ci95"]) + ("" if spread is None else f" ({spread:.2f})")
 
 
 def _published(row: Mapping[str, Any]) -> str:

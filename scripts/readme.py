@@ -25,6 +25,8 @@ import hapt_readme
 import readme_headers
 import readme_studies
 
+from metatl.lab.render.tables import p_value, plus_minus
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -44,12 +46,11 @@ def table(report: dict[str, Any]) -> str:
     ]
     for row in report["rows"]:
         mode = "transductive" if row["transductive"] else "inductive"
-        difference = f"{row['difference']:+.2f} ± {row['difference_ci95']:.2f}"
-        p = "<0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+        difference, p = plus_minus(row["difference"], row["difference_ci95"], 2, "+"), p_value(row["p"])
         if row["method"] == protocol["reference"]:
             difference, p = "reference", ""
         lines.append(
-            f"| {row['method']} | {mode} | {row['accuracy']:.2f} ± {row['ci95']:.2f} | {difference} "
+            f"| {row['method']} | {mode} | {plus_minus(row['accuracy'], row['ci95'])} | {difference} "
             f"| {p} | {row['harmed']:.0f} | {row['trainable']:,} | {row['seconds_to_learn']:.0f} "
             f"| {row['ms_per_task']:.1f} |"
         )

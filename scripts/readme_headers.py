@@ -8,6 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from metatl.lab.render.tables import plus_minus
+
 Reached = dict[str, str]
 """By a config's file name: what its method reached."""
 
@@ -46,7 +48,7 @@ def _headers(root: Path, folder: str, study: str, read: Any) -> dict[Path, str]:
 
 
 def _of(row: dict[str, Any]) -> str:
-    return f"{row['accuracy']:.1f} +- {row['ci95']:.1f} %"
+    return f"{plus_minus(row['accuracy'], row['ci95'], 1).replace('±', '+-')} %"
 
 
 def _rows(report: dict[str, Any]) -> Reached:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from metatl.lab.render.tables import plus_minus
 from metatl.transferring import tables
 
 SETTINGS = {
@@ -20,7 +21,7 @@ def family(report: dict[str, Any]) -> str:
     """results/omniglot-maml: accuracy with its interval, what was published behind it, and the share."""
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in report["rows"]:
-        said = f"{row['accuracy']:.1f} ± {row['ci95']:.1f}"
+        said = plus_minus(row["accuracy"], row["ci95"], 1)
         if row["published"] is not None:
             half = "" if row["published_ci95"] is None else f" ± {row['published_ci95']}"
             said += f" (published {row['published']}{half})"
@@ -46,7 +47,7 @@ def sinusoid(report: dict[str, Any]) -> str:
     lines = [["net", "points", *(f"{s} step{'s' * (s != 1)}" for s in shown)]]
     lines.append(["---", *["--:"] * (len(shown) + 1)])
     for row in report["rows"]:
-        values = [f"{row['by_step'][s]:.2f} ± {row['by_step_ci95'][s]:.2f}" for s in shown]
+        values = [plus_minus(row["by_step"][s], row["by_step_ci95"][s]) for s in shown]
         lines.append([row["net"], str(row["shot"]), *values])
     first = report["rows"][0]
     share = 100 * first["schedule"]["share_of_published"]

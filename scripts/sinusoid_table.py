@@ -14,7 +14,7 @@ from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
 from metatl.lab import render, store
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
-from metatl.lab.render.tables import p_value
+from metatl.lab.render.tables import p_value, plus_minus
 
 SHOWN = (0, 1, 2, 5, 10)
 NAMES = {"maml": "MAML", "pretrained": "pre-trained"}
@@ -65,7 +65,8 @@ def _rows(shot: int, group: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]
         spread = np.std(by_seed, axis=0, ddof=1).tolist() if len(own) > 1 else None
         lost = [int((~_tame(one.errors)).sum()) for one in own]
         row |= {"method": f"{NAMES[method]}, {shot} points", "net": method, "shot": shot, "diverged": lost}
-        row |= {"by_step": errors[method].mean(1).tolist(), "by_step_ci95": _half(errors[method]).tolist()}
+        by_step = [compare.estimate(waves) for waves in errors[method]]
+        row |= {"by_step": [one.mean for one in by_step], "by_step_ci95": [one.ci95 for one in by_step]}
         row |= {"by_step_sd_between_seeds": spread, "by_seed": [float(values[-1]) for values in by_seed]}
     return rows
 
@@ -85,10 +86,6 @@ def _report(own: Sequence[Any], scores: NDArray[np.float64]) -> Report:
     return Report(first.method, scores, {**first.protocol, "episodes": len(scores)}, facts)
 
 
-def _half(errors: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1.96 * errors.std(1, ddof=1) / np.sqrt(errors.shape[1])
-
-
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     head = [
         "points",
@@ -102,7 +99,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [head, ["--:", "---", "---", *["--:"] * (len(SHOWN) + 3)]]
     for row in rows:
         reference = row["net"] == "pretrained"
-        difference = "" if reference else f"{row['difference']:+.3f} ± {row['difference_ci95']:.3f}"
+        difference = "" if reference else plus_minus(row["difference"], row["difference_ci95"], 3, "+")
         cells = [_cell(row, step) for step in SHOWN]
         rate = row["selected"].get("rule.lr", "0.01")
         lines.append(
@@ -117,20 +114,22 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cell(row: Mapping[str, Any], step: int) -> str:
     spread = row["by_step_sd_between_seeds"]
     said = "" if spread is None else f" ({spread[step]:.3f})"
-    return f"{row['by_step'][step]:.3f} ± {row['by_step_ci95'][step]:.3f}{said}"
+    return plus_minus(row["by_step"][step], row["by_step_ci95"][step], 3) + said
 
 
 def _picture(rows: Sequence[Mapping[str, Any]], share: float) -> bytes:
     figure = blank(12.8, 5.4)
     shots = sorted({row["shot"] for row in rows})
     left, width, gap = 0.06, 0.245, 0.035
-    top = 1.08 * max(m + h for row in rows for m, h in zip(row["by_step"], row["by_step_ci95"], strict=True))
+    top = 1.08 * max(
+        m + (h or 0.0) for row in rows for m, h in zip(row["by_step"], row["by_step_ci95"], strict=True)
+    )
     for place, shot in enumerate(shots):
         axes = bare(
             figure.add_axes((left + place * (width + gap), 0.13, width, 0.63)), keep=("bottom", "left")
         )
         for row in (row for row in rows if row["shot"] == shot):
-            mean, half = np.array(row["by_step"]), np.array(row["by_step_ci95"])
+            mean, half = np.array(row["by_step"]), np.array([h or 0.0 for h in row["by_step_ci95"]])
             colour, at = COLOURS[row["net"]], np.arange(len(mean))
             axes.plot(at, mean, color=colour, linewidth=2, marker="o", markersize=4.5)
             axes.fill_between(at, mean - half, mean + half, color=colour, alpha=0.18, linewidth=0)

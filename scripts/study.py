@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from metatl.evaluation.evaluate import Report
 from metatl.lab.refusals import guarded
 
 
@@ -36,6 +37,12 @@ def share(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share; 0.1 is a tenth, 1 all of it")
     return value
+
+
+def diverged(reports: Iterable[Report]) -> list[int] | None:
+    """The episodes that diverged in any of the reports; None where one is older."""
+    each = [found.facts.get("diverged") for found in reports]
+    return None if None in each else [episode for own in each for episode in own]
 
 
 def command(main: Callable[[], object]) -> None:

@@ -7,14 +7,14 @@ Everything here is a pure function of one task; engines run many tasks at once b
 
 from metatl.adapt.adaptation import Adaptation, Fitted
 from metatl.adapt.closed_form import ClosedForm
-from metatl.adapt.covering import check_guide, moving_names
+from metatl.adapt.covering import check_finite, check_guide, moving_names
 from metatl.adapt.descend import Guided, Inner, Piece, Point, descend, guide_at
 from metatl.adapt.descent import Descent
 from metatl.adapt.estimator import Estimator
 from metatl.adapt.in_context import InContext
 from metatl.adapt.moved import displacement, displacement_and_memory
 from metatl.adapt.neighbours import NearestNeighbours
-from metatl.adapt.prediction import predict, predict_with
+from metatl.adapt.prediction import alike, check_outputs, predict, predict_with, too_large
 from metatl.adapt.query import QueryLoss, query_loss, score
 from metatl.adapt.solvers import (
     LinearDiscriminant,
@@ -47,7 +47,10 @@ __all__ = [
     "SoftNeighbours",
     "Solver",
     "SupportGuide",
+    "alike",
+    "check_finite",
     "check_guide",
+    "check_outputs",
     "descend",
     "displacement",
     "displacement_and_memory",
@@ -58,4 +61,5 @@ __all__ = [
     "predict_with",
     "query_loss",
     "score",
+    "too_large",
 ]

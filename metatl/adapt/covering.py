@@ -1,7 +1,8 @@
-"""What a guide has to cover, and which weights it lets move."""
+"""What a guide has to cover, which weights it lets move, and what of a transfer is no number."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -39,4 +40,24 @@ def check_guide(transfer: Transfer) -> None:
             raise MetatlError(
                 f"the guide of weight '{name}' has shape {list(entry)}, which does not broadcast to "
                 f"{list(leaf.shape)}; a leading inner-step axis may stand in front"
+            )
+
+
+def check_finite(transfer: Transfer, where: str = "") -> None:
+    """Raise MetatlError, `where` in front, naming a tensor with NaN or infinity: it predicts no numbers.
+
+    Buffers may hold infinities, as masks of attention do.
+    """
+    groups = zip(("weight", "guide of", "buffer", "memory"), transfer.groups(), strict=True)
+    leaves = {(kind, name): leaf for kind, tensors in groups for name, leaf in tensors.items()}
+    if not leaves:
+        return
+    bad = [
+        (leaf.isnan() if kind == "buffer" else ~leaf.isfinite()).any() for (kind, _), leaf in leaves.items()
+    ]
+    for (kind, name), found in zip(leaves, torch.stack(bad).tolist(), strict=True):  # read back at once
+        if found:
+            raise MetatlError(
+                f"{where}{kind} '{name}' is not finite, so that nothing it predicts is a number; learn it "
+                "again at a lower rate, or restore it"
             )

@@ -24,13 +24,15 @@ from metatl.types import Episode, Metrics, Params, Transfer, Unroll
 def score(output: Any, y: Any) -> Tensor:
     """Accuracy in [0, 1] for class labels, mean squared error for real targets; 0-d.
 
-    Of several targets of one kind, the mean over them.
+    Of several targets of one kind, the mean over them. NaN where an output is not finite: the largest of
+    outputs that are no numbers is no class.
     """
     if isinstance(y, Mapping):
         return torch.stack([score(head(output, name), part) for name, part in y.items()]).mean()
     if y.is_floating_point():
         return nll(output, y)
-    return (output.argmax(-1) == y).to(output.dtype).mean()
+    right = (output.argmax(-1) == y).to(output.dtype).mean()
+    return right + (output - output).sum()  # 0, and NaN of what is not finite, in the fewest operations
 
 
 def query_loss(

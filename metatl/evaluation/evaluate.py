@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from metatl import tree
-from metatl.adapt import Adaptation, check_guide, moving_names, score
+from metatl.adapt import Adaptation, alike, check_finite, check_guide, moving_names, score, too_large
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine, task
 from metatl.engines.loop import Loop
+from metatl.evaluation.statistics import estimate
 from metatl.net import Net
 from metatl.types import Episode, MetatlError, Split, Transfer
 
@@ -53,7 +53,8 @@ class Report:
     """What an evaluation found.
 
     scores: [episodes] float64, accuracy in [0, 1] (or mean squared error, lower is better), in episode order;
-    protocol: how they were taken; facts: what they cost.
+    protocol: how they were taken; facts: what they cost, and which episodes `diverged`: predictions that are
+    not finite are wrong throughout, and have no squared error (NaN).
     """
 
     method: str
@@ -63,17 +64,26 @@ class Report:
 
     @property
     def mean(self) -> float:
-        """Mean score."""
+        """Mean score; NaN where an episode has none."""
         return float(self.scores.mean())
 
     @property
-    def ci95(self) -> float:
-        """Half of the 95 % interval of the mean: 1.96 sd / sqrt(episodes)."""
-        return 1.96 * float(self.scores.std(ddof=1)) / math.sqrt(len(self.scores))
+    def ci95(self) -> float | None:
+        """Half of the 95 % interval of the mean (Student's t over episodes); None where there is none."""
+        return estimate(self.scores).ci95 if bool(np.isfinite(self.scores).all()) else None
+
+    @property
+    def diverged(self) -> list[int]:
+        """The episodes whose predictions are not finite; none of a report of before these were counted."""
+        return self.facts.get("diverged") or []
 
 
 def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data: Data, tasks: Tasks) -> None:
-    """Raise MetatlError when an adaptation cannot serve the episodes, or a moving weight has no guide."""
+    """Raise MetatlError when an adaptation cannot serve the episodes, or the transfer is not whole.
+
+    That is: a moving weight has no guide, or a tensor is not finite.
+    """
+    check_finite(transfer)
     if adaptation.guided_by_transfer:
         check_guide(transfer)
     adaptation.check(net.with_outputs(data.outputs(tasks)), transfer, data.kind == "regression")
@@ -94,7 +104,8 @@ def evaluate(
     """Adapt the transfer to every episode's support set and score its query set.
 
     Any adaptation: one that cannot run under vmap runs task by task, whatever the engine; all of them are
-    given the evaluation's seed as key.
+    given the evaluation's seed as key. An episode whose predictions are not finite has diverged: its accuracy
+    is 0 and its squared error NaN; where all have, every score is NaN.
 
     Raises MetatlError when the split cannot serve such episodes or the output layer does not fit them.
     """
@@ -108,8 +119,9 @@ def evaluate(
     moving = moving_names(transfer) if adaptation.guided_by_transfer else None
     fast = runner.ready(net)
 
-    def one(episode: Episode) -> torch.Tensor:
-        return score(adaptation.answer(fast, transfer, episode, evaluation.seed, moving), episode.query.y)
+    def one(episode: Episode) -> tuple[torch.Tensor, torch.Tensor]:
+        output = adaptation.answer(fast, transfer, episode, evaluation.seed, moving)
+        return score(output, episode.query.y), alike(output)
 
     found: list[torch.Tensor] = []
     seconds = 0.0
@@ -118,17 +130,32 @@ def evaluate(
             count = min(evaluation.chunk, total - first)
             drawn = data.draw(split, tasks, evaluation.seed, first, count)
             began = time.perf_counter()
-            found.append(runner.map(one, drawn).to("cpu", torch.float64))
+            scores, same = runner.map(one, drawn)
+            if bool(same.any()):
+                swallowed = same & (too_large(drawn.support.x) | too_large(drawn.query.x))
+                scores = torch.where(swallowed, torch.nan, scores)
+            found.append(scores.to("cpu", torch.float64))
             seconds += time.perf_counter() - began
             if progress is not None:
                 progress(first + count, total)
         example = task(data.draw(split, tasks, evaluation.seed, 0, 1), 0)
-        facts = {
+        facts: dict[str, Any] = {
             "trainable": adaptation.trainable(net, transfer, example.support),
             "ms_per_task": 1000.0 * seconds / total,
         }
     protocol = _protocol(net, adaptation, data, evaluation, split, total)
-    return Report(method, torch.cat(found).numpy(), protocol, facts)
+    scores, facts["diverged"] = counted(torch.cat(found).numpy(), data.kind == "regression")
+    return Report(method, scores, protocol, facts)
+
+
+def counted(scores: NDArray[np.float64], real: bool = False) -> tuple[NDArray[np.float64], list[int]]:
+    """Scores [episodes] as they count, and the episodes that diverged: those whose score is not finite.
+
+    Their accuracy counts as 0; a squared error (real) has no such number and stays NaN, and so does
+    everything where all diverged.
+    """
+    lost = ~np.isfinite(scores)
+    return np.where(lost, np.nan if real or lost.all() else 0.0, scores), np.flatnonzero(lost).tolist()
 
 
 def _protocol(

@@ -54,14 +54,16 @@ def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
 
 
 def _say(run: Run, found: Report) -> None:
-    mean, ci95, episodes, protocol = found.mean, found.ci95, len(found.scores), found.protocol
+    protocol = found.protocol
     mode = "transductive" if protocol["transductive"] else "inductive"
-    if protocol["score"] == "accuracy":
-        value = f"accuracy {100 * mean:.2f} +- {100 * ci95:.2f} %"
-    else:
-        value = f"loss {mean:.4f} +- {ci95:.4f}"
+    unit, places, after = (100, 2, " %") if protocol["score"] == "accuracy" else (1, 4, "")
+    half = "" if found.ci95 is None else f" +- {unit * found.ci95:.{places}f}"
+    value = f"{protocol['score']} {unit * found.mean:.{places}f}{half}{after}"
+    episodes = f"{len(found.scores)} episodes"
+    if found.diverged:
+        episodes += f" of which {len(found.diverged)} diverged and count as wrong"
     split = protocol["split"] if run.other is None else f"{protocol['split']} of {protocol['data']}"
-    say(f"{found.method}: {value} ({split}, {episodes} episodes, {mode})")
+    say(f"{found.method}: {value} ({split}, {episodes}, {mode})")
     say(f"run directory: {run.folder}")
     place = report_folder(run, beside=True)
     if place != run.folder:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metatl.lab import store
+from metatl.transferring.fit import NO_CLASS
 from metatl.types import MetatlError
 
 ALL = "all"
@@ -20,8 +21,9 @@ ALL = "all"
 class Cell:
     """One row at one number of labels in one draw.
 
-    predicted: class of every test photo of the draw; probability: of that class; seconds: to choose, fit and
-    predict; selected: values chosen or taken; how: `cv`, `default`, or `fixed` where nothing is chosen.
+    predicted: class of every test photo of the draw, NO_CLASS where outputs are not finite; probability: of
+    that class; seconds: to choose, fit and predict; selected: values chosen or taken; how: `cv`, `default`,
+    `fixed` where nothing is chosen, or `diverged` where no fit was found.
     """
 
     predicted: list[int]
@@ -29,6 +31,11 @@ class Cell:
     seconds: float
     selected: dict[str, Any]
     how: str
+
+    @property
+    def diverged(self) -> int:
+        """Number of photos that have no class."""
+        return self.predicted.count(NO_CLASS)
 
 
 Key = tuple[str, int | None, int]

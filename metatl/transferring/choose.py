@@ -14,7 +14,7 @@ from torch import Tensor
 from metatl.data.fixed import MOST_FOLDS, Index, stratified
 from metatl.lab.experiment import with_value
 from metatl.transferring.backbone import Backbone
-from metatl.transferring.fit import Labelled, judged
+from metatl.transferring.fit import NO_CLASS, DivergedError, Labelled, classes_of, judged
 from metatl.transferring.rows import Row
 
 
@@ -36,43 +36,57 @@ def folds_of(y: Index, seed: int) -> Index | None:
 def chosen(row: Row, backbone: Backbone, draws: Sequence[Labelled], validate: bool = True) -> list[Choice]:
     """For every draw the values of highest cross-validated accuracy inside it.
 
-    Of equals it is the default, then the earlier ones. validate: where there is no time for it, the row takes
-    its defaults, as where a class has one row only.
+    Of equals it is the default, then the earlier ones; values with which a fit diverges are not chosen, and
+    where all do it is the default, `diverged`. validate: where there is no time for it, the row takes its
+    defaults, as where a class has one row only.
     """
-    candidates, default = list(_candidates(row)), _default(row)
+    candidates, default = list(_candidates(row)), defaults(row)
     if len(candidates) < 2:
         return [Choice(row, default, "fixed")] * len(draws)
     folds = [folds_of(draw.y.numpy(), draw.key) if validate else None for draw in draws]
     split = [(draw, fold) for draw, fold in zip(draws, folds, strict=True) if fold is not None]
     scores = [held_out(one, backbone, split) for _, one in candidates]
     found = iter(zip(*scores, strict=True))
-    return [
-        Choice(row, default, "default") if fold is None else _best(candidates, next(found), default)
-        for fold in folds
-    ]
+    plain = Choice(row, default, "default")
+    return [plain if fold is None else _best(candidates, next(found), plain) for fold in folds]
 
 
-def _best(candidates: list[tuple[dict[str, Any], Row]], scores: Sequence[float], default: Any) -> Choice:
+def _best(candidates: list[tuple[dict[str, Any], Row]], scores: Sequence[float], plain: Choice) -> Choice:
     """The candidate of the highest score; of equals the default, then the earlier ones."""
-    equal = [one for one, score in zip(candidates, scores, strict=True) if score == max(scores)]
-    values, row = next((one for one in equal if one[0] == default), equal[0])
+    highest = max((score for score in scores if score == score), default=None)
+    if highest is None:
+        return replace(plain, how="diverged")
+    equal = [one for one, score in zip(candidates, scores, strict=True) if score == highest]
+    values, row = next((one for one in equal if one[0] == plain.selected), equal[0])
     return Choice(row, values, "cv")
 
 
+def surely(choice: Choice) -> Choice:
+    """The choice; raises DivergedError where there was none."""
+    if choice.how == "diverged":
+        raise DivergedError("every value that was tried in cross-validation diverges; take smaller ones")
+    return choice
+
+
 def held_out(row: Row, backbone: Backbone, draws: Sequence[tuple[Labelled, Index]]) -> list[float]:
-    """For every draw, the share of its rows that are named rightly by a fit to the other folds."""
+    """For every draw, the share of its rows that are named rightly by a fit to the other folds.
+
+    NaN where one is not named at all.
+    """
     parts = [
         (part_of(draw, np.flatnonzero(folds != fold)), part_of(draw, np.flatnonzero(folds == fold)))
         for draw, folds in draws
         for fold in range(int(folds.max()) + 1)
     ]
-    outputs = iter(judged(row, backbone, parts))
-    rests = iter(rest.y for _, rest in parts)
-    return [
-        sum(int((next(outputs).argmax(-1) == next(rests)).sum()) for _ in range(int(folds.max()) + 1))
-        / len(folds)
-        for _, folds in draws
-    ]
+    outputs = judged(row, backbone, parts)
+    found: list[float] = []
+    for _, folds in draws:
+        right = 0.0
+        for _ in range(int(folds.max()) + 1):
+            (_, rest), named = parts.pop(0), classes_of(outputs.pop(0))
+            right += torch.nan if bool((named == NO_CLASS).any()) else int((named == rest.y).sum())
+        found.append(right / len(folds))
+    return found
 
 
 def part_of(labelled: Labelled, rows: Index) -> Labelled:
@@ -105,7 +119,7 @@ def _candidates(row: Row) -> list[tuple[dict[str, Any], Row]]:
     return found
 
 
-def _default(row: Row) -> dict[str, Any]:
+def defaults(row: Row) -> dict[str, Any]:
     """The values that the row's config has."""
     found: dict[str, Any] = {}
     for path in row.select or {}:

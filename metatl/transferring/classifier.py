@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metatl.data.images import as_seen
 from metatl.transferring.backbone import backbone, forward
-from metatl.transferring.choose import chosen
+from metatl.transferring.choose import chosen, surely
 from metatl.transferring.fit import Labelled, fit
 from metatl.transferring.model import PhotoModel, Transferred, open_model, photo_model
 from metatl.transferring.rows import REFERENCE, rows
@@ -64,7 +64,7 @@ class Classifier:
         order = _rounds(labels)
         x, target = x[order], torch.from_numpy(labels.astype(np.int64))[order]
         labelled = Labelled(forward(net.body(), x), target, lambda: x, len(classes), self.seed)
-        choice = chosen(row, net, [labelled])[0]
+        choice = surely(chosen(row, net, [labelled])[0])
         fitted = fit(choice.row, net, labelled)
         made = {"method": self.method, "selected": choice.selected, "seed": self.seed, **net.facts}
         made["labels"] = classes.dtype.kind

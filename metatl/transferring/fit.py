@@ -23,8 +23,14 @@ from metatl.types import Batch, Episode, Guide, MetatlError, Params, Transfer
 
 FISHER_ROWS = 32
 """Labelled photos that the Fisher information is taken from, at most."""
+NO_CLASS = -1
+"""Named for a row whose outputs are not finite: the largest of them would be the first class."""
 MOMENT_ROWS = 64
 """Labelled photos whose moments a net without pre-trained ones keeps, at most."""
+
+
+class DivergedError(MetatlError):
+    """A fit that left the finite numbers, so that it names no class."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,11 @@ class Model:
             return self.readout(features if self.body is None else forward(self.body, photos()))
 
 
+def classes_of(outputs: Tensor) -> Tensor:
+    """[n]: the class of the largest of a row's outputs [n, classes], NO_CLASS where one is not finite."""
+    return torch.where(outputs.isfinite().all(-1), outputs.argmax(-1), NO_CLASS)
+
+
 @dataclass(frozen=True)
 class _Given(Head):
     """An output layer that is new to the task and starts from given weights."""
@@ -67,7 +78,7 @@ class _Given(Head):
 
 
 def fit(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
-    """The row fitted to labelled photos. Raises MetatlError where its weights leave the finite numbers."""
+    """The row fitted to labelled photos. Raises DivergedError where its weights leave the finite numbers."""
     if row.moves == "head":
         fitted = fit_readout(row.adaptation, labelled.features, labelled.y, labelled.outputs, labelled.key)
         return Model(fitted)
@@ -75,7 +86,7 @@ def fit(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
 
 
 def judged(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelled]]) -> list[Tensor]:
-    """Outputs [m, classes] for the photos of every second part after a fit to the first.
+    """Outputs [m, classes] for the photos of every second part after a fit to the first, NaN if it diverges.
 
     Rows on frozen features answer all parts side by side.
     """
@@ -83,7 +94,14 @@ def judged(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelle
         episodes = [Episode(Batch(inside.features, inside.y), Batch(rest.features)) for inside, rest in parts]
         keys = [inside.key for inside, _ in parts]
         return answers(row.adaptation, episodes, keys, parts[0][0].outputs)
-    return [fit(row, backbone, inside).outputs(rest.features, rest.photos) for inside, rest in parts]
+    return [_judged(row, backbone, inside, rest) for inside, rest in parts]
+
+
+def _judged(row: Row, backbone: Backbone, inside: Labelled, rest: Labelled) -> Tensor:
+    try:
+        return fit(row, backbone, inside).outputs(rest.features, rest.photos)
+    except DivergedError:
+        return torch.full((len(rest.y), inside.outputs), torch.nan)
 
 
 def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
@@ -123,14 +141,14 @@ def started(row: Row, backbone: Backbone, start: nn.Module, outputs: int) -> tup
 
 
 def descended(descent: Descent, net: Net, transfer: Transfer, support: Batch) -> Params:
-    """The weights after the last step, outside every graph; MetatlError where they are not finite."""
+    """The weights after the last step, outside every graph; DivergedError where they are not finite."""
     params = transfer.params
     with torch.no_grad():
         moving = moving_names(transfer)
         for point in descent.trajectory(net, transfer, support, "first_order", moving):
             params = point.params
     if not all(bool(leaf.isfinite().all()) for leaf in params.values()):
-        raise MetatlError("the weights left the finite numbers; take a smaller rate")
+        raise DivergedError("the weights left the finite numbers; take a smaller rate")
     return params
 
 

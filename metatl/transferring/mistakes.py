@@ -15,6 +15,7 @@ from metatl.lab.render.figure import FAINT, INK, bare, blank
 from metatl.opening import text_of
 from metatl.text import drawn
 from metatl.transferring.cells import Cells
+from metatl.transferring.fit import NO_CLASS
 from metatl.transferring.study import Study
 
 COLUMNS, TILES = 4, 12
@@ -23,13 +24,17 @@ COLUMNS, TILES = 4, 12
 
 @dataclass(frozen=True)
 class Judged:
-    """Test photos as one row named them: places, class and its probability; labels: how many it had."""
+    """Test photos as one row named them: places, class and its probability; labels: how many it had.
+
+    diverged: how many others it gave no class, as its outputs were not finite.
+    """
 
     method: str
     labels: str
     places: Index
     predicted: Index
     probability: np.ndarray[Any, np.dtype[np.float64]]
+    diverged: int = 0
 
 
 def judged(study: Study, cells: Cells, name: str) -> Judged | None:
@@ -46,7 +51,9 @@ def judged(study: Study, cells: Cells, name: str) -> Judged | None:
         probability = np.concatenate([np.asarray(cell.probability) for cell in held])
         _, first = np.unique(places, return_index=True)
         said = "all labels" if k is None else f"{k} labels of each class"
-        return Judged(name, said, places[first], predicted[first], probability[first])
+        named = first[predicted[first] != NO_CLASS]
+        lost = len(first) - len(named)
+        return Judged(name, said, places[named], predicted[named], probability[named], lost)
     return None
 
 
@@ -108,4 +115,5 @@ def mistakes(study: Study, said: Judged) -> Figure:
 
 def _caption(said: Judged, truth: Index) -> str:
     wrong = int((said.predicted != truth).sum())
-    return f"{said.method}, {said.labels}: {wrong} of {len(truth)} test photos named wrongly"
+    told = f"{said.method}, {said.labels}: {wrong} of {len(truth)} test photos named wrongly"
+    return f"{told}, {said.diverged} more without a finite output" if said.diverged else told

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from metatl import importing, tree
+from metatl.adapt import check_outputs
 from metatl.data.images import as_seen
 from metatl.lab import store
 from metatl.lab.describe import describe
@@ -61,9 +62,15 @@ class PhotoModel:
         return self.preparation(as_seen(picture, str(picture) if isinstance(picture, str | Path) else where))
 
     def probabilities(self, x: Tensor) -> Tensor:
-        """[n, classes] for prepared photos [n, c, h, w]."""
+        """[n, classes] for prepared photos [n, c, h, w]; MetatlError where an output is not finite."""
+        found = self.outputs(x)
+        check_outputs(found, "picture")
+        return found.softmax(-1)
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """[n, classes] for prepared photos [n, c, h, w], as they come."""
         with torch.no_grad():
-            parts = [self.module(x[i : i + BATCH]).softmax(-1) for i in range(0, len(x), BATCH)]
+            parts = [self.module(x[i : i + BATCH]) for i in range(0, len(x), BATCH)]
         return torch.cat(parts) if parts else torch.zeros(0, len(self.classes))
 
     def save(self, folder: str | Path) -> None:
@@ -110,6 +117,11 @@ def open_model(folder: str | Path, own: str | None = None, trust: bool = False) 
         raise MetatlError(f"{folder} holds no {FACTS}; name the model folder that 'metatl transfer' wrote")
     values = store.read_json(folder / FACTS)
     tensors, _ = read_tensors(folder / WEIGHTS, "model")
+    lost = next((name for name, leaf in tensors.items() if bool(leaf.isnan().any())), None)
+    if lost is not None:
+        raise MetatlError(
+            f"{folder / WEIGHTS}: '{lost}' holds NaN, so that it names nothing; run 'metatl transfer'"
+        )
     if not isinstance(values, Mapping):
         raise MetatlError(f"{folder / FACTS} is damaged; restore it or run 'metatl transfer' again")
     values = cast(Mapping[str, Any], values)

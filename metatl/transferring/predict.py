@@ -32,9 +32,10 @@ class Prediction:
 def predict(
     model: PhotoModel, places: Sequence[Path], unreadable: Callable[[str], None] = lambda why: None
 ) -> list[Prediction]:
-    """Predictions for photos and for those below folders; what cannot be read is told and passed over.
+    """Predictions for photos and for those below folders; what has none is told and passed over.
 
-    Raises MetatlError for a place that is not there, and where no photo could be read.
+    That is a photo that cannot be read, or whose outputs are not finite. Raises MetatlError for a place that
+    is not there, and where no photo is left.
     """
     files = photo_files(places)
     found: list[Prediction] = []
@@ -46,15 +47,23 @@ def predict(
             except MetatlError as error:
                 unreadable(str(error))
         if read:
-            found += _predictions(model, read)
+            found += _predictions(model, read, unreadable)
     if not found:
         where = ", ".join(str(place) for place in places)
-        raise MetatlError(f"{where}: no photo could be read; name pictures or folders of them")
+        raise MetatlError(f"{where}: no photo could be read and labelled; name pictures or folders of them")
     return found
 
 
-def _predictions(model: PhotoModel, read: Sequence[tuple[Path, torch.Tensor]]) -> list[Prediction]:
-    sure = model.probabilities(torch.stack([x for _, x in read])).sort(dim=-1, descending=True, stable=True)
+def _predictions(
+    model: PhotoModel, read: Sequence[tuple[Path, torch.Tensor]], unreadable: Callable[[str], None]
+) -> list[Prediction]:
+    outputs = model.outputs(torch.stack([x for _, x in read]))
+    finite = outputs.isfinite().all(-1)
+    for (file, _), said in zip(read, finite.tolist(), strict=True):
+        if not said:
+            unreadable(f"{file}: the prediction is not finite, so that it names no class")
+    read = [one for one, said in zip(read, finite.tolist(), strict=True) if said]
+    sure = outputs[finite].softmax(-1).sort(dim=-1, descending=True, stable=True)
     count = min(len(PLACES), len(model.classes))
     rows = zip(read, sure.indices[:, :count].tolist(), sure.values[:, :count].tolist(), strict=True)
     return [

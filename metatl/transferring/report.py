@@ -8,25 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from metatl.evaluation.compare import holm
+from metatl.evaluation.statistics import FEWEST_DRAWS, holm
 from metatl.transferring.cells import ALL, Cell, Cells, right
 from metatl.transferring.rows import NO_TRANSFER, REFERENCE
-from metatl.transferring.scores import FEWEST_DRAWS, RESAMPLES, Matrix, interval, matrix, rounded, worse
+from metatl.transferring.scores import Matrix, difference, interval, matrix, rounded, worse
 from metatl.transferring.study import Study, missing
 
 Values = dict[str, Any]
 MEANING = {
     "score": "accuracy in percent: mean over draws of each draw's share of test photos named rightly",
     "ci95": (
-        f"95 %: percentiles of {RESAMPLES} bootstrap samples over draws and test photos; where all labelled "
-        f"photos are used, over test photos alone; null with fewer than {FEWEST_DRAWS} draws"
+        "95 %, over draws and test photos: Wilson's, with the variance between draws and between photos and "
+        "Student's t of Satterthwaite's degrees of freedom; over photos alone where all labelled are used "
+        f"in fewer than {FEWEST_DRAWS} folds; null with fewer draws, and for differences that do not vary"
     ),
     "difference": f"score minus that of {REFERENCE} on the same draws and photos, in percentage points",
-    "p": "two-sided, of the same bootstrap; Holm-corrected over the rows at one number of labels",
+    "p": "two-sided, of the same interval; Holm-corrected over the rows at one number of labels",
+    "diverged": "predictions of test photos that are not finite; they count as wrong",
     "harmed": f"percent of the draws shared with {NO_TRANSFER} where the row is worse than it; null without",
     "moved": "whether weights below the output layer were trained on the labelled photos",
     "seconds": "mean of a draw: to choose, fit and predict",
-    "selected": "how: cv (inside the labelled photos of each draw), default (no cross-validation), fixed",
+    "selected": "how: cv (inside the labelled photos of each draw), default (no cross-validation), fixed, "
+    "diverged",
 }
 
 
@@ -54,13 +57,14 @@ def table_of(study: Study, cells: Cells, name: str, k: int | None, draws: Sequen
 def _row(study: Study, cells: Cells, name: str, k: int | None) -> Values:
     draws = cells.draws(name, k)
     held = [cells.held[name, k, draw] for draw in draws]
-    own = interval(table_of(study, cells, name, k, draws), k is None, study.seed)
+    own = interval(table_of(study, cells, name, k, draws), k is None)
     row: Values = {
         "method": name,
         "labelled": _label(k),
         "draws": len(draws),
         "score": rounded(own.mean),
         "ci95": rounded(own.ci95),
+        "diverged": sum(cell.diverged for cell in held),
         **_difference(study, cells, name, k),
         "harmed": rounded(_harmed(study, cells, name, k), 1),
         "moved": study.rows[name].moves == "body",
@@ -75,7 +79,7 @@ def _difference(study: Study, cells: Cells, name: str, k: int | None) -> Values:
     if name == REFERENCE or not shared:
         return {"difference": None, "difference_ci95": None, "p": None}
     one, other = (table_of(study, cells, row, k, shared) for row in (name, REFERENCE))
-    found = interval(one - other, k is None, study.seed)
+    found = difference(one, other, k is None)
     return {"difference": rounded(found.mean), "difference_ci95": rounded(found.ci95), "p": found.p}
 
 

@@ -1,28 +1,17 @@
-"""Intervals and paired differences that count draws and test rows alike: a bootstrap over both."""
+"""Accuracies and paired differences over draws and test photos."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metatl.evaluation.statistics import Range, crossed
+
 Matrix = NDArray[np.float64]
 """[draws, photos]: 1 where a test photo was named rightly, 0 where not, NaN where it did not judge."""
-RESAMPLES = 2000
-FEWEST_DRAWS = 3
-"""Below it no interval over draws is claimed."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean in percent, its 95 % interval, and p of a mean of 0; None where nothing can be claimed."""
-
-    mean: float
-    ci95: tuple[float, float] | None
-    p: float | None
 
 
 def accuracy(right: Matrix) -> float:
@@ -30,37 +19,19 @@ def accuracy(right: Matrix) -> float:
     return float(100 * np.nanmean(right, axis=1).mean())
 
 
-def interval(values: Matrix, whole: bool, seed: int = 0) -> Interval:
-    """The mean over draws of the mean over photos, in percent, with its percentile bootstrap.
-
-    values: [draws, photos], NaN where a photo does not judge; whole: all rows are labelled, so that only test
-    photos are drawn again; else draws and photos are, independently. With one or two draws there is no
-    interval over draws. p = 2 min(P(mean* <= 0), P(mean* >= 0)), of at least 2 / (resamples + 1).
-    """
-    mean = accuracy(values)
-    if not whole and len(values) < FEWEST_DRAWS:
-        return Interval(mean, None, None)
-    found = resampled(values, whole, seed)
-    low, high = np.percentile(found, [2.5, 97.5])
-    tail = min(int((found <= 1e-9).sum()), int((found >= -1e-9).sum()))
-    return Interval(mean, (float(low), float(high)), min(1.0, 2 * (1 + tail) / (len(found) + 1)))
+def interval(right: Matrix, whole: bool) -> Range:
+    """The accuracy in percent with its interval (`evaluation.statistics.crossed`); whole: all labels used."""
+    return _percent(crossed(right, whole=whole))
 
 
-def resampled(values: Matrix, whole: bool, seed: int = 0) -> NDArray[np.float64]:
-    """[RESAMPLES]: the mean in percent with draws and photos drawn again, the same ones for the same seed."""
-    draws, photos = values.shape
-    rng = np.random.default_rng([seed, 4])
-    times = rng.multinomial(photos, np.full(photos, 1 / photos), RESAMPLES).astype(np.float64)
-    judged = ~np.isnan(values)
-    sums = times @ np.where(judged, values, 0.0).T
-    counts = times @ judged.T.astype(np.float64)
-    each = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    if whole:
-        weights = np.ones((RESAMPLES, draws))
-    else:
-        weights = rng.multinomial(draws, np.full(draws, 1 / draws), RESAMPLES).astype(np.float64)
-    weights = np.where(np.isnan(each), 0.0, weights)
-    return 100 * (np.nan_to_num(each) * weights).sum(1) / np.maximum(weights.sum(1), 1e-300)
+def difference(right: Matrix, other: Matrix, whole: bool) -> Range:
+    """Two accuracies on the same draws and photos: points between them, with interval and p."""
+    return _percent(crossed(right - other, -1.0, whole))
+
+
+def _percent(found: Range) -> Range:
+    ends = None if found.ci95 is None else (100 * found.ci95[0], 100 * found.ci95[1])
+    return Range(100 * found.mean, ends, found.p)
 
 
 def matrix(draws: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]], photos: int) -> Matrix:

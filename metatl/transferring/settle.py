@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metatl.adapt import check_outputs
 from metatl.data.fixed import Index, Part
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells, Key, right
-from metatl.transferring.choose import Choice, folds_of
+from metatl.transferring.choose import Choice, folds_of, surely
 from metatl.transferring.fit import Model, fit
 from metatl.transferring.rows import REFERENCE
 from metatl.transferring.study import VALIDATION, Study, Tell, moving
+from metatl.types import MetatlError
 
 SHARE = 0.3
 """Of the minutes, what choosing among rows that move the body may take."""
@@ -73,12 +75,19 @@ def _left(study: Study, cells: Cells, names: Sequence[str]) -> list[tuple[Key, P
 def settle(study: Study, cells: Cells) -> Settled:
     """The row with the highest cross-validated accuracy on the photos that all candidates have judged.
 
-    A candidate is a row with one fold or more; of equals the earlier one in the table. Without folds (one
-    photo of a class) it is the reference row, or the first one.
+    A candidate is a row with one fold or more, none of which diverged; of equals the earlier one in the
+    table. Without folds (one photo of a class) it is the reference row, or the first one. Raises MetatlError
+    where every row diverged.
     """
     rows, folds = study.problem.task.everything(), _folds(study)
     done = {name: cells.draws(VALIDATION + name, None) for name in study.rows}
-    candidates = [name for name in study.rows if done[name]]
+    judged = [name for name in study.rows if done[name]]
+    lost = [name for name in judged if any(_diverged(cells, name, fold) for fold in done[name])]
+    candidates = [name for name in judged if name not in lost]
+    if judged and not candidates:
+        raise MetatlError(
+            f"every row diverges in cross-validation: {', '.join(lost)}; name others by --methods"
+        )
     if folds is None or not candidates:
         name = REFERENCE if REFERENCE in study.rows else next(iter(study.rows))
         return Settled(name, "taken without choice: nothing to validate on", {})
@@ -93,16 +102,31 @@ def settle(study: Study, cells: Cells) -> Settled:
     best = max(candidates, key=lambda name: score[name])
     count = int(folds.max()) + 1
     how = f"best of {len(candidates)} rows in {len(common)} of {count} folds of the labelled photos"
-    left = [name for name in study.rows if name not in candidates]
+    left = [name for name in study.rows if name not in judged]
     how += f"; not in the choice, for want of minutes: {', '.join(left)}" if left else ""
+    how += f"; not in the choice, as they diverge: {', '.join(lost)}" if lost else ""
     return Settled(best, how, score)
 
 
 def fit_all(study: Study, name: str) -> tuple[Choice, Model]:
-    """The row fitted on all labelled photos, its values chosen by cross-validation among them."""
+    """The row fitted on all labelled photos, its values chosen by cross-validation among them.
+
+    Raises MetatlError where that diverges.
+    """
     labelled = study.labelled_rows(name, study.problem.task.everything(), study.seed * 1000)
-    choice = study.chosen(name, [labelled])[0]
-    return choice, fit(choice.row, study.start(name), labelled)
+    try:
+        choice = study.chosen(name, [labelled])[0]
+        fitted = fit(surely(choice).row, study.start(name), labelled)
+        check_outputs(fitted.outputs(labelled.features, labelled.photos), "photo")
+    except MetatlError as error:
+        raise MetatlError(
+            f"{name}, fitted on all labelled photos: {error}; leave it out by --methods"
+        ) from error
+    return choice, fitted
+
+
+def _diverged(cells: Cells, name: str, fold: int) -> bool:
+    return cells.held[VALIDATION + name, None, fold].diverged > 0
 
 
 def _folds(study: Study) -> Index | None:

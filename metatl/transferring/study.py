@@ -14,7 +14,7 @@ from metatl.transferring.backbone import Backbone
 from metatl.transferring.budget import Budget, work
 from metatl.transferring.cells import Cell, Cells, Key
 from metatl.transferring.choose import Choice, chosen, fits
-from metatl.transferring.fit import Labelled, judged
+from metatl.transferring.fit import NO_CLASS, Labelled, classes_of, judged
 from metatl.transferring.learned import Learned
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import Row
@@ -94,12 +94,8 @@ class Study:
         for selected in {repr(choice.selected): choice.row for choice in choices}.values():
             places = [i for i, choice in enumerate(choices) if choice.row == selected]
             outputs |= zip(places, judged(selected, self.start(name), [some[i] for i in places]), strict=True)
-        sure = [outputs[i].softmax(-1).max(-1) for i in range(len(some))]
         seconds = (time.perf_counter() - began) / len(some)
-        return [
-            Cell(one.indices.tolist(), [round(p, 6) for p in one.values.tolist()], seconds, c.selected, c.how)
-            for one, c in zip(sure, choices, strict=True)
-        ]
+        return [_cell(outputs[i], choice, seconds) for i, choice in enumerate(choices)]
 
     def chosen(self, name: str, draws: Sequence[Labelled]) -> list[Choice]:
         """For every draw the row with values chosen among its photos, or its defaults."""
@@ -125,6 +121,14 @@ class Study:
             budget.learn(name, *self._size(name, part), cell.seconds)
             cells.put(key, cell)
             tell(self.work(name, part))
+
+
+def _cell(outputs: Tensor, choice: Choice, seconds: float) -> Cell:
+    predicted = classes_of(outputs)
+    sure = torch.where(predicted == NO_CLASS, 0.0, outputs.softmax(-1).amax(-1))
+    return Cell(
+        predicted.tolist(), [round(p, 6) for p in sure.tolist()], seconds, choice.selected, choice.how
+    )
 
 
 def run_heads(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda work: None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metatl import text
+from metatl.lab.render.tables import p_value
 from metatl.transferring.rows import REFERENCE
 
 Row = Mapping[str, Any]
@@ -81,7 +82,7 @@ def _score(row: Row | None, best: float) -> str:
 
 
 def _plain(row: Row | None) -> str:
-    return "–" if row is None else f"{row['score']:.1f}" + _range(row["ci95"])
+    return "–" if row is None else f"{row['score']:.1f}" + _range(row["ci95"]) + _lost(row)
 
 
 def _range(ci95: Sequence[float] | None) -> str:
@@ -92,13 +93,17 @@ def _marks(row: Row) -> str:
     """A number of draws that is small, and values that are defaults where others are chosen."""
     few = f", {row['draws']} draw{'s' if row['draws'] > 1 else ''}" if row["labelled"] != "all" else ""
     default = " d" if "default" in row["selected"]["how"] else ""
-    return few + default
+    return few + _lost(row) + default
+
+
+def _lost(row: Row) -> str:
+    return f", {row['diverged']} diverged" if row.get("diverged") else ""
 
 
 def _gap(row: Row | None) -> str:
     if row is None or row["difference"] is None:
         return "–"
-    p = "" if row["p"] is None else f", p {row['p']:.3f}"
+    p = "" if row["p"] is None else f", p {p_value(row['p'])}"
     return f"{row['difference']:+.1f}{_range(row['difference_ci95'])}{p}"
 
 

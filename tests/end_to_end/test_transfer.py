@@ -26,7 +26,7 @@ ROWS = "nearest-centroid,logistic-regression,ridge,fine-tuning"
 ASKED = ("--net", "Conv4", "--size", "20", "--labelled", "1,2,all", "--draws", "3", "--methods", ROWS)
 KEYS = {
     *("method", "labelled", "draws", "score", "ci95", "difference", "difference_ci95", "p", "harmed"),
-    *("moved", "seconds", "selected"),
+    *("moved", "seconds", "selected", "diverged"),
 }
 
 

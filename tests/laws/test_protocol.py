@@ -98,8 +98,10 @@ def test_the_first_episodes_of_a_longer_evaluation_are_those_of_a_shorter_one() 
 def test_the_interval_is_that_of_a_mean() -> None:
     scores = np.array([0.2, 0.4, 0.9, 0.5])
     report = Report("m", scores, {})
-    assert report.ci95 == pytest.approx(1.96 * np.std(scores, ddof=1) / 2)
+    assert report.ci95 == pytest.approx(3.182446305284263 * np.std(scores, ddof=1) / 2)
     assert report.mean == pytest.approx(0.5)
+    assert Report("m", scores[:1], {}).ci95 is None
+    assert Report("m", np.ones(600), {}).ci95 is None
 
 
 @pytest.mark.parametrize(("moments", "said"), [("batch", True), ("support", False), ("frozen", False)])

@@ -65,9 +65,8 @@ class NearestCentroid(Solver):
 
     def predict(self, fitted: Centroids, features: Tensor) -> Tensor:
         """-|z - c_k|^2 / temperature, [n, outputs]."""
-        z = self._prepared(features.to(fitted.means.dtype), fitted.shift)
         # |z|^2 - 2 z c + |c|^2 without the [n, outputs, d] differences, whose digits float64 keeps.
-        z, means = z.double(), fitted.means.double()
+        z, means = self._prepared(features.double(), fitted.shift.double()), fitted.means.double()
         far = z.square().sum(-1, keepdim=True) - 2.0 * z @ means.T + means.square().sum(-1)
         logits = as_features(features, -far.clamp_min(0.0) / self.temperature)
         return torch.where(fitted.missing == 0, logits, fitted.missing)

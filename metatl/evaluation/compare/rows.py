@@ -9,14 +9,22 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from metatl.evaluation.compare.statistics import Difference, checked, harmed, holm, paired, worst_decile
+from metatl.evaluation.statistics import (
+    INTERVAL,
+    Estimate,
+    checked,
+    estimate,
+    harmed,
+    holm,
+    paired,
+    worst_decile,
+)
 from metatl.types import MetatlError
 
 Row = dict[str, Any]
 
 SAME = ("data", "split", "way", "shot", "query", "seed", "episodes", "episodes_hash", "score")
 """What two reports must share to be compared; every other entry of a protocol belongs to the method."""
-INTERVAL = "95 % interval, 1.96 sd / sqrt(episodes), sd with n - 1"
 
 
 class Scored(Protocol):
@@ -50,14 +58,17 @@ def protocol(reports: Sequence[Scored], reference: str, no_transfer: str | None)
     shared = {key: plain(first[key]) for key in SAME if key in first}
     against = no_transfer or reference
     said = {"reference": reference, "no_transfer": no_transfer, "harmed_against": against}
-    return {**shared, **said, "methods": len(by_name), "interval": INTERVAL, "p": "paired t-test, Holm"}
+    interval = INTERVAL.format(unit="episodes")
+    return {**shared, **said, "methods": len(by_name), "interval": interval, "p": "paired t-test, Holm"}
 
 
 def rows(reports: Sequence[Scored], reference: str, no_transfer: str | None = None) -> list[Row]:
     """One JSON-ready dict a method, in the order given; accuracies in percent, losses in their own unit.
 
     difference: to `reference` on the same episodes, p Holm-corrected over all methods but the reference;
-    harmed: percent of episodes worse than `no_transfer` (else than the reference).
+    ci95, difference_ci95 and p are None where nothing varies; diverged: number of episodes whose predictions
+    were not finite, which count as wrong (None in older reports); harmed: percent of episodes worse than
+    `no_transfer` (else than the reference).
     Raises MetatlError for reports of other episodes, repeated or missing methods, scores that are not finite.
     """
     shared = protocol(reports, reference, no_transfer)
@@ -79,22 +90,23 @@ def _rows(reports: Sequence[Scored], base: Scored, floor: Scored) -> list[Row]:
     others = [index for index, report in enumerate(reports) if report is not base]
     corrected = dict(zip(others, holm([tests[index].p for index in others]), strict=True))
     return [
-        _row(report, tests[index], corrected.get(index, 1.0), floor.scores)
-        for index, report in enumerate(reports)
+        _row(report, tests[index], corrected.get(index), floor.scores) for index, report in enumerate(reports)
     ]
 
 
-def _row(report: Scored, test: Difference, p: float, floor: NDArray[Any]) -> Row:
+def _row(report: Scored, test: Estimate, p: float | None, floor: NDArray[Any]) -> Row:
     scores, score = checked(report.method, report.scores), report.protocol.get("score", "accuracy")
-    unit = _unit(report)
+    unit, lost = _unit(report), report.facts.get("diverged")
+    own, test = estimate(scores).times(unit), test.times(unit)
     row: Row = {
         "method": report.method,
         "transductive": bool(report.protocol.get("transductive", False)),
-        score: unit * float(scores.mean()),
-        "ci95": unit * 1.96 * float(scores.std(ddof=1)) / math.sqrt(len(scores)),
+        score: own.mean,
+        "ci95": own.ci95,
         "episodes": len(scores),
-        "difference": unit * test.mean,
-        "difference_ci95": unit * test.ci95,
+        "diverged": None if lost is None else len(lost),
+        "difference": test.mean,
+        "difference_ci95": test.ci95,
         "p": p,
         "harmed": 100 * harmed(scores, floor, score),
         "worst_decile": unit * worst_decile(scores, score),

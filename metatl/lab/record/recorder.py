@@ -23,9 +23,12 @@ def floats(metrics: Metrics) -> dict[str, float]:
     return dict(zip(metrics, values, strict=True))
 
 
-def interval(tag: str, mean: float, ci95: float) -> dict[str, float]:
-    """A mean and the ends of its 95 % interval, as three scalars that TensorBoard draws as one margin."""
-    return {tag: mean, f"{tag}_low": mean - ci95, f"{tag}_high": mean + ci95}
+def interval(tag: str, mean: float, ci95: float | None) -> dict[str, float]:
+    """A mean and the ends of its 95 % interval, as three scalars that TensorBoard draws as one margin.
+
+    The mean alone where there is no interval (`evaluation.statistics`).
+    """
+    return {tag: mean} if ci95 is None else {tag: mean, f"{tag}_low": mean - ci95, f"{tag}_high": mean + ci95}
 
 
 class Recorder(ABC):

@@ -64,13 +64,14 @@ def _colours(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _dot(axes: Axes, height: int, row: Row, score: str, colour: str, size: float) -> None:
-    mean, ci95 = row[score], row["ci95"]
+    mean, ci95 = row[score], row["ci95"] or 0.0  # no bar where there is no interval
     axes.plot([mean - ci95, mean + ci95], [height, height], color=colour, linewidth=1.8, zorder=3)
     face = "white" if row["transductive"] else colour
     axes.plot(
         [mean], [height], "o", color=colour, markerfacecolor=face, markersize=0.62 * size, mew=1.6, zorder=4
     )
     number = f"{mean:.3f}" if score == "loss" else f"{mean:.1f}"
+    number += f" ({row['diverged']} diverged)" if row.get("diverged") else ""
     place: dict[str, Any] = dict(
         xytext=(0.31 * size + 5, 0), textcoords="offset points", va="center_baseline"
     )
@@ -81,8 +82,8 @@ def _dot(axes: Axes, height: int, row: Row, score: str, colour: str, size: float
 
 
 def _range(axes: Axes, rows: Sequence[Row], score: str) -> None:
-    low = min(row[score] - row["ci95"] for row in rows)
-    high = max(row[score] + row["ci95"] for row in rows)
+    low = min(row[score] - (row["ci95"] or 0.0) for row in rows)
+    high = max(row[score] + (row["ci95"] or 0.0) for row in rows)
     room = max(high - low, 1e-9)
     axes.set_xlim(low - 0.04 * room, high + 0.07 * room)
     axes.xaxis.set_major_formatter("{x:g}" if score == "loss" else "{x:g} %")

@@ -31,7 +31,7 @@ def markdown(rows: Sequence[Row], protocol: Mapping[str, Any], times: bool = Tru
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
     rule = ["-" * w if i < NUMERIC.start else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
     table = "\n".join(f"| {' | '.join(_padded(line, widths))} |" for line in [head, rule, *body])
-    said = _notes(protocol, "Bold: the best mean.")
+    said = _notes(rows, protocol, "Bold: the best mean.")
     notes = "\n".join(f"- {note}" for note in (said if times else said[:-1]))
     return f"{_title(protocol)}\n\n{table}\n\n{notes}\n{_selected(rows)}"
 
@@ -49,7 +49,7 @@ def console(rows: Sequence[Row], protocol: Mapping[str, Any]) -> str:
         cells[0] = textwrap.shorten(cells[0], widths[0], placeholder="…") if " " in cells[0] else cells[0]
         cells[0] = cells[0] if len(cells[0]) <= widths[0] else cells[0][: widths[0] - 1] + "…"
     lines = ["  ".join(_padded(line, widths)).rstrip() for line in [head, ["-" * w for w in widths], *body]]
-    notes = _notes(protocol, "*: the best mean. ind, trans: inductive, transductive.")
+    notes = _notes(rows, protocol, "*: the best mean. ind, trans: inductive, transductive.")
     told = textwrap.fill(" ".join(notes), COLUMNS)
     return "\n".join([textwrap.fill(_title(protocol), COLUMNS), "", *lines, "", told]) + "\n"
 
@@ -103,12 +103,11 @@ def _headings(protocol: Mapping[str, Any], modes: tuple[str, str]) -> list[str]:
 def _cells(row: Row, protocol: Mapping[str, Any], modes: tuple[str, str]) -> list[str]:
     places = 4 if _score(protocol) == "loss" else 2
     itself = row["method"] == protocol.get("reference")
-    difference = round(row["difference"], places) + 0.0  # no "-0.00"
     return [
         str(row["method"]),
         modes[bool(row["transductive"])],
-        f"{row[_score(protocol)]:.{places}f} ± {row['ci95']:.{places}f}",
-        "reference" if itself else f"{difference:+.{places}f} ± {row['difference_ci95']:.{places}f}",
+        _with_lost(plus_minus(row[_score(protocol)], row["ci95"], places), row),
+        "reference" if itself else plus_minus(row["difference"], row["difference_ci95"], places, "+"),
         "" if itself else p_value(row["p"]),
         "" if row["method"] == protocol.get("harmed_against") else f"{row['harmed']:.1f}",
         f"{row['worst_decile']:.{places}f}",
@@ -118,8 +117,20 @@ def _cells(row: Row, protocol: Mapping[str, Any], modes: tuple[str, str]) -> lis
     ]
 
 
-def p_value(p: float) -> str:
-    """Three decimals below 0.1, two above, never more than it tells."""
+def plus_minus(mean: float, ci95: float | None, places: int = 2, sign: str = "") -> str:
+    """A mean and half of its interval; the mean alone where there is none."""
+    said = f"{round(mean, places) + 0.0:{sign}.{places}f}"  # no "-0.00"
+    return said if ci95 is None else f"{said} ± {ci95:.{places}f}"
+
+
+def _with_lost(said: str, row: Row) -> str:
+    return f"{said} ({row['diverged']} diverged)" if row.get("diverged") else said
+
+
+def p_value(p: float | None) -> str:
+    """Three decimals below 0.1, two above, never more than it tells; a dash where nothing was tested."""
+    if p is None:
+        return "–"
     return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
 
 
@@ -144,17 +155,19 @@ def _best(rows: Sequence[Row], protocol: Mapping[str, Any]) -> list[bool]:
     return [mean == best for mean in means]
 
 
-def _notes(protocol: Mapping[str, Any], marks: str) -> list[str]:
+def _notes(rows: Sequence[Row], protocol: Mapping[str, Any], marks: str) -> list[str]:
     score, reference = _score(protocol), protocol.get("reference", "the reference")
     against = protocol.get("harmed_against", reference)
     which, better = ("largest", "less") if score == "loss" else ("lowest", "more")
     unit = _unit(protocol)
+    lost = [f"diverged: {unit} whose predictions are not finite; they count as wrong throughout."]
     paired = f"mean over {unit} of method minus {reference} on the same {unit[:-1]}"
     return [
         f"{marks} For {score}, {better} is better.",
         "mode: transductive methods see all queries of a task at once, inductive ones each query alone.",
-        f"±: {protocol.get('interval', '95 % interval')}.",
+        f"±: {protocol.get('interval', '95 % interval')}; none, and no p, where nothing varies.",
         f"difference: {paired}; p: paired t-test, two-sided, Holm-corrected over all methods but it.",
+        *(lost if any(row.get("diverged") for row in rows) else []),
         f"harmed: percent of {unit} strictly worse than {against} on the same {unit[:-1]}.",
         f"worst: mean of the {which} tenth of {unit}.",
         "weights: those that adaptation may change.",

@@ -178,15 +178,12 @@ class _Watch:
         return values
 
     def _validated(self, state: State) -> dict[str, float]:
-        experiment = self.run.experiment
-        transfer = shared.transfer(experiment.learner.finish(self.net, state), experiment.device)
-        found = evaluate(
-            self.net,
-            transfer,
-            experiment.adaptation,
-            self.run.data,
-            experiment.evaluation,
-            self.run.engine,
-            split="meta_val",
-        )
-        return record.interval(f"meta_val/{kind(self.run)}", found.mean, found.ci95)
+        run, asked = self.run, self.run.experiment
+        transfer = shared.transfer(asked.learner.finish(self.net, state), asked.device)
+        way, episodes = asked.adaptation, asked.evaluation
+        found = evaluate(self.net, transfer, way, run.data, episodes, run.engine, split="meta_val")
+        values = record.interval(f"meta_val/{kind(run)}", found.mean, found.ci95)
+        if lost := len(found.diverged):
+            values["meta_val/diverged"] = lost
+            self.recorder.warn(f"{lost} of {len(found.scores)} meta_val episodes diverge", state.step)
+        return values

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from metatl import processes
+from metatl.adapt import Adaptation
 from metatl.engines.engine import task
 from metatl.evaluation.evaluate import Report, evaluate, predictions
 from metatl.lab import config, record, store
@@ -71,35 +72,25 @@ def _at_hand(run: Run, beside: bool) -> Report | None:
 
 def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Report:
     experiment = run.experiment
-    found: list[tuple[float, dict[str, Any], Any]] = []
-    options = candidates(experiment)
-    total = experiment.evaluation.episodes
-    total += experiment.evaluation.select_episodes * (len(options) if len(options) > 1 else 0)
-    sign = 1.0 if run.data.kind == "classification" else -1.0
-    with record.bar(f"{experiment.name}: evaluating", total) as bar:
-        done = 0
-        for chosen, adaptation in options if len(options) > 1 else []:
-            tried = _one(run, transfer, adaptation, "meta_val", functools.partial(_advance, bar, done))
-            done += experiment.evaluation.select_episodes
-            # A rate at which adaptation diverges scores nothing; it loses instead of ending the run.
-            mean = tried.mean if tried.mean == tried.mean else -sign * float("inf")
-            found.append((sign * mean, chosen, adaptation))
-        best = max(found, key=lambda item: item[0]) if found else (0.0, *options[0])
-        made = _one(run, transfer, best[2], "meta_test", functools.partial(_advance, bar, done))
-    bad = int((~np.isfinite(made.scores)).sum())
-    if bad:
-        lower = "adaptation.rule.lr or adaptation.steps, or let `select` choose among lower ones"
-        advice = f"lower {lower}" if best[2].guided_by_transfer else "choose other values of adaptation"
-        raise MetatlError(
-            f"{experiment.name}: adaptation diverges on {bad} of {len(made.scores)} episodes; {advice}"
-        )
+    options, few = candidates(experiment), experiment.evaluation.select_episodes
+    choosing = options if len(options) > 1 else []
+    tried: list[Report] = []
+    with record.bar(
+        f"{experiment.name}: evaluating", experiment.evaluation.episodes + few * len(choosing)
+    ) as bar:
+        for _, adaptation in choosing:
+            advance = functools.partial(_advance, bar, few * len(tried))
+            tried.append(_one(run, transfer, adaptation, "meta_val", advance))
+        values, adaptation = choosing[_best(run, tried)] if choosing else options[0]
+        done = functools.partial(_advance, bar, few * len(tried))
+        made = _one(run, transfer, adaptation, "meta_test", done)
+    if not math.isfinite(made.mean):
+        raise _diverged(run, made, adaptation)
     facts = {
         **made.facts,
         "seconds_to_learn": seconds,
-        "selected": config.describe(best[1]),
-        "selection": [
-            {"values": config.describe(chosen), "meta_val": sign * value} for value, chosen, _ in found
-        ],
+        "selected": config.describe(values),
+        "selection": [_tried(values, found) for (values, _), found in zip(choosing, tried, strict=True)],
         "family": experiment.family,
         "evaluation": evaluation(run),
         "learned": run.digest,
@@ -108,8 +99,37 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Re
     if run.other is not None:
         facts["learned_on"] = run.data.name
     made = Report(experiment.name, made.scores, made.protocol, facts)
-    _picture(run, transfer, best[2], made, folder)
+    _picture(run, transfer, adaptation, made, folder)
     return made
+
+
+def _best(run: Run, tried: Sequence[Report]) -> int:
+    """The best mean on meta_val; a value that diverges on any episode is never chosen."""
+    sign = 1.0 if run.data.kind == "classification" else -1.0
+    whole = [place for place, found in enumerate(tried) if not found.diverged]
+    if not whole:
+        least = min(tried, key=lambda found: len(found.diverged))
+        raise MetatlError(
+            f"{run.experiment.name}: adaptation diverges on {len(least.diverged)} of {len(least.scores)} "
+            "episodes of meta_val or more at every value of `select`; add lower ones"
+        )
+    return max(whole, key=lambda place: sign * tried[place].mean)
+
+
+def _tried(values: dict[str, Any], found: Report) -> dict[str, Any]:
+    """What a report says of a value that was tried; one that diverges has no mean."""
+    lost = len(found.diverged)
+    said = {"values": config.describe(values), "meta_val": None if lost else found.mean}
+    return {**said, "diverged": lost} if lost else said
+
+
+def _diverged(run: Run, made: Report, adaptation: Adaptation) -> MetatlError:
+    lower = "adaptation.rule.lr or adaptation.steps, or let `select` choose among lower ones"
+    advice = f"lower {lower}" if adaptation.guided_by_transfer else "choose other values of adaptation"
+    return MetatlError(
+        f"{run.experiment.name}: adaptation diverges on {len(made.diverged)} of {len(made.scores)} episodes, "
+        f"so that there is no mean; {advice}, or scale inputs that are far too large"
+    )
 
 
 def _advance(bar: Any, before: int, done: int, total: int) -> None:
@@ -141,9 +161,11 @@ def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report, folder
     with record.tensorboard(folder, experiment.learner.steps) as recorder:
         episode = task(run.tested.draw("meta_test", tasks, experiment.evaluation.seed, 0, 1), 0)
         output, _ = predictions(run.net.with_outputs(made.protocol["way"]), transfer, adaptation, episode)
-        if run.data.kind == "classification" and len(run.data.shape) == 3:
+        shown = run.data.kind == "classification" and len(run.data.shape) == 3
+        if shown and 0 not in made.diverged:
             recorder.episode("meta_test/episode", episode, output.argmax(-1), behind)
-        values = {f"meta_test/{kind(run)}": made.mean, "meta_test/ci95": made.ci95}
+        said = {kind(run): made.mean, "ci95": made.ci95, "diverged": len(made.diverged) or None}
+        values = {f"meta_test/{name}": value for name, value in said.items() if value is not None}
         recorder.scalars(behind, values)
         chosen = config.describe(replace(experiment, adaptation=adaptation))
         recorder.hparams(flat(chosen), values)

@@ -23,6 +23,7 @@ _PROTOCOL: dict[str, type[Any]] = {
 }
 _FACTS: dict[str, type[Any]] = {
     "trainable": int, "ms_per_task": float, "seconds_to_learn": float, "selected": dict, "family": str,
+    "diverged": list,
 }  # fmt: skip
 """What every report says, and what it may say, with the type that JSON gives it."""
 
