@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from metatl import Batch, Episode, MetatlError, Personaliser
-from metatl.adapt import ClosedForm, Descent, QueryLoss, score
+from metatl import Batch, Episode, MetatlError, Personaliser, load
+from metatl.adapt import ClosedForm, Descent, QueryLoss, check_finite, score
 from metatl.data import Tasks
 from metatl.engines import Batched, Loop
 from metatl.engines.engine import Engine
@@ -21,6 +21,7 @@ from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Evaluation, Report, evaluate
 from metatl.heads import Prototypes, Zeros
 from metatl.lab import store
+from metatl.lab.store.tensors import read_tensors
 from metatl.models import MLP
 from metatl.net import Net
 from metatl.rules import SGD
@@ -170,7 +171,7 @@ def test_the_score_of_a_meta_batch_says_so_on_every_route(engine: Batched) -> No
         assert bool(engine.grad(loss, loss.variables, tasks)[1]["query_score"].isnan())
 
 
-def test_a_transfer_of_nan_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_transfer_of_nan_is_refused_by_name() -> None:
     net = own_net()
     start = net.start()
     for group, value in [("params", float("nan")), ("guide", float("inf")), ("params", float("inf"))]:
@@ -178,12 +179,21 @@ def test_a_transfer_of_nan_is_refused_by_name(tmp_path: Path) -> None:
         broken = replace(start, **{group: {**getattr(start, group), name: torch.full((3, 8), value)}})
         with pytest.raises(MetatlError, match=f"'{name}' is not finite"):
             evaluate(net, broken, Descent(head=Zeros()), toy_data(), EVALUATION, Loop())
-        store.save_transfer(tmp_path / "t", broken)
-        with pytest.raises(MetatlError, match=f"t: .*'{name}' is not finite"):
-            store.load_transfer(tmp_path / "t")
-    masked = replace(start, buffers={"mask": torch.tensor([0.0, -float("inf")])})
-    store.save_transfer(tmp_path / "t", masked)
-    assert store.load_transfer(tmp_path / "t").buffers["mask"].isinf().any()
+    check_finite(replace(start, buffers={"mask": torch.tensor([0.0, -float("inf")])}))
+
+
+def test_a_run_of_nan_is_neither_evaluated_nor_loaded(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    assert metatl("run", diverging(tmp_path), "--adaptation.rule.lr", "0.1", "--runs", runs).code == 0
+    place = only(runs) / "transfer.safetensors"
+    learned = store.load_transfer(place)
+    name = next(name for name in learned.params if name.endswith("weight"))
+    lost = replace(learned, params={**learned.params, name: learned.params[name] * torch.nan})
+    _, meta = read_tensors(place, "transfer")
+    store.save_transfer(place, lost, {key: meta[key] for key in meta if key == "digest"})
+    assert f"weight '{name}' is not finite" in refused("evaluate", only(runs), "--evaluation.episodes", "5")
+    with pytest.raises(MetatlError, match=f"transfer.safetensors: weight '{name}' is not finite"):
+        load(only(runs))
 
 
 def test_a_personal_model_says_no_first_label() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from metatl import processes
+from metatl import adapt, processes
 from metatl.capture import cuda_graph
 from metatl.evaluation.evaluate import evaluate, to_device
 from metatl.lab import config, record, store
@@ -54,7 +54,9 @@ def _finished(run: Run) -> tuple[Transfer, float] | None:
     """What was learned, and its seconds, starts included, if the run is complete."""
     if not complete(run):
         return None
-    return own_transfer(run), _seconds(run)
+    found = own_transfer(run)
+    adapt.check_finite(found, f"{run.learned}: ")
+    return found, _seconds(run)
 
 
 def _seconds(run: Run) -> float:

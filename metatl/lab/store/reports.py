@@ -15,7 +15,8 @@ from metatl.evaluation.evaluate import Report
 from metatl.lab.store.files import DamagedError, read_bytes, read_json, refuse_newer, write_atomic, write_json
 from metatl.types import MetatlError
 
-VERSION = 1
+VERSION = 2
+"""From 2 on ci95 is Student's t, null where there is no interval, and facts say which episodes diverged."""
 _PROTOCOL: dict[str, type[Any]] = {
     **dict.fromkeys(("way", "shot", "query", "seed", "episodes", "steps"), int),
     **dict.fromkeys(("data", "split", "episodes_hash", "score", "moments"), str),

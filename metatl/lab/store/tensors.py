@@ -14,7 +14,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from metatl import processes
-from metatl.adapt import check_finite
 from metatl.lab.store.files import DamagedError, keep_previous, write_atomic, write_there
 from metatl.lab.store.owner import OWNER, check_owner
 from metatl.learners.learner import State
@@ -160,7 +159,7 @@ def save_transfer(path: Path, transfer: Transfer, meta: dict[str, str] | None = 
 
 
 def load_transfer(path: Path, digest: str | None = None, older: bool = False) -> Transfer:
-    """Read a transfer; raises MetatlError for a missing, foreign, newer or damaged file, or NaN in it.
+    """Read a transfer; raises MetatlError for a missing, foreign, newer or damaged file.
 
     digest: of the run that it must belong to, None for any; further as `check_owner`.
     """
@@ -168,9 +167,7 @@ def load_transfer(path: Path, digest: str | None = None, older: bool = False) ->
     if digest is not None:
         check_owner(path, meta, digest, older)
     with _as_written(path):
-        found = grouped(tensors, json.loads(meta["names"]))
-    check_finite(found, f"{path}: ")
-    return found
+        return grouped(tensors, json.loads(meta["names"]))
 
 
 def save_checkpoint(path: Path, state: State, seconds: float = 0.0, digest: str | None = None) -> None:
