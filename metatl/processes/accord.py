@@ -32,8 +32,8 @@ def agree(facts: Mapping[str, Any]) -> None:
     if world() == 1:
         return
     said = {name: str(value) for name, value in facts.items()}
-    everybody = everyones({"machine": machine(), "facts": said})
-    told: list[dict[str, str]] = [one["facts"] for one in everybody]
+    everybody = everyones((machine(), said))
+    told = [facts for _, facts in everybody]
     texts = [json.dumps(one, sort_keys=True) for one in told]
     if len(set(texts)) == 1:
         return
@@ -41,7 +41,7 @@ def agree(facts: Mapping[str, Any]) -> None:
     others = [place for place, text in enumerate(texts) if text != texts[usual]]
     first = told[others[0]]
     names = [name for name in {**told[usual], **first} if first.get(name) != told[usual].get(name)]
-    which = ", ".join(f"{place} (on {everybody[place]['machine']})" for place in others[:_MOST])
+    which = ", ".join(f"{place} (on {everybody[place][0]})" for place in others[:_MOST])
     more = f" and {len(others) - _MOST} more" if len(others) > _MOST else ""
     what = [
         f"{name} ({_short(first.get(name))}; process {usual} has {_short(told[usual].get(name))})"
