@@ -65,7 +65,7 @@ def _check_size(text: str, where: str) -> None:
     for event in yaml.parse(text, Loader=_Plain):
         if isinstance(event, yaml.AliasEvent):
             if any(one.anchor == event.anchor for one in open_now):
-                raise MetatlError(f"{where}: the alias *{event.anchor} stands inside what it stands for")
+                raise MetatlError(f"{where}: *{event.anchor} stands for itself, more than any config holds")
             more = sizes.get(str(event.anchor), (1, 0))
             values, mappings = values + more[0], mappings + more[1]
         elif isinstance(event, yaml.CollectionStartEvent):

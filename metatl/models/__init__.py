@@ -3,8 +3,8 @@
 from metatl.models.cnn import CNN
 from metatl.models.conv1d import Conv1d
 from metatl.models.conv4 import Conv4
-from metatl.models.factory import Factory, makes_nets
+from metatl.models.factory import Factory
 from metatl.models.mlp import MLP
 from metatl.models.resnet12 import ResNet12
 
-__all__ = ["CNN", "MLP", "Conv1d", "Conv4", "Factory", "ResNet12", "makes_nets"]
+__all__ = ["CNN", "MLP", "Conv1d", "Conv4", "Factory", "ResNet12"]

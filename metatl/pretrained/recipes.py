@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from metatl import importing, models
+from metatl.models.factory import makes_nets
 from metatl.pretrained import vision
 from metatl.types import MetatlError
 
@@ -130,7 +131,7 @@ def _own(name: str, recipe: Mapping[str, Any], own: str | None) -> nn.Module:
         )
     with importing.received(trust=True):
         made = found(name)
-    if own != name and not importing.trusted() and not (inspect.isclass(made) or models.makes_nets(made)):
+    if own != name and not importing.trusted() and not (inspect.isclass(made) or makes_nets(made)):
         raise MetatlError(f"the net is the function {name}, which a file does not call by itself: name it")
     try:
         shaped = "outputs" in recipe or wants_shape(made)

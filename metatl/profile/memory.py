@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from metatl import importing
 from metatl.lab import record
 from metatl.profile.engines import AT_ONCE, engine_of
 from metatl.profile.workloads import Variant, built, variants_of
@@ -45,7 +46,7 @@ def in_fresh_process(code: str, order: dict[str, Any]) -> Iterator[dict[str, flo
     order |= {"threads": torch.get_num_threads(), "precision": torch.get_float32_matmul_precision()}
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        [sys.executable, "-P", "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -85,7 +86,8 @@ def child() -> None:
     order = read_order()
     device, chunk, kept = order["device"], order["tasks_per_chunk"], order["variant"]
     variant = Variant(kept["workload"], kept["steps"], kept["queries"], tuple(kept["overrides"]))
-    setting, engine = built(variant, device), engine_of(order["engine"], chunk)
+    with importing.command():
+        setting, engine = built(variant, device), engine_of(order["engine"], chunk)
     built(variants_of("W3")[0], device).first(1).step(engine)
     idle = record.held_mib(device)
 

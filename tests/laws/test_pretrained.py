@@ -140,7 +140,7 @@ def test_names_are_known() -> None:
         ("efficientnet_lite", "did you mean efficientnet_lite0?"),
         ("no_such_package.Net", "no net 'no_such_package.Net'"),
         ("torch.nn.Lineae", "has no Lineae"),
-        ("os.system", "neither an nn.Module nor a function"),
+        ("os.system", "is neither metatl's nor a class"),
         ("Conv4@", "missing after the @"),
         ("Conv4@nowhere.pt", "nowhere.pt is not there"),
         (f"{OWN}.Broken", "ValueError: a mistake of its own"),

@@ -295,10 +295,13 @@ def test_a_saved_model_names_no_code(here: Path) -> None:
 
 def test_nothing_in_the_working_directory_stands_for_a_missing_package(here: Path) -> None:
     """A command without an own module in its words does not look there."""
-    (here / "higher_than.py").write_text("")
+    run = written(here, {"name": "a", **WAVES})
+    assert metatl("run", run).code == 0
+    assert metatl("evaluate", only(here / "runs")).code == 0
     metatl("methods")
-    metatl("data", "list")
     assert str(here) not in sys.path
+    metatl("run", written(here, {"name": "a", **WAVES, "model": "their_code.Small"}))
+    assert sys.path[-1] == str(here)
 
 
 def test_the_names_of_the_families_are_those_of_the_configs() -> None:
