@@ -133,7 +133,9 @@ def swept(folder: Path) -> None:
 
 
 def _gone(machine: str, process: int, held: bool) -> bool:
-    return not _lives(process) if machine in ("", _machine()) else held
+    if machine == _machine():
+        return not _lives(process)
+    return held or (machine == "" and not _lives(process))
 
 
 def _lives(process: int) -> bool:
