@@ -13,8 +13,8 @@ import socket
 import stat
 from contextlib import suppress
 from functools import cache
+from io import BufferedRandom, BufferedReader, BufferedWriter
 from pathlib import Path
-from typing import BinaryIO
 
 from metatl.types import MetatlError
 
@@ -52,7 +52,7 @@ def _check(mode: int, path: str | Path) -> None:
             raise MetatlError(f"{path} is {called}, not a file; name a regular file")
 
 
-def reading(path: str | Path) -> BinaryIO:
+def reading(path: str | Path) -> BufferedReader:
     """A file opened to read; raises OSError where it cannot be, MetatlError as `check_regular`."""
     check_regular(path)  # opening a device may do something already
     number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -65,7 +65,7 @@ def reading(path: str | Path) -> BinaryIO:
         raise
 
 
-def writing(path: str | Path) -> BinaryIO:
+def writing(path: str | Path) -> BufferedWriter:
     """A new file opened to write; what stood under its name goes, and a link's target stays as it is."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _ASIDE
     try:
@@ -76,7 +76,7 @@ def writing(path: str | Path) -> BinaryIO:
     return os.fdopen(number, "wb")
 
 
-def changing(path: str | Path) -> BinaryIO:
+def changing(path: str | Path) -> BufferedRandom:
     """A file opened to read and write, made if it is not there, its content untouched.
 
     Raises MetatlError for a link, and as `check_regular`.
@@ -133,7 +133,9 @@ def swept(folder: Path) -> None:
 
 
 def _gone(machine: str, process: int, held: bool) -> bool:
-    return not _lives(process) if machine in ("", _machine()) else held
+    if machine == _machine():
+        return not _lives(process)
+    return held or (machine == "" and not _lives(process))
 
 
 def _lives(process: int) -> bool:

@@ -93,6 +93,7 @@ def builders(place: Path, number: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("METATL_CACHE", str(cache))
         words = [sys.executable, "-c", BUILDING]
+        kept = cache
         for _ in range(2):
             started = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(4)]
             try:

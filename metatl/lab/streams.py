@@ -77,8 +77,13 @@ def _over(name: str, kind: type[io.TextIOWrapper]) -> Generator[None]:
     if type(stream) is not io.TextIOWrapper:
         yield
         return
-    lines = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
-    made = kind(stream.buffer, stream.encoding, "backslashreplace", **lines)
+    made = kind(
+        stream.buffer,
+        stream.encoding,
+        "backslashreplace",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
     setattr(sys, name, made)
     try:
         yield

@@ -169,7 +169,7 @@ def test_a_file_that_is_no_config_is_one_line(here: Path, text: bytes, said: str
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         (["run", "nowhere.yaml"], "nowhere.yaml is not there"),
         (["run", "."], "Is a directory"),
-        (["run", "/dev/zero"], "longer than"),
+        (["run", "/dev/zero"], "is a device, not a file"),
         (["benchmark"], "name at least one config"),
         (["benchmark", "waves.yaml", "waves.yaml"], "both named 'waves'"),
         (["benchmark", "waves.yaml", "glyphs.yaml"], "differ in data"),
@@ -296,7 +296,6 @@ def _even(content: dict[str, Any]) -> list[str]:
     ("words", "said"),
     [
         (["--learner.adaptation.rule.lr", "1e30"], "the run has diverged"),
-        (["--learner.adaptation.rule.lr", ".nan"], "the run has diverged"),
         (["--learner.rule.lr", "1e38"], "the run has diverged"),
         (["--adaptation.rule.lr", "1e38", "--adaptation.steps", "5"], "diverges on 4 of 4 episodes"),
         (["--select", "{rule.lr: [1e37, 1e38]}", "--adaptation.steps", "9"], "diverges on 2 of 2 episodes"),

@@ -168,22 +168,38 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     assert "bl\\xfce" in found.out
 
 
+HEARING = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from metatl.lab.cli import main
+sys.exit(main())
+"""
+"""The command, also where a shell that started the tests in the background has it ignore Ctrl-C."""
+
+
 def interrupted_again(wait: float, folder: Path) -> None:
     """Ctrl-C four times, so many seconds apart: one line, and 130."""
     path = written(folder, {**config_of("maml", 100_000), "record_every": 1})
-    words = [sys.executable, "-m", "metatl", "run", path, "--runs", str(folder / "runs")]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
-    end = time.monotonic() + 120
-    while not any(file.stat().st_size for file in folder.rglob("metrics.jsonl")):
-        assert process.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    for _ in range(3):
-        time.sleep(wait)
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    words = [sys.executable, "-c", HEARING, "run", path, "--runs", str(folder / "runs")]
+    log = folder / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(words, stdout=file, stderr=file)
+    try:
+        end = time.monotonic() + 120
+        while not any(place.stat().st_size for place in folder.rglob("metrics.jsonl")):
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        for _ in range(3):
+            time.sleep(wait)
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+    said = log.read_text()
     lines = [line for line in said.splitlines() if line.startswith("metatl: ")]
     assert process.returncode == 130, said
     assert "Traceback" not in said, said
