@@ -17,12 +17,22 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"types", "tree", "threads"},
-    {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"},
+    {"types", "tree", "threads", "recorded"},
+    {
+        "calls",
+        "norm",
+        "norm_calls",
+        "module_checks",
+        "additions",
+        "net",
+        "order_of_use",
+        "rules",
+        "arithmetic",
+    },
     {"data", "peers", "processes"},
     {"loss"},
     {"adapt", "heads", "objectives", "models", "transforms"},
-    {"guides", "engines", "arithmetic"},
+    {"guides", "engines"},
     {"aggregates"},
     {"learners", "evaluation"},
     {"testing", "capture", "train", "pretrained"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from metatl.types import Batch, Guide, MetatlError, Params, Unroll
 
 Guided = Literal["update", "gradient"]
 """What a guide scales: the finished update, or the gradient before the rule."""
+Step = TypeVar("Step", bound=Any)
+"""What an objective is given of the rows of one step."""
 
 
 class Point(NamedTuple):
@@ -49,23 +52,22 @@ class Inner(NamedTuple):
     objective: Callable[[Params, Tensor, Piece], Tensor]
 
 
-def pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
-    """The rows of every step: `size` contiguous ones, cycling; all for None."""
-    rows = tree.rows(support.batch.x)
+def pieces(rows: Step, size: int | None, steps: int) -> Iterator[Step]:
+    """The rows of every step, of any nested tensors: `size` contiguous ones, cycling; all for None."""
+    held = tree.rows(rows)
     for step in range(steps):
-        if size is None or size >= rows:
-            yield support
+        if size is None or size >= held:
+            yield rows
             continue
-        index = [(step * size + i) % rows for i in range(size)]
+        index = [(step * size + i) % held for i in range(size)]
         start = index[0]
         # A slice is a view; only a step that wraps around the end has to gather.
         where = (
             slice(start, start + size)
-            if start + size <= rows
-            else torch.tensor(index, device=tree.first(support.batch.x).device)
+            if start + size <= held
+            else torch.tensor(index, device=tree.first(rows).device)
         )
-        picked = tree.at(support.anchor_output, where)
-        yield Piece(tree.at(support.batch, where), picked)
+        yield tree.at(rows, where)
 
 
 def guide_at(guide: Guide, params: Params, step: int) -> Guide:
@@ -80,9 +82,9 @@ def guide_at(guide: Guide, params: Params, step: int) -> Guide:
 
 
 def descend(
-    objective: Callable[[Params, Piece], Tensor],
+    objective: Callable[[Params, Step], Tensor],
     params: Params,
-    pieces: Iterator[Piece],
+    pieces: Iterator[Step],
     *,
     rule: Rule,
     guide: Guide,
@@ -109,7 +111,7 @@ def descend(
     for step, piece in enumerate(pieces):
         point = tree.detach(free) if first_order else free
 
-        def loss_at(weights: Params, piece: Piece = piece) -> Tensor:
+        def loss_at(weights: Params, piece: Step = piece) -> Tensor:
             return objective(_in_order(params, weights, fixed), piece)
 
         grads, loss = grad_and_value(loss_at)(point)
@@ -124,6 +126,11 @@ def descend(
             updates = tree.map(torch.mul, updates, scale)
         free = {name: leaf.to(free[name].dtype) for name, leaf in tree.add(wide, updates).items()}
     yield Point(_in_order(params, free, still), None, state)
+
+
+def last(points: Iterator[Point]) -> Params:
+    """The weights behind the last step; no other point is kept."""
+    return deque(points, maxlen=1).pop().params
 
 
 def _wide(params: Params) -> Params:
