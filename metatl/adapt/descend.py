@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
@@ -12,6 +13,7 @@ from torch.func import grad_and_value
 
 from metatl import tree
 from metatl.rules import Rule, RuleState
+from metatl.rules.rule import unwatched
 from metatl.types import Batch, Guide, MetatlError, Params, Unroll
 
 Guided = Literal["update", "gradient"]
@@ -122,9 +124,11 @@ def descend(
             grads = tree.map(torch.mul, grads, scale)
         wide = _wide(free)
         updates, state = rule.update(_wide(grads), state, wide)
+        over = guided == "update" and unwatched(updates, wide, scale)
         if guided == "update":
             updates = tree.map(torch.mul, updates, scale)
-        free = {name: leaf.to(free[name].dtype) for name, leaf in tree.add(wide, updates).items()}
+        moved = tree.map(partial(_added, over), wide, updates)
+        free = {name: leaf.to(free[name].dtype) for name, leaf in moved.items()}
     yield Point(_in_order(params, free, still), None, state)
 
 
@@ -136,6 +140,11 @@ def last(points: Iterator[Point]) -> Params:
 def _wide(params: Params) -> Params:
     """In float32 at least: half precision would round a rule's memory and its steps away."""
     return {name: leaf.to(torch.promote_types(leaf.dtype, torch.float32)) for name, leaf in params.items()}
+
+
+def _added(over: bool, leaf: Tensor, update: Tensor) -> Tensor:
+    """The sum, over the update where that may be written on and is of the same type."""
+    return torch.add(leaf, update, out=update if over and update.dtype == leaf.dtype else None)
 
 
 def _in_order(names: Params, free: Params, still: Params) -> Params:
