@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from metatl import tree
+from metatl.norm_calls import transforming
 from metatl.rules import Rule, RuleState
 from metatl.rules.rule import unwatched
 from metatl.types import Batch, Guide, MetatlError, Params, Unroll
@@ -116,7 +117,7 @@ def descend(
         def loss_at(weights: Params, piece: Step = piece) -> Tensor:
             return objective(_in_order(params, weights, fixed), piece)
 
-        grads, loss = grad_and_value(loss_at)(point)
+        grads, loss = _gradient(loss_at, point, first_order)
         yield Point(_in_order(params, free, still), loss, state)
         grads = tree.detach(grads) if first_order else grads
         scale = guide_at({name: guide[name] for name in free}, free, step)
@@ -130,6 +131,23 @@ def descend(
         moved = tree.map(partial(_added, over), wide, updates)
         free = {name: leaf.to(free[name].dtype) for name, leaf in moved.items()}
     yield Point(_in_order(params, free, still), None, state)
+
+
+def _gradient(loss_at: Callable[[Params], Tensor], point: Params, first_order: bool) -> tuple[Params, Tensor]:
+    """The gradient of a loss by all weights, and the loss.
+
+    Where it is a constant and nothing else is at work, it is taken by torch's own backward pass, which frees
+    what it has used: that of torch.func can be differentiated again, and keeps all of it.
+    """
+    if not first_order or transforming() or not unwatched(point):
+        return grad_and_value(loss_at)(point)
+    with torch.enable_grad():
+        leaves = tree.map(Tensor.requires_grad_, tree.detach(point))
+        loss = loss_at(leaves)
+        if not loss.requires_grad:
+            return tree.zeros(point), loss
+        grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    return dict(zip(leaves, grads, strict=True)), loss.detach()
 
 
 def last(points: Iterator[Point]) -> Params:
