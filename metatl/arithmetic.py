@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -46,22 +46,30 @@ class Products:
 
 
 class _Counter(TorchDispatchMode):
-    """Counts the products that run inside it."""
+    """Counts operations that run inside it, products among them, and those that no gradient goes through."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.done, self.calls = 0, 0
+        self.done, self.still, self.calls, self.operations = 0, 0, 0, 0
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        count = flop_registry.get(func._overloadpacket)
-        if count is not None:
-            self.done += count(*args, **kwargs, out_val=out) // 2
+        self.operations += 1
+        if (found := _multiply_adds(func, args, kwargs, out)) is not None:
+            self.done += found
             self.calls += 1
+            if not any(leaf.requires_grad for leaf in args if isinstance(leaf, Tensor)):
+                self.still += found
         return out
+
+
+def _multiply_adds(func: Any, args: Any, kwargs: Any, out: Any) -> int | None:
+    """Of one operation; None for what is no product."""
+    count = flop_registry.get(getattr(func, "overloadpacket", None))
+    return None if count is None else count(*args, **kwargs, out_val=out) // 2
 
 
 def products(net: Net, transfer: Transfer, x: Tensor) -> Products:
@@ -97,3 +105,24 @@ def products_of(call: Callable[[], Any]) -> Products:
     with counter:
         call()
     return Products(0, counter.done, counter.calls)
+
+
+def products_ahead(net: Net, transfer: Transfer, moving: Collection[str], x: Any) -> tuple[int, int]:
+    """Multiply-adds of a pass over x that come before any weight in `moving`, and the pass's operations.
+
+    Runs the pass once.
+    """
+    params = {name: p.detach().requires_grad_(name in moving) for name, p in transfer.params.items()}
+    counter = _Counter()
+    with counter, torch.enable_grad():
+        net(params, transfer.buffers, x)
+    return counter.still, counter.operations
+
+
+def products_of_nodes(nodes: Iterable[fx.Node]) -> int:
+    """Multiply-adds of a recording's operations, from the shapes that were recorded."""
+    total = 0
+    for node in nodes:
+        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda given: given.meta.get("val"))
+        total += _multiply_adds(node.target, args, kwargs, node.meta.get("val")) or 0
+    return total

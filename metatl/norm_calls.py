@@ -28,6 +28,12 @@ def transformed(*tensors: Maybe) -> bool:
     return any(t is not None and wrapped(t) for t in tensors)
 
 
+def transforming() -> bool:
+    """Whether a call runs inside vmap or grad, whatever tensors it has."""
+    functorch: Any = torch._C  # pyright: ignore[reportPrivateUsage]
+    return functorch._functorch.peek_interpreter_stack() is not None
+
+
 def _batch_norm(
     input: Tensor,  # noqa: A002
     running_mean: Maybe,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
@@ -11,6 +11,10 @@ from torch.overrides import TorchFunctionMode
 
 if TYPE_CHECKING:
     from metatl.net import Net
+    from metatl.types import Params
+
+_PREVIOUS = 99999.0
+"""The number with which a group of timm's says that it belongs to the one before it."""
 
 
 class _Uses(TorchFunctionMode):
@@ -76,6 +80,42 @@ def weights_in_order(net: Net, params: Iterable[str]) -> list[str]:
         inside = [place for place, other in enumerate(own) if other.startswith(f"{homes[name]}.")]
         own.insert(inside[-1] + 1 if inside else len(own), name)
     return own
+
+
+def blocks_in_order(net: Net, params: Params) -> list[list[str]]:
+    """The names of weights by block, in the order of `weights_in_order`; the output layer is the last.
+
+    A block is a group that the module tells of itself (`group_matcher`), else what shares its name up to the
+    first number in it (`encoder.layer.11`), or a layer whose name has none. What has no weight with two axes
+    or more (a norm of its own) belongs to the block before it.
+    """
+    groups: Any = getattr(net.module, "group_matcher", None)
+    ordinal = _ordinal(groups()) if callable(groups) else None
+    homes = {name: f"{one.layer}." for one in net.additions for name in one.names()}
+
+    def block(name: str) -> Hashable:
+        if net.is_head(name):
+            return "head"
+        name = homes.get(name, name)
+        return _numbered(name) if ordinal is None else ordinal(name)
+
+    names = weights_in_order(net, params)
+    own = {block(name) for name in names if params[name].dim() > 1}
+    found: dict[Hashable, list[str]] = {}
+    last = block(names[0])
+    for name in names:
+        here = block(name)
+        joins = here not in own or (isinstance(here, tuple) and here[-1:] == (_PREVIOUS,))
+        last = last if joins else here
+        found.setdefault(last, []).append(name)
+    return list(found.values())
+
+
+def _numbered(name: str) -> tuple[str, ...]:
+    """The parts of a name up to its first number; those of the layer where there is none."""
+    parts = name.split(".")
+    numbers = [place for place, part in enumerate(parts) if part.isdigit()]
+    return tuple(parts[: numbers[0] + 1] if numbers else parts[:-1])
 
 
 def _ordinal(groups: Any) -> Callable[[str], tuple[float, ...]]:

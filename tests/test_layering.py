@@ -17,12 +17,13 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"opening", "text", "types", "tree", "threads"},
-    {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"},
+    {"opening", "text", "types", "tree", "threads", "recorded"},
+    {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
+    | {"arithmetic"},
     {"data", "importing", "peers", "processes"},
     {"loss"},
     {"adapt", "heads", "objectives", "models", "transforms"},
-    {"guides", "engines", "arithmetic"},
+    {"guides", "engines"},
     {"aggregates"},
     {"learners", "evaluation"},
     {"testing", "capture", "train", "pretrained"}

@@ -25,3 +25,8 @@ def movable(params: Params, guide: Guide, steps: int) -> int:
         moves = moves[:steps].any(0) if moves.dim() > leaf.dim() else moves
         total += int(moves.expand_as(leaf).sum())
     return total
+
+
+def weight_of(key: str) -> str:
+    """The weight of which a `<role>.<weight>` tells."""
+    return key.partition(".")[2]

@@ -9,21 +9,27 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from metatl.types import MetatlError, Transfer
 
 _MOVES = WeakTensorKeyDictionary()
-"""Of guide entries: their version and whether they move anything."""
+"""Of guide entries: their version, the steps that were looked at, and whether they move anything."""
 
 
-def moving_names(transfer: Transfer) -> frozenset[str]:
-    """Names whose guide is not zero throughout."""
-    return frozenset(name for name, entry in transfer.guide.items() if _moves(entry))
+def moving_names(transfer: Transfer, steps: int | None = None) -> frozenset[str]:
+    """Names whose guide is not zero throughout, or not at all of the first `steps` inner steps."""
+    params = transfer.params
+    return frozenset(
+        name
+        for name, entry in transfer.guide.items()
+        if _moves(entry, steps if name in params and entry.dim() == params[name].dim() + 1 else None)
+    )
 
 
-def _moves(entry: Tensor) -> bool:
+def _moves(entry: Tensor, steps: int | None) -> bool:
     """Whether any number is not 0, looked up once for each tensor: asking makes the host wait for a GPU."""
-    known: tuple[int, bool] | None = _MOVES.get(entry)
-    if known is None or known[0] != entry._version:
-        known = entry._version, bool((entry != 0).any())
+    known: tuple[int, int | None, bool] | None = _MOVES.get(entry)
+    if known is None or known[:2] != (entry._version, steps):
+        seen = entry if steps is None else entry[:steps]
+        known = entry._version, steps, bool((seen != 0).any())
         _MOVES[entry] = known
-    return known[1]
+    return known[2]
 
 
 def check_guide(transfer: Transfer) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
 from metatl import tree
+from metatl.norm_calls import transforming
 from metatl.rules import Rule, RuleState
+from metatl.rules.rule import unwatched
 from metatl.types import Batch, Guide, MetatlError, Params, Unroll
 
 Guided = Literal["update", "gradient"]
 """What a guide scales: the finished update, or the gradient before the rule."""
+Step = TypeVar("Step", bound=Any)
+"""What an objective is given of the rows of one step."""
 
 
 class Point(NamedTuple):
@@ -49,23 +55,22 @@ class Inner(NamedTuple):
     objective: Callable[[Params, Tensor, Piece], Tensor]
 
 
-def pieces(support: Piece, size: int | None, steps: int) -> Iterator[Piece]:
-    """The rows of every step: `size` contiguous ones, cycling; all for None."""
-    rows = tree.rows(support.batch.x)
+def pieces(rows: Step, size: int | None, steps: int) -> Iterator[Step]:
+    """The rows of every step, of any nested tensors: `size` contiguous ones, cycling; all for None."""
+    held = tree.rows(rows)
     for step in range(steps):
-        if size is None or size >= rows:
-            yield support
+        if size is None or size >= held:
+            yield rows
             continue
-        index = [(step * size + i) % rows for i in range(size)]
+        index = [(step * size + i) % held for i in range(size)]
         start = index[0]
         # A slice is a view; only a step that wraps around the end has to gather.
         where = (
             slice(start, start + size)
-            if start + size <= rows
-            else torch.tensor(index, device=tree.first(support.batch.x).device)
+            if start + size <= held
+            else torch.tensor(index, device=tree.first(rows).device)
         )
-        picked = tree.at(support.anchor_output, where)
-        yield Piece(tree.at(support.batch, where), picked)
+        yield tree.at(rows, where)
 
 
 def guide_at(guide: Guide, params: Params, step: int) -> Guide:
@@ -80,9 +85,9 @@ def guide_at(guide: Guide, params: Params, step: int) -> Guide:
 
 
 def descend(
-    objective: Callable[[Params, Piece], Tensor],
+    objective: Callable[[Params, Step], Tensor],
     params: Params,
-    pieces: Iterator[Piece],
+    pieces: Iterator[Step],
     *,
     rule: Rule,
     guide: Guide,
@@ -109,10 +114,10 @@ def descend(
     for step, piece in enumerate(pieces):
         point = tree.detach(free) if first_order else free
 
-        def loss_at(weights: Params, piece: Piece = piece) -> Tensor:
+        def loss_at(weights: Params, piece: Step = piece) -> Tensor:
             return objective(_in_order(params, weights, fixed), piece)
 
-        grads, loss = grad_and_value(loss_at)(point)
+        grads, loss = _gradient(loss_at, point, first_order)
         yield Point(_in_order(params, free, still), loss, state)
         grads = tree.detach(grads) if first_order else grads
         scale = guide_at({name: guide[name] for name in free}, free, step)
@@ -120,15 +125,44 @@ def descend(
             grads = tree.map(torch.mul, grads, scale)
         wide = _wide(free)
         updates, state = rule.update(_wide(grads), state, wide)
+        over = guided == "update" and unwatched(updates, wide, scale)
         if guided == "update":
             updates = tree.map(torch.mul, updates, scale)
-        free = {name: leaf.to(free[name].dtype) for name, leaf in tree.add(wide, updates).items()}
+        moved = tree.map(partial(_added, over), wide, updates)
+        free = {name: leaf.to(free[name].dtype) for name, leaf in moved.items()}
     yield Point(_in_order(params, free, still), None, state)
+
+
+def _gradient(loss_at: Callable[[Params], Tensor], point: Params, first_order: bool) -> tuple[Params, Tensor]:
+    """The gradient of a loss by all weights, and the loss.
+
+    Where it is a constant and nothing else is at work, it is taken by torch's own backward pass, which frees
+    what it has used: that of torch.func can be differentiated again, and keeps all of it.
+    """
+    if not first_order or transforming() or not unwatched(point):
+        return grad_and_value(loss_at)(point)
+    with torch.enable_grad():
+        leaves = tree.map(Tensor.requires_grad_, tree.detach(point))
+        loss = loss_at(leaves)
+        if not loss.requires_grad:
+            return tree.zeros(point), loss
+        grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    return dict(zip(leaves, grads, strict=True)), loss.detach()
+
+
+def last(points: Iterator[Point]) -> Params:
+    """The weights behind the last step; no other point is kept."""
+    return deque(points, maxlen=1).pop().params
 
 
 def _wide(params: Params) -> Params:
     """In float32 at least: half precision would round a rule's memory and its steps away."""
     return {name: leaf.to(torch.promote_types(leaf.dtype, torch.float32)) for name, leaf in params.items()}
+
+
+def _added(over: bool, leaf: Tensor, update: Tensor) -> Tensor:
+    """The sum, over the update where that may be written on and is of the same type."""
+    return torch.add(leaf, update, out=update if over and update.dtype == leaf.dtype else None)
 
 
 def _in_order(names: Params, free: Params, still: Params) -> Params:

@@ -12,14 +12,17 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.adapt.adaptation import Adaptation
-from metatl.adapt.carried import check_output_layer, movable
-from metatl.adapt.descend import Guided, Inner, Piece, Point, descend, pieces
+from metatl.adapt.carried import check_output_layer, movable, weight_of
+from metatl.adapt.covering import moving_names
+from metatl.adapt.descend import Guided, Inner, Piece, Point, descend, last, pieces
 from metatl.adapt.prediction import predict
+from metatl.adapt.rest import rest_of
 from metatl.adapt.support import at_the_door
 from metatl.adapt.support_guide import SupportGuide
 from metatl.heads import Head, Learned
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
+from metatl.norm_calls import transformed
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Term, total
 from metatl.rules import SGD, Rule
@@ -69,16 +72,14 @@ class Descent(Adaptation):
         self, net: Net, transfer: Transfer, support: Batch, unroll: Unroll = "first_order"
     ) -> Params:
         """The adapted weights of one task."""
-        params = transfer.params
-        support = at_the_door(net, support)
-        for point in self.trajectory(net, transfer, support, unroll):
-            params = point.params
-        return params
+        return last(self.trajectory(net, transfer, at_the_door(net, support), unroll))
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Params:
-        """The adapted weights of one task, outside every graph."""
+        """The adapted weights of one task, outside every graph; what is frozen runs once a row."""
+        support = at_the_door(net, support)
+        moving = None if transformed(*transfer.guide.values()) else self.moving(transfer)
         with torch.no_grad():
-            return self(net, transfer, support)
+            return last(self.trajectory(net, transfer, support, "first_order", moving, once=True))
 
     def predict(self, net: Net, transfer: Transfer, fitted: Params, support: Batch, x: Any) -> Any:
         """Outputs [n, outputs] for the rows x under the adapted weights."""
@@ -91,27 +92,39 @@ class Descent(Adaptation):
         support: Batch,
         unroll: Unroll,
         moving: frozenset[str] | None = None,
+        once: bool = False,
     ) -> Iterator[Point]:
         """The weights before the first step and behind every step.
 
         moving: names whose guide is not zero throughout; the others are passed through untouched, at no cost.
+        once: whether what comes before them may run once a row instead of in every step (`rest_of`), which
+        gives the same weights up to rounding.
         """
         inner = self.inner(net, transfer, support)
         fresh = self.fresh(net, transfer)
+        free = None if moving is None else moving | fresh
+        rest = None
+        if once and free is not None and (self.moments == "frozen" or not net.batch_moments):
+            start = replace(transfer, params=inner.params)
+            with self.support_moments():
+                rest = rest_of(net, start, free, support.x, self.batch_size, self.steps)
 
-        def objective(weights: Params, piece: Piece) -> Tensor:
+        def objective(weights: Params, step: tuple[Piece, Any]) -> Tensor:
+            piece, rows = step
             with self.support_moments(piece.batch.weight):
-                output = net(weights, transfer.buffers, piece.batch.x)
+                output = rest.call(weights, rows) if rest else net(weights, transfer.buffers, rows)
             return inner.objective(weights, output, piece)
 
+        given = None if rest is None else pieces(rest.rows, self.batch_size, self.steps)
+        steps = ((piece, piece.batch.x if given is None else next(given)) for piece in inner.pieces)
         return descend(
             objective,
             inner.params,
-            inner.pieces,
+            steps,
             rule=self.rule,
             guide=inner.guide,
             unroll=unroll,
-            moving=None if moving is None else moving | fresh,
+            moving=free,
             guided=self.guided,
             memory={key: leaf for key, leaf in transfer.memory.items() if weight_of(key) not in fresh},
         )
@@ -139,6 +152,10 @@ class Descent(Adaptation):
             return total(self.terms, weights, output, piece.batch, Anchor(frozen, piece.anchor_output, fresh))
 
         return Inner(params, guide, pieces(Piece(support, anchor), self.batch_size, self.steps), objective)
+
+    def moving(self, transfer: Transfer) -> frozenset[str]:
+        """Names of the carried weights that some step may move."""
+        return moving_names(transfer, self.steps if self.guided == "update" else None)
 
     def fresh(self, net: Net, transfer: Transfer) -> frozenset[str]:
         """Names of the weights that are new to every task."""
@@ -173,16 +190,9 @@ class Descent(Adaptation):
         moving: frozenset[str] | None = None,
     ) -> Any:
         """Outputs for one task's query rows; only `moving` weights are differentiated for."""
-        params = transfer.params
-        for point in self.trajectory(net, transfer, episode.support, "first_order", moving):
-            params = point.params
+        params = last(self.trajectory(net, transfer, episode.support, "first_order", moving))
         return predict(net, params, transfer, episode, self.moments)
 
     def support_moments(self, weight: Tensor | None = None) -> AbstractContextManager[None]:
         """Where passes over support rows (of these weights) take the moments of batch norms from."""
         return moments_from(Rows(frozen=self.moments == "frozen", weight=weight))
-
-
-def weight_of(key: str) -> str:
-    """The weight of which a `<role>.<weight>` tells."""
-    return key.partition(".")[2]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from metatl.adapt.descent import Descent, weight_of
+from metatl.adapt.carried import weight_of
+from metatl.adapt.descent import Descent
 from metatl.net import Net
 from metatl.rules import RuleState
 from metatl.types import Batch, Params, Transfer

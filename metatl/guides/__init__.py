@@ -6,6 +6,7 @@ from metatl.guides.depth_decay import DepthDecay
 from metatl.guides.fisher import SupportFisher, fisher
 from metatl.guides.grad_norm import RelativeGradNorm
 from metatl.guides.guide import TransferGuide, layers
+from metatl.guides.last_blocks import LastBlocks
 from metatl.guides.masks import MagnitudeMask, RandomMask
 from metatl.guides.ones import Ones
 from metatl.guides.per_step import PerStep
@@ -20,6 +21,7 @@ __all__ = [
     "Constant",
     "DepthDecay",
     "InTurn",
+    "LastBlocks",
     "LayerMean",
     "MagnitudeMask",
     "MinMax",

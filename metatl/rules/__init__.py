@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from metatl import tree
 from metatl.rules.carried_adam import CarriedAdam
-from metatl.rules.rule import Rule, RuleState, with_decay
+from metatl.rules.rule import Rule, RuleState, unwatched, with_decay
 from metatl.types import MetatlError, Params
 
 __all__ = ["SGD", "Adam", "AdamW", "CarriedAdam", "Rule", "RuleState"]
@@ -93,13 +94,24 @@ class Adam(Rule):
         count = state["count"]["steps"] + 1
         rest1, rest2 = 1 - self.b1, 1 - self.b2
         first = tree.map(lambda m, g: torch.lerp(m, g, rest1), state["first"], grads)
-        second = tree.map(lambda v, g: (v * self.b2).addcmul(g, g, value=rest2), state["second"], grads)
+        over = unwatched(grads, *state.values())  # the same numbers, without new memory for each of them
+
+        def decayed(v: Tensor, g: Tensor) -> Tensor:
+            v = v * self.b2
+            return torch.addcmul(v, g, g, value=rest2, out=v if over else None)
+
+        second = tree.map(decayed, state["second"], grads)
         rate = -self.lr / (1 - self.b1**count)
         unbiased = 1 - self.b2**count
 
-        def step(m: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        def step(m: Tensor, v: Tensor) -> Tensor:
             v = v / unbiased + self.eps_root if self.eps_root else v / unbiased
-            return rate * m / (v.sqrt() + self.eps)
+            update, out = rate * m, v if over else None
+            return torch.div(
+                update,
+                torch.add(torch.sqrt(v, out=out), self.eps, out=out),
+                out=update if over else None,
+            )
 
         return tree.map(step, first, second), {"first": first, "second": second, "count": {"steps": count}}
 

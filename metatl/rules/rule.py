@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from torch import Tensor
+
 from metatl import tree
+from metatl.norm_calls import transformed
 from metatl.types import Params, check_rates
 
 RuleState = dict[str, Params]
@@ -36,6 +39,13 @@ class Rule(ABC):
     def carried(self, state: RuleState) -> Params:
         """What of a memory goes on to other tasks, as `<role>.<weight>`: nothing, unless a rule says so."""
         return {}
+
+
+def unwatched(*trees: Params) -> bool:
+    """Whether nothing differentiates, batches or records these: what is made of them may be overwritten."""
+    leaves = [leaf for tree in trees for leaf in tree.values()]
+    plain = all(type(leaf) is Tensor and not leaf.requires_grad for leaf in leaves)
+    return plain and not transformed(*leaves)
 
 
 def with_decay(grads: Params, params: Params, weight_decay: float) -> Params:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from metatl import tree
-from metatl.adapt import Descent, moving_names
+from metatl.adapt import Descent
 from metatl.guides.fisher import SupportFisher, fisher
 from metatl.heads import Head
 from metatl.net import Net
@@ -142,11 +142,7 @@ def started(row: Row, backbone: Backbone, start: nn.Module, outputs: int) -> tup
 
 def descended(descent: Descent, net: Net, transfer: Transfer, support: Batch) -> Params:
     """The weights after the last step, outside every graph; DivergedError where they are not finite."""
-    params = transfer.params
-    with torch.no_grad():
-        moving = moving_names(transfer)
-        for point in descent.trajectory(net, transfer, support, "first_order", moving):
-            params = point.params
+    params = descent.fit(net, transfer, support)
     if not all(bool(leaf.isfinite().all()) for leaf in params.values()):
         raise DivergedError("the weights left the finite numbers; take a smaller rate")
     return params

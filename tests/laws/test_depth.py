@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from metatl import Net, models
-from metatl.guides import DepthDecay, Unfreeze, layers
+from metatl.guides import DepthDecay, LastBlocks, Unfreeze, layers
 from metatl.lab import config
 from metatl.lab.run import prepare
-from metatl.order_of_use import weights_in_order
+from metatl.order_of_use import blocks_in_order, weights_in_order
 from metatl.pretrained import vision
 from metatl.transforms import LoRA, transformed
+from metatl.types import MetatlError
 
 
 class Backwards(nn.Module):
@@ -120,3 +122,52 @@ def test_a_run_knows_depth_and_head_by_use(tmp_path: Path) -> None:
     run = prepare(config.parse(values))
     assert run.net.head == "out"
     assert layers(run.net, run.first.params)[0] == ["one.weight", "one.bias"]
+
+
+def moved(net: Net, blocks: int) -> set[str]:
+    """The layers whose guide is 1; all others have 0."""
+    guide = LastBlocks(blocks)(net, net.start())
+    assert {float(entry) for entry in guide.values()} <= {0.0, 1.0}
+    return {name.rpartition(".")[0] for name, entry in guide.items() if float(entry)}
+
+
+def test_last_blocks_are_counted_from_the_output_layer() -> None:
+    net = Net.of(Backwards((4,), 3), example=torch.zeros(2, 4))
+    assert moved(net, 0) == {"out"}
+    assert moved(net, 1) == {"two", "norm", "out"}, "a norm belongs to what comes before it"
+    assert moved(net, 9) == {"one", "unused", "two", "norm", "out"}
+    net, start = transformed([LoRA(1, targets="^two$")], net, net.start())
+    assert float(LastBlocks()(net, start)["two.lora_A.weight"]) == 1
+    with pytest.raises(MetatlError, match="blocks is -1"):
+        LastBlocks(-1)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "last"),
+    [
+        (models.MLP((4,), 3, (5, 5), norm=True), (4,), {"body.3", "body.4", "head"}),
+        (models.Conv4((1, 16, 16), 3, 2), (1, 16, 16), {"blocks.3.0", "blocks.3.1", "head"}),
+        (nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.Linear(5, 3)), (4,), {"2", "3"}),
+    ],
+)
+def test_a_block_is_what_shares_a_number(module: nn.Module, shape: tuple[int, ...], last: set[str]) -> None:
+    assert moved(Net.of(module, example=torch.zeros(2, *shape)), 1) == last
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "count"),
+    [
+        ("efficientnet_lite0", r"^(blocks\.6|conv_head|bn2|classifier)", 18),
+        ("resnet18", r"^(layer4\.1|fc)", 10),
+    ],
+)
+def test_blocks_of_timm_are_its_own(name: str, last: str, count: int) -> None:
+    if not vision.has("timm"):
+        pytest.skip("timm is not installed")
+    net = Net.of(vision.timm().create_model(name, num_classes=3), example=torch.zeros(2, 3, 32, 32))
+    params = net.start().params
+    guide = LastBlocks()(net, net.start())
+    assert {n for n, entry in guide.items() if float(entry)} == {n for n in params if re.match(last, n)}
+    found = blocks_in_order(net, params)
+    assert len(found) == count
+    assert sorted(n for block in found for n in block) == sorted(params)

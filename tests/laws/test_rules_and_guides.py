@@ -11,10 +11,10 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.adapt import Descent, descend
-from metatl.adapt.descend import Piece
+from metatl.adapt.descend import Piece, last
 from metatl.guides import ByName
 from metatl.lab.experiment import with_value
-from metatl.rules import SGD, Adam, AdamW, CarriedAdam, Rule
+from metatl.rules import SGD, Adam, AdamW, CarriedAdam, Rule, RuleState
 from metatl.types import Guide, MetatlError, Params, Transfer
 from tests.toys import assert_bitwise, assert_close, rows, scales, toy_net, toy_task, with_guide
 
@@ -109,6 +109,51 @@ def test_guide_1_is_the_unguided_run_bitwise(rule: Rule) -> None:
         updates, state = rule.update(torch.func.grad(loss)(plain), state, plain)
         plain = tree.add(plain, updates)
     assert_bitwise(run(rule, tree.ones(params), params, loss), plain)
+
+
+@rules
+def test_a_descent_is_the_same_inside_a_transformation_bitwise(rule: Rule) -> None:
+    """Outside one, torch's own backward pass runs and temporary tensors are written over."""
+    params, loss = start()
+    guide = scales(params)
+    inside = torch.func.vmap(lambda _: run(rule, guide, params, loss), randomness="same")(torch.zeros(1))
+    assert_bitwise(run(rule, guide, params, loss), tree.map(lambda leaf: leaf[0], inside))
+
+
+class Handing(Rule):
+    """Momentum whose update is its memory itself."""
+
+    def init(self, params: Params) -> RuleState:
+        return {"velocity": tree.zeros(params)}
+
+    def update(self, grads: Params, state: RuleState, params: Params) -> tuple[Params, RuleState]:
+        velocity = tree.map(lambda v, g: 0.9 * v - 0.1 * g, state["velocity"], grads)
+        return velocity, {"velocity": velocity}
+
+
+@pytest.mark.parametrize("guided", ["update", "gradient"])
+def test_a_memory_that_is_handed_out_is_not_written_on(guided: Any) -> None:
+    params, loss = start()
+    pieces = [Piece(rows(1), None)] * STEPS
+    found = [
+        last(
+            descend(
+                lambda p, _: loss(p), params, iter(pieces), rule=rule, guide=tree.ones(params),
+                unroll="first_order", guided=guided,
+            )
+        )
+        for rule in (Handing(), SGD(0.1, 0.9))
+    ]  # fmt: skip
+    assert_close(*found, 1e-10)
+
+
+def test_weights_that_a_loss_does_not_read_stay() -> None:
+    params, loss = start()
+    more = {**params, "unread": torch.ones(3, dtype=torch.float64)}
+    after = run(SGD(0.1), tree.ones(more), more, loss)
+    assert torch.equal(after["unread"], more["unread"])
+    assert not torch.equal(after["head.weight"], params["head.weight"])
+    assert_bitwise(run(SGD(0.1), tree.ones(params), params, lambda _: torch.zeros(())), params)
 
 
 @pytest.mark.parametrize("c", [0.25, 3.0])

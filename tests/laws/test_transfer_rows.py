@@ -76,6 +76,8 @@ def test_a_row_that_moves_the_body_moves_what_it_says(net: Backbone, name: str) 
     assert moved
     if name == "bias-only":
         assert all(key.endswith("bias") for key in moved)
+    if name == "last-block":
+        assert {key.split(".")[1] for key in moved} == {"3"}
     if name != "no-transfer":
         assert not any("running" in key for key in moved)
     x = labelled(net).photos()

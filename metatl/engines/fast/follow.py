@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.fx.experimental.proxy_tensor import make_fx
 
-from metatl.engines.fast.graph import Layout, Recorder, is_random
-from metatl.engines.fast.trace_passes import reshaped
+from metatl.engines.fast.graph import Layout, Recorder
+from metatl.recorded import is_random, recorded, reshaped
 from metatl.types import MetatlError
 
 
@@ -30,13 +27,12 @@ def close(a: Any, b: Any) -> bool:
 def followed(run: Callable[..., Any], flat: list[Any]) -> tuple[fx.GraphModule, list[Layout]]:
     """The operations of run(*flat) and where their results lie; UnrecordedError where torch cannot follow."""
     try:
-        with _silent():
-            # Without values a recording takes no memory; what `run` closes over keeps its values.
-            graph = make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*flat)
+        graph = recorded(run, flat)
         try:
             notes = Recorder.run_once(graph, flat)
         except RuntimeError:  # strides are not always those that torch foretold, which a view minds
-            reshaped(graph)
+            reshaped(graph.graph)
+            graph.recompile()
             notes = Recorder.run_once(graph, flat)
     except RuntimeError as error:
         first = str(error).strip().splitlines()[0]
@@ -54,14 +50,3 @@ def check(graph: fx.GraphModule, run: Callable[..., Any], flat: list[Any]) -> No
         ours = graph(*flat)
     if not all(close(a, b) for a, b in zip(run(*flat), ours, strict=True)):
         raise UnrecordedError("this net's operations were recorded wrongly by torch; leave `compile` out")
-
-
-@contextmanager
-def _silent() -> Generator[None]:
-    """Without torch's own report of an operation that it cannot follow."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch._ops import OpOverload
+
+from metatl.recorded import is_random, mutates, name_of
 
 FRESH = {
     *("arange", "eye", "full", "ones", "scalar_tensor", "zeros"),
@@ -39,21 +40,6 @@ class Layout:
     def like(self, other: Layout) -> bool:
         """Whether shape, strides and type are the same."""
         return (self.shape, self.stride, self.dtype) == (other.shape, other.stride, other.dtype)
-
-
-def name_of(node: fx.Node) -> str:
-    """Name of the operation that a node calls, without namespace and overload."""
-    return node.target._opname if isinstance(node.target, OpOverload) else ""
-
-
-def mutates(node: fx.Node) -> bool:
-    """Whether a node writes into what it is given."""
-    return isinstance(node.target, OpOverload) and node.target._schema.is_mutable
-
-
-def is_random(node: fx.Node) -> bool:
-    """Whether a node draws random numbers."""
-    return isinstance(node.target, OpOverload) and torch.Tag.nondeterministic_seeded in node.target.tags
 
 
 class Recorder(fx.Interpreter):

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from metatl.engines.fast.graph import Recorder, name_of
+from metatl.engines.fast.graph import Recorder
+from metatl.recorded import name_of
 
 aten = torch.ops.aten
 _FACTORS = {"neg", "mul", "div"}

@@ -9,9 +9,10 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from metatl.engines.fast.graph import FRESH, Layout, Recorder, is_random, mutates, name_of
+from metatl.engines.fast.graph import FRESH, Layout, Recorder
 from metatl.engines.fast.native import run_kernel
 from metatl.engines.fast.trace_factors import join_product, merge_factors
+from metatl.recorded import is_random, mutates, name_of
 
 aten = torch.ops.aten
 # Bound to Python directly, these cost a third of a call through the dispatcher's boxed interface.
@@ -50,16 +51,6 @@ def _sum_in_memory_order(graph: fx.Graph, node: fx.Node, notes: Recorder) -> Non
         if rest and rest[0]:
             back = graph.call_function(aten.unsqueeze.default, (back, 0))
         node.replace_all_uses_with(back)
-
-
-def reshaped(graph: fx.GraphModule) -> None:
-    """Every view becomes a reshape, which takes any strides; RuntimeError where something is written into."""
-    for node in graph.graph.nodes:
-        if mutates(node):
-            raise RuntimeError("a view of something that is written into")
-        if node.target in (aten.view.default, aten._unsafe_view.default):
-            node.target = aten.reshape.default
-    graph.recompile()
 
 
 def shorten(graph: fx.GraphModule, notes: Recorder) -> None:
