@@ -188,16 +188,3 @@ def _says(words: set[str] | None) -> bool:
 
 def _plain(default: Any) -> bool:
     return default is not inspect.Parameter.empty and "factory" not in type(default).__name__.lower()
-
-
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """A nested description as one level of dotted names; what is None is left out."""
-    if isinstance(value, Mapping):
-        found: dict[str, Any] = {}
-        for key, item in cast(Mapping[str, Any], value).items():
-            inner = prefix if key == "init_args" else f"{prefix}.{key}".strip(".")
-            found |= flat(item, inner)
-        return found
-    if isinstance(value, list):
-        return {prefix: str(cast(list[Any], value))}
-    return {} if value is None else {prefix: value}

@@ -19,7 +19,7 @@ from metatl.lab.store.tensors import read_tensors, write_tensors
 from metatl.transferring import classifier
 from metatl.transferring import transfer as transferring
 from metatl.transferring.backbone import Backbone, backbone, forward
-from metatl.transferring.choose import chosen, held_out
+from metatl.transferring.choose import chosen, held_out, surely
 from metatl.transferring.fit import NO_CLASS, DivergedError, Labelled, classes_of
 from metatl.transferring.model import WEIGHTS, open_model
 from metatl.transferring.rows import REFERENCE, Row, Schedule, rows
@@ -73,10 +73,10 @@ def test_an_output_that_is_no_number_names_no_class() -> None:
 
 def test_cross_validation_never_chooses_what_diverges(net: Backbone) -> None:
     own, folds = labelled(net), np.arange(6) % 3
-    assert np.isnan(held_out(far(), net, own, folds)).all()
-    assert chosen(far("fine-tuning", 1e38, 1e-4), net, own).selected == {"rule.lr": 1e-4}
+    assert np.isnan(held_out(far(), net, [(own, folds)])).all()
+    assert chosen(far("fine-tuning", 1e38, 1e-4), net, [own])[0].selected == {"rule.lr": 1e-4}
     with pytest.raises(DivergedError, match="every value"):
-        chosen(far("fine-tuning", 1e38, 1e37), net, own)
+        surely(chosen(far("fine-tuning", 1e38, 1e37), net, [own])[0])
 
 
 def test_the_table_counts_and_the_choice_leaves_out(photos: Path, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ themselves: the data's content, the source of the user's own classes, the conten
 number outlives what it was taken with.
 """
 
-from metatl.lab.run.folder import check_inputs, complete, forget, note, opened, own_report, report_folder
+from metatl.lab.run.folder import check_inputs, complete, forget, opened, own_report, report_folder
 from metatl.lab.run.learn import learn
 from metatl.lab.run.prepare import Run, on_other_data, prepare
 from metatl.lab.run.report import report
+from metatl.lab.run.sayings import note
 from metatl.lab.run.told import Told, told
 
 __all__ = [

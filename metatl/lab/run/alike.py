@@ -12,11 +12,11 @@ from typing import Any
 from metatl import processes
 from metatl.data.source import Data, Source
 from metatl.lab import config, store
-from metatl.lab.describe import flat
 from metatl.lab.provenance import versions
 from metatl.lab.run import name
 from metatl.lab.run.sources import HERE
 from metatl.lab.run.told import Told
+from metatl.lab.run.values import flat
 
 _OWN = ("start", "runs", "device")
 """Keys of a config that processes may have each for itself: a start is compared by what it holds."""

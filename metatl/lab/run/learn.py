@@ -15,9 +15,10 @@ from metatl.capture import cuda_graph
 from metatl.evaluation.evaluate import evaluate, to_device
 from metatl.lab import config, record, store
 from metatl.lab.run import alike, precision, shared
-from metatl.lab.run.folder import complete, facts_file, own_transfer, report_folder, reported, sayings
+from metatl.lab.run.folder import complete, facts_file, own_transfer, report_folder, reported
 from metatl.lab.run.origin import note_learning
 from metatl.lab.run.prepare import Run, kind
+from metatl.lab.run.sayings import sayings
 from metatl.lab.run.told import VERSION, damaged, facts
 from metatl.learners.learner import State
 from metatl.net import Net

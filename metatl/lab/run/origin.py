@@ -13,9 +13,9 @@ from typing import Any, cast
 from metatl import processes
 from metatl.evaluation.evaluate import Report
 from metatl.lab import store
-from metatl.lab.describe import flat
 from metatl.lab.provenance import provenance
 from metatl.lab.run.prepare import Run
+from metatl.lab.run.values import flat
 from metatl.types import MetatlError
 
 _FILE = "provenance.json"

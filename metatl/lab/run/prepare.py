@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from metatl.lab.experiment import Experiment, candidates
 from metatl.lab.run import alike
 from metatl.lab.run import name as naming
 from metatl.lab.run.build import build, fitting, passed
+from metatl.lab.run.loaded import load_data
 from metatl.lab.run.told import Told
 from metatl.lab.run.values import check_values
 from metatl.net import Net
@@ -86,19 +86,6 @@ class Run:
         """The experiment's engine, the tasks split where there are several processes."""
         engine = self.experiment.engine
         return Split(engine) if processes.world() > 1 else engine
-
-
-def load_data(source: Source, device: str) -> Data:
-    """The data, read once for as long as nothing changes in the files and folders that its fields name."""
-    words = store.strings(config.describe(source))
-    named = [path for path in map(store.path_of, words) if path is not None]
-    with processes.one_first():
-        return _loaded(source, device, tuple(map(store.stamp, named)))
-
-
-@functools.lru_cache(maxsize=4)
-def _loaded(source: Source, device: str, stamps: tuple[tuple[int, int, int], ...]) -> Data:
-    return source.load(device)
 
 
 def prepare(

@@ -14,7 +14,6 @@ from metatl.adapt import Adaptation
 from metatl.engines.engine import task
 from metatl.evaluation.evaluate import Report, evaluate, predictions
 from metatl.lab import config, record, store
-from metatl.lab.describe import flat
 from metatl.lab.experiment import candidates
 from metatl.lab.provenance import now
 from metatl.lab.run import alike, precision, shared
@@ -22,6 +21,7 @@ from metatl.lab.run.folder import check_own, complete, evaluation, kept, report_
 from metatl.lab.run.learn import learn, write_config
 from metatl.lab.run.origin import note_evaluation, say_other
 from metatl.lab.run.prepare import Run, kind
+from metatl.lab.run.values import flat
 from metatl.types import MetatlError, Split, Transfer
 
 

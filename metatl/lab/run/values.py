@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
 
@@ -70,3 +71,16 @@ def _check_device(name: str) -> None:
         raise MetatlError(f"device {name!r} is not to be had here; use --device cpu") from error
     if not there:
         raise MetatlError(f"device {name!r} holds no values; use --device cpu")
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """A nested description as one level of dotted names; what is None is left out."""
+    if isinstance(value, Mapping):
+        found: dict[str, Any] = {}
+        for key, item in cast(Mapping[str, Any], value).items():
+            inner = prefix if key == "init_args" else f"{prefix}.{key}".strip(".")
+            found |= flat(item, inner)
+        return found
+    if isinstance(value, list):
+        return {prefix: str(cast(list[Any], value))}
+    return {} if value is None else {prefix: value}
