@@ -28,7 +28,8 @@ def guarded(command: Callable[[], object], name: str = "metatl") -> int:
     """
     with streams.held():
         try:
-            code, why = _outcome(command)
+            with streams.interruptible():
+                code, why = _outcome(command)
         except KeyboardInterrupt:
             code, why = 130, "interrupted; the same command goes on from the last checkpoint"
         with streams.uninterrupted():

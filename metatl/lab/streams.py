@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import io
 import os
 import signal
@@ -12,6 +13,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, final
 
 _NAMES = ("stdin", "stdout", "stderr")
+_MOMENT = 0.02
+"""Seconds."""
 
 
 class UnsaidError(OSError):
@@ -106,6 +109,27 @@ def led_nowhere(stream: Any) -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
+
+
+@contextmanager
+def interruptible() -> Generator[None]:
+    """A Ctrl-C that falls into a finaliser, where Python prints and forgets it, comes again in a moment."""
+    before, again = sys.unraisablehook, list[threading.Timer]()
+
+    def hook(lost: Any) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            again.append(threading.Timer(_MOMENT, _thread.interrupt_main))
+            again[-1].start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for timer in again:
+            timer.cancel()
 
 
 @contextmanager

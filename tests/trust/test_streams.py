@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -209,6 +210,22 @@ def interrupted_again(wait: float, folder: Path) -> None:
 @pytest.mark.parametrize("wait", [0.0, 0.1])
 def test_a_second_ctrl_c(wait: float, tmp_path: Path) -> None:
     interrupted_again(wait, tmp_path)
+
+
+def test_a_ctrl_c_in_a_finaliser_is_not_lost() -> None:
+    class Dying:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    def command() -> None:
+        made: list[Dying] = [Dying()]
+        made.clear()
+        time.sleep(60)
+
+    error = io.StringIO()
+    with contextlib.redirect_stderr(error):
+        assert refusals.guarded(command) == 130
+    assert error.getvalue() == "metatl: interrupted; the same command goes on from the last checkpoint\n"
 
 
 def test_what_is_put_back_after_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
