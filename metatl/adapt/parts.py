@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.func import functionalize
 
 from metatl import tree
@@ -54,8 +54,7 @@ class Parts:
     def of(net: Net, transfer: Transfer, moving: frozenset[str], x: Any) -> Parts:
         """The recording of a pass over x [size, ...]."""
         # A forward may keep what it made: of tensors without values nothing may stay in the module.
-        own = [*net.module.parameters(), *net.module.buffers()]
-        net = replace(net, module=copy.deepcopy(net.module, {id(leaf): leaf for leaf in own}))
+        net = replace(net, module=copy.deepcopy(net.module, {id(leaf): leaf for leaf in _held(net.module)}))
         names = [name for name in transfer.params if name in moving]
         still = [name for name in transfer.params if name not in moving]
         leaves, shape = tree.flatten(x)
@@ -103,6 +102,14 @@ class Parts:
             return tree.unflatten(self.late(*moving, *constants, *rows), self.nesting)
 
         return Rest(tuple(kept), call)
+
+
+def _held(module: nn.Module) -> Iterator[Tensor]:
+    """All tensors of a module; those that a pass left in it cannot be copied while they have a graph."""
+    yield from module.parameters()
+    yield from module.buffers()
+    for layer in module.modules():
+        yield from (value for value in vars(layer).values() if isinstance(value, Tensor))
 
 
 def _of(transfer: Transfer, still: Iterable[str]) -> list[Tensor]:

@@ -105,7 +105,7 @@ def moved(origin: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_it_is_evaluated(moved: Path, origin: tuple[Path, str]) -> None:
     first = origin[1].splitlines()[0]
-    found = commands.metatl("evaluate", moved)
+    found = commands.metatl("evaluate", "--trust", moved)
     assert (found.code, found.out.splitlines()[0], found.lines) == (0, first, [])
     assert not (moved / "evaluations").exists(), "it is the report that it had"
     for words in (
@@ -113,15 +113,15 @@ def test_it_is_evaluated(moved: Path, origin: tuple[Path, str]) -> None:
         ["--adaptation.steps", 2],
         ["--engine", "Loop", "--select", "null"],
     ):
-        found = commands.metatl("evaluate", moved, *words)
+        found = commands.metatl("evaluate", "--trust", moved, *words)
         assert found.code == 0, found
     (moved / "report.json").unlink()
-    found = commands.metatl("evaluate", moved)
+    found = commands.metatl("evaluate", "--trust", moved)
     assert (found.code, found.out.splitlines()[0]) == (0, first), "evaluated anew, the same"
     x = np.random.default_rng(1).integers(0, 256, (20, 8, 8), np.uint8)
     np.savez("other.npz", x=x, y=np.repeat(np.arange(4), 5))
     words = ["--data.init_args.path", "other.npz", "--data.init_args.fractions", "[0, 0, 1]"]
-    assert "meta_test of other" in commands.metatl("evaluate", moved, *words).out
+    assert "meta_test of other" in commands.metatl("evaluate", "--trust", moved, *words).out
     assert (
         commands.metatl("compare", moved / "evaluations" / next((moved / "evaluations").iterdir()).name).code
         == 0
@@ -129,7 +129,7 @@ def test_it_is_evaluated(moved: Path, origin: tuple[Path, str]) -> None:
 
 
 def test_it_is_loaded_and_personalised(moved: Path, tmp_path: Path) -> None:
-    model = metatl.load(moved)
+    model = metatl.load(moved, trust=True)
     chosen = store.load_report(moved).facts["selected"]["rule.lr"]
     assert model.adaptation.rule.lr == chosen  # type: ignore[attr-defined]
     x, y = torch.rand(4, 1, 8, 8), ["a", "b", "a", "b"]
@@ -179,21 +179,21 @@ def test_data_may_lie_elsewhere_and_are_known_by_their_content(moved: Path) -> N
     shutil.move("data", "archive")
     text = (moved / "config.yaml").read_text()
     (moved / "config.yaml").write_text(text.replace("data/pictures.npz", "archive/pictures.npz"))
-    assert commands.metatl("evaluate", moved, "--evaluation.episodes", 3).code == 0
+    assert commands.metatl("evaluate", "--trust", moved, "--evaluation.episodes", 3).code == 0
     x = np.random.default_rng(1).integers(0, 256, (60, 8, 8), np.uint8)
     np.savez("archive/pictures.npz", x=x, y=np.repeat(np.arange(12), 5))
-    assert refused("evaluate", moved)
+    assert refused("evaluate", "--trust", moved)
 
 
 def test_what_it_needs_is_still_checked(moved: Path) -> None:
     with open("whole_nets.py", "a") as file:
         file.write("# edited\n")
-    assert "learned before whole_nets changed" in refused("evaluate", moved)
+    assert "learned before whole_nets changed" in refused("evaluate", "--trust", moved)
     Path("whole_nets.py").write_text(NETS)
     torch.save(torch.tensor(3.0), "gain.pt")
-    assert "learned before gain.pt changed" in refused("evaluate", moved)
+    assert "learned before gain.pt changed" in refused("evaluate", "--trust", moved)
     Path("gain.pt").unlink()
-    assert commands.metatl("evaluate", moved).code == 0
+    assert commands.metatl("evaluate", "--trust", moved).code == 0
 
 
 def test_a_word_that_was_the_name_of_a_file_by_chance_needs_none(
@@ -211,7 +211,7 @@ def test_a_word_that_was_the_name_of_a_file_by_chance_needs_none(
     run = only(tmp_path / "runs")
     assert not (run / "files").exists()
     shutil.rmtree("cosine")
-    assert commands.metatl("evaluate", run).code == 0
+    assert commands.metatl("evaluate", "--trust", run).code == 0
 
 
 def test_kept_files_outside_of_the_run_are_refused(moved: Path) -> None:
@@ -220,10 +220,10 @@ def test_kept_files_outside_of_the_run_are_refused(moved: Path) -> None:
     torch.save(torch.tensor(1.0), moved.parent / "their.pt")
     for place in ("../their.pt", str(moved.parent / "their.pt"), "files/../../their.pt"):
         (moved / "learned.json").write_text(json.dumps(told | {"kept": {"gain.pt": place}}))
-        assert "keeps a file outside of itself" in refused("evaluate", moved)
+        assert "keeps a file outside of itself" in refused("evaluate", "--trust", moved)
 
 
 def test_an_unfinished_run_needs_what_it_began_with(moved: Path) -> None:
     (moved / "transfer.safetensors").unlink()
-    assert "start.yaml is not there" in refused("evaluate", moved)
+    assert "start.yaml is not there" in refused("evaluate", "--trust", moved)
     assert only(moved.parent) == moved
