@@ -167,8 +167,8 @@ def test_row_weights_reach_an_estimator() -> None:
 def test_what_is_no_way_of_adapting_is_one_line() -> None:
     net, one = toy_net(), toy_task()
     for wrong, said in [
-        (dict(estimator="os.system"), "no class"),
-        (dict(estimator="pathlib.Path"), "fit and predict"),
+        (dict(estimator="os.system"), "neither metatl"),
+        (dict(estimator="pathlib.Path"), "neither metatl"),
         (dict(estimator="nowhere.Forest"), "imported"),
         (dict(estimator=object()), "fit and predict"),
         (dict(on="outputs"), "inputs"),

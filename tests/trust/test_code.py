@@ -199,7 +199,7 @@ def test_own_modules_are_asked_for(here: Path) -> None:
         ({"learner": {"class_path": "their_code.three"}}, "learner"),
         ({"select": {"rule.lr": [{"class_path": "their_code.Thing"}]}}, "belongs to no family"),
         ({"select": {"rule.lr": ["{class_path: their_code.Thing}"]}}, "belongs to no family"),
-        ({"select": {"rule": [{"class_path": "their_code.three"}]}}, "select"),
+        ({"select": {"rule": [{"class_path": "their_code.three"}]}}, "plain values are wanted"),
         (
             {"data": {"class_path": "Taskset", "init_args": {"path": "their_code.subprocess.run"}}},
             "is neither",
