@@ -126,9 +126,8 @@ class Study:
 def _cell(outputs: Tensor, choice: Choice, seconds: float) -> Cell:
     predicted = classes_of(outputs)
     sure = torch.where(predicted == NO_CLASS, 0.0, outputs.softmax(-1).amax(-1))
-    return Cell(
-        predicted.tolist(), [round(p, 6) for p in sure.tolist()], seconds, choice.selected, choice.how
-    )
+    how = "diverged" if bool((predicted == NO_CLASS).all()) else choice.how
+    return Cell(predicted.tolist(), [round(p, 6) for p in sure.tolist()], seconds, choice.selected, how)
 
 
 def run_heads(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda work: None) -> None:

@@ -332,10 +332,10 @@ def test_runs_that_are_not_finished_or_not_whole(here: Path) -> None:
         assert commands.timeless(json.loads((run / "report.json").read_bytes())) == commands.timeless(
             json.loads(whole["report.json"])
         )
-    newer = json.loads(whole["report.json"]) | {"version": 2}
+    newer = json.loads(whole["report.json"]) | {"version": 3}
     (run / "report.json").write_text(json.dumps(newer))
     for words in (["compare", run], ["run", "maml.yaml"]):
-        assert "format version 2; this metatl reads up to 1: update metatl" in refused(*words)
+        assert "format version 3; this metatl reads up to 2: update metatl" in refused(*words)
     (run / "config.yaml").write_bytes(b"\xff\x00")
     assert "no text file" in refused("evaluate", run)
 
