@@ -47,6 +47,25 @@ def _same_start() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache directory of the module's own (see `small_cache`)."""
+    from tests.commands import small_cache  # and with it all of the command
+
+    with pytest.MonkeyPatch.context() as patch:
+        small_cache(patch, tmp_path_factory.mktemp("cache"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Passes are tiny, and threads on a busy machine wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real data sets: METATL_DATA, else `shared/data` beside the repository.

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,7 @@ from tests.commands import GLYPHS, WAVES, config_of, metatl, only, refused, writ
 ZERO_STEPS = {**WAVES, "name": "waves"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        commands.small_cache(patch, tmp_path_factory.mktemp("cache"))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def files(folder: Path) -> list[str]:

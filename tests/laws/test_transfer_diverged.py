@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from metatl.transferring.choose import chosen, held_out, surely
 from metatl.transferring.fit import NO_CLASS, DivergedError, Labelled, classes_of
 from metatl.transferring.model import WEIGHTS, open_model
 from metatl.transferring.rows import REFERENCE, Row, Schedule, rows
-from tests.commands import metatl, refused, small_cache
+from tests.commands import metatl, refused
 from tests.photos import COLOURS, drawn
 
 NET, SIZE = "Conv4", 20
@@ -31,15 +31,7 @@ SHORT = Schedule(passes=2, most=12, least=2, batch=4)
 ASKED = ("--net", NET, "--size", str(SIZE), "--labelled", "2,all", "--draws", "3")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One thread: passes are tiny, and threads on a busy machine wait for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        small_cache(patch, tmp_path_factory.mktemp("cache"))
-        yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
 
 
 @pytest.fixture(scope="module")

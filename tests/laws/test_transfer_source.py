@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from metatl.transferring.model import open_model, photo_model
 from metatl.transferring.problem import Problem, read_problem
 from metatl.transferring.rows import Row, Schedule, rows
 from metatl.transferring.source import photo_tasks, read_source
-from tests.commands import small_cache
 from tests.photos import COLOURS, OTHERS, drawn
 
 SIZE = 20
@@ -33,14 +32,7 @@ GTL = ("gtl", "gtl-permuted", "gtl-layer-mean", "gtl-constant")
 LEARNING = (*GTL, "maml", "prototypes")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        small_cache(patch, tmp_path_factory.mktemp("cache"))
-        yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
 
 
 @pytest.fixture(scope="module")

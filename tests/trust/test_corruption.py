@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,12 @@ import torch
 from metatl.data import Glyphs
 from metatl.lab import store
 from metatl.train import Checkpoints
-from tests import commands
 from tests.commands import GLYPHS, LEARNERS, assert_same_run, config_of, metatl, only, refused, written
 
 WORDS = ("--evaluation.episodes", "4")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        commands.small_cache(patch, tmp_path_factory.mktemp("cache"))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from metatl.models import MLP
 from metatl.net import Net
 from metatl.rules import SGD
 from metatl.types import Split
-from tests import commands
 from tests.commands import config_of, lines_of, metatl, only, refused, written
 from tests.toys import INPUTS, toy_data
 
@@ -34,11 +32,7 @@ EVALUATION = Evaluation(Tasks(3, 2, 4), episodes=12, select_episodes=4, chunk=5)
 ENGINES = [Loop(), Batched(), Batched(tasks_per_chunk=2)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        commands.small_cache(patch, tmp_path_factory.mktemp("cache"))
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @dataclass(frozen=True)
