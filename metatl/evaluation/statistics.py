@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +27,9 @@ _ROUNDING = 4 * 2.0**-23
 class Estimate:
     """A mean of n values, half of its 95 % interval, and the two-sided p of a mean of 0.
 
-    ci95 and p are None together: one value, or values without variance, say nothing about others. Where both
-    are there, the interval leaves out 0 exactly where p < 0.05.
+    One value says nothing about others: no ci95, no p. Neither do differences without variance; a mean of
+    scores without it has the interval that Student's t gives, of no width, and no p. Where both are there,
+    the interval leaves out 0 exactly where p < 0.05.
     """
 
     mean: float
@@ -52,7 +53,8 @@ def estimate(values: Any) -> Estimate:
     Raises MetatlError where there is none, or one is not finite.
     """
     found = checked("the values", values, least=1)
-    return _student(found, float(np.abs(found).max()))
+    made = _student(found, float(np.abs(found).max()))
+    return replace(made, ci95=0.0) if made.ci95 is None and made.n > 1 else made
 
 
 def paired(a: Any, b: Any) -> Estimate:

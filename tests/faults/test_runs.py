@@ -171,7 +171,7 @@ def told(here: Path) -> Path:
     torch.save(torch.tensor(1.0), here / "gain.pt")
     pictures(here, 20)
     (here / "c.yaml").write_text(PICTURES)
-    assert "accuracy 100.00 %" in metatl("run", "c.yaml").out
+    assert "accuracy 100.00 +- 0.00 %" in metatl("run", "c.yaml").out
     return here
 
 
@@ -194,7 +194,7 @@ def test_no_number_outlives_its_inputs(told: Path, what: str) -> None:
         with pytest.raises(MetatlError, match=what):
             load(run, trust=True)
     found = metatl("run", "c.yaml")
-    assert "accuracy 50.00 %" in found.out
+    assert "accuracy 50.00 +- 0.00 %" in found.out
     assert "loaded" not in found.out
     assert len(list((told / "runs" / "t").iterdir())) == 2
     assert "loaded" in metatl("run", "c.yaml").out

@@ -48,6 +48,7 @@ def test_nothing_is_said_where_nothing_varies(kind: type) -> None:
         assert (found.ci95, found.p) == (None, None)
         assert found.mean == pytest.approx(a[0] - b[0])
     assert estimate([0.25]) == Estimate(0.25, None, None, 1)
+    assert estimate([0.25, 0.25]) == Estimate(0.25, 0.0, None, 2)
     assert estimate([1e-9, 2e-9]).ci95 is not None  # small, and yet it varies
 
 

@@ -66,7 +66,7 @@ def rows(reports: Sequence[Scored], reference: str, no_transfer: str | None = No
     """One JSON-ready dict a method, in the order given; accuracies in percent, losses in their own unit.
 
     difference: to `reference` on the same episodes, p Holm-corrected over all methods but the reference;
-    ci95, difference_ci95 and p are None where nothing varies; diverged: number of episodes whose predictions
+    difference_ci95 and p are None where no difference varies; diverged: number of episodes whose predictions
     were not finite, which count as wrong (None in older reports); harmed: percent of episodes worse than
     `no_transfer` (else than the reference).
     Raises MetatlError for reports of other episodes, repeated or missing methods, scores that are not finite.

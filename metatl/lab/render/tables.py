@@ -165,7 +165,7 @@ def _notes(rows: Sequence[Row], protocol: Mapping[str, Any], marks: str) -> list
     return [
         f"{marks} For {score}, {better} is better.",
         "mode: transductive methods see all queries of a task at once, inductive ones each query alone.",
-        f"±: {protocol.get('interval', '95 % interval')}; none, and no p, where nothing varies.",
+        f"±: {protocol.get('interval', '95 % interval')}; none, and no p, where no difference varies.",
         f"difference: {paired}; p: paired t-test, two-sided, Holm-corrected over all methods but it.",
         *(lost if any(row.get("diverged") for row in rows) else []),
         f"harmed: percent of {unit} strictly worse than {against} on the same {unit[:-1]}.",
