@@ -40,7 +40,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "heads": r"head",
     "learners": r"learner|skipping",
     "models": r"(?!)",
-    "objectives": r"term",
+    "objectives": r"term|losses",
     "transforms": r"transform",
 }
 CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to name them
