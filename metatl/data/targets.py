@@ -1,0 +1,28 @@
+"""What is to be predicted: classes, several labels at once, or real values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+Kind = Literal["classes", "labels", "real"]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The targets of n rows.
+
+    kind: `classes` (one of several each), `labels` (any number of several), `real` values. names: of the
+    classes, the labels, or the values, in order. values: [n] int64, [n, k] bool, or [n, d] float32.
+    """
+
+    kind: Kind
+    names: tuple[str, ...]
+    values: Tensor
+
+    @property
+    def outputs(self) -> int:
+        """Output units that a net needs for them."""
+        return len(self.names)
