@@ -71,7 +71,17 @@ OWNERS = {  # package outside metatl -> the only files that may import it
     "scripts": r"(?!)",
 }
 MOST_LINES = 200
-EXTRAS = ("timm", "torchvision", "sklearn", "pandas", "transformers", "tokenizers", "higher", "learn2learn")
+EXTRAS = (
+    "timm",
+    "torchvision",
+    "sklearn",
+    "pandas",
+    "pyarrow",
+    "transformers",
+    "tokenizers",
+    "higher",
+    "learn2learn",
+)
 
 
 def name_of(path: Path) -> str:

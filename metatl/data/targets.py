@@ -16,13 +16,18 @@ Kind = Literal["classes", "labels", "real"]
 class Targets:
     """The targets of n rows.
 
-    kind: `classes`, one of several; `labels`, several at once, each yes or no; `real`, real values. names: of
-    the outputs: the classes, the labels, the columns. values: [n] int64, [n, k] bool, or [n, d] float32.
+    kind: `classes` (one of several each), `labels` (any number of several), `real` values. names: of the
+    classes, the labels, or the values, in order. values: [n] int64, [n, k] bool, or [n, d] float32.
     """
 
     kind: Kind
     names: tuple[str, ...]
     values: Tensor
+
+    @property
+    def outputs(self) -> int:
+        """Output units that a net needs for them."""
+        return len(self.names)
 
     def strata(self) -> NDArray[np.int64]:
         """[n]: within which of these rows are drawn evenly: the classes, or all rows alike."""
