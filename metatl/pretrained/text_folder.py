@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,7 +34,7 @@ def minilm(longest: int | None = None) -> Pretrained:
     """
     made = text_net(text.minilm_folder(), text.DEFAULT, longest)
     report = f"{made.report.partition(' tensors')[0]} tensors from the package {text.PACKAGE}"
-    return Pretrained(**{**vars(made), "license": "apache-2.0", "report": report})
+    return replace(made, license="apache-2.0", report=report)
 
 
 def text_net(folder: Path, name: str, longest: int | None = None) -> Pretrained:
@@ -137,7 +138,8 @@ def _pooling(folder: Path, causal: bool) -> tuple[Pooling, bool, str]:
     asked = [mode for key, mode in modes.items() if told.get(f"pooling_mode_{key}")]
     left = sorted(set(parts) - {"Transformer", "Pooling", "Normalize"})
     remark = f"; left out: {', '.join(left)} after the pooling" if left else ""
-    return (asked or ["last" if causal else "mean"])[0], "Normalize" in parts, remark
+    default: Pooling = "last" if causal else "mean"
+    return (asked or [default])[0], "Normalize" in parts, remark
 
 
 def _json(file: Path, absent: str = "") -> Mapping[str, Any]:

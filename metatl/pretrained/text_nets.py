@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +100,7 @@ def rebuilt(recipe: Mapping[str, Any]) -> SentenceNet:
 
     Only transformers' own classes are made, by the name of their kind (`bert`): no code of a folder or hub.
     """
-    kind, pooling = str(recipe.get("name")), recipe.get("pooling")
+    kind, pooling = str(recipe.get("name")), cast(Pooling, recipe.get("pooling"))
     if pooling not in get_args(Pooling):
         raise MetatlError(f"no recipe of a net: its pooling is one of {', '.join(get_args(Pooling))}")
     encoder = _encoder(kind, plain_config(recipe["config"]))
