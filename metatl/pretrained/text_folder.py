@@ -18,7 +18,8 @@ from metatl.pretrained.text_nets import HEAD, Pooling, SentenceNet, encoder_of, 
 from metatl.pretrained.text_preparation import LONGEST, TextPreparation
 from metatl.types import MetatlError
 
-_CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
+_CONFIG, _TOKENIZER, _MODULES = "config.json", "tokenizer.json", "modules.json"
+_MODES: dict[str, Pooling] = {"cls_token": "first", "lasttoken": "last", "mean_tokens": "mean"}
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _VOCABULARIES = ("vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
 _OUTPUTS = 10
@@ -129,17 +130,20 @@ def _words(encoder: nn.Module, preparation: TextPreparation, folder: Path) -> in
 
 def _pooling(folder: Path, causal: bool) -> tuple[Pooling, bool, str]:
     """Pooling, whether vectors have length 1, and a remark, by the folder's own word if it has one."""
-    if not (folder / "modules.json").is_file():
-        return ("last" if causal else "mean"), False, ""
-    modules: Any = store.read_json(folder / "modules.json")
-    parts = {str(part.get("type", "")).rpartition(".")[2]: str(part.get("path", "")) for part in modules}
-    told = _json(folder / Path(parts["Pooling"]).name / _CONFIG) if "Pooling" in parts else {}
-    modes: dict[str, Pooling] = {"cls_token": "first", "lasttoken": "last", "mean_tokens": "mean"}
-    asked = [mode for key, mode in modes.items() if told.get(f"pooling_mode_{key}")]
+    pooling: Pooling = "last" if causal else "mean"
+    if not (folder / _MODULES).is_file():
+        return pooling, False, ""
+    told: Any = store.read_json(folder / _MODULES)
+    if not isinstance(told, list) or not all(isinstance(part, dict) for part in cast("list[Any]", told)):
+        raise MetatlError(f"{folder / _MODULES} is damaged: it is no list of modules")
+    named = cast("list[dict[str, Any]]", told)
+    parts = {str(part.get("type")).rpartition(".")[2]: Path(str(part.get("path"))).name for part in named}
+    asked = _json(folder / parts["Pooling"] / _CONFIG) if "Pooling" in parts else {}
+    for key, mode in _MODES.items():
+        pooling = mode if asked.get(f"pooling_mode_{key}") else pooling
     left = sorted(set(parts) - {"Transformer", "Pooling", "Normalize"})
     remark = f"; left out: {', '.join(left)} after the pooling" if left else ""
-    default: Pooling = "last" if causal else "mean"
-    return (asked or [default])[0], "Normalize" in parts, remark
+    return pooling, "Normalize" in parts, remark
 
 
 def _json(file: Path, absent: str = "") -> Mapping[str, Any]:
