@@ -1,5 +1,6 @@
 """Pre-trained nets by name, each with its preparation of pictures or texts; nothing is downloaded."""
 
+from metatl.pretrained.embedding import embedded, name_vectors
 from metatl.pretrained.nets import pretrained
 from metatl.pretrained.preparation import Preparation
 from metatl.pretrained.pretrained import AnyPreparation, Pretrained, prepared_by
@@ -14,7 +15,9 @@ __all__ = [
     "Preparation",
     "Pretrained",
     "TextPreparation",
+    "embedded",
     "known",
+    "name_vectors",
     "prepared_by",
     "pretrained",
     "rebuild",
