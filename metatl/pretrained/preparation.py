@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -80,12 +80,12 @@ class Preparation:
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return pixels.permute(2, 0, 1).to(torch.float32).div(255).sub(mean).div(std).contiguous()
 
-    def stacked(self, rows: list[Tensor]) -> Tensor:
-        """Prepared pictures [channels, size, size] as one tensor [n, channels, size, size]."""
-        return torch.stack(rows)
+    def stacked(self, rows: Sequence[Tensor]) -> Tensor:
+        """Prepared pictures as a batch [n, channels, size, size]."""
+        return torch.stack(list(rows)) if rows else torch.zeros(0, *self.example().shape[1:])
 
     def example(self) -> Tensor:
-        """A black picture, [1, channels, size, size]."""
+        """A prepared picture of nothing, [1, channels, size, size]: a pass over it tells layers by use."""
         return torch.zeros(1, self.channels, self.size, self.size)
 
     def values(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
