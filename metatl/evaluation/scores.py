@@ -10,12 +10,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from metatl.adapt.label_ranking import label_ranking
 from metatl.evaluation import formulas
+from metatl.objectives.losses import Target, target_of
 from metatl.objectives.task_loss import head
 from metatl.types import MetatlError
 
 Better = Literal["higher", "lower"]
-Target = Literal["class labels", "several labels", "real values"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ SCORES: Mapping[str, Score] = {
         Score("AUROC", "higher", _BOTH, by_set=formulas.auroc, worst=0.0),
         Score("log loss", "lower", _BOTH, formulas.log_loss),
         Score("calibration error", "lower", _CLASSES, by_set=formulas.calibration_error, worst=1.0),
-        Score("averaged precision", "higher", _LABELS, formulas.label_ranking, unit="%", worst=0.0),
+        Score("averaged precision", "higher", _LABELS, label_ranking, unit="%", worst=0.0),
         Score(
             "macro averaged precision",
             "higher",
@@ -124,13 +125,6 @@ SCORES: Mapping[str, Score] = {
     )
 }
 """Every score by its name."""
-
-
-def target_of(y: Tensor) -> Target:
-    """What targets are, by their type."""
-    if y.dtype == torch.bool:
-        return "several labels"
-    return "real values" if y.is_floating_point() else "class labels"
 
 
 def default(y: Tensor) -> Score:

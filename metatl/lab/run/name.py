@@ -30,6 +30,7 @@ LATER: dict[str, dict[str, Any]] = {
     "metatl.learners.episodic.Episodic": {
         "skip_bad_tasks": False,
         "aggregate": {"class_path": "metatl.aggregates.mean.Mean", "init_args": {}},
+        "objective": {"class_path": "metatl.objectives.task_loss.TaskLoss", "init_args": {"weight": 1.0}},
     },
     "metatl.learners.supervised.Supervised": {"streams": {}},
     "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},
