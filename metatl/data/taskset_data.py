@@ -7,7 +7,7 @@ import hashlib
 import random
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ import torch
 from metatl import tree
 from metatl.data.checked import as_inputs, as_targets
 from metatl.data.counter import number
-from metatl.data.source import SPLITS, Data, Tasks
+from metatl.data.source import SPLITS, Data, Kind, Tasks
 from metatl.types import Batch, Episode, MetatlError, Split
 
 _TASK, _FIXED = 301, 302
@@ -30,7 +30,7 @@ class TasksetData(Data):
         example = self._sampled("meta_train", 0, 0)
         self.shape = tuple(example.x.shape[1:])
         real = example.y.is_floating_point()
-        self.kind: Literal["classification", "regression"] = "regression" if real else "classification"
+        self.kind: Kind = "regression" if real else "classification"
         self._targets = example.y.shape[1] if real else 0
 
     def outputs(self, tasks: Tasks) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from metatl.adapt.label_ranking import label_ranking
+from metatl.data.source import Data, Kind
 from metatl.evaluation import formulas
 from metatl.objectives.losses import Target, target_of
 from metatl.objectives.task_loss import head
@@ -135,6 +136,28 @@ def default(y: Tensor) -> Score:
 def default_for(kind: Target) -> Score:
     """The same by what targets are."""
     return next(score for score in SCORES.values() if score.per_row and score.takes == (kind,))
+
+
+def of_data(data: Data, name: str | None = None) -> Score:
+    """The score of this name for a data's tasks; without one accuracy, loss (an MSE), averaged precision.
+
+    Raises MetatlError for a score of other targets.
+    """
+    kinds: dict[Kind, Target] = {
+        "classification": "class labels",
+        "regression": "real values",
+        "multilabel": "several labels",
+    }
+    if name is None:
+        return named("loss") if data.kind == "regression" else default_for(kinds[data.kind])
+    score = named(name)
+    score.check(kinds[data.kind])
+    return score
+
+
+def of_protocol(protocol: Mapping[str, Any]) -> Score:
+    """The score that a report's protocol names."""
+    return named(str(protocol.get("score", "accuracy")))
 
 
 def named(name: str) -> Score:
