@@ -46,21 +46,6 @@ def absolute(output: Tensor, y: Tensor) -> Tensor:
     return _of_rows((output - losses.paired(output, y)).abs())
 
 
-def label_ranking(output: Tensor, y: Tensor) -> Tensor:
-    """Mean over a row's labels j that hold of |{k holds: o_k >= o_j}| / |{k: o_k >= o_j}|.
-
-    1 where none or all hold. Source: Tsoumakas, Katakis & Vlahavas 2010, as in scikit-learn.
-    """
-    y = losses.paired(output, y)
-    share = torch.zeros_like(output)
-    for label, at in enumerate(output.unbind(1)):
-        above = output >= at.unsqueeze(1)
-        share[:, label] = (above & y).sum(1).to(at.dtype) / above.sum(1).clamp_min(1)
-    held = y.sum(1)
-    mean = (share * y).sum(1) / held.clamp_min(1)
-    return torch.where((held == 0) | (held == y.shape[1]), torch.ones_like(mean), mean)
-
-
 def _member(output: Tensor, y: Tensor) -> tuple[Values, NDArray[np.bool_]]:
     """Outputs [n, k] and whether each row (or pixel) is of each class or label [n, k]."""
     if y.dtype == torch.bool:

@@ -10,12 +10,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from metatl.adapt.label_ranking import label_ranking
+from metatl.data.source import Data, Kind
 from metatl.evaluation import formulas
+from metatl.objectives.losses import Target, target_of
 from metatl.objectives.task_loss import head
 from metatl.types import MetatlError
 
 Better = Literal["higher", "lower"]
-Target = Literal["class labels", "several labels", "real values"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ SCORES: Mapping[str, Score] = {
         Score("AUROC", "higher", _BOTH, by_set=formulas.auroc, worst=0.0),
         Score("log loss", "lower", _BOTH, formulas.log_loss),
         Score("calibration error", "lower", _CLASSES, by_set=formulas.calibration_error, worst=1.0),
-        Score("averaged precision", "higher", _LABELS, formulas.label_ranking, unit="%", worst=0.0),
+        Score("averaged precision", "higher", _LABELS, label_ranking, unit="%", worst=0.0),
         Score(
             "macro averaged precision",
             "higher",
@@ -126,13 +128,6 @@ SCORES: Mapping[str, Score] = {
 """Every score by its name."""
 
 
-def target_of(y: Tensor) -> Target:
-    """What targets are, by their type."""
-    if y.dtype == torch.bool:
-        return "several labels"
-    return "real values" if y.is_floating_point() else "class labels"
-
-
 def default(y: Tensor) -> Score:
     """The score where none is named: accuracy, averaged precision of several labels, MSE of real values."""
     return default_for(target_of(y))
@@ -141,6 +136,28 @@ def default(y: Tensor) -> Score:
 def default_for(kind: Target) -> Score:
     """The same by what targets are."""
     return next(score for score in SCORES.values() if score.per_row and score.takes == (kind,))
+
+
+def of_data(data: Data, name: str | None = None) -> Score:
+    """The score of this name for a data's tasks; without one accuracy, loss (an MSE), averaged precision.
+
+    Raises MetatlError for a score of other targets.
+    """
+    kinds: dict[Kind, Target] = {
+        "classification": "class labels",
+        "regression": "real values",
+        "multilabel": "several labels",
+    }
+    if name is None:
+        return named("loss") if data.kind == "regression" else default_for(kinds[data.kind])
+    score = named(name)
+    score.check(kinds[data.kind])
+    return score
+
+
+def of_protocol(protocol: Mapping[str, Any]) -> Score:
+    """The score that a report's protocol names."""
+    return named(str(protocol.get("score", "accuracy")))
 
 
 def named(name: str) -> Score:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metatl.evaluation.scores import named
 from metatl.types import MetatlError
 
 Scores = NDArray[np.float64]
@@ -109,18 +110,14 @@ def harmed(scores: Any, reference: Any, score: str = "accuracy") -> float:
     """Share in [0, 1] of episodes strictly worse than the reference on the same episode; ties are no harm."""
     if len(scores) != len(reference):
         raise MetatlError(f"not the same episodes: {len(scores)} and {len(reference)} scores")
-    return float((_better(score) * (scores - reference) < 0).mean())
+    return float((named(score).sign * (scores - reference) < 0).mean())
 
 
 def worst_decile(scores: Any, score: str = "accuracy") -> float:
     """Mean of the worst tenth of the episodes (rounded up): lowest accuracies, or largest losses."""
-    worst_first = np.sort(_better(score) * scores)
-    return float(_better(score) * worst_first[: math.ceil(len(scores) / 10)].mean())
-
-
-def _better(score: str) -> int:
-    """+1 where more is better, -1 where less is."""
-    return -1 if score == "loss" else 1
+    sign = named(score).sign
+    worst_first = np.sort(sign * scores)
+    return float(sign * worst_first[: math.ceil(len(scores) / 10)].mean())
 
 
 def checked(name: str, scores: Any, least: int = 2) -> Scores:

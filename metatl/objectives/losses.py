@@ -9,11 +9,46 @@ Everything is written out in operations that batch over tasks and differentiate 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from metatl.types import MetatlError
+
+Target = Literal["class labels", "several labels", "real values"]
+
+
+def target_of(y: Tensor) -> Target:
+    """What targets are, by their type."""
+    if y.dtype == torch.bool:
+        return "several labels"
+    return "real values" if y.is_floating_point() else "class labels"
+
+
+def needs(term: object, y: Any, *kinds: Target) -> None:
+    """Raise MetatlError where a term's targets are none of these kinds."""
+    name = type(term).__name__
+    if not isinstance(y, Tensor):
+        raise MetatlError(f"{name} takes one target, and there are several by name; TaskLoss takes those")
+    if (kind := target_of(y)) not in kinds:
+        raise MetatlError(f"{name} needs {' or '.join(kinds)}; these targets are {kind}")
+
+
+def check_factors(term: object, name: str, given: Sequence[float]) -> None:
+    """Raise MetatlError for factors that are negative or not finite, or all 0."""
+    if given and not (all(0.0 <= one < math.inf for one in given) and any(given)):
+        raise MetatlError(f"{type(term).__name__}: {name} is {list(given)}; give finite numbers, 0 or more")
+
+
+def factors(term: object, name: str, given: Sequence[float], like: Tensor, count: int) -> Tensor:
+    """Factors as a tensor [count]; raises MetatlError for another number of them."""
+    if len(given) != count:
+        raise MetatlError(f"{type(term).__name__}: {name} has {len(given)} numbers, and there are {count}")
+    return torch.tensor(given, dtype=like.dtype, device=like.device)
 
 
 def class_axis(output: Tensor, y: Tensor) -> int:
