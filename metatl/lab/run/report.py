@@ -20,6 +20,7 @@ from metatl.lab.run import alike, precision, shared
 from metatl.lab.run.folder import check_own, complete, evaluation, kept, report_folder, reported
 from metatl.lab.run.learn import learn, write_config
 from metatl.lab.run.origin import note_evaluation, say_other
+from metatl.lab.run.page import note_predictions, write_page
 from metatl.lab.run.prepare import Run, kind
 from metatl.lab.run.values import flat
 from metatl.types import MetatlError, Split, Transfer
@@ -36,6 +37,7 @@ def report(run: Run, beside: bool = False) -> Report:
     found = shared.report(_at_hand(run, beside) if processes.writer() else None)
     if found is not None:
         say_other(run, report_folder(run, beside), found)
+        write_page(run.folder, report_folder(run, beside), again=False)
         return found
     transfer, seconds = learn(run)
     with store.locked(run.folder) as check_held, precision.products(run.experiment):
@@ -55,6 +57,7 @@ def report(run: Run, beside: bool = False) -> Report:
                 write_config(run)
             note_evaluation(run, folder)
             store.save_report(folder, made)
+        write_page(run.folder, folder, again=True)
     found = shared.report(made if processes.writer() else None)
     assert found is not None
     return found
@@ -99,6 +102,7 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Re
     if run.other is not None:
         facts["learned_on"] = run.data.name
     made = Report(experiment.name, made.scores, made.protocol, facts)
+    note_predictions(run, transfer, adaptation, folder, facts["evaluation"])
     _picture(run, transfer, adaptation, made, folder)
     return made
 

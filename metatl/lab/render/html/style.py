@@ -29,7 +29,7 @@ td:first-child { overflow-wrap: anywhere; min-width: 8rem; }
 tr.strong td { font-weight: 650; }
 .confusion td, .confusion th { padding: .3rem .5rem; text-align: center; min-width: 2.6rem; }
 .confusion th:first-child { text-align: right; position: sticky; left: 0; background: var(--ground); }
-dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .25rem 1.2rem;
+dl { display: grid; grid-template-columns: minmax(6rem, 12rem) minmax(0, 1fr); gap: .25rem 1.2rem;
   font-size: .9rem; margin: .6rem 0; }
 dt { color: var(--faint); }
 dd { margin: 0; min-width: 0; }
@@ -46,9 +46,10 @@ figcaption { font-size: .85rem; margin-top: .3rem; max-width: 46rem; }
 .examples dl { grid-template-columns: repeat(2, minmax(0, auto)); gap: 0 .6rem; justify-content: start;
   margin: 0; font-size: .8rem; }
 .examples p { margin: 0; }
-.command { background: var(--box); border-radius: 6px; padding: .7rem .9rem; white-space: pre-wrap;
+.command { background: var(--box); border-radius: 6px; padding: .7rem .9rem;
   font: .85rem/1.5 ui-monospace, "SF Mono", Consolas, monospace; }
+.command span { display: inline-block; max-width: 100%; }
+details details, details dl { margin-left: 1rem; }
 summary { cursor: pointer; color: var(--faint); margin: .4rem 0; }
-@media (max-width: 34rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
 @media print { details > * { display: block; } section { break-inside: avoid; } }
 """

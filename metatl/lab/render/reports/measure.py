@@ -1,0 +1,47 @@
+"""A score as it is shown: its unit, its decimals, which end is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A score by its name: accuracies in percent, higher is better; losses as they are, lower is better."""
+
+    name: str
+
+    @staticmethod
+    def of(protocol: Mapping[str, Any]) -> Measure:
+        """That of a report's protocol."""
+        return Measure(str(protocol.get("score", "accuracy")))
+
+    @property
+    def percent(self) -> bool:
+        """Whether it is told in percent."""
+        return self.name != "loss"
+
+    @property
+    def titled(self) -> str:
+        """The name with its unit."""
+        return f"{self.name}, %" if self.percent else self.name
+
+    def scaled(self, scores: Any) -> NDArray[np.float64]:
+        """Scores in the unit that is shown."""
+        return (100.0 if self.percent else 1.0) * np.asarray(scores, np.float64)
+
+    def said(self, mean: float, ci95: float | None = None) -> str:
+        """A mean with half of its interval, in its unit; of scores that are scaled already."""
+        places = 2 if self.percent else 4
+        half = "" if ci95 is None else f" ± {ci95:.{places}f}"
+        return f"{mean:.{places}f}{half}{' %' if self.percent else ''}"
+
+    def worst_first(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores from the worst to the best."""
+        ordered = np.sort(scores)
+        return ordered if self.percent else ordered[::-1]
