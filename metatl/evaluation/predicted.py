@@ -72,5 +72,6 @@ def predicted(
 
 def _one_class_a_row(output: object, y: object) -> bool:
     """Whether outputs are [tasks, rows, classes] beside class labels [tasks, rows]."""
-    tensors = isinstance(output, Tensor) and isinstance(y, Tensor)
-    return tensors and output.dim() == 3 and y.dim() == 2 and y.dtype == torch.int64
+    if not isinstance(output, Tensor) or not isinstance(y, Tensor):
+        return False
+    return output.dim() == 3 and y.dim() == 2 and y.dtype == torch.int64

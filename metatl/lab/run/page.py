@@ -12,6 +12,7 @@ from metatl.adapt import Adaptation
 from metatl.evaluation.predicted import predicted
 from metatl.lab import config, store
 from metatl.lab.render.reports import RunFiles, run_page
+from metatl.lab.run.folder import evaluation
 from metatl.lab.run.prepare import Run
 from metatl.types import MetatlError, Transfer
 
@@ -21,8 +22,8 @@ _NONSENSE = (TypeError, ValueError, KeyError, IndexError, AttributeError, Overfl
 """What values raise that somebody else has put into a file."""
 
 
-def note_predictions(run: Run, transfer: Transfer, adaptation: Adaptation, folder: Path, digest: str) -> None:
-    """Write what is said of single rows, for calibration and confusion; digest: of the evaluation.
+def note_predictions(run: Run, transfer: Transfer, adaptation: Adaptation, folder: Path) -> None:
+    """Write what is said of single rows, for calibration and confusion.
 
     Every process of a job calls it. Nothing is written where rows have no class each.
     """
@@ -35,7 +36,7 @@ def note_predictions(run: Run, transfer: Transfer, adaptation: Adaptation, folde
         return
     shared = tested.numbering(asked.tasks) == "shared"
     said = {
-        "evaluation": digest,
+        "evaluation": evaluation(run),
         "episodes": found.episodes,
         "classes": tested.class_names("meta_test", asked.tasks, asked.seed, 0) if shared else None,
         "probability": found.probability.round(4).tolist(),

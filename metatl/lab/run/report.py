@@ -102,7 +102,7 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Re
     if run.other is not None:
         facts["learned_on"] = run.data.name
     made = Report(experiment.name, made.scores, made.protocol, facts)
-    note_predictions(run, transfer, adaptation, folder, facts["evaluation"])
+    note_predictions(run, transfer, adaptation, folder)
     _picture(run, transfer, adaptation, made, folder)
     return made
 

@@ -48,7 +48,7 @@ def benchmark_page(
 
 
 def _best(rows: Sequence[Row], measure: Measure) -> Row:
-    return (max if measure.percent else min)(rows, key=lambda row: row[measure.name])
+    return (max if measure.higher else min)(rows, key=lambda row: row[measure.name])
 
 
 def _headline(rows: Sequence[Row], protocol: Mapping[str, Any], measure: Measure) -> Html:

@@ -9,47 +9,54 @@ from typing import Any
 from metatl.lab.render import html
 from metatl.lab.render.html import Html
 from metatl.lab.render.reports import plots
+from metatl.lab.render.reports.measure import Measure
 
+Values = Mapping[str, Any]
 _HIDDEN = ("time/", "memory/", "guide/")
-_FIRST = ("loss", "accuracy")
 _ENDS = ("_low", "_high")
 
 
-def curves(metrics: Sequence[Mapping[str, Any]]) -> Html:
-    """A plot a quantity, losses first; nothing without recorded steps."""
+def curves(metrics: Sequence[Values], measure: Measure) -> Html:
+    """A plot a quantity, losses first, the score in its own unit; nothing without recorded steps."""
     tags = list(dict.fromkeys(tag for row in metrics for tag in row if tag != "step"))
     bands = {tag for tag in tags if all(f"{tag}{end}" in tags for end in _ENDS)}
     ends = {f"{tag}{end}" for tag in bands for end in _ENDS}
-    groups: dict[str, list[str]] = {}
+    first = {"loss": Measure("loss", "", higher=False), measure.name: measure}
+    groups: dict[str, list[str]] = {name: [] for name in first}
     for tag in tags:
         if tag not in ends and not tag.startswith(_HIDDEN):
-            groups.setdefault(_quantity(tag), []).append(tag)
-    first = [_plot(metrics, name, groups[name], bands) for name in _FIRST if name in groups]
-    rest = [_plot(metrics, name, own, bands) for name, own in groups.items() if name not in _FIRST]
-    return html.joined((html.side_by_side(*first), html.folded("other curves", html.side_by_side(*rest))))
+            groups.setdefault(_quantity(tag, tuple(first)), []).append(tag)
+    made = {
+        name: _plot(metrics, own, bands, first.get(name, Measure(name, "")))
+        for name, own in groups.items()
+        if own
+    }
+    shown = html.side_by_side(*(plot for name, plot in made.items() if name in first))
+    rest = html.side_by_side(*(plot for name, plot in made.items() if name not in first))
+    return html.joined((shown, html.folded("other curves", rest)))
 
 
-def _quantity(tag: str) -> str:
+def _quantity(tag: str, known: Sequence[str]) -> str:
     """`loss` of `meta_train/query_loss` and `meta_train/inner_loss/0`."""
     leaf = tag.partition("/")[2] or tag
-    return next((name for name in _FIRST if name in leaf), leaf.replace("_", " "))
+    return next((name for name in known if name in leaf), leaf.replace("_", " "))
 
 
-def _plot(metrics: Sequence[Mapping[str, Any]], name: str, tags: Sequence[str], bands: set[str]) -> Html:
-    lines = {tag: _points(metrics, tag) for tag in tags}
+def _plot(metrics: Sequence[Values], tags: Sequence[str], bands: set[str], measure: Measure) -> Html:
+    lines = {tag: _points(metrics, tag, measure) for tag in tags}
     shown = {tag: points for tag, points in lines.items() if points[0]}
     around = {
-        tag: (_points(metrics, f"{tag}_low"), _points(metrics, f"{tag}_high"))
+        tag: (_points(metrics, f"{tag}_low", measure), _points(metrics, f"{tag}_high", measure))
         for tag in shown
         if tag in bands
     }
-    said = "Band: 95 % interval over episodes." if around else ""
-    return html.figure(plots.curves(shown, around, name), said or name) if shown else Html()
+    said = f"{measure.name} by step" + ("; band: 95 % interval over episodes." if around else ".")
+    return html.figure(plots.curves(shown, around, measure.titled), said) if shown else Html()
 
 
-def _points(metrics: Sequence[Mapping[str, Any]], tag: str) -> plots.Points:
+def _points(metrics: Sequence[Values], tag: str, measure: Measure) -> plots.Points:
     held = [(row["step"], row[tag]) for row in metrics if _finite(row.get(tag))]
-    return [step for step, _ in held], [value for _, value in held]
+    return [step for step, _ in held], measure.scaled([value for _, value in held]).tolist()
 
 
 def _finite(value: Any) -> bool:

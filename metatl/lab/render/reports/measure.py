@@ -12,19 +12,22 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Measure:
-    """A score by its name: accuracies in percent, higher is better; losses as they are, lower is better."""
+    """A score: its name, its unit (`%`: it is told times 100), whether more is better."""
 
     name: str
+    unit: str
+    higher: bool = True
 
     @staticmethod
     def of(protocol: Mapping[str, Any]) -> Measure:
         """That of a report's protocol."""
-        return Measure(str(protocol.get("score", "accuracy")))
+        name = str(protocol.get("score", "accuracy"))
+        return Measure(name, "", higher=False) if name == "loss" else Measure(name, "%")
 
     @property
     def percent(self) -> bool:
-        """Whether it is told in percent."""
-        return self.name != "loss"
+        """Whether it is told times 100."""
+        return self.unit == "%"
 
     @property
     def titled(self) -> str:
@@ -44,4 +47,4 @@ class Measure:
     def worst_first(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores from the worst to the best."""
         ordered = np.sort(scores)
-        return ordered if self.percent else ordered[::-1]
+        return ordered if self.higher else ordered[::-1]

@@ -17,10 +17,10 @@ Points = tuple[Sequence[float], Sequence[float]]
 """Steps and values."""
 
 
-def _axes(figure: Figure, x: str, y: str) -> Axes:
+def _axes(figure: Figure, x: str, y: str, above: float) -> Axes:
     axes = bare(figure.add_axes((0.13, 0.16, 0.84, 0.7)), keep=("bottom", "left"))
     axes.set_xlabel(x, color=FAINT)
-    axes.set_title(drawn(y), loc="left", fontsize=11, fontweight="bold", color=INK, pad=22)
+    axes.set_title(drawn(y), loc="left", fontsize=11, fontweight="bold", color=INK, pad=above)
     axes.grid(axis="y", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
     return axes
@@ -28,7 +28,7 @@ def _axes(figure: Figure, x: str, y: str) -> Axes:
 
 def curves(lines: Mapping[str, Points], bands: Mapping[str, tuple[Points, Points]], y: str) -> Figure:
     """Lines by name over steps, single points as dots; bands: the low and high end around a line."""
-    axes = _axes(blank(5.2, 3.5), "step", y)
+    axes = _axes(blank(5.2, 3.5), "step", y, above=22)
     for index, (name, (steps, values)) in enumerate(lines.items()):
         style: dict[str, Any] = dict(color=PALETTE[index % len(PALETTE)], linewidth=1.8, label=drawn(name))
         axes.plot(steps, values, marker="o" if len(steps) < 2 else "", **style)
@@ -44,10 +44,11 @@ def curves(lines: Mapping[str, Points], bands: Mapping[str, tuple[Points, Points
 
 def distribution(scores: NDArray[np.float64], worst: float, name: str) -> Figure:
     """How many episodes have which score; worst: the score at which the worst tenth ends, shaded."""
-    axes = _axes(blank(5.2, 3.2), name, "episodes")
+    axes = _axes(blank(5.2, 3.2), name, "number of episodes", above=14)
     low, high = float(scores.min()), float(scores.max())
     bins = int(np.clip(np.sqrt(len(scores)) * 1.5, 5, 30))
-    _, _, bars = axes.hist(scores, bins=bins, range=(low, high if high > low else low + 1), color=PALETTE[0])
+    ends = np.linspace(low, high if high > low else low + 1, bins + 1)
+    counts, _ = np.histogram(scores, ends)
     mean = float(scores.mean())
     axes.axvline(mean, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
     axes.annotate(
@@ -55,10 +56,9 @@ def distribution(scores: NDArray[np.float64], worst: float, name: str) -> Figure
         fontsize=8.5, color=INK, va="bottom",
     )  # fmt: skip
     side = worst <= float(np.median(scores))
-    for bar in bars:  # pyright: ignore[reportGeneralTypeIssues]
-        middle = bar.get_x() + bar.get_width() / 2
-        if (middle <= worst) if side else (middle >= worst):
-            bar.set_color(WRONG)
+    middle = (ends[1:] + ends[:-1]) / 2
+    lost = middle <= worst if side else middle >= worst
+    axes.bar(middle, counts, ends[1] - ends[0], color=[WRONG if one else PALETTE[0] for one in lost])
     return axes.get_figure()  # pyright: ignore[reportReturnType]
 
 
@@ -66,7 +66,7 @@ def spread(scores: Mapping[str, NDArray[np.float64]], name: str) -> Figure:
     """A line a method: its tenth to ninetieth percentile thin, its quartiles thick, its median a dot."""
     figure = blank(6.4, 0.32 * len(scores) + 1.1)
     axes = bare(figure.add_axes((0.3, 0.5 / figure.get_figheight(), 0.67, 1 - 0.7 / figure.get_figheight())))
-    for height, (method, values) in enumerate(reversed(scores.items())):
+    for height, (method, values) in enumerate(reversed(list(scores.items()))):
         tenth, quarter, middle, three, ninth = np.quantile(values, (0.1, 0.25, 0.5, 0.75, 0.9))
         axes.plot([tenth, ninth], [height] * 2, color=PALETTE[0], linewidth=1.2)
         axes.plot([quarter, three], [height] * 2, color=PALETTE[0], linewidth=4.5, solid_capstyle="butt")
