@@ -18,7 +18,7 @@ MOST_CLASSES = 24
 """Classes of a confusion that is shown whole."""
 _PAIRS = 20
 """Pairs of classes of a larger one."""
-_NUMBER = re.compile(rf"([+\-−<±]?\d.*|{NONE}|reference|)", re.DOTALL)
+_NUMBER = re.compile(rf"((?:[+\-−±]|&lt;)?\d.*|{NONE}|reference|)", re.DOTALL)
 
 
 def table(

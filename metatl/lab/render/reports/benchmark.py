@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from metatl.lab.render import html
 from metatl.lab.render.ends import at_an_end
 from metatl.lab.render.html import Html, Section
-from metatl.lab.render.plots import benchmark_plot
 from metatl.lab.render.reports.measure import Measure
 from metatl.lab.render.reports.origin import command_words
-from metatl.lab.render.reports.plots import spread
-from metatl.lab.render.tables import as_cells, p_value
+from metatl.lab.render.reports.plots import means, spread
+from metatl.lab.render.tables import as_cells, p_value, plus_minus
 
 Row = Mapping[str, Any]
 
@@ -31,14 +30,10 @@ def benchmark_page(
     rows, protocol: as `compare` has them; scores: of every episode, by method; words: of the command.
     """
     measure = Measure.of(protocol)
-    drawn = html.figure(benchmark_plot(rows, protocol), f"{measure.titled}; bars: 95 % interval.")
-    varied = spread({name: measure.scaled(values) for name, values in scores.items()}, measure.titled)
-    said = "Over episodes: tenth to ninetieth percentile, quartiles, median."
     sections = [
         Section("", _headline(rows, protocol, measure)),
         Section("Methods", _table(rows, protocol, measure)),
-        Section("Means", drawn),
-        Section("Episodes", html.figure(varied, said) if scores else Html()),
+        Section("Means and episodes", _plots(rows, protocol, scores, measure)),
         Section("What was chosen", _chosen(rows, measure)),
         Section("Notes", html.notes(_notes(rows))),
         Section("What it belongs to", _origin(rows, protocol)),
@@ -59,9 +54,29 @@ def _headline(rows: Sequence[Row], protocol: Mapping[str, Any], measure: Measure
         "±: 95 % interval, Student's t over episodes."
     )
     if best["method"] != reference and best.get("difference") is not None:
-        gap = measure.said(best["difference"], best.get("difference_ci95"))
+        gap = plus_minus(best["difference"], best.get("difference_ci95"), measure.places, "+")
         said += f" Difference to {reference}: {gap}, p {p_value(best.get('p'))} (Holm)."
     return html.headline(measure.said(best[measure.name], best["ci95"]), said)
+
+
+def _plots(
+    rows: Sequence[Row],
+    protocol: Mapping[str, Any],
+    scores: Mapping[str, NDArray[np.float64]],
+    measure: Measure,
+) -> Html:
+    found = {row["method"]: (row[measure.name], row["ci95"]) for row in rows}
+    reference = protocol.get("reference")
+    mean = html.figure(
+        means(found, measure.titled, reference),
+        f"Means with their 95 % intervals; dashed: {reference}. Intervals that overlap may still be of "
+        "methods that differ on the same episodes: the table's p says so.",
+    )
+    if not scores:
+        return mean
+    own = {name: measure.scaled(values) for name, values in scores.items()}
+    told = "Over episodes: tenth to ninetieth percentile (thin), quartiles (thick), median (dot)."
+    return html.side_by_side(mean, html.figure(spread(own, measure.titled), told))
 
 
 def _table(rows: Sequence[Row], protocol: Mapping[str, Any], measure: Measure) -> Html:

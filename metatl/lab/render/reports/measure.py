@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metatl.lab.render.tables import plus_minus
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -40,9 +42,12 @@ class Measure:
 
     def said(self, mean: float, ci95: float | None = None) -> str:
         """A mean with half of its interval, in its unit; of scores that are scaled already."""
-        places = 2 if self.percent else 4
-        half = "" if ci95 is None else f" ± {ci95:.{places}f}"
-        return f"{mean:.{places}f}{half}{' %' if self.percent else ''}"
+        return plus_minus(mean, ci95, self.places) + (" %" if self.percent else "")
+
+    @property
+    def places(self) -> int:
+        """Decimals of a mean."""
+        return 2 if self.percent else 4
 
     def worst_first(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores from the worst to the best."""

@@ -62,22 +62,38 @@ def distribution(scores: NDArray[np.float64], worst: float, name: str) -> Figure
     return axes.get_figure()  # pyright: ignore[reportReturnType]
 
 
+def means(found: Mapping[str, tuple[float, float | None]], name: str, reference: str | None) -> Figure:
+    """A line a method: its mean as a dot, half of its 95 % interval on both sides, the reference dashed."""
+    axes = _rows(list(found), name)
+    for height, (method, (mean, half)) in enumerate(reversed(list(found.items()))):
+        if half is not None:
+            axes.plot([mean - half, mean + half], [height] * 2, color=PALETTE[0], linewidth=1.8)
+        axes.plot([mean], [height], "o", color=PALETTE[0], markersize=6)
+        if method == reference:
+            axes.axvline(mean, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    return axes.get_figure()  # pyright: ignore[reportReturnType]
+
+
 def spread(scores: Mapping[str, NDArray[np.float64]], name: str) -> Figure:
     """A line a method: its tenth to ninetieth percentile thin, its quartiles thick, its median a dot."""
-    figure = blank(6.4, 0.32 * len(scores) + 1.1)
-    axes = bare(figure.add_axes((0.3, 0.5 / figure.get_figheight(), 0.67, 1 - 0.7 / figure.get_figheight())))
-    for height, (method, values) in enumerate(reversed(list(scores.items()))):
+    axes = _rows(list(scores), name)
+    for height, values in enumerate(reversed(list(scores.values()))):
         tenth, quarter, middle, three, ninth = np.quantile(values, (0.1, 0.25, 0.5, 0.75, 0.9))
         axes.plot([tenth, ninth], [height] * 2, color=PALETTE[0], linewidth=1.2)
         axes.plot([quarter, three], [height] * 2, color=PALETTE[0], linewidth=4.5, solid_capstyle="butt")
         axes.plot([middle], [height], "o", color="white", markeredgecolor=PALETTE[0], markersize=5)
-        axes.annotate(
-            drawn(method if len(method) <= 22 else f"{method[:21]}…"), (-0.02, height), fontsize=9,
-            xycoords=axes.get_yaxis_transform(), ha="right", va="center", color=INK, annotation_clip=False,
-        )  # fmt: skip
-    axes.set_yticks([])
-    axes.set_ylim(-0.7, len(scores) - 0.3)
+    return axes.get_figure()  # pyright: ignore[reportReturnType]
+
+
+def _rows(names: Sequence[str], x: str) -> Axes:
+    """Axes with a name a line, the first on top."""
+    high = 0.3 * len(names) + 0.9
+    axes = bare(blank(5.2, high).add_axes((0.31, 0.62 / high, 0.65, 1 - 0.72 / high)), keep=("bottom",))
+    short = [drawn(name if len(name) <= 22 else f"{name[:21]}…") for name in names]
+    axes.set_yticks(range(len(names)), short[::-1])
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.set_ylim(-0.7, len(names) - 0.3)
     axes.grid(axis="x", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel(name, color=FAINT)
-    return figure
+    axes.set_xlabel(x, color=FAINT)
+    return axes
