@@ -167,9 +167,11 @@ def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report, folder
         output, _ = predictions(run.net.with_outputs(made.protocol["way"]), transfer, adaptation, episode)
         shown = run.data.kind == "classification" and len(run.data.shape) == 3
         if shown and 0 not in made.diverged:
-            recorder.episode("meta_test/episode", episode, output.argmax(-1), behind)
+            names = run.tested.class_names("meta_test", tasks, experiment.evaluation.seed, 0)
+            recorder.episode("meta_test/episode", episode, output.argmax(-1), behind, names)
         said = {kind(run): made.mean, "ci95": made.ci95, "diverged": len(made.diverged) or None}
         values = {f"meta_test/{name}": value for name, value in said.items() if value is not None}
         recorder.scalars(behind, values)
         chosen = config.describe(replace(experiment, adaptation=adaptation))
-        recorder.hparams(flat(chosen), values)
+        picked = {f"chosen.{name}": value for name, value in made.facts["selected"].items()}
+        recorder.hparams({**picked, **flat(chosen)}, values)

@@ -31,14 +31,15 @@ def curves(metrics: Sequence[Values], measure: Measure) -> Html:
         for name, own in groups.items()
         if own
     }
-    shown = html.side_by_side(*(plot for name, plot in made.items() if name in first))
-    rest = html.side_by_side(*(plot for name, plot in made.items() if name not in first))
+    scores = {name for name, own in groups.items() if bands.intersection(own)}
+    shown = html.side_by_side(*(plot for name, plot in made.items() if name in {*first, *scores}))
+    rest = html.side_by_side(*(plot for name, plot in made.items() if name not in {*first, *scores}))
     return html.joined((shown, html.folded("other curves", rest)))
 
 
 def _quantity(tag: str, known: Sequence[str]) -> str:
     """`loss` of `meta_train/query_loss` and `meta_train/inner_loss/0`."""
-    leaf = tag.partition("/")[2] or tag
+    leaf = (tag.partition("/")[2] or tag).removeprefix("query_")
     return next((name for name in known if name in leaf), leaf.replace("_", " "))
 
 
