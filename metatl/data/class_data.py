@@ -84,6 +84,11 @@ class ClassData(Data):
         bank = self._bank(split)
         return draw_rows(bank, tasks, key_of(seed, split), indices(first, count, bank.x.device))
 
+    def class_names(self, split: Split, tasks: Tasks, seed: int, index: int) -> tuple[str, ...]:
+        """Of the classes of episode `index`; raises MetatlError as `check`."""
+        drawn = self.plan(split, tasks, seed, index, 1).classes[0].tolist()
+        return tuple(self._bank(split).names[place] for place in drawn)
+
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
         """Episodes first .. first + count - 1, stacked; raises MetatlError as `check`."""
         rows, bank = self.plan(split, tasks, seed, first, count).rows, self._bank(split)

@@ -84,6 +84,10 @@ class GroupData(Data):
 
         return rows(side, tasks.shot), rows(1 - side, tasks.query)
 
+    def class_names(self, split: Split, tasks: Tasks, seed: int, index: int) -> tuple[str, ...]:
+        """Of every episode alike."""
+        return self.labels
+
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
         """Episodes first .. first + count - 1: x [count, classes * shot * join, *shape], y the classes."""
         part = self.groups[split]

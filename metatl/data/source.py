@@ -63,6 +63,10 @@ class Data(ABC):
         """Whether episodes number classes of their own, or all of them the same ones."""
         return "shared"
 
+    def class_names(self, split: Split, tasks: Tasks, seed: int, index: int) -> tuple[str, ...] | None:
+        """Of the classes that episode `index` numbers, in order; None where they have no names."""
+        return None
+
     @abstractmethod
     def check(self, split: Split, tasks: Tasks) -> None:
         """Raise MetatlError if `split` cannot serve such episodes, naming what is too small."""

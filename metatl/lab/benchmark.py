@@ -9,7 +9,8 @@ from unicodedata import normalize
 
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
-from metatl.lab import config, record, render, store
+from metatl.lab import config, provenance, record, render, store
+from metatl.lab.render.reports import benchmark_page
 from metatl.lab.run import Run, check_inputs, on_other_data, opened, own_report, prepare, report, told
 from metatl.types import MetatlError
 
@@ -67,6 +68,9 @@ def outcome(
         store.write_text(out / "table.md", render.markdown(rows, protocol))
         store.write_json(out / "report.json", {"protocol": protocol, "rows": rows})
         store.write_atomic(out / "plot.png", render.png(render.benchmark_plot(rows, protocol)))
+        scores = {found.method: found.scores for found in reports}
+        page = benchmark_page(rows, protocol, scores, provenance.command())
+        store.write_text(out / "report.html", page)
     return Outcome(rows, protocol, render.console(rows, protocol))
 
 

@@ -68,7 +68,7 @@ def _say(run: Run, found: Report) -> None:
     place = report_folder(run, beside=True)
     if place != run.folder:
         say(f"kept beside the run's own report: {place}")
-    say(f"look at it: tensorboard --logdir {run.folder}")
+    say(f"look at it: {place / 'report.html'}, or tensorboard --logdir {run.folder}")
 
 
 def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
@@ -83,7 +83,8 @@ def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
     runs = config.load(Path(words.configs[0]), rest).runs
     if out is not None:
         say("")
-        say(f"written: {out / 'table.md'}, {out / 'report.json'}, {out / 'plot.png'}")
+        files = ("table.md", "report.json", "plot.png", "report.html")
+        say(f"written: {', '.join(str(out / name) for name in files)}")
     say(f"look at every run: tensorboard --logdir {runs}")
 
 

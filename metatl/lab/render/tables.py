@@ -37,6 +37,15 @@ def markdown(rows: Sequence[Row], protocol: Mapping[str, Any], times: bool = Tru
     return f"{_title(protocol)}\n\n{table}\n\n{notes}\n{_selected(rows)}"
 
 
+def as_cells(
+    rows: Sequence[Row], protocol: Mapping[str, Any]
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """The same headings, the cells of each row and the notes, as plain text of no form."""
+    modes = ("inductive", "transductive")
+    cells = [_cells(row, protocol, modes) for row in rows]
+    return _headings(protocol, modes), cells, _notes(rows, protocol, "Bold: the best mean.")
+
+
 def console(rows: Sequence[Row], protocol: Mapping[str, Any]) -> str:
     """The rows of `compare.rows` as plain text, at most 110 columns wide."""
     rows, protocol = text.each(rows, text.terminal), text.each(protocol, text.terminal)

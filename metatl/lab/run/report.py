@@ -21,6 +21,7 @@ from metatl.lab.run.curves import judged
 from metatl.lab.run.folder import check_own, complete, evaluation, kept, report_folder, reported
 from metatl.lab.run.learn import learn, write_config
 from metatl.lab.run.origin import note_evaluation, say_other
+from metatl.lab.run.page import note_predictions, write_page
 from metatl.lab.run.prepare import Run
 from metatl.lab.run.values import flat
 from metatl.types import MetatlError, Split, Transfer
@@ -37,6 +38,7 @@ def report(run: Run, beside: bool = False) -> Report:
     found = shared.report(_at_hand(run, beside) if processes.writer() else None)
     if found is not None:
         say_other(run, report_folder(run, beside), found)
+        write_page(run.folder, report_folder(run, beside), again=False)
         return found
     transfer, seconds = learn(run)
     with store.locked(run.folder) as check_held, precision.products(run.experiment):
@@ -56,6 +58,7 @@ def report(run: Run, beside: bool = False) -> Report:
                 write_config(run)
             note_evaluation(run, folder)
             store.save_report(folder, made)
+        write_page(run.folder, folder, again=True)
     found = shared.report(made if processes.writer() else None)
     assert found is not None
     return found
@@ -100,6 +103,7 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Re
     if run.other is not None:
         facts["learned_on"] = run.data.name
     made = Report(experiment.name, made.scores, made.protocol, facts)
+    note_predictions(run, transfer, adaptation, folder)
     _picture(run, transfer, adaptation, made, folder)
     return made
 
@@ -163,9 +167,11 @@ def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report, folder
         output, _ = predictions(run.net.with_outputs(made.protocol["way"]), transfer, adaptation, episode)
         shown = run.data.kind == "classification" and len(run.data.shape) == 3
         if shown and 0 not in made.diverged:
-            recorder.episode("meta_test/episode", episode, output.argmax(-1), behind)
+            names = run.tested.class_names("meta_test", tasks, experiment.evaluation.seed, 0)
+            recorder.episode("meta_test/episode", episode, output.argmax(-1), behind, names)
         said = {judged(run): made.mean, "ci95": made.ci95, "diverged": len(made.diverged) or None}
         values = {f"meta_test/{name}": value for name, value in said.items() if value is not None}
         recorder.scalars(behind, values)
         chosen = config.describe(replace(experiment, adaptation=adaptation))
-        recorder.hparams(flat(chosen), values)
+        picked = {f"chosen.{name}": value for name, value in made.facts["selected"].items()}
+        recorder.hparams({**picked, **flat(chosen)}, values)

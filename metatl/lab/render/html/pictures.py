@@ -16,7 +16,7 @@ from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank, png
 from metatl.lab.render.html.markup import Html, element, joined
 from metatl.lab.render.html.tables import facts
 
-BINS = 10
+BINS = 15
 """Of a reliability diagram."""
 _KINDS = {b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
 Shown = bytes | str | Sequence[tuple[str, Any]]
@@ -57,7 +57,7 @@ def _input(one: Shown, said: str) -> Html:
 def calibration_error(probability: Any, right: Any, bins: int = BINS) -> float:
     """Expected calibration error: sum over bins b of n_b / n |share right in b - mean probability in b|.
 
-    probability: [n] of the class that was named; right: [n] whether it was; bins of equal width on [0, 1].
+    probability: [n] of the class that was named; right: [n] whether it was; bins ((b - 1) / bins, b / bins].
     Source: Guo et al. (2017). NaN without predictions.
     """
     total = len(probability)
@@ -70,7 +70,7 @@ def _bins(probability: Any, right: Any, bins: int) -> list[tuple[int, float, flo
     """Of each bin that holds any: how many, their mean probability, the share of them that is right."""
     said: NDArray[np.float64] = np.asarray(probability, np.float64)
     hit: NDArray[np.float64] = np.asarray(right, np.float64)
-    places = np.minimum((bins * said).astype(np.int64), bins - 1)
+    places = np.clip(np.ceil(bins * said).astype(np.int64) - 1, 0, bins - 1)
     held = [places == place for place in np.unique(places)]
     return [(int(own.sum()), float(said[own].mean()), float(hit[own].mean())) for own in held]
 

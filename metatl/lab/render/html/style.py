@@ -10,7 +10,7 @@ CSS = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);
   font: 16px/1.5 system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; overflow-wrap: anywhere; }
-main { max-width: 70rem; margin: 0 auto; padding: 1.2rem 1rem 4rem; }
+main { max-width: 74rem; margin: 0 auto; padding: 1.2rem 1rem 4rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .6rem; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; padding-top: .6rem; border-top: 1px solid var(--line); }
 p, ul { margin: .5rem 0; max-width: 46rem; }
@@ -22,14 +22,16 @@ ul { padding-left: 1.2rem; }
 table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
 th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
-th { font-weight: 600; vertical-align: bottom; }
+th { font-weight: 600; vertical-align: bottom; white-space: normal; }
 td { min-width: 3ch; max-width: 32rem; }
-td:first-child { overflow-wrap: anywhere; min-width: 8rem; }
-.number { text-align: right; padding-left: .7rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td:first-child { overflow-wrap: anywhere; min-width: 7rem; }
+td:first-child, th:first-child { position: sticky; left: 0; background: var(--ground); }
+.number { text-align: right; padding-left: .7rem; font-variant-numeric: tabular-nums; }
+td.number { white-space: nowrap; }
 tr.strong td { font-weight: 650; }
 .confusion td, .confusion th { padding: .3rem .5rem; text-align: center; min-width: 2.6rem; }
-.confusion th:first-child { text-align: right; position: sticky; left: 0; background: var(--ground); }
-dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .25rem 1.2rem;
+.confusion th:first-child { text-align: right; }
+dl { display: grid; grid-template-columns: minmax(6rem, 12rem) minmax(0, 1fr); gap: .25rem 1.2rem;
   font-size: .9rem; margin: .6rem 0; }
 dt { color: var(--faint); }
 dd { margin: 0; min-width: 0; }
@@ -46,9 +48,10 @@ figcaption { font-size: .85rem; margin-top: .3rem; max-width: 46rem; }
 .examples dl { grid-template-columns: repeat(2, minmax(0, auto)); gap: 0 .6rem; justify-content: start;
   margin: 0; font-size: .8rem; }
 .examples p { margin: 0; }
-.command { background: var(--box); border-radius: 6px; padding: .7rem .9rem; white-space: pre-wrap;
+.command { background: var(--box); border-radius: 6px; padding: .7rem .9rem;
   font: .85rem/1.5 ui-monospace, "SF Mono", Consolas, monospace; }
+.command span { display: inline-block; max-width: 100%; }
+details details, details dl { margin-left: 1rem; }
 summary { cursor: pointer; color: var(--faint); margin: .4rem 0; }
-@media (max-width: 34rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
 @media print { details > * { display: block; } section { break-inside: avoid; } }
 """

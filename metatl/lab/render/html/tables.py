@@ -18,7 +18,7 @@ MOST_CLASSES = 24
 """Classes of a confusion that is shown whole."""
 _PAIRS = 20
 """Pairs of classes of a larger one."""
-_NUMBER = re.compile(rf"([+\-−<±]?\d.*|{NONE}|reference|)", re.DOTALL)
+_NUMBER = re.compile(rf"((?:[+\-−±]|&lt;)?\d.*|{NONE}|reference|)", re.DOTALL)
 
 
 def table(
@@ -29,13 +29,16 @@ def table(
     """Rows as a table that scrolls inside its own box; nothing without rows.
 
     columns: the keys to show, in order, or keys to their headings; a row without a key has a dash there.
-    Columns whose cells all begin with a digit, a sign or a dash are set to the right. strong: rows in bold.
+    Columns behind the first whose cells all begin with a digit, a sign or a dash are set to the right.
+    strong: rows in bold.
     """
     if not rows:
         return Html()
     headings = dict(columns) if isinstance(columns, Mapping) else {key: key for key in columns}
     cells = {key: [shown(row.get(key)) for row in rows] for key in headings}
-    style = {key: "number" if all(map(_NUMBER.fullmatch, held)) else "text" for key, held in cells.items()}
+    first, *others = headings
+    style = {key: "number" if all(map(_NUMBER.fullmatch, cells[key])) else "text" for key in others}
+    style[first] = "text"
     head = element("tr", *(element("th", name, class_=style[key]) for key, name in headings.items()))
     lines = [
         element(

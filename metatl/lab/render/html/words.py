@@ -21,7 +21,8 @@ def paragraph(said: Any) -> Html:
 
 def command(words: Sequence[str]) -> Html:
     """The words of a command as one types them into a shell; nothing without words."""
-    return element("div", shlex.join(words), class_="command") if words else Html()
+    said = [element("span", shlex.quote(word)) for word in words]
+    return element("div", Html(" ".join(said)), class_="command") if said else Html()
 
 
 def notes(said: Sequence[Any]) -> Html:
