@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metatl.data.fixed import Index
-from metatl.data.images import hidden
 from metatl.data.class_folder import PARTS, FileKind, read_class_folder
 from metatl.data.examples import TestPart
+from metatl.data.fixed import Index
+from metatl.data.images import hidden
 from metatl.data.text_rows import SUFFIXES, Records, records, written_in
 from metatl.opening import text_of
 from metatl.types import MetatlError

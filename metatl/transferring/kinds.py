@@ -10,11 +10,18 @@ from torch import Tensor
 
 from metatl.data.examples import Reader
 from metatl.data.photos import PhotoFiles
+from metatl.data.table_rows import TableReader
 from metatl.data.tables import Encoder
+from metatl.data.texts import TextReader
 from metatl.pretrained import Preparation
+from metatl.pretrained.text_preparation import TextPreparation
 
-READERS: Mapping[str, type[Any]] = {"photos": PhotoFiles}
-PREPARATIONS: Mapping[str, type[Any]] = {"pictures": Preparation, "columns": Encoder}
+READERS: Mapping[str, type[Any]] = {"photos": PhotoFiles, "table": TableReader, "texts": TextReader}
+PREPARATIONS: Mapping[str, type[Any]] = {
+    "pictures": Preparation,
+    "texts": TextPreparation,
+    "columns": Encoder,
+}
 """Classes with `values() -> (plain values, tensors)` and `of(values, tensors)`."""
 
 

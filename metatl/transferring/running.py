@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells, Key
-from metatl.transferring.study import Study, Tell
+from metatl.transferring.study import Study, Tell, moving
 
 TURN = 10.0
 """Seconds for which rows on frozen features work at most until what they did is kept."""
@@ -57,11 +57,6 @@ def planned(study: Study, cells: Cells, budget: Budget) -> float:
 def missing(study: Study, cells: Cells) -> list[Key]:
     """The cells that are not done."""
     return [key for name in study.rows for key in study.keys(name) if key not in cells.held]
-
-
-def moving(study: Study) -> list[str]:
-    """The rows that move the body."""
-    return [name for name, row in study.rows.items() if row.moves == "body"]
 
 
 def _rounds(study: Study, names: Sequence[str]) -> list[list[Key]]:

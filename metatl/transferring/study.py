@@ -135,3 +135,8 @@ def _cell(outputs: Tensor, y: Tensor, choice: Choice, seconds: float) -> Cell:
     found = judge(outputs, y)
     how = "diverged" if found.diverged == len(y) else choice.how
     return Cell(**vars(found), seconds=seconds, selected=choice.selected, how=how)
+
+
+def moving(study: Study) -> list[str]:
+    """The rows that move the body."""
+    return [name for name, row in study.rows.items() if row.moves == "body"]
