@@ -54,6 +54,11 @@ class Adaptation(ABC):
         """Whether a task's outputs are the rows of the carried output layer, which its labels then number."""
         return False
 
+    @property
+    def saved(self) -> "Adaptation":
+        """What predicts from the tensors that this one fitted, as a saved model names it."""
+        return self
+
     def transductive(self, net: Net) -> bool:
         """Whether the prediction for a row may depend on the other rows."""
         return self.moments == "batch" and net.batch_moments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +34,7 @@ class NearestNeighbours:
         if self.k < 1:
             raise MetatlError(f"NearestNeighbours: k is {self.k}; give 1 or more")
         self.classes_: Array = np.zeros(0)
-        self._rows = self._votes = self._weight = torch.zeros(0)
+        self.rows_ = self.votes_ = self.weight_ = torch.zeros(0)
 
     def fit(self, x: Array, y: Array, sample_weight: Array | None = None) -> NearestNeighbours:
         """Keep the rows x [n, d] with their classes or targets y, [n] or [n, targets]."""
@@ -46,9 +47,9 @@ class NearestNeighbours:
         else:
             self.classes_ = np.unique(y[kept])
             votes = y[:, None] == self.classes_
-        self._rows = torch.as_tensor(np.asarray(x)[kept], dtype=torch.float64)
-        self._votes = torch.as_tensor(votes[kept], dtype=torch.float64)
-        self._weight = torch.as_tensor(weight[kept])
+        self.rows_ = torch.as_tensor(np.asarray(x)[kept], dtype=torch.float64)
+        self.votes_ = torch.as_tensor(votes[kept], dtype=torch.float64)
+        self.weight_ = torch.as_tensor(weight[kept])
         return self
 
     def predict_proba(self, x: Array) -> Array:
@@ -62,14 +63,32 @@ class NearestNeighbours:
             return self.classes_[found.argmax(1)]
         return found[:, 0] if found.shape[1] == 1 else found
 
+    def stored(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Everything that predictions depend on, as plain values and arrays."""
+        arrays = {"rows": self.rows_.numpy(), "votes": self.votes_.numpy(), "weight": self.weight_.numpy()}
+        return {"k": self.k, "classes": self.classes_.tolist()}, arrays
+
+    @staticmethod
+    def of(values: Mapping[str, Any], arrays: Mapping[str, Array]) -> NearestNeighbours:
+        """The fitted object of these parts; raises ValueError or KeyError where they do not fit."""
+        found = NearestNeighbours(int(values["k"]))
+        found.classes_ = np.array(values["classes"])
+        rows, votes, weight = (torch.as_tensor(arrays[name]) for name in ("rows", "votes", "weight"))
+        if not (rows.dim() == votes.dim() == 2 and len(rows) == len(votes) == len(weight) > 0):
+            raise ValueError("its rows do not fit")
+        if len(found.classes_) not in (0, votes.shape[1]):
+            raise ValueError("its classes do not fit")
+        found.rows_, found.votes_, found.weight_ = rows, votes, weight
+        return found
+
     def _means(self, x: Array) -> Array:
-        if not len(self._rows):
+        if not len(self.rows_):
             raise MetatlError("NearestNeighbours: fit comes before predict")
         new = torch.as_tensor(np.asarray(x), dtype=torch.float64)
-        far = torch.cdist(new, self._rows, compute_mode="donot_use_mm_for_euclid_dist")
+        far = torch.cdist(new, self.rows_, compute_mode="donot_use_mm_for_euclid_dist")
         nearest = far.sort(dim=1, stable=True).indices
-        weight = self._weight[nearest]
+        weight = self.weight_[nearest]
         # Of every row as much as is left of k when its turn comes.
         weight = (self.k - (weight.cumsum(1) - weight)).clamp_min(0.0).minimum(weight)
         share = torch.zeros_like(far).scatter(1, nearest, weight / weight.sum(1, keepdim=True))
-        return (share @ self._votes).numpy()
+        return (share @ self.votes_).numpy()

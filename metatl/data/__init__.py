@@ -13,6 +13,7 @@ from metatl.data.patterns import Patterns, PatternsData
 from metatl.data.sinusoid import Sinusoid, SinusoidData
 from metatl.data.source import SPLITS, Data, Source, Tasks
 from metatl.data.streams import Stream, Unlabelled
+from metatl.data.tables.source import Table
 from metatl.data.taskset_data import TasksetData
 from metatl.data.tasksets import Taskset
 
@@ -35,6 +36,7 @@ __all__ = [
     "SinusoidData",
     "Source",
     "Stream",
+    "Table",
     "Tasks",
     "Taskset",
     "TasksetData",

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
 from metatl.data.checked import Channels, as_inputs, as_labels
-from metatl.data.division import listed, shares
 from metatl.data.group_data import GroupData
-from metatl.data.groups import GroupRows, Groups, Words
+from metatl.data.group_rule import GroupedColumns, GroupRule, Named
 from metatl.data.labelled import Array, array_names, read_npz
 from metatl.data.source import Source, device_of
-from metatl.types import MetatlError, Split
+from metatl.types import MetatlError
 
 
 @final
@@ -57,35 +56,17 @@ class GroupArrays(Source):
         if len(y) != len(x):
             raise MetatlError(f"{self.path}: x has {len(x)} rows and y has {len(y)}; give one for each")
         label, group = y.numpy(), self._column(held, self.group, len(x))
-        apart = self.apart
-        part = _halves(group, label, self.seed) if apart is None else self._column(held, apart, len(x))
-        rows, words = GroupRows(x, label, group, part), Words(part=apart or "half")
-        own, rule = self._divided(sorted({*group.tolist()}))
-        groups: dict[Split, Groups] = {
-            split: Groups.of(rows, names, len(labels), place, self.path, words)
-            for split, names in own.items()
-            if names
-        }
-        if "meta_train" in groups and not 1 <= self.join <= len(groups["meta_train"].ids):
-            raise MetatlError(f"{self.path}: join is {self.join}; give 1 to {len(groups['meta_train'].ids)}")
-        left_out = {name for names in own.values() for name in names}
-        left_out -= {name for some in groups.values() for name in some.ids}
-        facts = {"split": rule, "labels": [str(one) for one in labels], "left_out": sorted(left_out)}
-        facts |= {"group": self.group, "apart": apart, "seed": self.seed}
+        part = None if self.apart is None else self._column(held, self.apart, len(x))
+        named: Named = {"meta_train": self.train, "meta_val": self.val, "meta_test": self.test}
+        rule = GroupRule(self.path, self.group, self.apart, self.fractions, named, self.seed, self.join)
+        own, said = rule.divided(sorted({*group.tolist()}))
         told = hashlib.sha256(repr(own).encode())
         for name in columns:
             told.update(repr((name, held[name].dtype, held[name].shape)).encode())
             told.update(np.ascontiguousarray(held[name]).tobytes())
-        return GroupData(
-            groups,
-            tuple(str(one) for one in labels),
-            facts,
-            told.hexdigest()[:16],
-            tuple(x.shape[1:]),
-            self.join,
-            name=Path(self.path).stem,
-            words=words,
-        )
+        names = tuple(str(one) for one in labels)
+        facts, content = {"split": said}, told.hexdigest()[:16]
+        return rule.data(GroupedColumns(x, label, group, part), names, own, facts, content, place)
 
     def _column(self, held: dict[str, Array], name: str, rows: int) -> Array:
         """An array of names [n]; integers and strings alike."""
@@ -96,28 +77,3 @@ class GroupArrays(Source):
                 f"for each of {rows} rows"
             )
         return np.char.decode(found) if found.dtype.kind == "S" else found.astype(np.str_)
-
-    def _divided(self, known: list[str]) -> tuple[dict[Split, list[str]], str]:
-        """The groups of each split, and by which rule."""
-        named: dict[Split, tuple[str, ...]] = {
-            "meta_train": self.train,
-            "meta_val": self.val,
-            "meta_test": self.test,
-        }
-        if any(named.values()):
-            parts, rule = listed(known, named, self.path, "group"), "by group, as listed"
-        else:
-            parts = shares(len(known), self.fractions, self.seed, self.path, "groups")
-            rule = "by group, shuffled"
-        return {split: [known[place] for place in places] for split, places in parts.items()}, rule
-
-
-def _halves(group: Array, label: Array, seed: int) -> Array:
-    """[n]: 0 or 1, half of every class of every group each, at random."""
-    order = np.random.default_rng([seed, 7]).permutation(len(group))
-    half, seen = np.zeros(len(group), np.int64), dict[tuple[Any, Any], int]()
-    for row in order.tolist():
-        cell = group[row], label[row]
-        half[row] = seen.get(cell, 0) % 2
-        seen[cell] = seen.get(cell, 0) + 1
-    return half

@@ -133,6 +133,13 @@ def defaults(row: Row) -> dict[str, Any]:
     for path in row.select or {}:
         value: Any = row.adaptation
         for key in path.split("."):
-            value = value[int(key)] if isinstance(value, tuple) else getattr(value, key)
+            value = _inside(value, key)
         found[path] = value
     return found
+
+
+def _inside(value: Any, key: str) -> Any:
+    """What a value holds under this key of a path."""
+    if isinstance(value, tuple):
+        return value[int(key)]
+    return value[key] if isinstance(value, dict) else getattr(value, key)

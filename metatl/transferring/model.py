@@ -95,7 +95,7 @@ class SavedModel:
         tensors |= {f"scale{SEP}{name}": self.module.get_buffer(name) for name in ("mean", "deviation")}
         store.make_folder(folder)
         write_tensors(folder / WEIGHTS, "model", tensors, {})
-        layer = {"adaptation": describe(readout.adaptation), "width": readout.width, "tensors": len(leaves)}
+        layer = {"adaptation": describe(readout.adaptation.saved), "width": readout.width, "tensors": len(leaves)}
         values = {
             "version": VERSION,
             "targets": self.kind,
@@ -130,6 +130,6 @@ def saved_model(
 def _check_layout(readout: Readout, nesting: tree.Nesting) -> None:
     """What a reader makes of the tensors must be what was fitted."""
     leaves, _ = tree.flatten(readout.fitted)
-    again = readout_of(describe(readout.adaptation), readout.width, readout.outputs, leaves)
+    again = readout_of(describe(readout.adaptation.saved), readout.width, readout.outputs, leaves)
     if again.nesting != nesting:
         raise MetatlError(f"a model of {type(readout.adaptation).__name__} cannot be kept in a file")

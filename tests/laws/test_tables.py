@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metatl.data import bounds
-from metatl.data.tables import Columns, read_table
+from metatl.data.tables import Columns, read_table, target
 from metatl.types import MetatlError
 
 MIXED = """\
@@ -266,3 +266,14 @@ def test_data_frames_and_parquet(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1 cut")
     with pytest.raises(MetatlError, match="damaged"):
         read_table(tmp_path / "t.parquet")
+
+
+@pytest.mark.data
+def test_real_files(data_root: Path) -> None:
+    blood = read_table(data_root / "pbmc68k" / "pbmc68k_reduced.npz")
+    found, rest = target(blood.drop(["barcode"]), "y")
+    assert (blood.rows, len(rest), found.kind, found.outputs) == (700, 765, "classes", 10)
+    assert "CD14+ Monocyte" in found.names
+    school = read_table(data_root / "ilea_school" / "ilea_school.npz")
+    assert target(school, "y")[0].kind == "real"
+    assert [school.rows, len(school)] == [15362, 30]

@@ -3,6 +3,7 @@
 from metatl.data.tables.columns import Columns
 from metatl.data.tables.encoder import Encoder
 from metatl.data.tables.reading import read_table
+from metatl.data.tables.source import Table
 from metatl.data.tables.target import target
 
-__all__ = ["Columns", "Encoder", "read_table", "target"]
+__all__ = ["Columns", "Encoder", "Table", "read_table", "target"]

@@ -1,0 +1,134 @@
+"""A table as tasks: of groups (people, hospitals) with shared labels, or of classes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metatl.data.bank import Bank
+from metatl.data.class_data import ClassData
+from metatl.data.division import listed, shares
+from metatl.data.group_data import GroupData
+from metatl.data.group_rule import GroupedColumns, GroupRule, Named
+from metatl.data.source import Source, device_of
+from metatl.data.tables.columns import Array, Columns, as_text, missing
+from metatl.data.tables.encoder import Encoder
+from metatl.data.tables.reading import read_table
+from metatl.data.tables.target import target
+from metatl.data.targets import Targets
+from metatl.types import MetatlError, Split
+
+
+@final
+@dataclass(frozen=True)
+class Table(Source):
+    """A table (CSV, TSV, Parquet, npz) with a column of classes; the other columns are a net's inputs.
+
+    With `group` a task is a group, labels are shared, and support and query come from different values of
+    `apart` (see GroupArrays). Without, a task is drawn from a split's own classes. How columns become inputs
+    is fitted to the rows of meta_train alone (see `Encoder`; needs the extra `tables`).
+
+    path: the file. target: the column of classes. group, apart: columns. drop: columns that are no inputs.
+    fractions: shares of the groups, or classes, for meta_train, meta_val and meta_test, after a shuffle by
+    `seed`; or train, val, test: their names. join: groups that a task of meta_train joins. smallest: classes
+    with fewer rows are left out.
+    """
+
+    path: str
+    target: str
+    group: str | None = None
+    apart: str | None = None
+    drop: tuple[str, ...] = ()
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    train: tuple[str, ...] = ()
+    val: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    seed: int = 0
+    join: int = 1
+    smallest: int = 0
+
+    def load(self, device: str = "cpu") -> GroupData | ClassData:
+        """Read, encode and divide; MetatlError in one line for whatever does not work out."""
+        place = device_of(device)
+        if self.apart is not None and self.group is None:
+            raise MetatlError(f"{self.path}: apart is {self.apart!r}, of the rows of a group; name the group")
+        columns = read_table(self.path).drop(self.drop)
+        kept = [name for name in (self.group, self.apart) if name is not None]
+        columns.require(kept)
+        held = np.logical_and.reduce([np.full(columns.rows, True), *(~missing(columns[one]) for one in kept)])
+        targets, rows = target(columns.take(held), self.target)
+        if targets.kind != "classes":
+            raise MetatlError(
+                f"{self.path}: target {self.target!r} is {targets.kind} values, and tasks need classes: "
+                "name a column of classes, or use 'metatl transfer'"
+            )
+        large = np.bincount(targets.values.numpy(), minlength=len(targets.names)) >= self.smallest
+        if not large.any():
+            raise MetatlError(f"{self.path}: no class has {self.smallest} rows; lower smallest")
+        rows = rows.take(large[targets.values.numpy()])
+        targets = _classes(targets, large)
+        notes = [*rows.notes]
+        if not held.all():
+            notes.append(f"{int((~held).sum())} rows without {' or '.join(kept)} are left out")
+        facts: dict[str, Any] = {"target": self.target, "drop": list(self.drop), "notes": notes}
+        if self.group is not None:
+            return self._groups(rows, targets, self.group, facts, place)
+        return self._classes(rows, targets, facts, place)
+
+    def _groups(
+        self, rows: Columns, targets: Targets, by: str, facts: dict[str, Any], place: torch.device
+    ) -> GroupData:
+        group = np.array(as_text(rows[by]))
+        part = None if self.apart is None else np.array(as_text(rows[self.apart]))
+        rule = GroupRule(self.path, by, self.apart, self.fractions, self._named(), self.seed, self.join)
+        own, said = rule.divided(sorted({*group.tolist()}))
+        inputs = rows.drop({by, *([self.apart] if self.apart is not None else [])})
+        x = self._encoded(inputs, np.isin(group, own["meta_train"]), facts)
+        label = targets.values.numpy()
+        told = hashlib.sha256(repr((own, targets.names)).encode())
+        for held in (x.numpy(), label, group, *([] if part is None else [part])):
+            told.update(repr((held.dtype, held.shape)).encode() + np.ascontiguousarray(held).tobytes())
+        columns = GroupedColumns(x, label, group, part)
+        facts, content = {"split": said, **facts}, told.hexdigest()[:16]
+        return rule.data(columns, targets.names, own, facts, content, place)
+
+    def _classes(
+        self, rows: Columns, targets: Targets, facts: dict[str, Any], place: torch.device
+    ) -> ClassData:
+        names, named = targets.names, self._named()
+        if any(named.values()):
+            parts, said = listed(names, named, self.path), "by class, as listed"
+        else:
+            parts, said = shares(len(names), self.fractions, self.seed, self.path), "by class, shuffled"
+        x = self._encoded(rows, np.isin(targets.values.numpy(), parts["meta_train"]), facts)
+        bank = Bank.from_arrays(x, targets.values, names, self.path)
+        banks: dict[Split, Bank] = {s: bank.pick(part).to(place) for s, part in parts.items() if part}
+        return ClassData(Path(self.path).stem, banks, {"split": said, **facts, "seed": self.seed})
+
+    def _named(self) -> Named:
+        return {"meta_train": self.train, "meta_val": self.val, "meta_test": self.test}
+
+    def _encoded(self, rows: Columns, fitted: Array, facts: dict[str, Any]) -> Tensor:
+        """Inputs [n, width], fitted to some rows; `facts` gets what was left out or is not known there."""
+        if not fitted.any():
+            raise MetatlError(
+                f"{self.path}: meta_train is empty, and its rows scale the columns; give it some"
+            )
+        encoder = Encoder.fit(rows.take(fitted))
+        facts["columns"], facts["columns_left_out"] = list(encoder.columns), dict(encoder.left_out)
+        facts["notes"] = [*facts["notes"], *encoder.notes(rows)]
+        return encoder(rows)
+
+
+def _classes(targets: Targets, large: Array) -> Targets:
+    """The targets of the rows of large classes, numbered anew."""
+    place = np.cumsum(large) - 1
+    values = targets.values.numpy()
+    names = tuple(name for name, enough in zip(targets.names, large.tolist(), strict=True) if enough)
+    return Targets("classes", names, torch.from_numpy(place[values[large[values]]]))
