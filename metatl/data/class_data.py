@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import comb
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from metatl.data.bank import Bank
 from metatl.data.episodes import MOST, Draw, batch_rows, draw_rows, epoch_order, key_of
-from metatl.data.source import SPLITS, Data, Tasks, indices
+from metatl.data.source import SPLITS, Data, Kind, Tasks, indices
 from metatl.types import Batch, Episode, Labels, MetatlError, Split
 
 
@@ -31,7 +31,7 @@ class ClassData(Data):
     banks: Mapping[Split, Bank]
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     recipe: str | None = None
-    kind: Literal["classification", "regression"] = "classification"
+    kind: Kind = "classification"
     negative: bool = False
     capturable: ClassVar[bool] = True
     shape: tuple[int, ...] = field(init=False)

@@ -56,9 +56,9 @@ def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
 def _say(run: Run, found: Report) -> None:
     protocol = found.protocol
     mode = "transductive" if protocol["transductive"] else "inductive"
-    unit, places, after = (100, 2, " %") if protocol["score"] == "accuracy" else (1, 4, "")
-    half = "" if found.ci95 is None else f" +- {unit * found.ci95:.{places}f}"
-    value = f"{protocol['score']} {unit * found.mean:.{places}f}{half}{after}"
+    score, after = found.score, f" {found.score.unit}".rstrip()
+    half = "" if found.ci95 is None else f" +- {score.factor * found.ci95:.{score.places}f}"
+    value = f"{score.name} {score.factor * found.mean:.{score.places}f}{half}{after}"
     episodes = f"{len(found.scores)} episodes"
     if found.diverged:
         episodes += f" of which {len(found.diverged)} diverged and count as wrong"

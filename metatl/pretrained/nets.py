@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,10 +12,11 @@ from torch import nn
 
 from metatl import importing
 from metatl.lab.store.tensors import digest
-from metatl.pretrained import fitting, recipes, vision
+from metatl.pretrained import fitting, recipes, text, text_folder, vision
 from metatl.pretrained.files import held, sha256
 from metatl.pretrained.finished import Finished, finished
 from metatl.pretrained.preparation import IMAGENET_GREY, Preparation
+from metatl.pretrained.pretrained import Pretrained
 from metatl.pretrained.trace import channels_of, traced
 from metatl.types import MetatlError
 
@@ -24,32 +25,14 @@ _BUILT_IN_SIZE, _OWN_SIZE = 84, 224
 _RANDOM = "random weights: nothing was learned yet"
 
 
-@dataclass(frozen=True)
-class Pretrained:
-    """A net as it comes to a new problem.
-
-    name: as it was asked for; module: in eval mode, with its weights; head: dotted name of its output layer;
-    preparation: how pictures become its input; weights_sha256: of the weights file, else of the state dict;
-    license: of the weights, where it is known; report: one line on what was loaded, left out, new, of another
-    shape; recipe: plain values from which `rebuild` makes the architecture.
-    """
-
-    name: str
-    module: nn.Module
-    head: str | None
-    preparation: Preparation
-    weights_sha256: str
-    license: str
-    report: str
-    recipe: Mapping[str, Any]
-
-
 def pretrained(name: str, size: int | None = None) -> Pretrained:
     """The net of this name; see `known`. Nothing is downloaded.
 
-    size: of pictures, instead of the net's own. Raises MetatlError for an unknown name (with the nearest
-    right one), a missing extra, and weights that do not fit.
+    size: of pictures in pixels, of texts in tokens, instead of the net's own. Raises MetatlError for an
+    unknown name (with the nearest right one), a missing extra, and weights that do not fit.
     """
+    if name == text.DEFAULT or name.startswith(text.FOLDER):
+        return _of_text(name, size)
     asked, _, weights = name.partition("@")
     file = Path(weights).expanduser() if weights else None
     if size is not None and size < 1:
@@ -71,6 +54,19 @@ def pretrained(name: str, size: int | None = None) -> Pretrained:
     else:
         raise recipes.nearest(asked)
     return replace(made, name=name)
+
+
+def _of_text(name: str, longest: int | None) -> Pretrained:
+    if longest is not None and longest < 1:
+        raise MetatlError(f"size is a number of tokens, 1 or more; it is {longest}")
+    if name == text.DEFAULT:
+        return text_folder.minilm(longest)
+    folder = Path(name.removeprefix(text.FOLDER)).expanduser()
+    if not folder.is_dir():
+        raise MetatlError(
+            f"{folder}: no such folder; a net for texts is {text.DEFAULT}, or {text.FOLDER}FOLDER"
+        )
+    return text_folder.text_net(folder, name, longest)
 
 
 def _lite0(size: int | None, file: Path | None) -> Pretrained:

