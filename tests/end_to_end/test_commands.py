@@ -79,7 +79,7 @@ def test_run_writes_a_run_directory_and_does_not_learn_twice(tmp_path: Path) -> 
     run = only(runs)
     assert str(run) in found.out
     assert {file.name for file in run.iterdir() if "tfevents" not in file.name} == RUN | {
-        "learned.json", ".lock"
+        "learned.json", "report.html", ".lock"
     }  # fmt: skip
     assert [line["step"] for line in commands.lines_of(run)] == [2, 4, 6]
     assert commands.curve(run, "meta_train/query_loss") == [

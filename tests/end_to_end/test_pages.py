@@ -11,7 +11,7 @@ import pytest
 
 from metatl.evaluation.evaluate import Report
 from metatl.lab.benchmark import outcome
-from tests.commands import WAVES, config_of, metatl, only, written
+from tests.commands import GLYPHS, WAVES, config_of, metatl, only, written
 from tests.laws.test_html import Page, harmless
 
 HOSTILE = '<script>alert("x")</script> \x1b[31m\n$a$'
@@ -139,3 +139,14 @@ def test_shared_classes_have_a_confusion_with_their_names(tmp_path: Path) -> Non
     said = json.loads((only(tmp_path / "runs") / "predicted.json").read_text())
     assert len(said["true"]) == len(said["named"]) == len(said["probability"]) == 3
     assert set(said["true"]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("score", "said"), [("balanced accuracy", " %"), ("log loss", "")])
+def test_another_score_is_told_in_its_unit(tmp_path: Path, score: str, said: str) -> None:
+    evaluation = {**GLYPHS["evaluation"], "score": score}
+    _, folder = run(tmp_path, evaluation=evaluation)
+    page, report = read(folder), json.loads((folder / "report.json").read_text())
+    factor, places = (100, 2) if said else (1, 4)
+    assert page.texts["strong"][0].startswith(f"{factor * report['mean']:.{places}f} ±")
+    assert page.texts["strong"][0].endswith(said or page.texts["strong"][0][-1])
+    assert f"{score} by step; band: 95 % interval over episodes." in page.texts["figcaption"]

@@ -10,9 +10,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from metatl import text
+from metatl.evaluation import formulas
 from metatl.lab.render import html, learning_curves
 
 NAMES = (
@@ -167,3 +169,11 @@ def test_the_same_bytes_twice_and_pictures_inside() -> None:
     assert len(contents) == 2
     assert all(content.startswith((b"<?xml", b"\x89PNG")) for content in contents)
     assert not any(b"dc:date" in content for content in contents)
+
+
+def test_calibration_error_is_the_score_of_that_name() -> None:
+    output = torch.randn(200, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = torch.arange(200) % 4
+    probability, named = output.softmax(1).max(1)
+    expected = formulas.calibration_error(output, y)
+    assert html.calibration_error(probability.numpy(), (named == y).numpy()) == pytest.approx(expected)

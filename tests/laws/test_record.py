@@ -170,6 +170,7 @@ def test_losses_come_first_and_guides_last_in_one_group():
         *("meta_train/query_accuracy", "meta_train/query_loss", "meta_val/mse_low", "meta_val/diverged"),
     ]
     groups: dict[str, set[str]] = {}
+    assert "1_z" < shown_tag("meta_test/episode") < "5_guide"  # beside curves, losses come first too
     for shown, tag in sorted((shown_tag(tag), tag) for tag in tags):
         groups.setdefault(shown.partition("/")[0], set()).add(tag)
     assert [group.partition("_")[2] for group in groups] == ["loss", "score", "training", "cost", "guide"]
@@ -230,7 +231,7 @@ def test_an_episode_becomes_an_image(tmp_path):
     batch = Batch(torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 0, 1]))
     with tensorboard(tmp_path, 0) as recorder:
         recorder.episode("meta_test/episode", Episode(batch, batch), batch.y, 9)
-    (image,) = events(tmp_path).Images("1_episodes/meta_test/episode")
+    (image,) = events(tmp_path).Images("3_episodes/meta_test/episode")
     assert image.step == 9
     assert image.encoded_image_string.startswith(b"\x89PNG")
 

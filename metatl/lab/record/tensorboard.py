@@ -18,7 +18,7 @@ from metatl.lab.render import episode_grid, picture
 from metatl.types import Episode
 
 _GROUPS = (
-    (r"/episode$", "1_episodes"),
+    (r"/episode$", "3_episodes"),
     (r"^guide/", "5_guide"),
     (r"^(time|memory)/", "4_cost"),
     (r"loss", "1_loss"),

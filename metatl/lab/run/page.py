@@ -31,6 +31,8 @@ def note_predictions(run: Run, transfer: Transfer, adaptation: Adaptation, folde
     found = None
     if tested.kind == "classification":
         found = predicted(run.net, transfer, adaptation, tested, asked, run.engine)
+    if not processes.writer():
+        return
     if found is None:
         store.remove(folder / _PREDICTED)
         return

@@ -173,5 +173,6 @@ def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report, folder
         values = {f"meta_test/{name}": value for name, value in said.items() if value is not None}
         recorder.scalars(behind, values)
         chosen = config.describe(replace(experiment, adaptation=adaptation))
-        picked = {f"chosen.{name}": value for name, value in made.facts["selected"].items()}
-        recorder.hparams({**picked, **flat(chosen)}, values)
+        # TensorBoard sorts hyperparameters, shows the first few, and of all runs those that one of them names
+        picked = ", ".join(f"{name} {value}" for name, value in made.facts["selected"].items())
+        recorder.hparams({"1_chosen": picked, **flat(chosen)}, values)

@@ -18,13 +18,15 @@ from metatl.lab.render.html.tables import facts
 
 BINS = 15
 """Of a reliability diagram."""
+_SMALL = 40_000
+"""Bytes of an SVG that needs no PNG beside it, which takes as long to draw."""
 _KINDS = {b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
 Shown = bytes | str | Sequence[tuple[str, Any]]
 """An input: the bytes of a picture's file, a text, or the columns of a row."""
 
 
 def figure(drawn: Figure | bytes, caption: str) -> Html:
-    """A plot (as SVG or PNG, whichever is smaller) or the bytes of a picture's file, with its caption."""
+    """A plot (as SVG, or as PNG where that is large) or the bytes of a picture's file, with its caption."""
     content = drawn if isinstance(drawn, bytes) else _smaller(drawn)
     return element("figure", _image(content, caption), element("figcaption", caption))
 
@@ -33,7 +35,8 @@ def _smaller(drawn: Figure) -> bytes:
     stream = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "metatl", "svg.fonttype": "path"}):  # the same ids each time
         drawn.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return min(stream.getvalue(), png(drawn), key=len)
+    vectors = stream.getvalue()
+    return vectors if len(vectors) <= _SMALL else min(vectors, png(drawn), key=len)
 
 
 def _image(content: bytes, said: str) -> Html:

@@ -24,7 +24,7 @@ th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; white-space: normal; }
 td { min-width: 3ch; max-width: 32rem; }
-td:first-child { overflow-wrap: anywhere; min-width: 7rem; }
+td:first-child { overflow-wrap: anywhere; min-width: min(10rem, 30vw); }
 td:first-child, th:first-child { position: sticky; left: 0; background: var(--ground); }
 .number { text-align: right; padding-left: .7rem; font-variant-numeric: tabular-nums; }
 td.number { white-space: nowrap; }

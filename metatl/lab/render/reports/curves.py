@@ -21,13 +21,13 @@ def curves(metrics: Sequence[Values], measure: Measure) -> Html:
     tags = list(dict.fromkeys(tag for row in metrics for tag in row if tag != "step"))
     bands = {tag for tag in tags if all(f"{tag}{end}" in tags for end in _ENDS)}
     ends = {f"{tag}{end}" for tag in bands for end in _ENDS}
-    first = {"loss": Measure("loss", "", higher=False), measure.name: measure}
+    first = {"loss": Measure("loss", higher=False), measure.name: measure}
     groups: dict[str, list[str]] = {name: [] for name in first}
     for tag in tags:
         if tag not in ends and not tag.startswith(_HIDDEN):
             groups.setdefault(_quantity(tag, tuple(first)), []).append(tag)
     made = {
-        name: _plot(metrics, own, bands, first.get(name, Measure(name, "")))
+        name: _plot(metrics, own, bands, first.get(name, Measure(name)))
         for name, own in groups.items()
         if own
     }
@@ -39,8 +39,8 @@ def curves(metrics: Sequence[Values], measure: Measure) -> Html:
 
 def _quantity(tag: str, known: Sequence[str]) -> str:
     """`loss` of `meta_train/query_loss` and `meta_train/inner_loss/0`."""
-    leaf = (tag.partition("/")[2] or tag).removeprefix("query_")
-    return next((name for name in known if name in leaf), leaf.replace("_", " "))
+    leaf = (tag.partition("/")[2] or tag).removeprefix("query_").replace("_", " ")
+    return next((name for name in sorted(known, key=len, reverse=True) if name in leaf), leaf)
 
 
 def _plot(metrics: Sequence[Values], tags: Sequence[str], bands: set[str], measure: Measure) -> Html:

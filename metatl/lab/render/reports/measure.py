@@ -1,4 +1,4 @@
-"""A score as it is shown: its unit, its decimals, which end is better."""
+"""A quantity as it is shown: its unit, its decimals, which end is better."""
 
 from __future__ import annotations
 
@@ -9,45 +9,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metatl.evaluation.scores import of_protocol
 from metatl.lab.render.tables import plus_minus
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A score: its name, its unit (`%`: it is told times 100), whether more is better."""
+    """A quantity: name, unit (`%`: told times 100), decimals of a mean, whether more is better."""
 
     name: str
-    unit: str
+    unit: str = ""
+    places: int = 4
     higher: bool = True
 
     @staticmethod
     def of(protocol: Mapping[str, Any]) -> Measure:
-        """That of a report's protocol."""
-        name = str(protocol.get("score", "accuracy"))
-        return Measure(name, "", higher=False) if name == "loss" else Measure(name, "%")
-
-    @property
-    def percent(self) -> bool:
-        """Whether it is told times 100."""
-        return self.unit == "%"
+        """The score of a report's protocol."""
+        score = of_protocol(protocol)
+        return Measure(score.name, score.unit, score.places, score.better == "higher")
 
     @property
     def titled(self) -> str:
         """The name with its unit."""
-        return f"{self.name}, %" if self.percent else self.name
+        return f"{self.name}, {self.unit}" if self.unit else self.name
 
     def scaled(self, scores: Any) -> NDArray[np.float64]:
         """Scores in the unit that is shown."""
-        return (100.0 if self.percent else 1.0) * np.asarray(scores, np.float64)
+        return (100.0 if self.unit == "%" else 1.0) * np.asarray(scores, np.float64)
 
     def said(self, mean: float, ci95: float | None = None) -> str:
         """A mean with half of its interval, in its unit; of scores that are scaled already."""
-        return plus_minus(mean, ci95, self.places) + (" %" if self.percent else "")
-
-    @property
-    def places(self) -> int:
-        """Decimals of a mean."""
-        return 2 if self.percent else 4
+        return plus_minus(mean, ci95, self.places) + (f" {self.unit}" if self.unit else "")
 
     def worst_first(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scores from the worst to the best."""

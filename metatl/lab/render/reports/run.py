@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metatl.evaluation.scores import of_protocol
 from metatl.evaluation.statistics import worst_decile
 from metatl.lab.render import html
 from metatl.lab.render.ends import at_an_end
@@ -79,7 +80,8 @@ def _headline(files: RunFiles) -> Html:
 
 def _shape(protocol: Values) -> str:
     mode = "transductive" if protocol.get("transductive") else "inductive"
-    each = " a class" if protocol.get("way") and protocol.get("score") != "loss" else ""
+    classes = protocol.get("way") and "class labels" in of_protocol(protocol).takes
+    each = " a class" if classes else ""
     way = f"{protocol['way']}-way " if each else ""
     return f"{way}{protocol['shot']}-shot, {protocol['query']} queries{each}, {mode}"
 
