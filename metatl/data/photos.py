@@ -17,17 +17,6 @@ TestPart = Literal["test", "val", "folds"]
 
 
 @dataclass(frozen=True)
-class FileKind:
-    """Files of which a folder holds some for each class: what they are called, how their names end."""
-
-    noun: str
-    suffixes: tuple[str, ...]
-
-
-PHOTOS = FileKind("photo", tuple(SUFFIXES))
-
-
-@dataclass(frozen=True)
 class Photo:
     """A file and its class, as an index into the names."""
 
@@ -49,21 +38,19 @@ class PhotoFolder:
     part: TestPart
 
 
-def read_photo_folder(folder: Path, kind: FileKind = PHOTOS) -> PhotoFolder:
-    """Which photos (or files of another kind) there are, without opening them; hidden ones are passed over.
+def read_photo_folder(folder: Path) -> PhotoFolder:
+    """Which photos there are, without opening them; hidden files and folders are passed over.
 
     With `test/`, `val/` is labelled like `train/`; without it `val/` is the test part. Raises MetatlError for
     a missing folder, fewer than two classes, an empty class, and splits whose classes differ.
     """
     if not folder.is_dir():
-        raise MetatlError(
-            f"{folder}: no such folder; it should hold one folder of {kind.noun}s for each class"
-        )
+        raise MetatlError(f"{folder}: no such folder; it should hold one folder of photos for each class")
     inside = {child.name: child for child in _folders(folder)}
     if "train" not in inside:
-        found = _classes(folder, kind)
+        found = _classes(folder)
         return PhotoFolder(tuple(found), _photos(found, tuple(found)), (), "folds")
-    splits = {part: _classes(inside[part], kind) for part in PARTS if part in inside}
+    splits = {part: _classes(inside[part]) for part in PARTS if part in inside}
     names = tuple(splits["train"])
     for part, classes in splits.items():
         _check_same(folder, names, tuple(classes), part)
@@ -81,7 +68,7 @@ def photo_files(places: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for place in places:
         if place.is_dir():
-            found += sorted(file for file in place.rglob("*") if _is_kind(file, place, PHOTOS))
+            found += sorted(file for file in place.rglob("*") if _is_photo(file, place))
         elif place.exists():
             found.append(place)
         else:
@@ -103,31 +90,29 @@ def content_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _is_kind(file: Path, below: Path, kind: FileKind) -> bool:
+def _is_photo(file: Path, below: Path) -> bool:
     hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(below).parts)
-    return not hidden and file.suffix.lower() in kind.suffixes and not file.is_dir()
+    return not hidden and file.suffix.lower() in SUFFIXES and not file.is_dir()
 
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(c for c in folder.iterdir() if c.is_dir() and not c.name.startswith((".", "__MACOSX")))
 
 
-def _classes(folder: Path, kind: FileKind) -> dict[str, list[Path]]:
-    """The files of every class; raises MetatlError for one class or none, and for an empty one."""
+def _classes(folder: Path) -> dict[str, list[Path]]:
+    """The photos of every class; raises MetatlError for one class or none, and for an empty one."""
     found = {
-        text_of(child.name): sorted(file for file in child.iterdir() if _is_kind(file, child, kind))
+        text_of(child.name): sorted(file for file in child.iterdir() if _is_photo(file, child))
         for child in _folders(folder)
     }
     if len(found) < 2:
-        held = f"no folder of {kind.noun}s" if not found else f"one class only, {next(iter(found))!r}"
-        raise MetatlError(
-            f"{folder}: holds {held}; put the {kind.noun}s of each class into a folder of its own"
-        )
+        held = "no folder of photos" if not found else f"one class only, {next(iter(found))!r}"
+        raise MetatlError(f"{folder}: holds {held}; put the photos of each class into a folder of its own")
     for name, files in found.items():
         if not files:
-            some = ", ".join(kind.suffixes[:4]) + " ..." * (len(kind.suffixes) > 4)
             raise MetatlError(
-                f"{folder / name}: class {name!r} has no {kind.noun}s ({some}); add some or remove the folder"
+                f"{folder / name}: class {name!r} has no photos ({', '.join(SUFFIXES[:4])} ...); "
+                "add some or remove the folder"
             )
     return found
 

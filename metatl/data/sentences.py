@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metatl.data.class_folder import PARTS, FileKind, read_class_folder
 from metatl.data.fixed import Index
 from metatl.data.images import hidden
-from metatl.data.photos import PARTS, FileKind, TestPart, read_photo_folder
+from metatl.data.photos import TestPart
 from metatl.data.text_rows import SUFFIXES, Records, records, written_in
 from metatl.opening import text_of
 from metatl.types import MetatlError
@@ -135,7 +136,7 @@ def _of_folder(place: Path) -> tuple[list[_Row], TestPart, list[str]]:
 
     if plain:
         return [row(file, None, False) for file in plain], "folds", notes
-    found = read_photo_folder(place, TEXTS)
+    found = read_class_folder(place, TEXTS)
     rows = [row(one.file, found.classes[one.label], False) for one in found.labelled]
     rows += [row(one.file, found.classes[one.label], True) for one in found.test]
     return rows, found.part, notes

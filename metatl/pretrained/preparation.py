@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,14 +77,6 @@ class Preparation:
         pixels = torch.from_numpy(np.array(square, dtype=np.uint8)).reshape(self.size, self.size, -1)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return pixels.permute(2, 0, 1).to(torch.float32).div(255).sub(mean).div(std).contiguous()
-
-    def stacked(self, rows: Sequence[Tensor]) -> Tensor:
-        """Prepared pictures as a batch [n, channels, size, size]."""
-        return torch.stack(list(rows)) if rows else torch.zeros(0, *self.example().shape[1:])
-
-    def example(self) -> Tensor:
-        """A prepared picture of nothing, [1, channels, size, size]: a pass over it tells layers by use."""
-        return torch.zeros(1, self.channels, self.size, self.size)
 
     def resized(self, size: int) -> Preparation:
         """The same preparation for pictures of another size."""

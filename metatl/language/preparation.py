@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from metatl.pretrained import text
+from metatl.language import extra
 from metatl.types import MetatlError
 
 LONGEST = 128
@@ -75,6 +75,22 @@ class TextPreparation:
         """Tokens of the vocabulary, one more than the largest id."""
         return 1 + max(_opened(self.tokenizer, self.longest).get_vocab(with_added_tokens=True).values())
 
+    def values(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Plain values and tensors from which `of` makes it again; the tokenizer as bytes, which are many."""
+        written = torch.frombuffer(bytearray(self.tokenizer.encode("utf-8")), dtype=torch.uint8)
+        return {"longest": self.longest}, {"tokenizer": written}
+
+    @staticmethod
+    def of(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TextPreparation:
+        """The inverse of `values`; raises MetatlError for a damaged tokenizer."""
+        written = tensors["tokenizer"].to(torch.uint8).numpy().tobytes()
+        return TextPreparation(written.decode("utf-8", "replace"), **values)
+
+    @property
+    def told(self) -> str:
+        """What a net is given, in a few words for tables."""
+        return f"up to {self.longest} tokens"
+
     def resized(self, longest: int) -> TextPreparation:
         """The same preparation for texts of another number of tokens."""
         return replace(self, longest=longest)
@@ -88,7 +104,7 @@ class TextPreparation:
 @lru_cache(maxsize=8)
 def _opened(tokenizer: str, longest: int) -> Any:
     """The tokenizer, which cuts from the right and pads nothing."""
-    tokenizers = text.tokenizers()
+    tokenizers = extra.tokenizers()
     try:
         made = tokenizers.Tokenizer.from_str(tokenizer)
         made.no_padding()

@@ -1,0 +1,152 @@
+"""A folder with a fixed set of classes: `<class>/*.jpg` say, or `train|val|test/<class>/*.jpg`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from metatl.data.photos import TestPart
+from metatl.opening import reading, text_of
+from metatl.types import MetatlError
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """Which files of a folder count. unit: what one holds (photo, ...); suffixes: in lower case."""
+
+    unit: str
+    suffixes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A file and its class, as an index into the names."""
+
+    file: Path
+    label: int
+
+
+@dataclass(frozen=True)
+class ClassFolder:
+    """The user's own problem: the same classes at training and at testing.
+
+    classes: sorted names; labelled: files to learn from; test: files to judge by, empty where there is
+    neither `test/` nor `val/`; part: where the test files come from (`folds`: from the labelled ones).
+    """
+
+    classes: tuple[str, ...]
+    labelled: tuple[Labelled, ...]
+    test: tuple[Labelled, ...]
+    part: TestPart
+
+
+def read_class_folder(folder: Path, kind: FileKind) -> ClassFolder:
+    """Which files there are, without opening them; hidden files and folders are passed over.
+
+    With `test/`, `val/` is labelled like `train/`; without it `val/` is the test part. Raises MetatlError for
+    a missing folder, fewer than two classes, an empty class, and splits whose classes differ.
+    """
+    if not folder.is_dir():
+        raise MetatlError(f"{folder}: no such folder; it should hold a folder of {kind.unit}s for each class")
+    inside = {child.name: child for child in _folders(folder)}
+    if "train" not in inside:
+        found = _classes(folder, kind)
+        return ClassFolder(tuple(found), _files(found, tuple(found)), (), "folds")
+    splits = {part: _classes(inside[part], kind) for part in PARTS if part in inside}
+    names = tuple(splits["train"])
+    for part, classes in splits.items():
+        _check_same(folder, names, tuple(classes), part)
+    part = _part(splits)
+    labelled = [name for name in splits if name != part]
+    learned = tuple(one for name in labelled for one in _files(splits[name], names))
+    return ClassFolder(names, learned, _files(splits[part], names) if part != "folds" else (), part)
+
+
+def files_of(places: Iterable[Path], kind: FileKind) -> list[Path]:
+    """The files named, and those of this kind below the folders named, sorted within each.
+
+    Raises MetatlError for a place that is not there.
+    """
+    found: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            found += sorted(file for file in place.rglob("*") if _counts(file, place, kind))
+        elif place.exists():
+            found.append(place)
+        else:
+            raise MetatlError(f"{place}: no such file or folder; name {kind.unit}s, or folders of them")
+    return found
+
+
+def content(file: Path) -> bytes:
+    """A file's bytes; raises MetatlError naming a file that cannot be read."""
+    try:
+        with reading(file) as opened:
+            return opened.read()
+    except OSError as error:
+        raise MetatlError(f"{file}: cannot be read ({error.strerror or error})") from error
+
+
+def content_digest(held: bytes) -> str:
+    """SHA-256 of a file's bytes."""
+    return hashlib.sha256(held).hexdigest()
+
+
+def _counts(file: Path, below: Path, kind: FileKind) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(below).parts)
+    return not hidden and file.suffix.lower() in kind.suffixes and not file.is_dir()
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(c for c in folder.iterdir() if c.is_dir() and not c.name.startswith((".", "__MACOSX")))
+
+
+def _classes(folder: Path, kind: FileKind) -> dict[str, list[Path]]:
+    """The files of every class; raises MetatlError for one class or none, and for an empty one."""
+    found = {
+        text_of(child.name): sorted(file for file in child.iterdir() if _counts(file, child, kind))
+        for child in _folders(folder)
+    }
+    if len(found) < 2:
+        held = f"no folder of {kind.unit}s" if not found else f"one class only, {next(iter(found))!r}"
+        raise MetatlError(
+            f"{folder}: holds {held}; put the {kind.unit}s of each class into a folder of its own"
+        )
+    for name, files in found.items():
+        if not files:
+            raise MetatlError(
+                f"{folder / name}: class {name!r} has no {kind.unit}s ({', '.join(kind.suffixes[:4])} ...); "
+                "add some or remove the folder"
+            )
+    return found
+
+
+def _files(found: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[Labelled, ...]:
+    return tuple(Labelled(file, names.index(name)) for name, files in found.items() for file in files)
+
+
+def _part(splits: Iterable[str]) -> TestPart:
+    """Which files judge."""
+    if "test" in splits:
+        return "test"
+    return "val" if "val" in splits else "folds"
+
+
+def _check_same(folder: Path, names: tuple[str, ...], other: tuple[str, ...], part: str) -> None:
+    """A fixed problem has the same classes everywhere."""
+    if set(names) == set(other):
+        return
+    if not set(names) & set(other):
+        raise MetatlError(
+            f"{folder}: train and {part} share no class; for classes that are new at testing "
+            "use 'metatl run' with data Images"
+        )
+    odd = sorted(set(names) ^ set(other))[0]
+    where = "train" if odd in names else part
+    raise MetatlError(
+        f"{folder}: class {odd!r} is in {where} only; give train and {part} the same class folders"
+    )
