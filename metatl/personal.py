@@ -26,8 +26,9 @@ from metatl.types import Batch, MetatlError, Transfer
 class Personal:
     """A model adapted to somebody's examples.
 
-    labels: the label of every output; empty for a regression. base: the transfer that it was adapted from;
-    fitted: what the adaptation found in the examples; shape: of one example; source: as in `Personaliser`.
+    labels: the label of every output; empty for real targets, and where several labels hold at once. base:
+    the transfer that it was adapted from; fitted: what the adaptation found in the examples; shape: of one
+    example; source: as in `Personaliser`.
     """
 
     net: Net
@@ -41,7 +42,7 @@ class Personal:
     source: Source | None = None
 
     def outputs(self, x: Any) -> Tensor:
-        """Logits [n, labels], or real values [n, d], for new examples x [n, ...].
+        """Logits [n, labels] (of pixels [n, labels, h, w]), or real values [n, d], for examples x [n, ...].
 
         Raises MetatlError as `adapt`, and where an output is not finite.
         """
@@ -58,17 +59,33 @@ class Personal:
         return found
 
     def probabilities(self, x: Any) -> Tensor:
-        """Class probabilities [n, labels] for new examples; MetatlError for a regression."""
+        """Class probabilities [n, labels] for new examples; MetatlError for a regression.
+
+        Of several labels at once the probability of each.
+        """
+        if self.several:
+            return self.outputs(x).sigmoid()
         if not self.labels:
             raise MetatlError("a regression has no probabilities; ask for outputs or predict")
-        return self.outputs(x).softmax(-1)
+        return self.outputs(x).softmax(1)
 
     def predict(self, x: Any) -> list[Any]:
-        """The most probable label of each new example; of a regression its value (several: a list)."""
+        """The most probable label of each new example, or of its pixels (lists of lists).
+
+        Of a regression its value (several: a list); of several labels a list of booleans: whether each is
+        more probable than not.
+        """
         outputs = self.outputs(x)
+        if self.several:
+            return (outputs > 0).tolist()
         if not self.labels:
             return (outputs[:, 0] if outputs.shape[1] == 1 else outputs).tolist()
-        return [self.labels[i] for i in outputs.argmax(-1).tolist()]
+        return _called(self.labels, outputs.argmax(1).tolist())
+
+    @property
+    def several(self) -> bool:
+        """Whether several labels hold at once, each yes or no."""
+        return isinstance(self.support.y, Tensor) and self.support.y.dtype == torch.bool
 
     def save(self, path: str | Path) -> None:
         """Write the adapted weights as safetensors; MetatlError where no weight was moved."""
@@ -86,7 +103,8 @@ class Personal:
         labels = json.dumps(self.labels) if all(type(label) in _LABELS for label in self.labels) else ""
         if not labels:
             raise MetatlError("labels are stored as strings, integers, floats or booleans; use such labels")
-        store.save_delta(Path(path), self.base, self._settled(), precision, {"labels": labels})
+        notes = {"labels": labels} | ({"targets": SEVERAL} if self.several else {})
+        store.save_delta(Path(path), self.base, self._settled(), precision, notes)
 
     def _check_moved(self) -> None:
         """Only what moved weights can be written as weights."""
@@ -113,6 +131,13 @@ class Personal:
 
 
 _LABELS = (str, int, float, bool)
+SEVERAL = "several labels"
+"""What a delta says of its targets where several labels hold at once."""
+
+
+def _called(labels: list[Any], places: list[Any]) -> list[Any]:
+    """The labels at nested places."""
+    return [_called(labels, one) if isinstance(one, list) else labels[one] for one in places]
 
 
 def looks_at_support(net: Net, adaptation: Adaptation) -> bool:

@@ -23,7 +23,7 @@ from metatl.lab.describe import describe
 from metatl.lab.experiment import Experiment, candidates, with_value
 from metatl.lab.run import learn, own_report
 from metatl.net import Net
-from metatl.personal import Personal, looks_at_support
+from metatl.personal import SEVERAL, Personal, looks_at_support
 from metatl.types import Batch, MetatlError, Transfer
 
 
@@ -44,11 +44,13 @@ class Personaliser:
     def adapt(self, x: Any, y: Sequence[Any] | Tensor) -> Personal:
         """Adapt to examples x [n, ...] with targets y [n]: labels of one kind, or real values ([n, d] too).
 
-        What x and y mean is said in `metatl.data.checked`: bytes are pixels, integers stay integers, floats
-        in y make a regression. A fresh output layer gets one row for every distinct label, in sorted order,
-        or for every column of real targets. Raises MetatlError for empty, mismatched or non-finite examples,
-        for targets that mean nothing, for labels that a carried output layer has no row for, for examples
-        that the net does not take, and where adapting to them diverges.
+        Or rows of booleans [n, k], several labels at once; or a label a pixel [n, h, w], for a net whose
+        outputs are [n, labels, h, w]. What x and y mean is said in `metatl.data.checked`: bytes are pixels,
+        integers stay integers, floats in y make a regression. A fresh output layer gets one row for every
+        distinct label, in sorted order, or for every column of real targets or several labels. Raises
+        MetatlError for empty, mismatched or non-finite examples, for targets that mean nothing, for labels
+        that a carried output layer has no row for, for examples that the net does not take, and where
+        adapting to them diverges.
         """
         like, way = next(iter(self.transfer.params.values())), self.adaptation
         target, labels = as_targets(y, dtype=like.dtype)
@@ -128,7 +130,8 @@ def apply_delta(base: Personaliser | str | Path, path: str | Path, trust: bool =
     if looks_at_support(net, adaptation):
         adaptation = with_value(adaptation, "moments", "frozen")
     like = next(iter(transfer.params.values()))
-    nothing = Batch(like.new_zeros(0), torch.zeros(0, dtype=torch.int64, device=like.device))
+    kind = torch.bool if notes.get("targets") == SEVERAL else torch.int64
+    nothing = Batch(like.new_zeros(0), torch.zeros(0, dtype=kind, device=like.device))
     net = net.with_outputs(net.rows(transfer.params))
     labels, params = json.loads(notes["labels"]), transfer.params
     return Personal(

@@ -52,7 +52,10 @@ def check_rates(of: object, *names: str) -> None:
 
 
 class Batch(NamedTuple):
-    """Examples: x [n, ...] and y [n] (class index, int64) or [n, d] (regression target, float).
+    """Examples: x [n, ...], and y by its type.
+
+    int64 [n] is a class index (with more axes [n, h, w] one a pixel, beside outputs [n, classes, h, w]), bool
+    [n, k] several labels at once, float [n] or [n, d] real values.
 
     x and y may be mappings of such tensors (token ids and a mask, say; several targets), nested at will; y is
     None for rows without targets. weight [n], not negative, counts a row weight times: a row of weight 0 is

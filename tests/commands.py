@@ -161,9 +161,12 @@ def lines_of(run: Path) -> list[dict[str, Any]]:
 
 def curve(run: Path, tag: str) -> list[tuple[int, float]]:
     """The curve that TensorBoard shows for a tag."""
+    from metatl.lab.record import shown_tag
+
     logging.getLogger("tensorboard").setLevel(logging.ERROR)  # which tells of every restart
     board = EventAccumulator(str(run), size_guidance={"scalars": 0})
     board.Reload()
+    tag = shown_tag(tag)
     return (
         [(event.step, event.value) for event in board.Scalars(tag)] if tag in board.Tags()["scalars"] else []
     )

@@ -40,7 +40,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "heads": r"head",
     "learners": r"learner|skipping",
     "models": r"(?!)",
-    "objectives": r"term",
+    "objectives": r"term|losses",
     "transforms": r"transform",
 }
 CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to name them
@@ -73,7 +73,17 @@ OWNERS = {  # package outside metatl -> the only files that may import it
     "scripts": r"(?!)",
 }
 MOST_LINES = 200
-EXTRAS = ("timm", "torchvision", "sklearn", "pandas", "transformers", "tokenizers", "higher", "learn2learn")
+EXTRAS = (
+    "timm",
+    "torchvision",
+    "sklearn",
+    "pandas",
+    "pyarrow",
+    "transformers",
+    "tokenizers",
+    "higher",
+    "learn2learn",
+)
 
 
 def name_of(path: Path) -> str:

@@ -15,7 +15,7 @@ from metatl.adapt.in_context import InContext
 from metatl.adapt.moved import displacement, displacement_and_memory
 from metatl.adapt.neighbours import NearestNeighbours
 from metatl.adapt.prediction import alike, check_outputs, predict, predict_with, too_large
-from metatl.adapt.query import QueryLoss, query_loss, score
+from metatl.adapt.query import QueryLoss, check_outer, outer, query_loss, score
 from metatl.adapt.solvers import (
     LinearDiscriminant,
     LogisticRegression,
@@ -50,6 +50,7 @@ __all__ = [
     "alike",
     "check_finite",
     "check_guide",
+    "check_outer",
     "check_outputs",
     "descend",
     "displacement",
@@ -57,6 +58,7 @@ __all__ = [
     "guide_at",
     "in_rounds",
     "moving_names",
+    "outer",
     "predict",
     "predict_with",
     "query_loss",

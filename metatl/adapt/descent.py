@@ -72,11 +72,11 @@ class Descent(Adaptation):
         self, net: Net, transfer: Transfer, support: Batch, unroll: Unroll = "first_order"
     ) -> Params:
         """The adapted weights of one task."""
-        return last(self.trajectory(net, transfer, at_the_door(net, support), unroll))
+        return last(self.trajectory(net, transfer, at_the_door(net, support, self.terms), unroll))
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Params:
         """The adapted weights of one task, outside every graph; what is frozen runs once a row."""
-        support = at_the_door(net, support)
+        support = at_the_door(net, support, self.terms)
         moving = None if transformed(*transfer.guide.values()) else self.moving(transfer)
         with torch.no_grad():
             return last(self.trajectory(net, transfer, support, "first_order", moving, once=True))

@@ -14,24 +14,30 @@ from torch import Tensor
 from metatl import tree
 from metatl.adapt.covering import check_guide, moving_names
 from metatl.adapt.descent import Descent
+from metatl.adapt.label_ranking import label_ranking
 from metatl.adapt.prediction import predict
 from metatl.loss import Loss
 from metatl.net import Net
-from metatl.objectives.task_loss import head, nll
-from metatl.types import Episode, Metrics, Params, Transfer, Unroll
+from metatl.objectives.losses import class_axis
+from metatl.objectives.task_loss import TaskLoss, head, nll
+from metatl.objectives.term import Anchor, Term
+from metatl.types import Batch, Episode, MetatlError, Metrics, Params, Transfer, Unroll
 
 
 def score(output: Any, y: Any) -> Tensor:
     """Accuracy in [0, 1] for class labels, mean squared error for real targets; 0-d.
 
-    Of several targets of one kind, the mean over them. NaN where an output is not finite: the largest of
+    Of several labels at once, averaged precision (`label_ranking`). Of several targets of one kind, the mean
+    over them. NaN where an output is not finite: the largest of
     outputs that are no numbers is no class.
     """
     if isinstance(y, Mapping):
         return torch.stack([score(head(output, name), part) for name, part in y.items()]).mean()
     if y.is_floating_point():
         return nll(output, y)
-    right = (output.argmax(-1) == y).to(output.dtype).mean()
+    if y.dtype == torch.bool:
+        return label_ranking(output, y).mean() + (output - output).sum()
+    right = (output.argmax(class_axis(output, y)) == y).to(output.dtype).mean()
     return right + (output - output).sum()  # 0, and NaN of what is not finite, in the fewest operations
 
 
@@ -43,24 +49,39 @@ def query_loss(
     unroll: Unroll,
     moving: frozenset[str] | None = None,
     step_weights: Tensor | None = None,
+    objective: Term = TaskLoss(),
 ) -> tuple[Tensor, Metrics]:
     """The outer loss of one task: query loss after the last step, or a weighted sum over steps (MAML++).
 
-    step_weights: [steps + 1], one weight for every point of the trajectory, the start included.
+    step_weights: [steps + 1], one weight for every point of the trajectory, the start included; objective:
+    the loss of the outputs for the query rows.
     """
     points = list(adaptation.trajectory(net, transfer, episode.support, unroll, moving))
     output = predict(net, points[-1].params, transfer, episode, adaptation.moments)
-    last = nll(output, episode.query.y, episode.query.weight)
+    last = outer(objective, points[-1].params, output, episode.query)
     loss = last
     if step_weights is not None:
         loss = last * step_weights[-1]
         for weight, point in zip(step_weights[:-1], points[:-1], strict=True):
             early = predict(net, point.params, transfer, episode, adaptation.moments)
-            loss = loss + weight * nll(early, episode.query.y, episode.query.weight)
+            loss = loss + weight * outer(objective, point.params, early, episode.query)
     metrics = {f"inner_loss/{i}": p.loss.detach() for i, p in enumerate(points) if p.loss is not None}
     metrics["query_loss"] = last.detach()
     metrics["query_score"] = score(tree.apply(Tensor.detach, output), episode.query.y)
     return loss, metrics
+
+
+def outer(objective: Term, params: Params, output: Any, query: Batch) -> Tensor:
+    """A term's value on query rows, where no start of a task is held on to."""
+    return objective(params, output, query, Anchor({}, None))
+
+
+def check_outer(objective: Term) -> None:
+    """Raise MetatlError for a term that is no loss of one stream's outputs alone."""
+    if objective.needs_anchor or objective.streams != ("source",):
+        raise MetatlError(
+            f"{type(objective).__name__} is no loss of query rows; give TaskLoss, CrossEntropy or the like"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +93,7 @@ class QueryLoss(Loss):
 
     net, adaptation: the inner problem; transfer: where it starts; unroll: how it is differentiated;
     learn_guide: whether the guide is a variable too; step_weights: [steps + 1] weights of the query losses
-    along the trajectory, None for the last one alone.
+    along the trajectory, None for the last one alone; objective: the loss of the query rows.
     """
 
     net: Net
@@ -81,6 +102,7 @@ class QueryLoss(Loss):
     unroll: Unroll = "full"
     learn_guide: bool = False
     step_weights: Tensor | None = None
+    objective: Term = TaskLoss()
 
     def __post_init__(self) -> None:
         """Raise MetatlError for a guide that does not cover every weight."""
@@ -128,16 +150,18 @@ class QueryLoss(Loss):
     def __call__(self, variables: Params, held: Any, task: Episode) -> tuple[Tensor, Metrics]:
         """`query_loss` of the task."""
         carried, weights = self.carried(variables, held), held[-1]
-        return query_loss(self.net, self.adaptation, carried, task, self.unroll, self.moving, weights)
+        given = (self.unroll, self.moving, weights, self.objective)
+        return query_loss(self.net, self.adaptation, carried, task, *given)
 
     def key(self) -> Hashable:
         """Net and adaptation by identity, what moves, how it is unrolled, what is learned."""
         net, unrolled = self.net, (self.unroll, self.learn_guide)
-        return id(net.module), net.additions, net.outputs, id(self.adaptation), self.moving, *unrolled
+        inner = (id(self.adaptation), self.moving, *unrolled, id(self.objective))
+        return id(net.module), net.additions, net.outputs, *inner
 
     def words(self) -> str:
         """The net by identity, the adaptation by what it says of itself."""
-        return repr((id(self.net.module), self.adaptation, self.unroll))
+        return repr((id(self.net.module), self.adaptation, self.unroll, self.objective))
 
     def ready(self, ready: Callable[[Net], Net]) -> QueryLoss:
         """The same loss through the net as an engine runs it fastest."""

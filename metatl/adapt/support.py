@@ -10,20 +10,25 @@ from torch import Tensor
 from metatl import tree
 from metatl.net import Net
 from metatl.norm_calls import transformed
+from metatl.objectives.term import Term
 from metatl.types import Batch, MetatlError
 
 
-def at_the_door(net: Net, support: Batch) -> Batch:
-    """The rows with int64 labels.
+def at_the_door(net: Net, support: Batch, terms: tuple[Term, ...] = ()) -> Batch:
+    """The rows with int64 labels; rows of booleans (several labels at once) stay booleans.
 
-    Raises MetatlError for labels outside 0 .. outputs - 1, and for real targets that are not finite. Under
-    vmap, where no value can be read, only the type changes: there the rows come from a sampler.
+    Raises MetatlError for labels outside 0 .. outputs - 1, for real targets that are not finite, and for
+    those that one of the terms cannot take. Under vmap, where no value can be read, only the type changes:
+    there the rows come from a sampler.
     """
     if support.weight is not None and _readable(support.weight):
         weight = support.weight
         if not bool((weight >= 0).all() & (weight.sum() > 0) & weight.isfinite().all()):
             raise MetatlError("row weights must be finite and not negative, and one of them above 0")
     labels = isinstance(support.y, Tensor)
+    for y in filter(_readable, tree.leaves(support.y)):
+        for term in terms:
+            term.check(y)
     return support._replace(y=tree.apply(lambda y: _target(net, y, labels), support.y))
 
 
@@ -34,6 +39,8 @@ def _target(net: Net, y: Tensor, alone: bool) -> Tensor:
         return y
     if y.is_complex():
         raise MetatlError("targets are complex numbers; give class labels or real values")
+    if y.dtype == torch.bool and y.dim() > 1:
+        return y
     y = y.long()
     if _readable(y) and y.numel():
         low, high = int(y.min()), int(y.max())
@@ -56,7 +63,8 @@ def in_rounds(support: Batch, batch_size: int | None) -> Batch:
         return support
     held = [leaf.detach().cpu() for leaf in tree.leaves(support)]
     keys = [hashlib.sha256(b"".join(_bytes(leaf[i]) for leaf in held)).digest() for i in range(rows)]
-    y, labelled = support.y, isinstance(support.y, Tensor) and not support.y.is_floating_point()
+    y = support.y
+    labelled = isinstance(y, Tensor) and not y.is_floating_point() and y.dim() == 1
     classes: dict[int, list[int]] = {}
     for row in sorted(range(rows), key=keys.__getitem__):
         classes.setdefault(int(y[row]) if labelled else 0, []).append(row)

@@ -2,6 +2,7 @@
 
 Arrays of an npz file may unpack to a quarter of the machine's memory, and, where that is more than 1 GiB, to
 200 times the bytes that they are packed in. Members that nobody asks for are not unpacked at all.
+A text of fields becomes an object each, ten times its bytes and more: it may be a sixteenth of that quarter.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 SHARE = 4
 """The machine's memory over what one file may unpack to."""
-_ANYWAY, _DENSEST = 1 << 30, 200
+_ANYWAY, _DENSEST, _FIELDS = 1 << 30, 200, 16
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -46,6 +47,25 @@ def check_archive(archive: zipfile.ZipFile, wanted: Collection[str]) -> None:
         raise ValueError(
             f"{', '.join(wanted)} unpack to {total >> 20:,} MiB, and one file may take a quarter of this "
             f"machine's {machine_memory() >> 20:,} MiB"
+        )
+
+
+def check_text(path: Path) -> None:
+    """Raise ValueError for a text file that this machine has no room for once it is split into fields."""
+    size, most = path.stat().st_size, machine_memory() // SHARE // _FIELDS
+    if size > most:
+        raise ValueError(
+            f"it has {size >> 20:,} MiB, and this machine has room for the fields of {most >> 20:,} MiB of "
+            "text; take fewer rows, or Parquet"
+        )
+
+
+def check_bytes(size: int) -> None:
+    """Raise ValueError for arrays of more bytes than one file may unpack to."""
+    if size > machine_memory() // SHARE:
+        raise ValueError(
+            f"it unpacks to {size >> 20:,} MiB, and one file may take a quarter of this machine's "
+            f"{machine_memory() >> 20:,} MiB"
         )
 
 

@@ -9,7 +9,9 @@ the examples is neither 1 nor 3; they are put first then. Where the last axis is
 4, nobody can tell (13 bands last, or 64 maps first?), and `channels` has to say. All other shapes have
 channels first.
 
-Targets. Floats are real targets, whatever holds them. Integers, booleans and strings are class labels.
+Targets. Floats are real targets, whatever holds them. Integers, booleans and strings are class labels: one a
+row [n], or one a pixel [n, h, w]. Rows of two booleans or more [n, k] are several labels at once, each yes or
+no; rows of integers could be those or one-hot, and are refused.
 """
 
 from __future__ import annotations
@@ -84,27 +86,43 @@ def channels_first(x: Array, where: str = "", channels: Channels | None = None) 
 def as_targets(
     y: Any, where: str = "", dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, list[Any] | None]:
-    """Class labels as (places [n] int64, distinct labels in order), real targets as (values [n, d], None).
+    """Class labels as (places [n] int64, distinct labels in order); other targets as (values [n, d], None).
 
-    The label of row i is labels[places[i]]; values are floats of `dtype`. Raises MetatlError, with
-    `where` in front, for missing or non-finite values, labels of mixed kinds, rows of integers (one-hot, say)
-    and what is no list or array.
+    The label of row i is labels[places[i]], of its pixels too: places [n, h, w]. Values are floats of `dtype`
+    (real targets), or booleans (several labels). Raises MetatlError, with `where` in front, for missing or
+    non-finite values, labels of mixed kinds, rows of integers (one-hot, say) and what is no list or array.
     """
     if isinstance(y, str | bytes | dict | set) or not hasattr(y, "__len__"):
         raise MetatlError(f"{where}y is a {type(y).__name__}; give a list or an array, a target for each row")
     if not isinstance(y, Tensor) and not hasattr(y, "__array__"):
         return _from_values(list(y), where, dtype)
-    array = as_array(y, where + "y", "biufUSOM")
+    return _from_array(as_array(y, where + "y", "biufUSOM"), where, dtype)
+
+
+def as_labels(y: Any, where: str = "") -> tuple[Tensor, list[Any]]:
+    """One class label a row, as `as_targets` gives them; raises MetatlError for all other targets too."""
+    places, labels = as_targets(y, where)
+    if labels is None:
+        kind = "several labels a row" if places.dtype == torch.bool else "real values"
+        raise MetatlError(f"{where}y holds {kind}; labels are integers or strings, one a row")
+    if places.dim() > 1:
+        raise _many_axes(tuple(places.shape), where)
+    return places, labels
+
+
+def _from_array(array: Array, where: str, dtype: torch.dtype) -> tuple[Tensor, list[Any] | None]:
     if array.dtype.kind == "f":
         return _real(array, where, dtype), None
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
-    if array.ndim != 1:
+    if array.ndim == 2 and array.dtype.kind == "b" and array.shape[1]:
+        return torch.from_numpy(array.copy()), None
+    if array.ndim in (0, 2):
         raise _many_axes(array.shape, where)
     if array.dtype.kind in "OM":
         return _from_values(cast("list[Any]", array.tolist()), where, dtype)
     labels, places = np.unique(array, return_inverse=True)
-    return torch.from_numpy(places.reshape(-1).astype(np.int64)), cast("list[Any]", labels.tolist())
+    return torch.from_numpy(places.reshape(array.shape).astype(np.int64)), cast("list[Any]", labels.tolist())
 
 
 def as_array(values: Any, name: str, kinds: str = "biuf") -> Array:
@@ -134,10 +152,7 @@ def _from_values(values: list[Any], where: str, dtype: torch.dtype) -> tuple[Ten
         if one is None or type(one).__name__ in ("NAType", "NaTType"):
             raise MetatlError(f"{where}y has no target for row {place} ({one}); leave such rows out")
     if values and all(hasattr(one, "__len__") and not isinstance(one, str | bytes) for one in values):
-        rows = as_array(values, where + "y")
-        if rows.dtype.kind != "f":
-            raise _many_axes(rows.shape, where)
-        return _real(rows, where, dtype), None
+        return _from_array(as_array(values, where + "y"), where, dtype)
     kinds = {type(one) for one in values}
     if float in kinds and kinds <= {int, float}:
         return _real(np.array(values, np.float64), where, dtype), None
@@ -173,5 +188,5 @@ def _finite(values: Tensor, said: str) -> Tensor:
 def _many_axes(shape: tuple[int, ...], where: str) -> MetatlError:
     return MetatlError(
         f"{where}y has shape {shape} of integers; give one label each row (of one-hot rows y.argmax(1)), "
-        "or floats as real targets"
+        "booleans where several labels hold at once (y.astype(bool)), or floats as real targets"
     )

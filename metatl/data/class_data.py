@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import comb
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from metatl.data.bank import Bank
 from metatl.data.episodes import MOST, Draw, batch_rows, draw_rows, epoch_order, key_of
-from metatl.data.source import SPLITS, Data, Tasks, indices
+from metatl.data.source import SPLITS, Data, Kind, Tasks, indices
 from metatl.types import Batch, Episode, Labels, MetatlError, Split
 
 
@@ -31,7 +31,7 @@ class ClassData(Data):
     banks: Mapping[Split, Bank]
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     recipe: str | None = None
-    kind: Literal["classification", "regression"] = "classification"
+    kind: Kind = "classification"
     negative: bool = False
     capturable: ClassVar[bool] = True
     shape: tuple[int, ...] = field(init=False)
@@ -83,6 +83,11 @@ class ClassData(Data):
         self.check(split, tasks)
         bank = self._bank(split)
         return draw_rows(bank, tasks, key_of(seed, split), indices(first, count, bank.x.device))
+
+    def class_names(self, split: Split, tasks: Tasks, seed: int, index: int) -> tuple[str, ...]:
+        """Of the classes of episode `index`; raises MetatlError as `check`."""
+        drawn = self.plan(split, tasks, seed, index, 1).classes[0].tolist()
+        return tuple(self._bank(split).names[place] for place in drawn)
 
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
         """Episodes first .. first + count - 1, stacked; raises MetatlError as `check`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from metatl.data.photos import TestPart
+from metatl.data.examples import TestPart
 from metatl.opening import reading, text_of
 from metatl.types import MetatlError
 

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from metatl.data.checked import Channels, as_inputs, as_targets
+from metatl.data.checked import Channels, as_inputs, as_labels
 from metatl.data.division import listed, shares
 from metatl.data.group_data import GroupData
 from metatl.data.groups import GroupRows, Groups, Words
@@ -53,9 +53,7 @@ class GroupArrays(Source):
                 there = array_names(Path(self.path))
                 raise MetatlError(f"{self.path}: has no array {name!r}; it has {there}")
         x = as_inputs(held["x"], f"{self.path}: ", self.channels)
-        y, labels = as_targets(held["y"], f"{self.path}: ")
-        if labels is None:
-            raise MetatlError(f"{self.path}: y holds real values; labels are integers or strings")
+        y, labels = as_labels(held["y"], f"{self.path}: ")
         if len(y) != len(x):
             raise MetatlError(f"{self.path}: x has {len(x)} rows and y has {len(y)}; give one for each")
         label, group = y.numpy(), self._column(held, self.group, len(x))

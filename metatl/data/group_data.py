@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from metatl.data.counter import bits, first_of_shuffle, number
 from metatl.data.groups import Groups, Words
-from metatl.data.source import SPLITS, Data, Tasks
+from metatl.data.source import SPLITS, Data, Kind, Tasks
 from metatl.types import Batch, Episode, MetatlError, Split
 
 _ORDER, _SIDE, _WINDOWS, _EPOCH = 301, 302, 303, 304
@@ -34,7 +34,7 @@ class GroupData(Data):
     content: str
     shape: tuple[int, ...]
     join: int = 1
-    kind: Literal["classification", "regression"] = "classification"
+    kind: Kind = "classification"
     name: str = "groups"
     words: Words = Words()
 
@@ -83,6 +83,10 @@ class GroupData(Data):
             return turns.reshape(count, joined * take, len(self.labels))
 
         return rows(side, tasks.shot), rows(1 - side, tasks.query)
+
+    def class_names(self, split: Split, tasks: Tasks, seed: int, index: int) -> tuple[str, ...]:
+        """Of every episode alike."""
+        return self.labels
 
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
         """Episodes first .. first + count - 1: x [count, classes * shot * join, *shape], y the classes."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from metatl.data.cache import NPZ_ERRORS, names_of, read_arrays
-from metatl.data.checked import Channels, as_array, as_targets, stored_inputs
+from metatl.data.checked import Channels, as_array, as_labels, stored_inputs
 from metatl.types import MetatlError
 
 Array = np.ndarray[Any, Any]
@@ -24,14 +24,12 @@ def labelled_arrays(
     and whatever `checked` refuses.
     """
     values = as_array(x, f"{where}: x")
-    places, labels = as_targets(y, f"{where}: ")
+    places, labels = as_labels(y, f"{where}: ")
     if values.ndim < 2 or len(values) != len(places) or not len(places):
         shape = tuple(places.shape)
         raise MetatlError(
             f"{where}: x has shape {values.shape} and y {shape}; they need [n, ...] and [n], n > 0"
         )
-    if labels is None:
-        raise MetatlError(f"{where}: y holds real values; labels are integers or strings")
     if names is None:
         index, called = places.numpy(), tuple(map(str, labels))
     else:

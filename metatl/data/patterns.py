@@ -6,14 +6,14 @@ import hashlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from math import comb
-from typing import Any, Literal, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from metatl.data.counter import bits, first_of_shuffle, number
 from metatl.data.episodes import combinations
-from metatl.data.source import SPLITS, Data, Source, Tasks, device_of
+from metatl.data.source import SPLITS, Data, Kind, Source, Tasks, device_of
 from metatl.types import Batch, Episode, MetatlError, Split
 
 _WORD, _SUBSETS, _ORDER, _EXAMPLES = 501, 502, 503, 504
@@ -62,7 +62,7 @@ class PatternsData(Data):
 
     source: Patterns
     x: Tensor
-    kind: Literal["classification", "regression"] = "classification"
+    kind: Kind = "classification"
     name: str = "patterns"
 
     @property

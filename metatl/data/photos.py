@@ -1,144 +1,94 @@
-"""A folder of photos with a fixed set of classes: `<class>/*.jpg`, or `train|val|test/<class>/*.jpg`."""
+"""A folder of photos as a fixed problem: `<class>/*.jpg`, or `train|val|test/<class>/*.jpg`."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
-from metatl.data.images import SUFFIXES
-from metatl.opening import reading, text_of
-from metatl.types import MetatlError
+import numpy as np
+import torch
+from PIL import Image
 
-PARTS = ("train", "val", "test")
-TestPart = Literal["test", "val", "folds"]
+from metatl.data.class_folder import (
+    ClassFolder,
+    FileKind,
+    content,
+    content_digest,
+    files_of,
+    read_class_folder,
+)
+from metatl.data.examples import Examples, Index, Inputs, Reader
+from metatl.data.images import SUFFIXES, as_seen
+from metatl.data.targets import Targets
+from metatl.opening import text_of
+
+PHOTOS = FileKind("photo", SUFFIXES)
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A file and its class, as an index into the names."""
+class Photos(Inputs):
+    """Picture files."""
 
-    file: Path
-    label: int
+    files: tuple[Path, ...]
+    unit: ClassVar[str] = "photo"
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """The files' names as they are shown."""
+        return [text_of(file) for file in self.files]
+
+    def digest(self, place: int) -> str:
+        """Of a file's bytes."""
+        return content_digest(content(self.files[place]))
+
+    def raw(self, place: int) -> Image.Image:
+        """The picture as a person sees it."""
+        return as_seen(content(self.files[place]), str(self.files[place]))
+
+    shown = raw
+
+    def take(self, places: Index) -> Photos:
+        """These files."""
+        return Photos(tuple(self.files[int(place)] for place in places))
 
 
 @dataclass(frozen=True)
-class PhotoFolder:
-    """The user's own problem: the same classes at training and at testing.
+class PhotoFiles(Reader):
+    """Picture files, and those below folders."""
 
-    classes: sorted names; labelled: photos to learn from; test: photos to judge by, empty where there is
-    neither `test/` nor `val/`; part: where the test photos come from (`folds`: from the labelled ones).
-    """
+    unit: ClassVar[str] = "photo"
+    id_name: ClassVar[str] = "file"
+    place: ClassVar[str] = "PHOTO_OR_FOLDER"
 
-    classes: tuple[str, ...]
-    labelled: tuple[Photo, ...]
-    test: tuple[Photo, ...]
-    part: TestPart
+    def read(self, places: Sequence[Path]) -> Photos:
+        """The photos named, and those of the folders named."""
+        return Photos(tuple(photo_files(places)))
 
 
-def read_photo_folder(folder: Path) -> PhotoFolder:
-    """Which photos there are, without opening them; hidden files and folders are passed over.
+def photo_examples(folder: Path) -> Examples:
+    """The photos of a folder with their classes; raises MetatlError as `read_class_folder`."""
+    return of_class_folder(folder, read_photo_folder(folder))
 
-    With `test/`, `val/` is labelled like `train/`; without it `val/` is the test part. Raises MetatlError for
-    a missing folder, fewer than two classes, an empty class, and splits whose classes differ.
-    """
-    if not folder.is_dir():
-        raise MetatlError(f"{folder}: no such folder; it should hold one folder of photos for each class")
-    inside = {child.name: child for child in _folders(folder)}
-    if "train" not in inside:
-        found = _classes(folder)
-        return PhotoFolder(tuple(found), _photos(found, tuple(found)), (), "folds")
-    splits = {part: _classes(inside[part]) for part in PARTS if part in inside}
-    names = tuple(splits["train"])
-    for part, classes in splits.items():
-        _check_same(folder, names, tuple(classes), part)
-    part = _part(splits)
-    labelled = [name for name in splits if name != part]
-    learned = tuple(photo for name in labelled for photo in _photos(splits[name], names))
-    return PhotoFolder(names, learned, _photos(splits[part], names) if part != "folds" else (), part)
+
+def of_class_folder(folder: Path, found: ClassFolder) -> Examples:
+    """The photos of a folder that was read: labelled ones first."""
+    files = [*found.labelled, *found.test]
+    labels = torch.tensor([one.label for one in files], dtype=torch.int64)
+    pool = np.arange(len(found.labelled))
+    test = np.arange(len(found.labelled), len(files)) if found.test else None
+    inputs = Photos(tuple(one.file for one in files))
+    targets = Targets("classes", found.classes, labels)
+    return Examples(text_of(folder.resolve().name), PhotoFiles(), inputs, targets, pool, test, found.part)
+
+
+def read_photo_folder(folder: Path) -> ClassFolder:
+    """`read_class_folder` of photos."""
+    return read_class_folder(folder, PHOTOS)
 
 
 def photo_files(places: Iterable[Path]) -> list[Path]:
-    """The files named, and those with a picture's suffix below the folders named, sorted within each.
-
-    Raises MetatlError for a place that is not there.
-    """
-    found: list[Path] = []
-    for place in places:
-        if place.is_dir():
-            found += sorted(file for file in place.rglob("*") if _is_photo(file, place))
-        elif place.exists():
-            found.append(place)
-        else:
-            raise MetatlError(f"{place}: no such file or folder; name photos, or folders of them")
-    return found
-
-
-def photo_content(file: Path) -> bytes:
-    """A photo's bytes; raises MetatlError naming a file that cannot be read."""
-    try:
-        with reading(file) as opened:
-            return opened.read()
-    except OSError as error:
-        raise MetatlError(f"{file}: cannot be read ({error.strerror or error})") from error
-
-
-def content_digest(content: bytes) -> str:
-    """SHA-256 of a photo's bytes."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def _is_photo(file: Path, below: Path) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(below).parts)
-    return not hidden and file.suffix.lower() in SUFFIXES and not file.is_dir()
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(c for c in folder.iterdir() if c.is_dir() and not c.name.startswith((".", "__MACOSX")))
-
-
-def _classes(folder: Path) -> dict[str, list[Path]]:
-    """The photos of every class; raises MetatlError for one class or none, and for an empty one."""
-    found = {
-        text_of(child.name): sorted(file for file in child.iterdir() if _is_photo(file, child))
-        for child in _folders(folder)
-    }
-    if len(found) < 2:
-        held = "no folder of photos" if not found else f"one class only, {next(iter(found))!r}"
-        raise MetatlError(f"{folder}: holds {held}; put the photos of each class into a folder of its own")
-    for name, files in found.items():
-        if not files:
-            raise MetatlError(
-                f"{folder / name}: class {name!r} has no photos ({', '.join(SUFFIXES[:4])} ...); "
-                "add some or remove the folder"
-            )
-    return found
-
-
-def _photos(found: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[Photo, ...]:
-    return tuple(Photo(file, names.index(name)) for name, files in found.items() for file in files)
-
-
-def _part(splits: Iterable[str]) -> TestPart:
-    """Which photos judge."""
-    if "test" in splits:
-        return "test"
-    return "val" if "val" in splits else "folds"
-
-
-def _check_same(folder: Path, names: tuple[str, ...], other: tuple[str, ...], part: str) -> None:
-    """A fixed problem has the same classes everywhere."""
-    if set(names) == set(other):
-        return
-    if not set(names) & set(other):
-        raise MetatlError(
-            f"{folder}: train and {part} share no class; for classes that are new at testing "
-            "use 'metatl run' with data Images"
-        )
-    odd = sorted(set(names) ^ set(other))[0]
-    where = "train" if odd in names else part
-    raise MetatlError(
-        f"{folder}: class {odd!r} is in {where} only; give train and {part} the same class folders"
-    )
+    """`files_of` photos."""
+    return files_of(places, PHOTOS)

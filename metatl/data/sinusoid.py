@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from metatl.data.counter import bits, derived, number, uniform
-from metatl.data.source import SPLITS, Data, Source, Tasks, device_of, indices
+from metatl.data.source import SPLITS, Data, Kind, Source, Tasks, device_of, indices
 from metatl.types import Batch, Episode, MetatlError, Split
 
 _WAVE, _POINT, _MIXED = 201, 202, 203
@@ -43,7 +43,7 @@ class SinusoidData(Data):
     ranges: Sinusoid
     device: torch.device
     shape: tuple[int, ...] = (1,)
-    kind: Literal["classification", "regression"] = "regression"
+    kind: Kind = "regression"
     name: str = "sinusoid"
     capturable: ClassVar[bool] = True
 

@@ -15,6 +15,8 @@ from metatl.types import Batch, Episode, Labels, MetatlError, Split
 
 SPLITS: tuple[Split, Split, Split] = ("meta_train", "meta_val", "meta_test")
 """The three disjoint sets, in the order in which reports name them."""
+Kind = Literal["classification", "regression", "multilabel"]
+"""What targets are: class labels (one a row, or one a pixel), real values, several labels at once."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Data(ABC):
 
     shape: tuple[int, ...]
     """Of one example, e.g. (1, 28, 28)."""
-    kind: Literal["classification", "regression"]
+    kind: Kind
     name: str
     capturable: ClassVar[bool] = False
     """Whether `draw` reads nothing back from the device, and takes a 0-d tensor as `first`."""
@@ -60,6 +62,10 @@ class Data(ABC):
     def numbering(self, tasks: Tasks) -> Labels:
         """Whether episodes number classes of their own, or all of them the same ones."""
         return "shared"
+
+    def class_names(self, split: Split, tasks: Tasks, seed: int, index: int) -> tuple[str, ...] | None:
+        """Of the classes that episode `index` numbers, in order; None where they have no names."""
+        return None
 
     @abstractmethod
     def check(self, split: Split, tasks: Tasks) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import random
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ import torch
 from metatl import tree
 from metatl.data.checked import as_inputs, as_targets
 from metatl.data.counter import number
-from metatl.data.source import SPLITS, Data, Tasks
+from metatl.data.source import SPLITS, Data, Kind, Tasks
 from metatl.types import Batch, Episode, MetatlError, Split
 
 _TASK, _FIXED = 301, 302
@@ -23,18 +23,22 @@ _TASK, _FIXED = 301, 302
 
 @final
 class TasksetData(Data):
-    """Tasksets by split; y of a task's rows becomes 0 .. way - 1 in the order of its labels."""
+    """Tasksets by split; y of a task's rows becomes 0 .. way - 1 in the order of its labels.
+
+    Rows of other targets (real values, several labels, a label 0 .. way - 1 a pixel) are taken as they come:
+    the first `shot` are the support, the next `query` the query rows.
+    """
 
     def __init__(self, name: str, tasksets: Mapping[Split, Any], device: torch.device) -> None:
         self.name, self.tasksets, self.device = name, tasksets, device
         example = self._sampled("meta_train", 0, 0)
         self.shape = tuple(example.x.shape[1:])
-        real = example.y.is_floating_point()
-        self.kind: Literal["classification", "regression"] = "regression" if real else "classification"
-        self._targets = example.y.shape[1] if real else 0
+        kinds: dict[Any, Kind] = {torch.bool: "multilabel", torch.int64: "classification"}
+        self.kind: Kind = kinds.get(example.y.dtype, "regression")
+        self._targets = 0 if self.kind == "classification" else example.y.shape[1]
 
     def outputs(self, tasks: Tasks) -> int:
-        """A unit for each class, or for each regression target."""
+        """A unit for each class, or for each regression target or label."""
         return self._targets or tasks.way
 
     def classes(self, split: Split) -> int:
@@ -85,7 +89,13 @@ class TasksetData(Data):
 
     def _episode(self, split: Split, tasks: Tasks, seed: int, index: int) -> Episode:
         task, both = self._sampled(split, seed, index), tasks.shot + tasks.query
-        if task.y.is_floating_point():
+        if task.y.dim() > 1:
+            low, high = int(task.y.min()), int(task.y.max())
+            if self.kind == "classification" and not 0 <= low <= high < tasks.way:
+                raise MetatlError(
+                    f"{self.name}: a task of {split} has labels {low} to {high} of pixels, but way is "
+                    f"{tasks.way}: number them 0 to {tasks.way - 1}"
+                )
             self._check_rows(split, "a task", len(task.x), both)
             return _cut(task, tasks.shot, both)
         labels, y = task.y.unique(return_inverse=True)
@@ -115,7 +125,7 @@ def _cut(task: Batch, first: int, last: int) -> Episode:
 
 
 def _rows(sampled: Any, name: str) -> Batch:
-    """A sampled task: x as `checked.as_inputs`, y [n] int64 or real [n, d]."""
+    """A sampled task: x as `checked.as_inputs`, y as `checked.as_targets` but with labels as they are."""
     try:
         given, labels = sampled
         x, y = torch.as_tensor(given), torch.as_tensor(labels)
@@ -126,7 +136,9 @@ def _rows(sampled: Any, name: str) -> Batch:
             f"{name}: a task has x {list(x.shape)} and y {list(y.shape)}; they need [n, ...] and [n], n > 0"
         )
     targets, classes = as_targets(y.reshape(len(y), -1) if y.is_floating_point() else y, f"{name}: ")
-    return Batch(as_inputs(x, f"{name}: "), targets if classes is None else y.long().reshape(-1))
+    if classes is not None:  # numbered as the task does
+        targets = y.long().reshape(targets.shape)
+    return Batch(as_inputs(x, f"{name}: "), targets)
 
 
 @contextmanager

@@ -8,11 +8,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from metatl.adapt import Inner, QueryLoss, guide_at, predict_with, score
+from metatl.adapt import Inner, QueryLoss, guide_at, outer, predict_with, score
 from metatl.engines.engine import TaskFunction
 from metatl.loss import Loss
 from metatl.norm_calls import norms_at_the_call
-from metatl.objectives.task_loss import nll
 from metatl.types import Buffers, Episode, Guide, MetatlError, Metrics, Params
 
 
@@ -50,6 +49,7 @@ def expressed(loss: Loss) -> QueryLoss:
 def peer_loss(start: Callable[[Inner], Learner], loss: QueryLoss, variables: Params) -> TaskFunction:
     """The loss and metrics of one task; `start` gives the peer's learner for an inner problem."""
     net, adaptation, transfer = loss.net, loss.adaptation, loss.carried(variables, loss.held)
+    objective = loss.objective
     weights = None if loss.step_weights is None else loss.step_weights.unbind()
 
     def fn(episode: Episode) -> tuple[Tensor, Metrics]:
@@ -64,17 +64,20 @@ def peer_loss(start: Callable[[Inner], Learner], loss: QueryLoss, variables: Par
         def query_output() -> Tensor:
             return predict_with(learner, net.batch_moments, episode, adaptation.moments)
 
+        def worth(output: Tensor) -> Tensor:
+            return outer(objective, learner.params(), output, episode.query)
+
         early: list[Tensor] = []
         for step, piece in enumerate(inner.pieces):
             if weights is not None:
-                early.append(weights[step] * nll(query_output(), episode.query.y))
+                early.append(weights[step] * worth(query_output()))
             with adaptation.support_moments():
                 output = learner(piece.batch.x)
             loss = inner.objective(learner.params(), output, piece)
             metrics[f"inner_loss/{step}"] = loss.detach()
             learner.step(loss, guide_at(inner.guide, inner.params, step))
         output = query_output()
-        last = nll(output, episode.query.y)
+        last = worth(output)
         metrics["query_loss"] = last.detach()
         metrics["query_score"] = score(output.detach(), episode.query.y)
         return sum(early, last if weights is None else weights[-1] * last), metrics

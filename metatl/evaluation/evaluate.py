@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from metatl import tree
 from metatl.adapt import Adaptation, alike, check_finite, check_guide, moving_names, score, too_large
 from metatl.data.source import Data, Tasks
-from metatl.engines.engine import Engine, task
+from metatl.engines.engine import Engine, task, tasks_of
 from metatl.engines.loop import Loop
-from metatl.evaluation.statistics import estimate
+from metatl.evaluation import scores
+from metatl.evaluation.report import Report, counted
+from metatl.evaluation.scores import Score
 from metatl.net import Net
 from metatl.types import Episode, MetatlError, Split, Transfer
 
@@ -34,6 +35,8 @@ class Evaluation:
         seed: of the episode stream.
         select_episodes: number of meta-val episodes on which rates are chosen.
         chunk: episodes drawn and adapted at once; bounds memory, changes no score.
+        score: name of one of `scores.SCORES`, taken on the query rows of every episode; the default is
+            accuracy, or the mean squared error, or averaged precision where several labels hold at once.
     """
 
     tasks: Tasks = Tasks()
@@ -41,41 +44,14 @@ class Evaluation:
     seed: int = 0
     select_episodes: int = 100
     chunk: int = 50
+    score: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse fewer than two episodes: an interval needs them."""
+        """Refuse fewer than two episodes, as an interval needs them, and a score that is not there."""
+        if self.score is not None:
+            scores.named(self.score)
         if self.episodes < 2 or self.select_episodes < 1 or self.chunk < 1:
             raise MetatlError("evaluation: episodes must be at least 2, select_episodes and chunk at least 1")
-
-
-@dataclass(frozen=True)
-class Report:
-    """What an evaluation found.
-
-    scores: [episodes] float64, accuracy in [0, 1] (or mean squared error, lower is better), in episode order;
-    protocol: how they were taken; facts: what they cost, and which episodes `diverged`: predictions that are
-    not finite are wrong throughout, and have no squared error (NaN).
-    """
-
-    method: str
-    scores: NDArray[np.float64]
-    protocol: dict[str, Any]
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def mean(self) -> float:
-        """Mean score; NaN where an episode has none."""
-        return float(self.scores.mean())
-
-    @property
-    def ci95(self) -> float | None:
-        """Half of the 95 % interval of the mean (Student's t over episodes); None where there is none."""
-        return estimate(self.scores).ci95 if bool(np.isfinite(self.scores).all()) else None
-
-    @property
-    def diverged(self) -> list[int]:
-        """The episodes whose predictions are not finite; none of a report of before these were counted."""
-        return self.facts.get("diverged") or []
 
 
 def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data: Data, tasks: Tasks) -> None:
@@ -86,7 +62,7 @@ def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data:
     check_finite(transfer)
     if adaptation.guided_by_transfer:
         check_guide(transfer)
-    adaptation.check(net.with_outputs(data.outputs(tasks)), transfer, data.kind == "regression")
+    adaptation.check(net.with_outputs(data.outputs(tasks)), transfer, data.kind != "classification")
 
 
 def evaluate(
@@ -104,13 +80,16 @@ def evaluate(
     """Adapt the transfer to every episode's support set and score its query set.
 
     Any adaptation: one that cannot run under vmap runs task by task, whatever the engine; all of them are
-    given the evaluation's seed as key. An episode whose predictions are not finite has diverged: its accuracy
-    is 0 and its squared error NaN; where all have, every score is NaN.
+    given the evaluation's seed as key. An episode whose predictions are not finite has diverged: it gets the
+    worst value that its score can have (accuracy: 0), or NaN where there is none (squared error); where all
+    have, every score is NaN.
 
-    Raises MetatlError when the split cannot serve such episodes or the output layer does not fit them.
+    Raises MetatlError when the split cannot serve such episodes, the output layer does not fit them, or the
+    score means nothing for their targets or has no value on one of them.
     """
     tasks, net = evaluation.tasks, net.with_outputs(data.outputs(evaluation.tasks))
     data.check(split, tasks)
+    judged = scores.of_data(data, evaluation.score)
     if tasks.query < 1:
         raise MetatlError("evaluation.tasks.query is 0: a score needs at least one query example a class")
     check_adaptation(net, transfer, adaptation, data, tasks)
@@ -119,9 +98,9 @@ def evaluate(
     moving = moving_names(transfer) if adaptation.guided_by_transfer else None
     fast = runner.ready(net)
 
-    def one(episode: Episode) -> tuple[torch.Tensor, torch.Tensor]:
+    def one(episode: Episode) -> tuple[Any, torch.Tensor]:
         output = adaptation.answer(fast, transfer, episode, evaluation.seed, moving)
-        return score(output, episode.query.y), alike(output)
+        return output if evaluation.score else score(output, episode.query.y), alike(output)
 
     found: list[torch.Tensor] = []
     seconds = 0.0
@@ -130,11 +109,13 @@ def evaluate(
             count = min(evaluation.chunk, total - first)
             drawn = data.draw(split, tasks, evaluation.seed, first, count)
             began = time.perf_counter()
-            scores, same = runner.map(one, drawn)
+            taken, same = runner.map(one, drawn)
+            if evaluation.score:
+                taken = _of_each(judged, taken, drawn.query.y, first)
             if bool(same.any()):
                 swallowed = same & (too_large(drawn.support.x) | too_large(drawn.query.x))
-                scores = torch.where(swallowed, torch.nan, scores)
-            found.append(scores.to("cpu", torch.float64))
+                taken = torch.where(swallowed.to(taken.device), torch.nan, taken)
+            found.append(taken.to("cpu", torch.float64))
             seconds += time.perf_counter() - began
             if progress is not None:
                 progress(first + count, total)
@@ -143,23 +124,33 @@ def evaluate(
             "trainable": adaptation.trainable(net, transfer, example.support),
             "ms_per_task": 1000.0 * seconds / total,
         }
-    protocol = _protocol(net, adaptation, data, evaluation, split, total)
-    scores, facts["diverged"] = counted(torch.cat(found).numpy(), data.kind == "regression")
-    return Report(method, scores, protocol, facts)
+    protocol = _protocol(net, adaptation, data, evaluation, split, total, judged)
+    values, facts["diverged"] = counted(torch.cat(found).numpy(), judged.worst)
+    return Report(method, values, protocol, facts)
 
 
-def counted(scores: NDArray[np.float64], real: bool = False) -> tuple[NDArray[np.float64], list[int]]:
-    """Scores [episodes] as they count, and the episodes that diverged: those whose score is not finite.
-
-    Their accuracy counts as 0; a squared error (real) has no such number and stays NaN, and so does
-    everything where all diverged.
-    """
-    lost = ~np.isfinite(scores)
-    return np.where(lost, np.nan if real or lost.all() else 0.0, scores), np.flatnonzero(lost).tolist()
+def _of_each(judged: Score, outputs: Any, y: Any, first: int) -> torch.Tensor:
+    """The score of every episode [episodes], NaN where an output is not finite."""
+    values: list[float] = []
+    for place in range(tasks_of(y)):
+        output = task(outputs, place)
+        values.append(judged(output, task(y, place)))
+        if math.isnan(values[-1]) and all(bool(leaf.isfinite().all()) for leaf in tree.leaves(output)):
+            raise MetatlError(
+                f"{judged.name} has no value for the query rows of episode {first + place} (of one class, or "
+                "targets that do not vary); choose another score, or more query rows"
+            )
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _protocol(
-    net: Net, adaptation: Adaptation, data: Data, evaluation: Evaluation, split: Split, episodes: int
+    net: Net,
+    adaptation: Adaptation,
+    data: Data,
+    evaluation: Evaluation,
+    split: Split,
+    episodes: int,
+    judged: Score,
 ) -> dict[str, Any]:
     tasks = evaluation.tasks
     return {
@@ -171,7 +162,7 @@ def _protocol(
         "seed": evaluation.seed,
         "episodes": episodes,
         "episodes_hash": data.fingerprint(split, tasks, evaluation.seed, episodes),
-        "score": "accuracy" if data.kind == "classification" else "loss",
+        "score": judged.name,
         "moments": adaptation.moments if net.batch_moments else "none",
         "transductive": adaptation.transductive(net),
         "steps": adaptation.steps,

@@ -34,9 +34,10 @@ def fisher(
     batch norm keeps the moments of all rows while each row's gradient is taken alone. Source: Sung, Nair &
     Raffel 2021, arXiv 2111.09839. row_weight [n]: how often each row counts.
     """
-    if y.is_floating_point():
+    if y.is_floating_point() or y.dim() != 1:
         raise MetatlError(
-            "the Fisher information of class labels needs integer labels; this task is a regression"
+            "the Fisher information of class labels needs one integer label a row; this task has real "
+            "targets, or several labels a row"
         )
 
     def log_p(weights: Params) -> Tensor:

@@ -57,8 +57,8 @@ def class_means(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None
 
     Raises MetatlError for real targets.
     """
-    if y.is_floating_point():
-        raise MetatlError("head Prototypes needs class labels; choose Ridge or Learned for real targets")
+    if y.is_floating_point() or y.dim() != 1:
+        raise MetatlError("head Prototypes needs class labels, one a row; choose Ridge or Learned for others")
     member = torch.nn.functional.one_hot(y, outputs).to(features.dtype)
     if weight is None:
         return member.T @ features / member.sum(0).clamp_min(1.0).unsqueeze(-1)

@@ -15,7 +15,9 @@ from metatl.types import Batch, Transfer
 
 @dataclass(frozen=True)
 class Ridge(Head):
-    """Ridge regression of one-hot labels (or real targets) on the support features, in closed form.
+    """Ridge regression of one-hot labels on the support features, in closed form.
+
+    Or of real targets; of several labels, as 1 where they hold and -1 where not.
 
     With rows X [n, d], centred by their mean: W = scale * Y^T (X X^T + l2 I)^-1 X, bias by the means. The n x
     n form is cheap for few examples. A row of weight w counts w times. Source:
@@ -35,8 +37,7 @@ class Ridge(Head):
         """W [outputs, d] and b [outputs]."""
         x = net.features(transfer.params, transfer.buffers, support.x)
         kind, x, y = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32)), support.y
-        target = _column(y) if y.is_floating_point() else F.one_hot(y, net.outputs)
-        target, rows = target.to(x.dtype), support.weight
+        target, rows = _columns(y, net.outputs).to(x.dtype), support.weight
         if rows is None:
             x_mean, y_mean = x.mean(0), target.mean(0)
             x, target = x - x_mean, target - y_mean
@@ -49,5 +50,7 @@ class Ridge(Head):
         return weight.to(kind), (self.scale * y_mean - weight @ x_mean).to(kind)
 
 
-def _column(y: Tensor) -> Tensor:
-    return y.unsqueeze(-1) if y.dim() == 1 else y
+def _columns(y: Tensor, outputs: int) -> Tensor:
+    if y.is_floating_point():
+        return y.unsqueeze(-1) if y.dim() == 1 else y
+    return 2 * y.long() - 1 if y.dim() == 2 else F.one_hot(y, outputs)

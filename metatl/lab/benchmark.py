@@ -9,7 +9,8 @@ from unicodedata import normalize
 
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
-from metatl.lab import config, record, render, store
+from metatl.lab import config, provenance, record, render, store
+from metatl.lab.render.reports import benchmark_page
 from metatl.lab.run import Run, check_inputs, on_other_data, opened, own_report, prepare, report, told
 from metatl.types import MetatlError
 
@@ -57,8 +58,7 @@ def outcome(
     reports: Sequence[Report], out: Path | None, reference: str | None, no_transfer: str | None
 ) -> Outcome:
     """The table of finished reports, written to `out` where given."""
-    better = 1.0 if reports[0].protocol["score"] == "accuracy" else -1.0
-    reports = sorted(reports, key=lambda found: -better * found.mean)
+    reports = sorted(reports, key=lambda found: -reports[0].score.sign * found.mean)
     names = [found.method for found in reports]
     to = reference or ("fine-tune" if "fine-tune" in names else names[0])
     floor = no_transfer or ("scratch" if "scratch" in names else None)
@@ -68,6 +68,9 @@ def outcome(
         store.write_text(out / "table.md", render.markdown(rows, protocol))
         store.write_json(out / "report.json", {"protocol": protocol, "rows": rows})
         store.write_atomic(out / "plot.png", render.png(render.benchmark_plot(rows, protocol)))
+        scores = {found.method: found.scores for found in reports}
+        page = benchmark_page(rows, protocol, scores, provenance.command())
+        store.write_text(out / "report.html", page)
     return Outcome(rows, protocol, render.console(rows, protocol))
 
 
@@ -95,6 +98,7 @@ def _check_same_episodes(runs: Sequence[Run]) -> None:
             ("data", run.data.describe(), first.data.describe()),
             ("evaluation.tasks", run.experiment.evaluation.tasks, first.experiment.evaluation.tasks),
             ("evaluation.seed", run.experiment.evaluation.seed, first.experiment.evaluation.seed),
+            ("evaluation.score", run.experiment.evaluation.score, first.experiment.evaluation.score),
             ("evaluation.episodes", run.experiment.evaluation.episodes, first.experiment.evaluation.episodes),
         ):
             if mine != theirs:

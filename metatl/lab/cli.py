@@ -56,9 +56,9 @@ def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
 def _say(run: Run, found: Report) -> None:
     protocol = found.protocol
     mode = "transductive" if protocol["transductive"] else "inductive"
-    unit, places, after = (100, 2, " %") if protocol["score"] == "accuracy" else (1, 4, "")
-    half = "" if found.ci95 is None else f" +- {unit * found.ci95:.{places}f}"
-    value = f"{protocol['score']} {unit * found.mean:.{places}f}{half}{after}"
+    score, after = found.score, f" {found.score.unit}".rstrip()
+    half = "" if found.ci95 is None else f" +- {score.factor * found.ci95:.{score.places}f}"
+    value = f"{score.name} {score.factor * found.mean:.{score.places}f}{half}{after}"
     episodes = f"{len(found.scores)} episodes"
     if found.diverged:
         episodes += f" of which {len(found.diverged)} diverged and count as wrong"
@@ -68,7 +68,7 @@ def _say(run: Run, found: Report) -> None:
     place = report_folder(run, beside=True)
     if place != run.folder:
         say(f"kept beside the run's own report: {place}")
-    say(f"look at it: tensorboard --logdir {run.folder}")
+    say(f"look at it: {place / 'report.html'}, or tensorboard --logdir {run.folder}")
 
 
 def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
@@ -83,7 +83,8 @@ def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
     runs = config.load(Path(words.configs[0]), rest).runs
     if out is not None:
         say("")
-        say(f"written: {out / 'table.md'}, {out / 'report.json'}, {out / 'plot.png'}")
+        files = ("table.md", "report.json", "plot.png", "report.html")
+        say(f"written: {', '.join(str(out / name) for name in files)}")
     say(f"look at every run: tensorboard --logdir {runs}")
 
 

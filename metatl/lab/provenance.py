@@ -106,6 +106,11 @@ def without_secrets(words: Sequence[str]) -> list[str]:
     return found
 
 
+def command() -> list[str]:
+    """The words that this process was started with, without secrets."""
+    return without_secrets(sys.orig_argv)
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)
@@ -133,7 +138,7 @@ def provenance(device: str) -> dict[str, Any]:
         "processor": platform.processor() or platform.machine(),
         "device": card or device,
         "threads": torch.get_num_threads(),
-        "command": without_secrets(sys.orig_argv),
+        "command": command(),
         "started": now(),
         "interpreter": sys.implementation.name,
     }

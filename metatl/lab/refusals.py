@@ -26,7 +26,7 @@ def guarded(command: Callable[[], object], name: str = "metatl") -> int:
     1 where another process of the job was lost. What went wrong is one line on standard error, name first;
     so is standard output that is full, or closed.
     """
-    with streams.held():
+    with streams.held(), streams.finalisers(lambda: None):
         try:
             with streams.interruptible():
                 code, why = _outcome(command)

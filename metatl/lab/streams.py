@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, final
 
@@ -114,12 +114,28 @@ def led_nowhere(stream: Any) -> None:
 @contextmanager
 def interruptible() -> Generator[None]:
     """A Ctrl-C that falls into a finaliser, where Python prints and forgets it, comes again in a moment."""
-    before, again = sys.unraisablehook, list[threading.Timer]()
+    again = list[threading.Timer]()
+
+    def later() -> None:
+        again.append(threading.Timer(_MOMENT, _thread.interrupt_main))
+        again[-1].start()
+
+    try:
+        with finalisers(later):
+            yield
+    finally:
+        for timer in again:
+            timer.cancel()
+
+
+@contextmanager
+def finalisers(interrupted: Callable[[], object]) -> Generator[None]:
+    """What is done when a Ctrl-C falls into a finaliser, in place of a line that Python prints."""
+    before = sys.unraisablehook
 
     def hook(lost: Any) -> None:
         if issubclass(lost.exc_type, KeyboardInterrupt):
-            again.append(threading.Timer(_MOMENT, _thread.interrupt_main))
-            again[-1].start()
+            interrupted()
         else:
             before(lost)
 
@@ -128,8 +144,6 @@ def interruptible() -> Generator[None]:
         yield
     finally:
         sys.unraisablehook = before
-        for timer in again:
-            timer.cancel()
 
 
 @contextmanager

@@ -9,15 +9,27 @@ def add(
     transfer: argparse.ArgumentParser, predict: argparse.ArgumentParser, methods: argparse.ArgumentParser
 ) -> None:
     """Give the three commands their arguments."""
-    transfer.add_argument("photos", help="folder: <class>/*.jpg, or train|val|test/<class>/*.jpg")
+    transfer.add_argument(
+        "data",
+        help="folder of photos (<class>/*.jpg, or train|val|test/<class>/*.jpg), of texts (*.txt) or recordings "
+        "(*.wav), or a table (CSV, TSV, Parquet, npz)",
+    )
+    transfer.add_argument("--target", help="of a table: column to predict, or several with commas")
+    transfer.add_argument("--text", help="of a table: column of the sentences")
+    transfer.add_argument("--group", help="of a table: column of the person, hospital, ... of every row")
+    transfer.add_argument("--apart", help="of a table: column of the recording, day, ... of every row")
+    transfer.add_argument("--drop", help="of a table: columns that are no inputs (an id), with commas")
+    transfer.add_argument("--several", help="what separates labels in one cell of the target (;)")
     transfer.add_argument(
         "--net",
-        default="efficientnet_lite0",
-        help="efficientnet_lite0, timm:NAME[@weights file], my_package.MyNet@weights file, a finished run's "
-        "directory, or a built-in one (Conv4, ...) [efficientnet_lite0]",
+        help="efficientnet_lite0, timm:NAME[@weights file], minilm, hf:FOLDER, my_package.MyNet@weights file, a "
+        "finished run's directory, or a built-in one (Conv4, ...) [efficientnet_lite0 for photos, minilm for "
+        "sentences, none for tables]",
     )
-    transfer.add_argument("--labelled", default="1,2,5,10,all", help="labels of each class [1,2,5,10,all]")
-    transfer.add_argument("--draws", type=int, default=10, help="draws of the labelled photos [10]")
+    transfer.add_argument(
+        "--labelled", help="labels of each class [1,2,5,10,all; of real values 10,20,50,100,all]"
+    )
+    transfer.add_argument("--draws", type=int, default=10, help="draws of the labelled rows [10]")
     transfer.add_argument("--methods", help="comma-separated rows; see 'metatl methods' [all]")
     transfer.add_argument("--minutes", type=float, default=10.0, help="time for all of it [10]")
     transfer.add_argument(
@@ -26,11 +38,13 @@ def add(
     transfer.add_argument("--size", type=int, help="pixels of a picture's side [the net's own]")
     transfer.add_argument("--seed", type=int, default=0, help="of the draws [0]")
     transfer.add_argument(
-        "--source", help="folder like PHOTOS with other classes: adds the rows that learn there first [none]"
+        "--source", help="data like DATA to learn on first, of other classes or other people [none]"
     )
     trust(transfer, "the run directory that --net names")
     predict.add_argument("model", help="folder that 'metatl transfer' wrote, or the model/ in it")
-    predict.add_argument("photos", nargs="+", help="photos, or folders of them")
+    predict.add_argument(
+        "data", nargs="+", help="photos, recordings or texts, or folders of them; or a table"
+    )
     predict.add_argument("--out", help="CSV file [standard output]")
     predict.add_argument("--own", help="dotted path of your own net's class, where the model is one")
     trust(predict, "the model")

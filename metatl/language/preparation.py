@@ -70,11 +70,6 @@ class TextPreparation:
         twice = {name: torch.cat([leaf, leaf])[: self.longest] for name, leaf in row.items()}
         return self.stacked([row, twice])
 
-    @property
-    def words(self) -> int:
-        """Tokens of the vocabulary, one more than the largest id."""
-        return 1 + max(_opened(self.tokenizer, self.longest).get_vocab(with_added_tokens=True).values())
-
     def values(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Plain values and tensors from which `of` makes it again; the tokenizer as bytes, which are many."""
         written = torch.frombuffer(bytearray(self.tokenizer.encode("utf-8")), dtype=torch.uint8)
@@ -89,7 +84,7 @@ class TextPreparation:
     @property
     def told(self) -> str:
         """What a net is given, in a few words for tables."""
-        return f"up to {self.longest} tokens"
+        return f"on up to {self.longest} tokens"
 
     def resized(self, longest: int) -> TextPreparation:
         """The same preparation for texts of another number of tokens."""

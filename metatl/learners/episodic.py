@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt import Descent, QueryLoss
+from metatl.adapt import Descent, QueryLoss, check_outer
 from metatl.aggregates import Aggregate, Mean
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine
@@ -17,6 +17,8 @@ from metatl.guides.guide import TransferGuide
 from metatl.learners.learner import Learner, Schedule, State, moved, size_at
 from metatl.learners.skipping import of_good
 from metatl.net import Net
+from metatl.objectives.task_loss import TaskLoss
+from metatl.objectives.term import Term
 from metatl.rules import Adam, Rule
 from metatl.types import Episode, Labels, MetatlError, Metrics, Params, Transfer, Unroll
 
@@ -49,6 +51,7 @@ class Episodic(Learner):
         skip_bad_tasks: whether a task whose loss or gradient is not finite is left out of its meta-batch, and
             counted; otherwise it ends the run.
         aggregate: of the tasks' gradients.
+        objective: the loss of the query rows; the adaptation's terms are those of the support rows.
     """
 
     steps: int = 1000
@@ -65,6 +68,7 @@ class Episodic(Learner):
     clip: float | None = None
     skip_bad_tasks: bool = False
     aggregate: Aggregate = Mean()
+    objective: Term = TaskLoss()
 
     def outputs(self, data: Data) -> int:
         """What an episode needs."""
@@ -77,6 +81,7 @@ class Episodic(Learner):
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """Episodes must be possible, a carried output layer must fit, Adam must be differentiable."""
         data.check("meta_train", self.tasks)
+        check_outer(self.objective)
         rows = net.rows(start.params)
         if not self.adaptation.head.fresh and rows != self.outputs(data):
             raise MetatlError(
@@ -110,7 +115,8 @@ class Episodic(Learner):
         carried = state.transfer
         weights = self._step_weights(state.step, next(iter(carried.params.values())))
         learn_guide = self.learn == "init_and_guide"
-        return QueryLoss(net, self.adaptation, carried, self.unroll, learn_guide, weights)
+        how = (self.unroll, learn_guide, weights, self.objective)
+        return QueryLoss(net, self.adaptation, carried, *how)
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
         """One meta-batch."""

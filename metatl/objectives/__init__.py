@@ -1,10 +1,32 @@
-"""Terms of objectives: the task's loss, anchors, penalties."""
+"""Terms of objectives: the task's loss, losses by name, anchors, penalties."""
 
+from metatl.objectives.binary_cross_entropy import BinaryCrossEntropy
+from metatl.objectives.cross_entropy import CrossEntropy
 from metatl.objectives.dann import DANN
+from metatl.objectives.focal import Focal
+from metatl.objectives.huber import Huber
 from metatl.objectives.kl_anchor import KLAnchor
 from metatl.objectives.one_hot import OneHot
+from metatl.objectives.own import Own
 from metatl.objectives.penalties import L2, L2SP
+from metatl.objectives.poisson import Poisson
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Seen, Term
 
-__all__ = ["DANN", "L2", "L2SP", "Anchor", "KLAnchor", "OneHot", "Seen", "TaskLoss", "Term"]
+__all__ = [
+    "DANN",
+    "L2",
+    "L2SP",
+    "Anchor",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "Focal",
+    "Huber",
+    "KLAnchor",
+    "OneHot",
+    "Own",
+    "Poisson",
+    "Seen",
+    "TaskLoss",
+    "Term",
+]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from metatl.objectives import losses
 from metatl.objectives.term import Anchor, Term, mean_over_rows
 from metatl.types import Batch, MetatlError, Params
 
@@ -38,10 +39,11 @@ class KLAnchor(Term):
             raise MetatlError(
                 "KLAnchor needs the frozen model's outputs and stands in a task's own objective only"
             )
-        if batch.y.is_floating_point():
-            raise MetatlError("KLAnchor needs class labels; use L2SP to hold a regression near its start")
-        log_p = output.log_softmax(-1)
-        log_p0 = anchor.output.log_softmax(-1)
-        label = mean_over_rows(-log_p.gather(-1, batch.y.unsqueeze(-1)), batch.weight)
-        kl = mean_over_rows((log_p0.exp() * (log_p0 - log_p)).sum(-1, keepdim=True), batch.weight)
+        if losses.target_of(batch.y) != "class labels":
+            raise MetatlError("KLAnchor needs class labels; use L2SP to hold other targets near their start")
+        axis = losses.class_axis(output, batch.y)
+        log_p = output.log_softmax(axis)
+        log_p0 = anchor.output.log_softmax(axis)
+        label = mean_over_rows(losses.of_label(-log_p, batch.y), batch.weight)
+        kl = mean_over_rows((log_p0.exp() * (log_p0 - log_p)).sum(axis, keepdim=True), batch.weight)
         return (1.0 - self.alpha) * label + self.alpha * kl

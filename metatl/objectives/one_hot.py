@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from metatl.objectives import losses
 from metatl.objectives.term import Anchor, Term, mean_over_rows
 from metatl.types import Batch, MetatlError, Params
 
@@ -26,8 +26,7 @@ class OneHot(Term):
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The squared error; raises MetatlError for real targets."""
-        if batch.y.is_floating_point():
+        if losses.target_of(batch.y) != "class labels":
             raise MetatlError("OneHot needs class labels; TaskLoss is the squared error for real targets")
-        # F.one_hot reads the labels' values, which a batch of tasks cannot.
-        target = batch.y.unsqueeze(-1) == torch.arange(output.shape[-1], device=output.device)
+        target = losses.is_class(output, batch.y)
         return self.weight * mean_over_rows((output - target.to(output.dtype)).square(), batch.weight)

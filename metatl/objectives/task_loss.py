@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metatl.objectives import losses
 from metatl.objectives.term import Anchor, Term, mean_over_rows
 from metatl.types import Batch, MetatlError, Params
 
 
-def paired(output: Tensor, y: Tensor) -> Tensor:
-    """Real targets in the shape of the outputs: [n] beside [n, 1] are n pairs, never n times n.
-
-    Raises MetatlError for any other shape than the outputs'.
-    """
-    if y.dim() == output.dim() - 1 and output.shape[-1] == 1:
-        y = y.unsqueeze(-1)
-    if y.shape != output.shape:
-        raise MetatlError(
-            f"targets of shape {list(y.shape)} do not pair with outputs of shape {list(output.shape)}; give "
-            "one target for each output"
-        )
-    return y
-
-
 def nll(output: Any, y: Any, weight: Tensor | None = None) -> Tensor:
-    """Mean over rows of the cross-entropy (y integer) or the squared error (y real, mean over its axes).
+    """Mean over rows of the cross-entropy (y integer), the binary one (y bool) or the squared error (y real).
 
-    weight [n]: sum of weight * loss over the sum of weights. Of a mapping of targets, the sum over its names
-    of the losses of the outputs of the same names; raises MetatlError for a target without an output.
+    Means over a row's labels, values or pixels too; what y looks like is said in `losses`. weight [n]: sum of
+    weight * loss over the sum of weights. Of a mapping of targets, the sum over its names of the losses of
+    the outputs of the same names; raises MetatlError for a target without an output, and for one whose shape
+    does not pair with it.
     """
     if isinstance(y, Mapping):
-        losses = [nll(head(output, name), part, weight) for name, part in y.items()]
-        return sum(losses[1:], losses[0])
+        found = [nll(head(output, name), part, weight) for name, part in y.items()]
+        return sum(found[1:], found[0])
+    if y.is_floating_point() and weight is None:
+        return F.mse_loss(output, losses.paired(output, y))
+    return mean_over_rows(row_loss(y)(output, y), weight)
+
+
+def row_loss(y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of such targets, row by row."""
     if y.is_floating_point():
-        y = paired(output, y)
-        return F.mse_loss(output, y) if weight is None else mean_over_rows((output - y).square(), weight)
-    # Gathering from log-softmax is what cross_entropy does; written out, it batches over tasks at any order.
-    return mean_over_rows(-output.log_softmax(-1).gather(-1, y.unsqueeze(-1)), weight)
+        return losses.squared_error
+    return losses.binary_cross_entropy if y.dtype == torch.bool else losses.cross_entropy
 
 
 def head(output: Any, name: str) -> Any:
@@ -55,6 +49,9 @@ def head(output: Any, name: str) -> Any:
 @dataclass(frozen=True)
 class TaskLoss(Term):
     """weight * mean loss: cross-entropy for class labels, squared error for real targets.
+
+    Of several labels at once (y bool) the binary cross-entropy of each, mean over them; of a label a pixel
+    the mean over pixels.
 
     Args:
         weight: factor. Published MAML code sums over ways, which is weight = way.

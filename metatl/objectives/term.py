@@ -62,6 +62,9 @@ class Term:
     streams: tuple[str, ...] = ("source",)
     """The streams that it looks at."""
 
+    def check(self, y: Tensor) -> None:
+        """Raise MetatlError for targets whose values it cannot take; called where values can be read."""
+
     def weights(self, net: Net, transfer: Transfer, key: int) -> Params:
         """The weights that a term owns, made from `key`: learned beside the net's, checkpointed with them."""
         return {}

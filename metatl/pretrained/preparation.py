@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,6 +79,29 @@ class Preparation:
         pixels = torch.from_numpy(np.array(square, dtype=np.uint8)).reshape(self.size, self.size, -1)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
         return pixels.permute(2, 0, 1).to(torch.float32).div(255).sub(mean).div(std).contiguous()
+
+    def stacked(self, rows: Sequence[Tensor]) -> Tensor:
+        """Prepared pictures as a batch [n, channels, size, size]."""
+        return torch.stack(list(rows)) if rows else torch.zeros(0, *self.example().shape[1:])
+
+    def example(self) -> Tensor:
+        """A prepared picture of nothing, [1, channels, size, size]: a pass over it tells layers by use."""
+        return torch.zeros(1, self.channels, self.size, self.size)
+
+    def values(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Plain values, and no tensors, from which `of` makes it again."""
+        found = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+        return found, {}
+
+    @staticmethod
+    def of(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Preparation:
+        """The inverse of `values`."""
+        return Preparation(**values)
+
+    @property
+    def told(self) -> str:
+        """What a net is given, in a few words for tables."""
+        return f"at {self.size} px"
 
     def resized(self, size: int) -> Preparation:
         """The same preparation for pictures of another size."""

@@ -20,19 +20,22 @@ from torch.nn import functional as F
 
 from metatl import tree
 from metatl.adapt import Descent
+from metatl.data.photos import photo_examples
 from metatl.guides import ByName
 from metatl.heads import Learned
 from metatl.lab import record, store
 from metatl.net import Net
 from metatl.profile.timing import interleaved, turns
 from metatl.rules import Adam
-from metatl.transferring.backbone import Backbone, backbone, forward
+from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells
+from metatl.transferring.features import forward
 from metatl.transferring.fit import descended
 from metatl.transferring.problem import read_problem
 from metatl.transferring.rows import rows
-from metatl.transferring.study import Study, run_heads
+from metatl.transferring.running import run_heads
+from metatl.transferring.study import Study
 from metatl.types import Batch, MetatlError, Transfer
 
 Measure = dict[str, Any]
@@ -57,9 +60,10 @@ def frozen(
     with tempfile.TemporaryDirectory() as place:
         folder = _photos(Path(place) / "photos", photos)
         with _cache(Path(place) / "kept"):
-            problem = read_problem(folder, net, 0)
-        x = problem.pictures.some(np.arange(sum(photos)))
-        if not torch.allclose(forward(net.body(), x), problem.features, atol=1e-4):
+            problem = read_problem(photo_examples(folder), net, 0)
+        everything = np.arange(sum(photos))
+        x = problem.prepared.some(everything)
+        if not torch.allclose(forward(net.body(), x), problem.features.of(everything, everything), atol=1e-4):
             raise MetatlError("T1: the features that are kept are not those of a forward pass")
 
         def first() -> object:
@@ -107,7 +111,7 @@ MEASURES: Mapping[str, Callable[[Sequence[str], str, int], list[Measure]]] = {
 
 
 def _table(photos: Path, net: Backbone) -> Cells:
-    problem = read_problem(photos, net, 0)
+    problem = read_problem(photo_examples(photos), net, 0)
     with tempfile.TemporaryDirectory() as folder:
         cells = Cells.resumed(Path(folder), {})
         run_heads(Study(problem, net, rows(list(HEADS)), LABELLED, DRAWS), cells, Budget(1e9))

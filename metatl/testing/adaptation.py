@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -58,7 +60,8 @@ def _check_queries(
 ) -> None:
     """What the outputs may depend on beside the support rows: their own query row, or all of them."""
     x, y = one.query.x, one.query.y
-    poisoned = torch.full_like(y, float("nan") if y.is_floating_point() else -(2**31))
+    nothing = math.nan if y.is_floating_point() else -(2**31)
+    poisoned = ~y if y.dtype == torch.bool else torch.full_like(y, nothing)
     blind = _answer(adaptation, net, transfer, one._replace(query=Batch(x, poisoned)))
     claim(torch.equal(blind, output), "the outputs depend on the query labels")
     turned = _answer(adaptation, net, transfer, one._replace(query=Batch(x.flip(0), y.flip(0))))

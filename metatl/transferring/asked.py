@@ -5,22 +5,40 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
+from metatl.adapt import Descent
+from metatl.data.targets import Kind
+from metatl.heads import Zeros
 from metatl.transferring import rows
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.cells import ALL
 from metatl.transferring.fit import started
+from metatl.transferring.judging import Scale
 from metatl.transferring.problem import Problem
-from metatl.transferring.rows import REFERENCE, Row
-from metatl.transferring.source import SourcePhotos
-from metatl.types import MetatlError
+from metatl.transferring.readout import answers
+from metatl.transferring.rows import REFERENCES, Row
+from metatl.transferring.source import SourceRows
+from metatl.types import Batch, Episode, MetatlError
+
+LABELLED: Mapping[Kind, str] = {
+    "classes": "1,2,5,10,all",
+    "labels": "10,20,50,100,all",
+    "real": "10,20,50,100,all",
+}
+"""Numbers of labelled rows where none are asked for: of each class, or in all."""
 
 
-def counts(labelled: str | Sequence[int | str]) -> list[int | None]:
-    """Labels of each class, smaller ones first, None for all; raises MetatlError for other words."""
+def counts(labelled: str | Sequence[int | str] | None, kind: Kind) -> list[int | None]:
+    """Labels of each class, smaller ones first, None for all; raises MetatlError for other words.
+
+    Of labels and real values, which have no classes to draw from, numbers of rows.
+    """
+    labelled = LABELLED[kind] if labelled is None else labelled
     words = labelled.split(",") if isinstance(labelled, str) else [str(word) for word in labelled]
     found: set[int | None] = set()
     for word in words:
@@ -32,45 +50,104 @@ def counts(labelled: str | Sequence[int | str]) -> list[int | None]:
 
 
 def names(methods: str | Sequence[str] | None) -> list[str] | None:
-    """The rows asked for, and the reference, without which nothing is compared."""
+    """The rows asked for by name; None for all."""
     if methods is None:
         return None
     words = methods.split(",") if isinstance(methods, str) else list(methods)
-    return list(dict.fromkeys([*(word.strip() for word in words), REFERENCE]))
+    return list(dict.fromkeys(word.strip() for word in words))
+
+
+def with_references(names: Sequence[str] | None) -> list[str] | None:
+    """The rows asked for and those that others are compared with."""
+    return None if names is None else list(dict.fromkeys([*names, *REFERENCES]))
 
 
 def sourced(found: Mapping[str, Row], named: bool, source: bool) -> dict[str, Row]:
-    """The rows that need no source photos, or all where there are some.
+    """The rows that need no source, or all where there is one.
 
     Raises MetatlError for one that was asked for by name, and for a source that no row learns on.
     """
     needing = [name for name, row in found.items() if row.learner is not None]
     if named and needing and not source:
         raise MetatlError(
-            f"method {needing[0]!r} first learns on photos of other classes; give them with --source PHOTOS2 "
-            "(source=... in Python)"
+            f"method {needing[0]!r} first learns on a source (photos of other classes, say); give it with "
+            "--source (source=... in Python)"
         )
     if source and not needing:
-        raise MetatlError(f"source: none of {', '.join(found)} learns on source photos; leave --source out")
+        raise MetatlError(f"source: none of {', '.join(found)} learns on a source; leave --source out")
     return {name: row for name, row in found.items() if source or row.learner is None}
 
 
-def applicable(found: Mapping[str, Row], named: bool, net: Backbone) -> tuple[dict[str, Row], list[str]]:
-    """The rows whose transform finds something in the net, and a note on each that is left out.
+def applicable(
+    found: Mapping[str, Row], named: Sequence[str], net: Backbone, problem: Problem
+) -> tuple[dict[str, Row], list[str]]:
+    """The rows that fit net, inputs and targets, and notes on those that are left out.
 
-    Raises MetatlError for one that was asked for by name.
+    named: those asked for by name, for which the first reason is raised as MetatlError; of the references
+    beside them the first is enough.
     """
-    kept, notes = dict[str, Row](), list[str]()
+    kept, notes, still = dict[str, Row](), list[str](), list[str]()
     for name, row in found.items():
-        try:
-            if row.transform is not None:
-                started(row, net, net.module, 2)
+        if row.moves == "body" and not net.moves:
+            still.append(name)
+            why = "moves the body of a net, and there is none; name one with --net, or give --source"
+        else:
+            why = _hindered(row, net, problem)
+            if why and name not in REFERENCES:
+                notes.append(f"{name} is left out: it {why}.")
+        if not why:
             kept[name] = row
-        except MetatlError as error:
-            if named:
-                raise MetatlError(f"method {name!r} has nothing to act on in this net ({error})") from error
-            notes.append(f"{name} is left out: the net has nothing for it to act on ({error}).")
+        elif name in named:
+            raise MetatlError(f"method {name!r} {why}")
+    for name in [name for name in REFERENCES if name in kept][1:]:
+        if named and name not in named:
+            del kept[name]
+    if still:
+        notes.append(f"Without a net whose body can move, left out: {', '.join(still)}.")
+    if not kept:
+        raise MetatlError(f"none of {', '.join(found)} fits these targets; see 'metatl methods'")
     return kept, notes
+
+
+def _hindered(row: Row, net: Backbone, problem: Problem) -> str:
+    """Why a row cannot serve; nothing where it can."""
+    if row.on == "inputs" and problem.encoded is None:
+        return f"reads columns, and these are {problem.unit}s"
+    try:
+        if row.mask is not None:
+            _large_enough(row, net, len(problem.targets.names))
+        if row.transform is not None:
+            started(row, net, net.module, 2)
+    except MetatlError as error:
+        return f"has nothing to act on in this net ({error})"
+    try:
+        _tried(row, problem)
+    except MetatlError as error:
+        return f"does not fit these targets ({error})"
+    return ""
+
+
+def _tried(row: Row, problem: Problem) -> None:
+    """A fit of its adaptation to a few rows of numbers with such targets; raises what that raises."""
+    targets = problem.targets
+    strata = problem.task.labels
+    places = np.concatenate([np.flatnonzero(strata == label)[:2] for label in np.unique(strata)[:5]])
+    y = Scale.of(targets.values[places]).down(targets.values[places])
+    x = torch.randn(len(places), 3, generator=torch.Generator().manual_seed(0))
+    adaptation = row.adaptation
+    if isinstance(adaptation, Descent):
+        adaptation = replace(adaptation, steps=1, head=Zeros())
+    answers(adaptation, [Episode(Batch(x, y), Batch(x))], [0], len(targets.names))
+
+
+def _large_enough(row: Row, net: Backbone, outputs: int) -> None:
+    """Raise MetatlError where a mask has no weight left to choose in the net."""
+    head = net.module.get_submodule(net.head)
+    always = outputs * (next(head.parameters()).shape[-1] + 1)
+    inside = {name for name, _ in head.named_parameters(net.head)}
+    body = {name: torch.zeros_like(p) for name, p in net.module.named_parameters() if name not in inside}
+    assert row.mask is not None
+    row.mask.shape(body, always)
 
 
 def possible(problem: Problem, asked: Sequence[int | None]) -> tuple[list[int | None], list[str]]:
@@ -80,42 +157,29 @@ def possible(problem: Problem, asked: Sequence[int | None]) -> tuple[list[int | 
     large = ", ".join(str(k) for k in asked if k is not None and k > most)
     if not found:
         raise MetatlError(
-            f"labelled: the smallest class has {most} photos to learn from; {large} is too many"
+            f"labelled: {_smallest(problem)} {most} {problem.unit}s to learn from; {large} is too many"
         )
-    note = f"{large} labels of each class are left out: the smallest class has {most} photos to learn from."
+    each = "labels of each class" if problem.targets.kind == "classes" else f"labelled {problem.unit}s"
+    note = f"{large} {each} are left out: {_smallest(problem)} {most} {problem.unit}s to learn from."
     return found, [note] if large else []
 
 
-def large_enough(
-    found: Mapping[str, Row], named: bool, net: Backbone, outputs: int
-) -> tuple[dict[str, Row], list[str]]:
-    """The rows whose mask has a weight left to choose in the net, and a note on each other one.
-
-    Raises MetatlError for one that was asked for by name.
-    """
-    head = net.module.get_submodule(net.head)
-    always = outputs * (next(head.parameters()).shape[-1] + 1)
-    inside = {name for name, _ in head.named_parameters(net.head)}
-    body = {name: torch.zeros_like(p) for name, p in net.module.named_parameters() if name not in inside}
-    kept, notes = dict[str, Row](), list[str]()
-    for name, row in found.items():
-        try:
-            if row.mask is not None:
-                row.mask.shape(body, always)
-            kept[name] = row
-        except MetatlError as error:
-            if named:
-                raise MetatlError(f"method {name!r}: {error}") from error
-            notes.append(f"{name} is left out: {error}.")
-    return kept, notes
+def _smallest(problem: Problem) -> str:
+    return "the smallest class has" if problem.targets.kind == "classes" else "there are"
 
 
-def digests(problem: Problem, net: Backbone, seed: int, source: SourcePhotos | None) -> dict[str, str]:
+def digests(problem: Problem, net: Backbone, seed: int, source: SourceRows | None) -> dict[str, str]:
     """What cells depend on, beside their own row, number of labels and draw; a source, if any."""
 
     def digest(value: Any) -> str:
         return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
-    photos = [problem.classes, problem.labels.tolist(), problem.digests, problem.task.pool.tolist()]
-    found = {"photos": digest(photos), "net or size": net.key, "seed": str(seed), "methods": rows.digest()}
+    values = problem.targets.values.tolist()
+    data = [problem.targets.names, values, problem.digests, problem.task.pool.tolist()]
+    found = {
+        f"{problem.unit}s": digest(data),
+        "net or size": net.key,
+        "seed": str(seed),
+        "methods": rows.digest(),
+    }
     return found if source is None else {**found, "source": source.key}

@@ -1,55 +1,59 @@
-"""A pre-trained net as a body that gives features, and the features of photos, computed once and kept."""
+"""A pre-trained net as a body that gives features, with what a row goes through before it."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from metatl.data.cache import Arrays, look_up, put_away
-from metatl.norm import Rows, moments_from
-from metatl.pretrained import Preparation, pretrained, rebuild
+from metatl.pretrained import pretrained, rebuild
 from metatl.types import Guide, MetatlError
 
-BATCH = 32
-"""Photos of one forward pass."""
 MADE = 2
 """How features are made; another number where that changes, so that kept ones are not taken for new ones."""
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pre-trained net and what a photo goes through before it.
+    """A pre-trained net and what a row goes through before it.
 
     module: the net with its own output layer, in eval mode; head: that layer's dotted name; preparation:
-    picture -> [c, h, w]; key: digest of weights and preparation, by which features are kept;
-    facts: for reports; guide: how far each weight's updates count, where that was learned.
+    a row -> its input, None where there is no net and columns are taken as they are; key: digest of weights
+    and preparation, by which features are kept; facts: for reports; guide: how far each weight's updates
+    count, where that was learned; taught: what the output layer's rows mean, where they mean this problem's
+    targets; rate, seen: by which the rates of ways, and the rows that they see, are multiplied (they are set
+    for nets of some million weights).
     """
 
     module: nn.Module
     head: str
-    preparation: Preparation
+    preparation: Any
     recipe: Any
     key: str
     facts: dict[str, Any]
     guide: Guide | None = None
+    taught: tuple[str, ...] = ()
+    rate: float = 1.0
+    seen: float = 1.0
+
+    @property
+    def moves(self) -> bool:
+        """Whether there is a body that can move."""
+        return self.preparation is not None
 
     def body(self) -> nn.Module:
-        """A copy whose output layer is the identity: photos [n, c, h, w] -> features [n, d]."""
+        """A copy whose output layer is the identity: prepared rows [n, ...] -> features [n, d]."""
         return headless(copy.deepcopy(self.module), self.head)
 
-    def example(self) -> Tensor:
-        """A prepared photo of nothing, [1, c, h, w]: a pass over it tells layers by use."""
-        side = self.preparation.size
-        return torch.zeros(1, self.preparation.channels, side, side)
+    def example(self) -> Any:
+        """A prepared row of nothing: a pass over it tells layers by use."""
+        return self.preparation.example()
 
     def random(self) -> nn.Module:
         """The same architecture with random weights, the same ones every time."""
@@ -68,7 +72,18 @@ def rebuilt(recipe: Any, own: str | None = None) -> nn.Module:
 
     own: the user's own class that may be called, by dotted path.
     """
-    return rebuild(recipe, own).eval()
+    return bare() if recipe.get("kind") == "bare" else rebuild(recipe, own).eval()
+
+
+def bare() -> nn.Module:
+    """A net that is an output layer alone."""
+    return nn.Sequential(OrderedDict(head=nn.Linear(1, 1)))
+
+
+def no_net() -> Backbone:
+    """Nothing that was learned before: columns go to the output layer as they are."""
+    facts = {"net": "no net", "weights": "nothing was learned before", "weights_sha256": "", "input": ""}
+    return Backbone(bare(), "head", None, {"kind": "bare"}, "no net", {**facts, "preparation": None})
 
 
 def backbone(name: str | Path, size: int | None = None) -> Backbone:
@@ -87,52 +102,10 @@ def backbone(name: str | Path, size: int | None = None) -> Backbone:
         "weights": found.report,
         "weights_sha256": found.weights_sha256,
         "preparation": preparation,
+        "input": found.preparation.told,
     }
     return Backbone(found.module.eval(), found.head, found.preparation, found.recipe, key, facts)
 
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple | list) else value
-
-
-def forward(body: nn.Module, x: Tensor) -> Tensor:
-    """Features [n, d] of prepared photos [n, c, h, w], in batches, outside every graph.
-
-    Batch norms use their running moments, so that no photo's features depend on the others.
-    """
-    with torch.no_grad(), moments_from(Rows(frozen=True)):
-        parts = [body(x[i : i + BATCH]).flatten(1) for i in range(0, len(x), BATCH)]
-    return torch.cat(parts).contiguous()
-
-
-def _kept(arrays: Arrays | None) -> Tensor | None:
-    """The features [d] among what was kept; None for whatever else lies under their name."""
-    row = None if arrays is None else arrays.get("features")
-    return None if row is None or row.ndim != 1 or row.dtype != np.float32 else torch.from_numpy(row.copy())
-
-
-def features(
-    body: nn.Module,
-    key: str,
-    digests: Sequence[str],
-    picture: Callable[[int], Tensor | None],
-    tick: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Tensor | None]:
-    """The features [d] of photos with these content digests; None for those that cannot be read.
-
-    They are kept in the user's cache by content of the photo, weights of the net and preparation, and shared
-    by all rows, draws and later commands. picture: place -> prepared photo.
-    """
-    found = [_kept(look_up(f"features/{key}/{digest}")) for digest in digests]
-    missing = [i for i, held in enumerate(found) if held is None]
-    for first in range(0, len(missing), BATCH):
-        tick(first, len(missing))
-        read = [(i, picture(i)) for i in missing[first : first + BATCH]]
-        whole = [(i, x) for i, x in read if x is not None]
-        if not whole:
-            continue
-        given = forward(body, torch.stack([x for _, x in whole]))
-        for (i, _), row in zip(whole, given, strict=True):
-            found[i] = row.clone()
-            put_away(f"features/{key}/{digests[i]}", {"features": row.numpy()})
-    return found

@@ -11,7 +11,7 @@ from metatl.transferring.fit import FISHER_ROWS
 from metatl.transferring.rows import Row
 
 TRAINING = 4.0
-"""A photo forward and back, in forward passes, until a row has been timed."""
+"""A row forward and back, in forward passes, until a row has been timed."""
 KEPT, LEAST = 0.03, 5.0
 """What is left for tables and pictures: a share of the minutes, and seconds at least."""
 
@@ -20,7 +20,7 @@ KEPT, LEAST = 0.03, 5.0
 class Budget:
     """The seconds that there are, and those that are gone.
 
-    seconds: in all, those of earlier commands included; spent: by earlier commands; forward: of one photo;
+    seconds: in all, those of earlier commands included; spent: by earlier commands; forward: of one row;
     clock: monotonic seconds.
     """
 
@@ -45,10 +45,10 @@ class Budget:
         return self.seconds - max(KEPT * self.seconds, LEAST) - self.gone
 
     def cost(self, name: str, row: Row, labelled: int, test: int, fits: float = 1.0) -> float:
-        """Seconds that a cell will take: by the pace of the row's cell with the nearest number of photos.
+        """Seconds that a cell will take: by the pace of the row's cell with the nearest number of rows.
 
         Before there is one, by that of the slowest other row, or a guess. On frozen features it is what the
-        row's last cell took with the nearest number of photos.
+        row's last cell took with the nearest number of rows.
         """
         if row.moves == "head":
             took = self._took.get(name, {})
@@ -71,7 +71,7 @@ def _nearest(known: dict[int, float], rows: int) -> int:
 
 
 def work(row: Row, labelled: int, test: int, fits: float = 1.0) -> float:
-    """What a cell takes in forward passes of one photo; 0 for rows on frozen features.
+    """What a cell takes in forward passes of one row; 0 for rows on frozen features.
 
     fits: to the labelled rows, those of cross-validation included.
     """

@@ -1,4 +1,4 @@
-"""What is done so far, on disk: one file for each row, number of labels and draw."""
+"""What is done so far, on disk: one file for each row and number of labels."""
 
 from __future__ import annotations
 
@@ -7,35 +7,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from metatl.lab import store
-from metatl.transferring.fit import NO_CLASS
+from metatl.transferring.judging import Judged
 from metatl.types import MetatlError
 
 ALL = "all"
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One row at one number of labels in one draw.
+class Cell(Judged):
+    """One row at one number of labels in one draw: what it said of the rows that judge.
 
-    predicted: class of every test photo of the draw, NO_CLASS where outputs are not finite; probability: of
-    that class; seconds: to choose, fit and predict; selected: values chosen or taken; how: `cv`, `default`,
-    `fixed` where nothing is chosen, or `diverged` where no fit was found.
+    seconds: to choose, fit and predict; selected: values chosen or taken; how: `cv`, `default`, `fixed` where
+    nothing is chosen, or `diverged` where no fit was found.
     """
 
-    predicted: list[int]
-    probability: list[float]
     seconds: float
     selected: dict[str, Any]
     how: str
-
-    @property
-    def diverged(self) -> int:
-        """Number of photos that have no class."""
-        return self.predicted.count(NO_CLASS)
 
 
 Key = tuple[str, int | None, int]
@@ -69,19 +58,20 @@ class Cells:
         digests = _checked(folder, value, digests)
         held: dict[Key, Cell] = {}
         for file in sorted((folder / "cells").glob("*.json")):
-            name, k, draw = file.stem.rsplit("~", 2)
             try:
-                held[name, None if k == ALL else int(k), int(draw)] = Cell(**store.read_json(file))
+                name, k = file.stem.rsplit("~", 1)
+                for draw, cell in dict(store.read_json(file)).items():
+                    held[name, None if k == ALL else int(k), int(draw)] = Cell(**cell)
             except (TypeError, ValueError) as error:
                 raise MetatlError(f"{file} is damaged; delete it and run the same command again") from error
         return Cells(folder, dict(digests), held, float(value["spent"]), value.get("validated"))
 
-    def put(self, key: Key, cell: Cell) -> None:
-        """Keep a cell."""
-        self.held[key] = cell
-        name, k, draw = key
-        place = self.folder / "cells" / f"{name}~{ALL if k is None else k}~{draw}.json"
-        store.write_json(place, asdict(cell))
+    def put(self, cells: Mapping[Key, Cell]) -> None:
+        """Keep cells."""
+        self.held.update(cells)
+        for name, k in dict.fromkeys(key[:2] for key in cells):
+            some = {draw: asdict(self.held[name, k, draw]) for draw in self.draws(name, k)}
+            store.write_json(self.folder / "cells" / f"{name}~{ALL if k is None else k}.json", some)
 
     def note(self, spent: float) -> None:
         """Keep the seconds spent by all commands so far."""
@@ -108,8 +98,3 @@ def _checked(folder: Path, value: Any, digests: Mapping[str, str]) -> dict[str, 
             "begin anew"
         )
     return {**before, **digests}
-
-
-def right(cell: Cell, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[n]: 1 where a test photo was named rightly, else 0."""
-    return (np.asarray(cell.predicted) == labels).astype(np.float64)

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metatl import tree
 from metatl.data.fixed import MOST_FOLDS, Index, stratified
 from metatl.lab.experiment import with_value
 from metatl.transferring.backbone import Backbone
-from metatl.transferring.fit import NO_CLASS, DivergedError, Labelled, classes_of, judged
+from metatl.transferring.fit import DivergedError, Labelled, judged
+from metatl.transferring.judging import kind_of, row_scores, score_of
 from metatl.transferring.rows import Row
 
 
@@ -27,14 +29,19 @@ class Choice:
     how: str
 
 
-def folds_of(y: Index, seed: int) -> Index | None:
+def folds_of(strata: Index, seed: int) -> Index | None:
     """[n]: stratified folds inside labelled rows; None where a class has one row only."""
-    least = int(np.bincount(y).min())
-    return None if least < 2 else stratified(y, min(MOST_FOLDS, least), [seed, 3])
+    least = int(np.bincount(strata).min())
+    return None if least < 2 else stratified(strata, min(MOST_FOLDS, least), [seed, 3])
+
+
+def strata_of(y: Tensor) -> Index:
+    """[n]: the class of every row; 0 for labels and real values."""
+    return y.numpy() if kind_of(y) == "classes" else np.zeros(len(y), np.int64)
 
 
 def chosen(row: Row, backbone: Backbone, draws: Sequence[Labelled], validate: bool = True) -> list[Choice]:
-    """For every draw the values of highest cross-validated accuracy inside it.
+    """For every draw the values of best cross-validated score inside it.
 
     Of equals it is the default, then the earlier ones; values with which a fit diverges are not chosen, and
     where all do it is the default, `diverged`. validate: where there is no time for it, the row takes its
@@ -43,7 +50,7 @@ def chosen(row: Row, backbone: Backbone, draws: Sequence[Labelled], validate: bo
     candidates, default = list(_candidates(row)), defaults(row)
     if len(candidates) < 2:
         return [Choice(row, default, "fixed")] * len(draws)
-    folds = [folds_of(draw.y.numpy(), draw.key) if validate else None for draw in draws]
+    folds = [folds_of(strata_of(draw.y), draw.key) if validate else None for draw in draws]
     split = [(draw, fold) for draw, fold in zip(draws, folds, strict=True) if fold is not None]
     scores = [held_out(one, backbone, split) for _, one in candidates]
     found = iter(zip(*scores, strict=True))
@@ -69,9 +76,9 @@ def surely(choice: Choice) -> Choice:
 
 
 def held_out(row: Row, backbone: Backbone, draws: Sequence[tuple[Labelled, Index]]) -> list[float]:
-    """For every draw, the share of its rows that are named rightly by a fit to the other folds.
+    """For every draw, the mean score of its rows after a fit to the other folds; the larger the better.
 
-    NaN where one is not named at all.
+    NaN where the outputs for one are not finite.
     """
     parts = [
         (part_of(draw, np.flatnonzero(folds != fold)), part_of(draw, np.flatnonzero(folds == fold)))
@@ -80,12 +87,13 @@ def held_out(row: Row, backbone: Backbone, draws: Sequence[tuple[Labelled, Index
     ]
     outputs = judged(row, backbone, parts)
     found: list[float] = []
-    for _, folds in draws:
-        right = 0.0
+    for draw, folds in draws:
+        total, better = 0.0, score_of(draw.y).sign
         for _ in range(int(folds.max()) + 1):
-            (_, rest), named = parts.pop(0), classes_of(outputs.pop(0))
-            right += torch.nan if bool((named == NO_CLASS).any()) else int((named == rest.y).sum())
-        found.append(right / len(folds))
+            (_, rest), said = parts.pop(0), outputs.pop(0)
+            finite = bool(said.isfinite().all())
+            total += better * float(row_scores(said, rest.y).sum()) if finite else torch.nan
+        found.append(total / len(folds))
     return found
 
 
@@ -93,10 +101,10 @@ def part_of(labelled: Labelled, rows: Index) -> Labelled:
     """Some of the labelled rows, in their order."""
     at = torch.from_numpy(rows)
 
-    def photos(whole: Callable[[], Tensor] = labelled.photos) -> Tensor:
-        return whole()[at]
+    def some(whole: Callable[[], Any] = labelled.rows) -> Any:
+        return tree.at(whole(), at)
 
-    return replace(labelled, features=labelled.features[at], y=labelled.y[at], photos=photos)
+    return replace(labelled, features=labelled.features[at], y=labelled.y[at], rows=some)
 
 
 def fits(row: Row, rows: int, classes: int, validate: bool) -> float:

@@ -13,11 +13,15 @@ from PIL import Image
 from torch import Tensor
 
 from metatl.data.images import as_seen
-from metatl.transferring.backbone import backbone, forward
+from metatl.data.photos import PhotoFiles
+from metatl.transferring.backbone import backbone
 from metatl.transferring.choose import chosen, surely
+from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled, fit
-from metatl.transferring.model import PhotoModel, Transferred, open_model, photo_model
-from metatl.transferring.rows import REFERENCE, rows
+from metatl.transferring.judging import Scale
+from metatl.transferring.model import SavedModel, Transferred, saved_model
+from metatl.transferring.open_model import open_model
+from metatl.transferring.rows import REFERENCES, rows
 from metatl.types import MetatlError
 
 
@@ -37,12 +41,12 @@ class Classifier:
     def __init__(
         self,
         net: str | Path = "efficientnet_lite0",
-        method: str = REFERENCE,
+        method: str = REFERENCES[0],
         size: int | None = None,
         seed: int = 0,
     ) -> None:
         self.net, self.method, self.size, self.seed = net, method, size, seed
-        self._model: PhotoModel | None = None
+        self._model: SavedModel | None = None
 
     def fit(self, X: Any, y: Sequence[Any]) -> Classifier:
         """Fit to pictures and labels; values are chosen by cross-validation among them.
@@ -51,7 +55,7 @@ class Classifier:
         """
         row = rows([self.method])[self.method]
         if row.learner is not None:
-            raise MetatlError(f"method {self.method!r} learns on source photos first; use metatl.transfer")
+            raise MetatlError(f"method {self.method!r} learns on a source first; use metatl.transfer")
         net = backbone(self.net, self.size)
         given = np.asarray(y)
         classes, labels = np.unique(given, return_inverse=True)
@@ -68,7 +72,8 @@ class Classifier:
         fitted = fit(choice.row, net, labelled)
         made = {"method": self.method, "selected": choice.selected, "seed": self.seed, **net.facts}
         made["labels"] = classes.dtype.kind
-        self._model = photo_model(net, fitted, tuple(map(str, classes.tolist())), made)
+        told = "classes", tuple(map(str, classes.tolist())), PhotoFiles()
+        self._model = saved_model(net, fitted, Scale.of(target), told, made)
         self.classes_ = classes
         return self
 
@@ -87,7 +92,7 @@ class Classifier:
         return float((self.predict(X) == np.asarray(y)).mean())
 
     @property
-    def model(self) -> PhotoModel:
+    def model(self) -> SavedModel:
         """What `fit` made; raises MetatlError before."""
         if self._model is None:
             raise MetatlError("this classifier is not fitted; call fit(pictures, labels) first")
@@ -110,7 +115,7 @@ class Classifier:
             str(made.get("net")), str(made.get("method")), model.preparation.size, int(made.get("seed", 0))
         )
         found._model = model
-        found.classes_ = _labels(model.classes, str(made.get("labels", "U")))
+        found.classes_ = _labels(model.names, str(made.get("labels", "U")))
         return found
 
 

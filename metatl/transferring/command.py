@@ -13,7 +13,9 @@ from metatl import importing
 from metatl.lab import store
 from metatl.text import say, terminal
 from metatl.transferring import rows, tables
-from metatl.transferring.model import FACTS, open_model
+from metatl.transferring.model import FACTS
+from metatl.transferring.open_model import open_model
+from metatl.transferring.opened import Words
 from metatl.transferring.predict import predict as predicted
 from metatl.transferring.predict import table
 from metatl.transferring.transfer import transfer as transferred
@@ -24,7 +26,7 @@ def transfer(words: argparse.Namespace) -> None:
     """`metatl transfer`: the table, where everything lies, and the command that uses the model."""
     with importing.received(trust=True) if words.trust else nullcontext():
         found = transferred(
-            words.photos,
+            words.data,
             words.net,
             words.labelled,
             words.draws,
@@ -34,6 +36,7 @@ def transfer(words: argparse.Namespace) -> None:
             words.size,
             words.seed,
             words.source,
+            Words(words.target, words.text, words.group, words.apart, words.drop, words.several),
         )
     saved, lacking = found.report["protocol"]["saved"], found.report["protocol"]["missing"]
     say(tables.console(found.report))
@@ -42,12 +45,12 @@ def transfer(words: argparse.Namespace) -> None:
         say(f"the minutes did not reach {cells} fits, named in table.md; more --minutes goes on with them")
     for note in found.report["protocol"]["notes"]:
         say(note)
-    for file in found.report["protocol"]["unreadable"]:
-        say(f"left out, cannot be read: {file}")
+    for said in found.report["protocol"]["left_out"]:
+        say(f"left out: {said}")
     say(f"saved model: {saved['method']}, {saved['how']}")
-    files = "table.md, report.json, plot.png, confusion.png, mistakes.png, model/"
-    say(f"written to {found.folder}: {files}")
-    say(f"use it: metatl predict {shlex.quote(str(found.folder))} PHOTO_OR_FOLDER --out predictions.csv")
+    say(f"written to {found.folder}: {', '.join(found.files)}")
+    where, what = shlex.quote(str(found.folder)), found.model.reader.place
+    say(f"use it: metatl predict {where} {what} --out predictions.csv")
 
 
 def predict(words: argparse.Namespace) -> None:
@@ -60,14 +63,14 @@ def predict(words: argparse.Namespace) -> None:
     def unreadable(why: str) -> None:
         say(f"metatl: {why}", sys.stderr)
 
-    found = predicted(model, [Path(place) for place in words.photos], unreadable)
+    found = predicted(model, [Path(place) for place in words.data], unreadable)
     if not words.out:
-        _check_encodable(table(found, terminal))
+        _check_encodable(table(model, found, terminal))
     if words.out:
-        store.write_text(Path(words.out), table(found))
-        say(f"written: {words.out}, {len(found)} photos")
+        store.write_text(Path(words.out), table(model, found))
+        say(f"written: {words.out}, {len(found)} {model.reader.unit}s")
     else:
-        say(table(found, terminal).rstrip("\n"))
+        say(table(model, found, terminal).rstrip("\n"))
 
 
 def _check_encodable(text: str) -> None:

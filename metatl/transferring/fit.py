@@ -1,4 +1,4 @@
-"""Fitting a row to labelled photos: an output layer on frozen features, or a body that moves."""
+"""Fitting a way to labelled rows: an output layer on frozen features, or a body that moves."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from metatl.guides.fisher import SupportFisher, fisher
 from metatl.heads import Head
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
-from metatl.transferring.backbone import Backbone, forward, headless
+from metatl.transferring.backbone import Backbone, headless
+from metatl.transferring.features import forward
 from metatl.transferring.readout import Readout, answers, fit_readout, layer_of, linear_readout
 from metatl.transferring.rows import Row
 from metatl.types import Batch, Episode, Guide, MetatlError, Params, Transfer
 
 FISHER_ROWS = 32
-"""Labelled photos that the Fisher information is taken from, at most."""
-NO_CLASS = -1
-"""Named for a row whose outputs are not finite: the largest of them would be the first class."""
+"""Labelled rows that the Fisher information is taken from, at most."""
 MOMENT_ROWS = 64
-"""Labelled photos whose moments a net without pre-trained ones keeps, at most."""
+"""Labelled rows whose moments a net without pre-trained ones keeps, at most."""
 
 
 class DivergedError(MetatlError):
@@ -35,14 +34,15 @@ class DivergedError(MetatlError):
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled photos: features [n, d] of the frozen body, y [n], and the prepared photos where asked for.
+    """Labelled rows: features [n, d], y [n, ...], and the prepared rows where they are asked for.
 
-    Rows stand round by round over the classes. key: of all that is drawn at random on the way.
+    Rows stand round by round over the classes. Real values in y are standardised. key: of all that is drawn
+    at random on the way.
     """
 
     features: Tensor
     y: Tensor
-    photos: Callable[[], Tensor]
+    rows: Callable[[], Any]
     outputs: int
     key: int = 0
 
@@ -54,15 +54,10 @@ class Model:
     readout: Readout
     body: nn.Module | None = None
 
-    def outputs(self, features: Tensor, photos: Callable[[], Tensor]) -> Tensor:
-        """Outputs [n, classes], from frozen features where the body did not move, else from photos."""
+    def outputs(self, features: Tensor, rows: Callable[[], Any]) -> Tensor:
+        """Outputs [n, outputs], from frozen features where the body did not move, else from prepared rows."""
         with torch.no_grad():
-            return self.readout(features if self.body is None else forward(self.body, photos()))
-
-
-def classes_of(outputs: Tensor) -> Tensor:
-    """[n]: the class of the largest of a row's outputs [n, classes], NO_CLASS where one is not finite."""
-    return torch.where(outputs.isfinite().all(-1), outputs.argmax(-1), NO_CLASS)
+            return self.readout(features if self.body is None else forward(self.body, rows()))
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ class _Given(Head):
 
 
 def fit(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
-    """The row fitted to labelled photos. Raises DivergedError where its weights leave the finite numbers."""
+    """The row fitted to labelled rows. Raises DivergedError where its weights leave the finite numbers."""
     if row.moves == "head":
         fitted = fit_readout(row.adaptation, labelled.features, labelled.y, labelled.outputs, labelled.key)
         return Model(fitted)
@@ -86,7 +81,7 @@ def fit(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
 
 
 def judged(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelled]]) -> list[Tensor]:
-    """Outputs [m, classes] for the photos of every second part after a fit to the first, NaN if it diverges.
+    """Outputs [m, classes] for the rows of every second part after a fit to the first, NaN if it diverges.
 
     Rows on frozen features answer all parts side by side.
     """
@@ -99,7 +94,7 @@ def judged(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelle
 
 def _judged(row: Row, backbone: Backbone, inside: Labelled, rest: Labelled) -> Tensor:
     try:
-        return fit(row, backbone, inside).outputs(rest.features, rest.photos)
+        return fit(row, backbone, inside).outputs(rest.features, rest.rows)
     except DivergedError:
         return torch.full((len(rest.y), inside.outputs), torch.nan)
 
@@ -113,14 +108,14 @@ def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
         descent = replace(descent, head=_Given(*layer_of(probe)))
     start = backbone.module if row.start == "pretrained" else backbone.random()
     net, transfer = started(row, backbone, start, labelled.outputs)
-    support = Batch(labelled.photos(), labelled.y)
+    support = Batch(labelled.rows(), labelled.y)
     if row.mask is not None:
         found = fisher_guide(row.mask, descent, net, transfer, support)
         guide = {name: entry * found[name] for name, entry in transfer.guide.items()}
         transfer = replace(transfer, guide=guide)
     transfer = replace(transfer, params=descended(descent, net, transfer, support))
     if descent.moments != "frozen":
-        transfer = _settled(net, transfer, support.x[:MOMENT_ROWS])
+        transfer = _settled(net, transfer, tree.at(support.x, slice(MOMENT_ROWS)))
     if row.transform is not None:
         _, transfer = row.transform.merge(net, transfer)
     return _model(start, backbone.head, transfer)
@@ -148,9 +143,9 @@ def descended(descent: Descent, net: Net, transfer: Transfer, support: Batch) ->
     return params
 
 
-def _settled(net: Net, transfer: Transfer, x: Tensor) -> Transfer:
-    """The transfer with the labelled photos' moments as running ones, so that no photo has to be kept."""
-    rows = Rows(first=len(x), sink={})
+def _settled(net: Net, transfer: Transfer, x: Any) -> Transfer:
+    """The transfer with the labelled rows' moments as running ones, so that no row has to be kept."""
+    rows = Rows(first=tree.rows(x), sink={})
     with torch.no_grad(), moments_from(rows):
         net(transfer.params, transfer.buffers, x)
     return replace(transfer, buffers=net.updated_buffers(transfer.buffers, rows.sink or {}, 1.0))
@@ -167,16 +162,16 @@ def _model(start: nn.Module, head: str, transfer: Transfer) -> Model:
 def fisher_guide(
     mask: SupportFisher, descent: Descent, net: Net, transfer: Transfer, support: Batch
 ) -> Guide:
-    """The mask from the diagonal Fisher information, taken photo by photo with frozen moments.
+    """The mask from the diagonal Fisher information, taken row by row with frozen moments.
 
-    Mean over the first FISHER_ROWS labelled photos; the output layer is not ranked and always moves.
+    Mean over the first FISHER_ROWS labelled rows; the output layer is not ranked and always moves.
     """
     count = min(len(support.y), FISHER_ROWS)
     params = tree.detach(descent.head.init(net, transfer, support)[0])
     total: Params = tree.zeros(params)
     with moments_from(Rows(frozen=True)):
         for i in range(count):
-            one = Batch(support.x[i : i + 1], support.y[i : i + 1])
+            one = tree.at(support, slice(i, i + 1))
 
             def output(weights: Params, one: Batch = one) -> Any:
                 return net(weights, transfer.buffers, one.x)

@@ -1,4 +1,4 @@
-"""What rows start from that learn on source photos: once for each learner, kept, shared by all draws."""
+"""What rows start from that learn on a source: once for each learner, kept, shared by all draws."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from metatl.lab import store
 from metatl.lab.store.tensors import digest
-from metatl.opening import text_of
-from metatl.transferring.backbone import Backbone, features
+from metatl.transferring.backbone import Backbone
+from metatl.transferring.features import Computed, Features, features, readable
 from metatl.transferring.learning import Learning, learn_on
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import Row
-from metatl.transferring.source import SourcePhotos
+from metatl.transferring.source import SourceRows
 from metatl.types import MetatlError, Transfer
 
 SHARE = 0.25
@@ -29,17 +28,17 @@ SHARE = 0.25
 class Learned:
     """What rows with the same learner start from.
 
-    net: the backbone with what was learned, weights and guide; features [n, d]: of its body, d = 0 where no
+    net: the backbone with what was learned, weights and guide; features: of its body, of width 0 where no
     row reads them; facts: of the learning, plain values.
     """
 
     net: Backbone
-    features: Tensor
+    features: Features
     facts: Mapping[str, Any]
 
 
 def learn(rows: Mapping[str, Row], problem: Problem, work: Learning) -> dict[str, Learned]:
-    """By row, what each learns on the source before it sees a photo of the problem.
+    """By row, what each learns on the source before it sees a row of the problem.
 
     Rows with the same learner share it. What is done is loaded, what was begun goes on. Learners have equal
     parts of their share of the minutes, later ones what earlier ones left too. Raises MetatlError where a
@@ -88,29 +87,31 @@ def _carried(net: Backbone, transfer: Transfer) -> Backbone:
     return replace(net, module=module, key=key, guide=transfer.guide)
 
 
-def _features(carried: Backbone, net: Backbone, problem: Problem, read: bool) -> Tensor:
+def _features(carried: Backbone, net: Backbone, problem: Problem, read: bool) -> Features:
     if carried.key == net.key:
         return problem.features
     if not read:
-        return problem.features[:, :0]
-    found = features(carried.body(), carried.key, problem.digests, problem.pictures.one)
-    return torch.stack([row for row in found if row is not None])
+        return Computed(torch.zeros(len(problem.digests), 0))
+    batch = readable(problem.prepared.one, net.preparation.stacked)
+    found = features(carried.body(), carried.key, problem.digests, batch)
+    return Computed(torch.stack([row for row in found if row is not None]))
 
 
-def told(learned: Mapping[str, Learned], source: SourcePhotos) -> tuple[dict[str, Any], list[str]]:
+def told(learned: Mapping[str, Learned], source: SourceRows) -> tuple[dict[str, Any], list[str]]:
     """The source in plain values, and notes: how much was learned, what was cut, smaller or left out."""
     groups: dict[int, list[str]] = {}
     for name, one in learned.items():
         groups.setdefault(id(one), []).append(name)
     facts = [{"methods": names, **learned[names[0]].facts} for names in groups.values()]
     unreadable = sorted({file for one in facts for file in one["unreadable"]})
-    data, count = text_of(source.folder.resolve().name), len(source.photos) - len(unreadable)
-    notes = [f"Source: {data}, {len(source.classes)} classes, {count} photos.", *map(_note, facts)]
+    data, unit, names = source.name, source.inputs.unit, source.targets.names
+    count = len(source.inputs) - len(unreadable)
+    notes = [f"Source: {data}, {len(names)} {source.targets.kind}, {count} {unit}s.", *map(_note, facts)]
     if source.shared:
-        names = ", ".join(source.shared)
-        notes.append(f"The source has classes with names of the problem's: {names}; other photos of them.")
+        alike = ", ".join(source.shared)
+        notes.append(f"The source has targets with names of the problem's: {alike}; other {unit}s of them.")
     notes += [f"Left out of the source: {file} (cannot be read)." for file in unreadable]
-    said = {"data": data, "classes": list(source.classes), "photos": count, "unreadable": unreadable}
+    said = {"data": data, "classes": list(names), f"{unit}s": count, "unreadable": unreadable}
     return {**said, "learned": facts}, notes
 
 

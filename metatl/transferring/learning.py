@@ -1,4 +1,4 @@
-"""Learning on source photos, step by step within its share of the minutes, and going on where it stopped."""
+"""Learning on a source, step by step within its share of the minutes, and going on where it stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from metatl.net import Net
 from metatl.train import Checkpoints, check_finite, train
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.budget import Budget
-from metatl.transferring.source import PhotoTasks, SourcePhotos, photo_tasks
+from metatl.transferring.source import SourceRows, SourceTasks, source_tasks
 from metatl.types import Metrics, Transfer
 
 
@@ -29,7 +29,7 @@ class Learning:
     """What learners of one command have in common; folder: where what they learn lies."""
 
     net: Backbone
-    source: SourcePhotos
+    source: SourceRows
     folder: Path
     budget: Budget
     seed: int
@@ -40,16 +40,16 @@ class Learning:
         return self.folder / f"{hashlib.sha256(said.encode()).hexdigest()[:16]}.safetensors"
 
     @cached_property
-    def tasks(self) -> PhotoTasks:
-        """The source's photos, read once."""
-        return photo_tasks(self.source, self.net.preparation)
+    def tasks(self) -> SourceTasks:
+        """The source's rows, read once."""
+        return source_tasks(self.source, self.net)
 
 
 def learn_on(work: Learning, learner: Learner, name: str, seconds: float) -> tuple[Transfer, dict[str, Any]]:
     """What the learner learns in as many of its steps as fit into these seconds, one at least; and facts.
 
     Interrupted, its state stays in the folder. Facts: steps done and asked for, seconds, remarks,
-    unreadable photos. Raises MetatlError where the source cannot serve, and where the learning diverges.
+    unreadable rows. Raises MetatlError where the source cannot serve, and where the learning diverges.
     """
     place, data = work.place(learner), work.tasks
     store.make_folder(place.parent)
@@ -122,8 +122,8 @@ class _Watch:
             self.checkpoints.now(state, self.seconds)
 
 
-def fitting(learner: Learner, data: PhotoTasks) -> tuple[Learner, str]:
-    """The learner with tasks that the source can give, and what is smaller: classes, or photos of each."""
+def fitting(learner: Learner, data: SourceTasks) -> tuple[Learner, str]:
+    """The learner with tasks that the source can give, and what is smaller: classes, or rows of each."""
     tasks = getattr(learner, "tasks", None)
     if not isinstance(tasks, Tasks):
         return learner, ""
@@ -134,8 +134,8 @@ def fitting(learner: Learner, data: PhotoTasks) -> tuple[Learner, str]:
         learner = with_value(learner, f"tasks.{key}", value)
     if (way, shot, query) == (tasks.way, tasks.shot, tasks.query):
         return learner, ""
-    said = f"tasks of {way} classes with {shot} + {query} photos each instead of {tasks.way} with "
+    said = f"tasks of {way} classes with {shot} + {query} {data.unit}s each instead of {tasks.way} with "
     return learner, (
         f"{said}{tasks.shot} + {tasks.query}: the source has {data.classes('meta_train')} classes, and "
-        f"{least} photos of {name!r}"
+        f"{least} {data.unit}s of {name!r}"
     )

@@ -1,21 +1,20 @@
-"""What the saved row gets wrong: confusion of classes, the surest mistakes with their photos."""
+"""What the saved row gets wrong: confusion of classes, the surest mistakes with their pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from metatl.data.fixed import Index
-from metatl.data.images import as_seen
-from metatl.data.photos import photo_content
 from metatl.lab.render.figure import FAINT, INK, bare, blank
-from metatl.opening import text_of
 from metatl.text import drawn
 from metatl.transferring.cells import Cells
-from metatl.transferring.fit import NO_CLASS
+from metatl.transferring.judging import NO_CLASS
 from metatl.transferring.study import Study
 
 COLUMNS, TILES = 4, 12
@@ -23,8 +22,8 @@ COLUMNS, TILES = 4, 12
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Test photos as one row named them: places, class and its probability; labels: how many it had.
+class Named:
+    """Rows that judge as one row of the table named them: places, class, its probability; labels: how many.
 
     diverged: how many others it gave no class, as its outputs were not finite.
     """
@@ -37,8 +36,10 @@ class Judged:
     diverged: int = 0
 
 
-def judged(study: Study, cells: Cells, name: str) -> Judged | None:
-    """The row's predictions with most labels: all draws that share no photo, else the first; None without."""
+def named(study: Study, cells: Cells, name: str) -> Named | None:
+    """The row's predictions with most labels: all draws that share no row, else the first; None without."""
+    if study.problem.targets.kind != "classes":
+        return None
     for k in reversed(list(study.labelled)):
         draws = cells.draws(name, k)
         if not draws:
@@ -51,15 +52,15 @@ def judged(study: Study, cells: Cells, name: str) -> Judged | None:
         probability = np.concatenate([np.asarray(cell.probability) for cell in held])
         _, first = np.unique(places, return_index=True)
         said = "all labels" if k is None else f"{k} labels of each class"
-        named = first[predicted[first] != NO_CLASS]
-        lost = len(first) - len(named)
-        return Judged(name, said, places[named], predicted[named], probability[named], lost)
+        classed = first[predicted[first] != NO_CLASS]
+        lost = len(first) - len(classed)
+        return Named(name, said, places[classed], predicted[classed], probability[classed], lost)
     return None
 
 
-def confusion(study: Study, said: Judged) -> Figure:
+def confusion(study: Study, said: Named) -> Figure:
     """Counts of true class (down) and named class (across)."""
-    classes, truth = [*map(drawn, study.problem.classes)], study.problem.labels[said.places]
+    classes, truth = [*map(drawn, study.problem.targets.names)], study.problem.task.labels[said.places]
     counts = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(counts, (truth, said.predicted), 1)
     side = float(np.clip(2.6 + 0.55 * len(classes), 5.0, 14.0))
@@ -78,21 +79,37 @@ def confusion(study: Study, said: Judged) -> Figure:
     )
     axes.set_ylabel("true class", fontsize=11, color=FAINT)
     axes.set_xlabel("named class", fontsize=11, color=FAINT)
-    figure.text(0.04, 0.94, "Confusion on the test photos", fontsize=15, weight="bold", color=INK)
-    figure.text(0.04, 0.89, _caption(said, truth), fontsize=10, color=FAINT)
+    figure.text(
+        0.04,
+        0.94,
+        f"Confusion on the {study.problem.unit}s that judge",
+        fontsize=15,
+        weight="bold",
+        color=INK,
+    )
+    figure.text(0.04, 0.89, _caption(study, said, truth), fontsize=10, color=FAINT)
     return figure
 
 
-def mistakes(study: Study, said: Judged) -> Figure:
-    """The photos that were named wrongly with the highest probability."""
-    truth = study.problem.labels[said.places]
-    wrong = np.flatnonzero(said.predicted != truth)
-    order = wrong[np.argsort(-said.probability[wrong], kind="stable")][:TILES]
+def surest(study: Study, said: Named) -> Index:
+    """Places in `said` of what was named wrongly, the highest probability first."""
+    wrong = np.flatnonzero(said.predicted != study.problem.task.labels[said.places])
+    return wrong[np.argsort(-said.probability[wrong], kind="stable")]
+
+
+def pictured(study: Study) -> bool:
+    """Whether rows are pictures."""
+    return isinstance(study.problem.inputs.shown(0), Image.Image)
+
+
+def mistakes(study: Study, said: Named) -> Figure:
+    """The pictures that were named wrongly with the highest probability."""
+    truth, order = study.problem.task.labels[said.places], surest(study, said)[:TILES]
     down = max(1, -(-len(order) // COLUMNS))
     figure = blank(3.1 * COLUMNS, 3.2 * down + 1.1)
     top = 1.0 / (3.2 * down + 1.1)
     figure.text(0.025, 1 - 0.42 * top, "The surest mistakes", fontsize=17, weight="bold", color=INK)
-    figure.text(0.025, 1 - 0.75 * top, _caption(said, truth), fontsize=10, color=FAINT)
+    figure.text(0.025, 1 - 0.75 * top, _caption(study, said, truth), fontsize=10, color=FAINT)
     height = (1 - top) / down
     for place, i in enumerate(order):
         x, y = place % COLUMNS, place // COLUMNS
@@ -101,19 +118,21 @@ def mistakes(study: Study, said: Judged) -> Figure:
                 ((x + 0.06) / COLUMNS, 1 - top - (y + 0.88) * height, 0.88 / COLUMNS, 0.74 * height)
             )
         )
-        file = study.problem.files[int(said.places[i])]
-        axes.imshow(np.asarray(as_seen(photo_content(file), str(file))))
+        at = int(said.places[i])
+        shown = study.problem.inputs.shown(at)
+        assert isinstance(shown, Image.Image)
+        axes.imshow(np.asarray(shown))
         axes.set_xticks([])
         axes.set_yticks([])
-        named, true = (drawn(study.problem.classes[c]) for c in (said.predicted[i], truth[i]))
+        named, true = (drawn(study.problem.targets.names[c]) for c in (said.predicted[i], truth[i]))
         axes.set_title(
             f"{named} {100 * said.probability[i]:.0f} %, is {true}", fontsize=11, color=INK, loc="left"
         )
-        axes.set_xlabel(drawn(text_of(file.name)[:32]), fontsize=7.5, color=FAINT)
+        axes.set_xlabel(drawn(Path(study.problem.inputs.ids[at]).name[:32]), fontsize=7.5, color=FAINT)
     return figure
 
 
-def _caption(said: Judged, truth: Index) -> str:
+def _caption(study: Study, said: Named, truth: Index) -> str:
     wrong = int((said.predicted != truth).sum())
-    told = f"{said.method}, {said.labels}: {wrong} of {len(truth)} test photos named wrongly"
+    told = f"{said.method}, {said.labels}: {wrong} of {len(truth)} {study.problem.unit}s named wrongly"
     return f"{told}, {said.diverged} more without a finite output" if said.diverged else told

@@ -1,4 +1,4 @@
-"""Accuracy over numbers of labels, as a picture that goes on a slide."""
+"""Scores over numbers of labels, as a picture that goes on a slide."""
 
 from __future__ import annotations
 
@@ -11,58 +11,56 @@ from matplotlib.figure import Figure
 
 from metatl import text
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
-from metatl.transferring.rows import REFERENCE
 
 SHOWN = 5
 """Rows in colour beside the reference."""
 
 
 def scores(found: Mapping[str, Any]) -> Figure:
-    """Accuracy over labels of each class, best rows and the reference in colour, bars: 95 % interval."""
+    """Scores over numbers of labels, best rows and the reference in colour, bars: 95 % interval."""
     found = text.each(found, text.drawn)
-    rows, protocol = found["rows"], found["protocol"]
+    rows, protocol = [row for row in found["rows"] if row["score"] is not None], found["protocol"]
+    unit, better = protocol["unit_of_data"], protocol["better"]
     labels = list(dict.fromkeys(row["labelled"] for row in rows))
     names = list(dict.fromkeys(row["method"] for row in rows))
     figure = blank(12.8, 7.2)
     axes = bare(figure.add_axes((0.06, 0.11, 0.70, 0.72)), keep=("bottom",))
-    shown = _shown(rows, labels, names)
+    shown = _shown(rows, labels, names, protocol)
     for name in sorted(names, key=lambda name: name in shown):
         shift = 0.035 * (list(shown).index(name) - (len(shown) - 1) / 2) if name in shown else 0.0
         _line(axes, [row for row in rows if row["method"] == name], labels, shown.get(name), shift)
     _ends(axes, rows, labels, shown, len(names) > len(shown))
     axes.set_xticks(range(len(labels)), ["all" if k == "all" else str(k) for k in labels])
     axes.tick_params(axis="both", labelsize=12)
-    axes.set_xlabel("labelled photos of each class", fontsize=12, color=FAINT, labelpad=8)
-    axes.yaxis.set_major_formatter("{x:g} %")
+    each = " of each class" if protocol["targets"] == "classes" else ""
+    axes.set_xlabel(f"labelled {unit}s{each}", fontsize=12, color=FAINT, labelpad=8)
+    axes.yaxis.set_major_formatter("{x:g} %" if protocol["unit"] == "%" else "{x:g}")
     axes.grid(axis="y", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_xlim(-0.25, len(labels) - 0.75)
-    said = (
-        f"{protocol['net']} at {protocol['preparation']['size']} px, {protocol['photos_test']} test photos, "
-    )
-    said += f"up to {protocol['draws']} draws of the labelled ones; bars: 95 % interval"
-    figure.text(
-        0.025,
-        0.93,
-        f"Accuracy on {protocol['data']} by number of labels",
-        fontsize=20,
-        weight="bold",
-        color=INK,
-    )
+    net = " ".join(filter(None, (protocol["net"], protocol["input"])))
+    said = f"{net}, {protocol['judging_rows']} {unit}s that judge, up to {protocol['draws']} draws of the "
+    said += f"labelled ones; bars: 95 % interval; {better} is better"
+    name = protocol["score"][:1].upper() + protocol["score"][1:]
+    title = f"{name} on {protocol['data']} by number of labels"
+    figure.text(0.025, 0.93, title, fontsize=20, weight="bold", color=INK)
     figure.text(0.025, 0.885, said, fontsize=12, color=FAINT)
     return figure
 
 
-def _shown(rows: Any, labels: list[Any], names: list[str]) -> dict[str, str]:
+def _shown(rows: Any, labels: list[Any], names: list[str], protocol: Mapping[str, Any]) -> dict[str, str]:
     """The reference and the rows with the best mean over numbers of labels where they ran, with colours."""
-    best = {k: max(row["score"] for row in rows if row["labelled"] == k) for k in labels}
+    reference, better = protocol["reference"], 1 if protocol["better"] == "higher" else -1
+    best = {k: max(better * row["score"] for row in rows if row["labelled"] == k) for k in labels}
     gap = {
-        name: np.mean([best[row["labelled"]] - row["score"] for row in rows if row["method"] == name])
+        name: np.mean(
+            [best[row["labelled"]] - better * row["score"] for row in rows if row["method"] == name]
+        )
         for name in names
     }
     ran = {name: sum(row["method"] == name for row in rows) for name in names}
-    others = sorted((n for n in names if n != REFERENCE), key=lambda n: (-ran[n], float(gap[n])))
-    colours = {REFERENCE: INK} if REFERENCE in names else {}
+    others = sorted((n for n in names if n != reference), key=lambda n: (-ran[n], float(gap[n])))
+    colours = {reference: INK} if reference in names else {}
     spare = [colour for colour in PALETTE if colour not in ("#000000", "#8A8A8A")]
     return {**colours, **dict(zip(others[:SHOWN], spare, strict=False))}
 
@@ -87,7 +85,7 @@ def _ends(axes: Axes, rows: Any, labels: list[Any], shown: dict[str, str], other
     for name, colour in shown.items():
         own = [row for row in rows if row["method"] == name]
         last = max(own, key=lambda row: labels.index(row["labelled"]))
-        ends.append((last["score"], f"{name}  {last['score']:.1f}", colour))
+        ends.append((last["score"], f"{name}  {last['score']:.4g}", colour))
     low, high = axes.get_ylim()
     gap = 0.048 * (high - low)
     ends.sort()

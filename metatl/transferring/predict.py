@@ -1,4 +1,4 @@
-"""Predictions of a saved model for photos and folders of them."""
+"""Predictions of a saved model, a line for every row."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
+import numpy as np
+from torch import Tensor
 
-from metatl.data.photos import photo_content, photo_files
-from metatl.opening import text_of
-from metatl.transferring.backbone import BATCH
-from metatl.transferring.model import PhotoModel
+from metatl.data.examples import Inputs
+from metatl.transferring.features import BATCH
+from metatl.transferring.model import SavedModel
 from metatl.types import MetatlError
 
 PLACES = ("", "second_", "third_")
@@ -22,68 +23,90 @@ PLACES = ("", "second_", "third_")
 
 @dataclass(frozen=True)
 class Prediction:
-    """A photo's labels with their probabilities, the most probable first."""
+    """What is said of a row: its name, and the cells of the line; None for a row that has no prediction."""
 
-    file: Path
-    labels: tuple[str, ...]
-    probabilities: tuple[float, ...]
+    id: str
+    cells: tuple[str, ...] | None
 
 
 def predict(
-    model: PhotoModel, places: Sequence[Path], unreadable: Callable[[str], None] = lambda why: None
+    model: SavedModel, places: Sequence[Path], unreadable: Callable[[str], None] = lambda why: None
 ) -> list[Prediction]:
-    """Predictions for photos and for those below folders; what has none is told and passed over.
+    """Predictions in the order of the rows; what has none is told, and stands there without one.
 
-    That is a photo that cannot be read, or whose outputs are not finite. Raises MetatlError for a place that
-    is not there, and where no photo is left.
+    That is a row that cannot be read, or whose outputs are not finite. Raises MetatlError for a place that
+    is not there, and where no row is left.
     """
-    files = photo_files(places)
+    inputs = model.reader.read(places)
     found: list[Prediction] = []
-    for first in range(0, len(files), BATCH):
-        read: list[tuple[Path, torch.Tensor]] = []
-        for file in files[first : first + BATCH]:
-            try:
-                read.append((file, model.prepared(photo_content(file), str(file))))
-            except MetatlError as error:
-                unreadable(str(error))
-        if read:
-            found += _predictions(model, read, unreadable)
-    if not found:
-        where = ", ".join(str(place) for place in places)
-        raise MetatlError(f"{where}: no photo could be read and labelled; name pictures or folders of them")
+    for first in range(0, len(inputs), BATCH):
+        found += _batch(model, inputs, list(range(first, min(first + BATCH, len(inputs)))), unreadable)
+    if not any(one.cells is not None for one in found):
+        where, unit = ", ".join(str(place) for place in places), model.reader.unit
+        raise MetatlError(f"{where}: no {unit} could be read and predicted; name {unit}s or folders of them")
     return found
 
 
-def _predictions(
-    model: PhotoModel, read: Sequence[tuple[Path, torch.Tensor]], unreadable: Callable[[str], None]
+def _batch(
+    model: SavedModel, inputs: Inputs, places: list[int], unreadable: Callable[[str], None]
 ) -> list[Prediction]:
-    outputs = model.outputs(torch.stack([x for _, x in read]))
-    finite = outputs.isfinite().all(-1)
-    for (file, _), said in zip(read, finite.tolist(), strict=True):
-        if not said:
-            unreadable(f"{file}: the prediction is not finite, so that it names no class")
-    read = [one for one, said in zip(read, finite.tolist(), strict=True) if said]
-    sure = outputs[finite].softmax(-1).sort(dim=-1, descending=True, stable=True)
-    count = min(len(PLACES), len(model.classes))
-    rows = zip(read, sure.indices[:, :count].tolist(), sure.values[:, :count].tolist(), strict=True)
-    return [
-        Prediction(file, tuple(model.classes[i] for i in labels), tuple(values))
-        for (file, _), labels, values in rows
-    ]
+    cells: dict[int, tuple[str, ...]] = {}
+    read, x = _prepared(model, inputs, places, unreadable)
+    for place, row in zip(read, model.outputs(x) if read else (), strict=True):
+        if bool(row.isfinite().all()):
+            cells[place] = _cells(model, row)
+        else:
+            unreadable(f"{inputs.ids[place]}: the prediction is not finite, so that it says nothing")
+    return [Prediction(inputs.ids[place], cells.get(place)) for place in places]
 
 
-def table(predictions: Sequence[Prediction], shown: Callable[[str], str] = str) -> str:
-    """CSV: file, label, probability, and the next two labels with theirs (empty where there are fewer).
+def _prepared(
+    model: SavedModel, inputs: Inputs, places: list[int], unreadable: Callable[[str], None]
+) -> tuple[list[int], Any]:
+    """Those of the rows that can be read, as the net takes them."""
+    if inputs.columns is not None:
+        return places, model.preparation(inputs.columns.take(np.array(places)))
+    read: list[tuple[int, Any]] = []
+    for place in places:
+        try:
+            read.append((place, model.preparation(inputs.raw(place))))
+        except MetatlError as error:
+            unreadable(str(error))
+    return [place for place, _ in read], model.preparation.stacked([x for _, x in read]) if read else None
+
+
+def columns(model: SavedModel) -> list[str]:
+    """The names of a line's cells, after that of the row."""
+    if model.kind == "classes":
+        return [f"{place}{what}" for place in PLACES for what in ("label", "probability")]
+    return list(model.names) if model.kind == "real" else ["labels", *model.names]
+
+
+def _cells(model: SavedModel, row: Tensor) -> tuple[str, ...]:
+    """Labels with their probabilities, the most probable first; all labels' probabilities; or values."""
+    if model.kind == "real":
+        return tuple(f"{value:.6g}" for value in row.tolist())
+    if model.kind == "labels":
+        sure = row.sigmoid().tolist()
+        named = [name for name, p in zip(model.names, sure, strict=True) if p >= 0.5]
+        return (";".join(named), *(f"{p:.6f}" for p in sure))
+    sure = row.softmax(-1).sort(descending=True, stable=True)
+    found: list[str] = []
+    for i in range(len(PLACES)):
+        there = i < len(model.names)
+        found += [model.names[int(sure.indices[i])], f"{float(sure.values[i]):.6f}"] if there else ["", ""]
+    return tuple(found)
+
+
+def table(model: SavedModel, predictions: Sequence[Prediction], shown: Callable[[str], str] = str) -> str:
+    """CSV: the row's name and its cells, empty where there is no prediction.
 
     shown: the form of names; as they are in a file.
     """
-    stream = io.StringIO()
+    stream, names = io.StringIO(), columns(model)
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["file", *(f"{place}{what}" for place in PLACES for what in ("label", "probability"))])
+    writer.writerow([model.reader.id_name, *map(shown, names)])
     for one in predictions:
-        cells: list[str] = []
-        for i in range(len(PLACES)):
-            there = i < len(one.labels)
-            cells += [shown(one.labels[i]), f"{one.probabilities[i]:.6f}"] if there else ["", ""]
-        writer.writerow([shown(text_of(one.file)), *cells])
+        cells = one.cells if one.cells is not None else ("",) * len(names)
+        writer.writerow([shown(one.id), *map(shown, cells)])
     return stream.getvalue()

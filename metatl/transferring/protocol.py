@@ -9,10 +9,8 @@ from typing import Any
 import torch
 
 from metatl.lab.provenance import provenance
-from metatl.opening import text_of
 from metatl.transferring.cells import ALL
 from metatl.transferring.choose import Choice
-from metatl.transferring.rows import REFERENCE
 from metatl.transferring.settle import Settled
 from metatl.transferring.study import Study
 
@@ -21,28 +19,34 @@ def protocol(
     study: Study,
     settled: Settled,
     choice: Choice,
-    photos: Path,
     minutes: float,
     notes: Sequence[str],
     source: tuple[dict[str, Any], list[str]] | None = None,
 ) -> dict[str, Any]:
-    """Plain values: photos, net, weights, preparation, seed, draws, test part, mode, versions, command.
+    """Plain values: data, net, weights, preparation, seed, draws, test part, mode, versions, command.
 
     source: what was learned there, and notes on it.
     """
     problem, came = study.problem, provenance("cpu")
-    folds = problem.task.folds if problem.task.test is None else 0
+    folds, unit, rows = (
+        problem.task.folds if problem.task.test is None else 0,
+        problem.unit,
+        len(problem.digests),
+    )
+    how = "stratified folds" if problem.targets.kind == "classes" else "folds"
     parts = {
-        "test": "test/, looked at once; train/ and val/ are labelled",
-        "val": "val/, looked at once",
-        "folds": f"{folds} stratified folds of the labelled photos: draw d is judged on fold d",
+        "test": "test, looked at once; train and val are labelled",
+        "val": "val, looked at once",
+        "folds": f"{folds} {how} of the labelled {unit}s: draw d is judged on fold d",
     }
-    twins = f"{problem.twins} test photos have the bytes of a labelled one."
+    twins = f"{problem.twins} {unit}s that judge have the content of a labelled one."
     return {
-        "data": text_of(photos.resolve().name),
-        "classes": list(problem.classes),
-        "photos_labelled": len(problem.task.pool),
-        "photos_test": len(problem.labels) - len(problem.task.pool) or len(problem.labels),
+        "data": problem.name,
+        "unit_of_data": unit,
+        "targets": problem.targets.kind,
+        "classes": list(problem.targets.names),
+        "labelled_rows": len(problem.task.pool),
+        "judging_rows": rows - len(problem.task.pool) or rows,
         "test_part": parts[problem.part],
         **study.net.facts,
         "seed": study.seed,
@@ -50,15 +54,20 @@ def protocol(
         "labelled": [ALL if k is None else k for k in study.labelled],
         "minutes": minutes,
         "mode": "inductive",
-        "reference": REFERENCE,
+        "reference": study.reference,
         "saved": {
             "method": settled.method,
             "how": settled.how,
             "selected": choice.selected,
             "validation": settled.score,
         },
-        "unreadable": list(problem.unreadable),
-        "notes": [*notes, *([twins] if problem.twins else []), *(source[1] if source else [])],
+        "left_out": list(problem.left_out),
+        "notes": [
+            *problem.notes,
+            *notes,
+            *([twins] if problem.twins else []),
+            *(source[1] if source else []),
+        ],
         **({"source": source[0]} if source else {}),
         "versions": {name: one for name, one in came["versions"].items() if one},
         "commit": came["commit"],

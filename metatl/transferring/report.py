@@ -8,29 +8,45 @@ from typing import Any
 
 import numpy as np
 
+from metatl.evaluation.scores import Score
 from metatl.evaluation.statistics import FEWEST_DRAWS, holm
-from metatl.transferring.cells import ALL, Cell, Cells, right
-from metatl.transferring.rows import NO_TRANSFER, REFERENCE
+from metatl.transferring.cells import ALL, Cell, Cells
+from metatl.transferring.judging import score_of
+from metatl.transferring.rows import NO_TRANSFER
+from metatl.transferring.running import missing
 from metatl.transferring.scores import Matrix, difference, interval, matrix, rounded, worse
-from metatl.transferring.study import Study, missing
+from metatl.transferring.study import Study
 
 Values = dict[str, Any]
-MEANING = {
-    "score": "accuracy in percent: mean over draws of each draw's share of test photos named rightly",
-    "ci95": (
-        "95 %, over draws and test photos: Wilson's, with the variance between draws and between photos and "
-        "Student's t of Satterthwaite's degrees of freedom; over photos alone where all labelled are used "
-        f"in fewer than {FEWEST_DRAWS} folds; null with fewer draws, and for differences that do not vary"
-    ),
-    "difference": f"score minus that of {REFERENCE} on the same draws and photos, in percentage points",
-    "p": "two-sided, of the same interval; Holm-corrected over the rows at one number of labels",
-    "diverged": "predictions of test photos that are not finite; they count as wrong",
-    "harmed": f"percent of the draws shared with {NO_TRANSFER} where the row is worse than it; null without",
-    "moved": "whether weights below the output layer were trained on the labelled photos",
-    "seconds": "mean of a draw: to choose, fit and predict",
-    "selected": "how: cv (inside the labelled photos of each draw), default (no cross-validation), fixed, "
-    "diverged",
-}
+_ACCURACY = "accuracy in percent: mean over draws of each draw's share of {unit}s that judge named rightly"
+_OTHER = (
+    "{name}{unit_of}, {better} is better: mean over draws of each draw's mean over the {unit}s that judge"
+)
+
+
+def meaning(score: Score, unit: str, reference: str) -> dict[str, str]:
+    """What the keys of a row mean."""
+    said = _ACCURACY if score.name == "accuracy" else _OTHER
+    unit_of = " in percent" if score.unit == "%" else ""
+    ends = "Wilson's, with" if score.unit == "%" else "mean +- t times the root of"
+    return {
+        "score": said.format(name=score.name, unit=unit, unit_of=unit_of, better=score.better),
+        "ci95": (
+            f"95 %, over draws and {unit}s that judge: {ends} the variance between draws and between {unit}s, "
+            f"and Student's t of Satterthwaite's degrees of freedom; over {unit}s alone where all labelled are "
+            f"used in fewer than {FEWEST_DRAWS} folds; null with fewer draws, and for differences that do not "
+            "vary"
+        ),
+        "difference": f"score minus that of {reference} on the same draws and {unit}s",
+        "p": "two-sided, of the same interval; Holm-corrected over the rows at one number of labels",
+        "diverged": f"predictions of {unit}s that are not finite; a share counts them as 0, else there is no score",
+        "harmed": f"percent of the draws shared with {NO_TRANSFER} where the row is worse; null without",
+        "moved": f"whether weights below the output layer were trained on the labelled {unit}s",
+        "seconds": "mean of a draw: to choose, fit and predict",
+        "also": "further scores, each the mean over draws; null where one draw has none",
+        "selected": f"how: cv (inside the labelled {unit}s of each draw), default (no cross-validation), fixed, "
+        "diverged",
+    }
 
 
 def report(study: Study, cells: Cells, protocol: Mapping[str, Any]) -> Values:
@@ -43,51 +59,61 @@ def report(study: Study, cells: Cells, protocol: Mapping[str, Any]) -> Values:
         {"method": name, "labelled": _label(k), "draws_missing": n, "draws_done": len(cells.draws(name, k))}
         for (name, k), n in lacking.items()
     ]
-    return {"protocol": {**protocol, "meaning": MEANING, "missing": said}, "rows": found}
+    score = score_of(study.problem.targets.values)
+    told = {"score": score.name, "unit": score.unit, "better": score.better}
+    meant = meaning(score, study.problem.unit, study.reference)
+    return {"protocol": {**protocol, **told, "meaning": meant, "missing": said}, "rows": found}
 
 
 def table_of(study: Study, cells: Cells, name: str, k: int | None, draws: Sequence[int]) -> Matrix:
-    """[draws, photos] of a row: which test photos it named rightly."""
-    labels, parts = study.problem.labels, [study.part((name, k, draw)) for draw in draws]
-    held = [cells.held[name, k, draw] for draw in draws]
-    pairs = [(part.test, right(cell, labels[part.test])) for part, cell in zip(parts, held, strict=True)]
-    return matrix(pairs, len(labels))
+    """[draws, rows] of a row of the table: the score of every row that judged."""
+    parts = [study.part((name, k, draw)) for draw in draws]
+    held = [np.array(cells.held[name, k, draw].scores, float) for draw in draws]
+    pairs = [(part.test, scores) for part, scores in zip(parts, held, strict=True)]
+    return matrix(pairs, len(study.problem.digests))
 
 
 def _row(study: Study, cells: Cells, name: str, k: int | None) -> Values:
     draws = cells.draws(name, k)
     held = [cells.held[name, k, draw] for draw in draws]
-    own = interval(table_of(study, cells, name, k, draws), k is None)
+    score, lost = score_of(study.problem.targets.values), sum(cell.diverged for cell in held)
+    table = table_of(study, cells, name, k, draws)
+    own = interval(score, table, k is None) if score.unit == "%" or not lost else None
     row: Values = {
         "method": name,
         "labelled": _label(k),
         "draws": len(draws),
-        "score": rounded(own.mean),
-        "ci95": rounded(own.ci95),
-        "diverged": sum(cell.diverged for cell in held),
+        "score": None if own is None else _digits(score, own.mean),
+        "ci95": None if own is None else _digits(score, own.ci95),
+        "diverged": lost,
         **_difference(study, cells, name, k),
         "harmed": rounded(_harmed(study, cells, name, k), 1),
         "moved": study.rows[name].moves == "body",
         "seconds": rounded(np.mean([cell.seconds for cell in held]), 3),
+        "also": _also(held),
         "selected": _selected(held),
     }
     return row
 
 
 def _difference(study: Study, cells: Cells, name: str, k: int | None) -> Values:
-    shared = _shared(cells, name, REFERENCE, k)
-    if name == REFERENCE or not shared:
+    reference, score = study.reference, score_of(study.problem.targets.values)
+    shared = _shared(cells, name, reference, k)
+    lost = sum(cells.held[row, k, draw].diverged for row in (name, reference) for draw in shared)
+    if name == reference or not shared or (lost and score.unit != "%"):
         return {"difference": None, "difference_ci95": None, "p": None}
-    one, other = (table_of(study, cells, row, k, shared) for row in (name, REFERENCE))
-    found = difference(one, other, k is None)
-    return {"difference": rounded(found.mean), "difference_ci95": rounded(found.ci95), "p": found.p}
+    one, other = (table_of(study, cells, row, k, shared) for row in (name, reference))
+    found = difference(score, one, other, k is None)
+    ends = _digits(score, found.ci95)
+    return {"difference": _digits(score, found.mean), "difference_ci95": ends, "p": found.p}
 
 
 def _harmed(study: Study, cells: Cells, name: str, k: int | None) -> float | None:
     shared = _shared(cells, name, NO_TRANSFER, k)
     if name == NO_TRANSFER or not shared:
         return None
-    return worse(*(table_of(study, cells, row, k, shared) for row in (name, NO_TRANSFER)))
+    tables = (table_of(study, cells, row, k, shared) for row in (name, NO_TRANSFER))
+    return worse(score_of(study.problem.targets.values), *tables)
 
 
 def _shared(cells: Cells, name: str, other: str, k: int | None) -> list[int]:
@@ -110,6 +136,23 @@ def _selected(held: Sequence[Cell]) -> Values:
         "how": sorted({cell.how for cell in held}),
         "values": {name: dict(sorted(count.items())) for name, count in counts.items()},
     }
+
+
+def _also(held: Sequence[Cell]) -> dict[str, float | None]:
+    """Further scores: the mean over draws, None where one draw has none."""
+    names = dict.fromkeys(name for cell in held for name in cell.also)
+    found = {name: [cell.also.get(name) for cell in held] for name in names}
+    return {
+        name: None if any(value is None for value in values) else rounded(np.mean(np.array(values, float)), 6)
+        for name, values in found.items()
+    }
+
+
+def _digits(score: Score, value: Any) -> Any:
+    """Shares in percent with two places, other values with the digits that they have."""
+    if score.unit == "%" or value is None:
+        return rounded(value)
+    return [_digits(score, one) for one in value] if isinstance(value, tuple) else float(f"{value:.6g}") + 0.0
 
 
 def _label(k: int | None) -> int | str:

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -18,6 +18,7 @@ from metatl.guides import SupportFisher
 from metatl.guides.guide import TransferGuide
 from metatl.lab import store
 from metatl.lab.describe import completed, describe, merged
+from metatl.lab.experiment import with_value
 from metatl.lab.instances import instance
 from metatl.lab.yaml_values import yaml_values
 from metatl.learners import Learner
@@ -25,19 +26,19 @@ from metatl.transforms import Transform
 from metatl.types import MetatlError
 
 FOLDER = Path(__file__).parent.parent / "rows" / "transfer"
-REFERENCE, NO_TRANSFER = "logistic-regression", "no-transfer"
-"""The row that differences are paired with, and the one that says who is harmed."""
+REFERENCES, NO_TRANSFER = ("logistic-regression", "ridge"), "no-transfer"
+"""Rows that differences are paired with, the first that fits the targets; the one that says who is harmed."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How much a row that moves the body trains: photos seen = passes * n, within bounds.
+    """How much a row that moves the body trains: rows seen = passes * n, within bounds.
 
     Args:
         passes: over the labelled rows.
-        most: photos seen at most, unless that is fewer than `least` passes.
+        most: rows seen at most, unless that is fewer than `least` passes.
         least: passes at least.
-        batch: photos of a step.
+        batch: rows of a step.
     """
 
     passes: int = 20
@@ -46,7 +47,7 @@ class Schedule:
     batch: int = 16
 
     def seen(self, rows: int) -> int:
-        """Photos that pass forward and back with this many labelled rows."""
+        """Rows that pass forward and back with this many labelled rows."""
         return max(min(self.passes * rows, self.most), self.least * rows)
 
     def steps(self, rows: int) -> int:
@@ -64,7 +65,8 @@ class Row:
         source: who published it.
         adaptation: how labelled rows are used; on frozen features where only the head moves.
         moves: the head alone, or the body too.
-        learner: what is learned on source photos first; rows with the same one share what it learned.
+        on: what a head sees: features of the body, or the inputs themselves (columns of a table).
+        learner: what is learned on the source first; rows with the same one share what it learned.
         guide: which weights move, and how far; None for what is carried, 1 where nothing was learned.
         transform: of the net and what it carries, before the body moves; merged again afterwards.
         probe: fitted on frozen features first; its linear layer is where the output layer starts.
@@ -80,6 +82,7 @@ class Row:
     formula: str = ""
     source: str = ""
     moves: Literal["head", "body"] = "head"
+    on: Literal["features", "inputs"] = "features"
     learner: Learner | None = None
     guide: TransferGuide | None = None
     transform: Transform | None = None
@@ -101,6 +104,21 @@ def rows(chosen: Sequence[str] | None = None) -> dict[str, Row]:
             raise MetatlError(f"method {name!r} is none of: {', '.join(files)}{meant}")
     found = {name: read(path) for name, path in files.items() if not chosen or name in chosen}
     return dict(sorted(found.items(), key=lambda item: item[1].order))
+
+
+def scaled(row: Row, rate: float, seen: float) -> Row:
+    """The row with its rates, and the rows that it sees, multiplied, where its body moves."""
+    if row.moves == "head" or (rate == 1 and seen == 1):
+        return row
+    schedule = replace(
+        row.schedule, passes=round(seen * row.schedule.passes), most=round(seen * row.schedule.most)
+    )
+    select = {
+        path: [rate * value for value in values] if path.endswith("lr") else values
+        for path, values in (row.select or {}).items()
+    }
+    adaptation = with_value(row.adaptation, "rule.lr", rate * cast(Any, row.adaptation).rule.lr)
+    return replace(row, schedule=schedule, adaptation=adaptation, select=select or row.select)
 
 
 def digest() -> str:
@@ -145,7 +163,7 @@ def listing() -> list[dict[str, Any]]:
             "formula": row.formula,
             "source": row.source,
             "moves": row.moves,
-            "source_photos": row.learner is not None,
+            "needs_source": row.learner is not None,
             "select": cast(dict[str, Any], describe(row.select) or {}),
         }
         for name, row in rows().items()

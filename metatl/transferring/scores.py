@@ -1,4 +1,4 @@
-"""Accuracies and paired differences over draws and test photos."""
+"""Scores and paired differences over draws and the rows that judge."""
 
 from __future__ import annotations
 
@@ -8,44 +8,46 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metatl.evaluation.statistics import Range, crossed
+from metatl.evaluation.crossed import Range, crossed
+from metatl.evaluation.scores import Score
 
 Matrix = NDArray[np.float64]
-"""[draws, photos]: 1 where a test photo was named rightly, 0 where not, NaN where it did not judge."""
+"""[draws, rows]: the score of every row that judges, NaN where it did not judge."""
 
 
-def accuracy(right: Matrix) -> float:
-    """Percent: the mean over draws of the share of each draw's test photos."""
-    return float(100 * np.nanmean(right, axis=1).mean())
+def mean(scores: Matrix) -> float:
+    """The mean over draws of each draw's mean over rows."""
+    return float(np.nanmean(scores, axis=1).mean())
 
 
-def interval(right: Matrix, whole: bool) -> Range:
-    """The accuracy in percent with its interval (`evaluation.statistics.crossed`); whole: all labels used."""
-    return _percent(crossed(right, whole=whole))
+def interval(score: Score, scores: Matrix, whole: bool) -> Range:
+    """The mean with its interval (`evaluation.statistics.crossed`), shares in percent; whole: all labels."""
+    return _in_units(score, crossed(scores, 0.0 if score.unit == "%" else None, whole))
 
 
-def difference(right: Matrix, other: Matrix, whole: bool) -> Range:
-    """Two accuracies on the same draws and photos: points between them, with interval and p."""
-    return _percent(crossed(right - other, -1.0, whole))
+def difference(score: Score, scores: Matrix, other: Matrix, whole: bool) -> Range:
+    """Two means on the same draws and rows: what lies between them, with interval and p."""
+    return _in_units(score, crossed(scores - other, -1.0 if score.unit == "%" else None, whole))
 
 
-def _percent(found: Range) -> Range:
-    ends = None if found.ci95 is None else (100 * found.ci95[0], 100 * found.ci95[1])
-    return Range(100 * found.mean, ends, found.p)
+def _in_units(score: Score, found: Range) -> Range:
+    unit = 100 if score.unit == "%" else 1
+    ends = None if found.ci95 is None else (unit * found.ci95[0], unit * found.ci95[1])
+    return Range(unit * found.mean, ends, found.p)
 
 
-def matrix(draws: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]], photos: int) -> Matrix:
-    """[draws, photos] from each draw's test places and whether they were named rightly."""
-    found = np.full((len(draws), photos), np.nan)
-    for i, (places, right) in enumerate(draws):
-        found[i, places] = right
+def matrix(draws: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]], rows: int) -> Matrix:
+    """[draws, rows] from each draw's rows that judge and their scores."""
+    found = np.full((len(draws), rows), np.nan)
+    for i, (places, scores) in enumerate(draws):
+        found[i, places] = scores
     return found
 
 
-def worse(row: Matrix, reference: Matrix) -> float:
-    """Percent of draws whose score is strictly below the reference's in the same draw."""
+def worse(score: Score, row: Matrix, reference: Matrix) -> float:
+    """Percent of draws whose score is strictly worse than the reference's in the same draw."""
     a, b = np.nanmean(row, axis=1), np.nanmean(reference, axis=1)
-    return float(100 * (a < b - 1e-12).mean())
+    return float(100 * (score.sign * (a - b) < -1e-12).mean())
 
 
 def rounded(value: Any, places: int = 2) -> Any:

@@ -1,4 +1,4 @@
-"""Which row is saved: the best in cross-validation inside all labelled photos; the test part has no say."""
+"""Which row is saved: the best in cross-validation inside all labelled rows; the test part has no say."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from metatl.adapt import check_outputs
 from metatl.data.fixed import Index, Part
 from metatl.transferring.budget import Budget
-from metatl.transferring.cells import Cells, Key, right
+from metatl.transferring.cells import Cells, Key
 from metatl.transferring.choose import Choice, folds_of, surely
 from metatl.transferring.fit import Model, fit
-from metatl.transferring.rows import REFERENCE
+from metatl.transferring.judging import Scale, score_of, shown
 from metatl.transferring.study import VALIDATION, Study, Tell, moving
 from metatl.types import MetatlError
 
@@ -23,7 +23,7 @@ SHARE = 0.3
 
 @dataclass(frozen=True)
 class Settled:
-    """The chosen row; how: in words; score: cross-validated accuracy in percent by row."""
+    """The chosen row; how: in words; score: the cross-validated score by row, shares in percent."""
 
     method: str
     how: str
@@ -47,7 +47,7 @@ def reserve(study: Study, cells: Cells, budget: Budget) -> float:
 
 
 def validate(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda work: None) -> None:
-    """Cross-validate every row on all labelled photos, fold by fold, as far as the minutes go."""
+    """Cross-validate every row on all labelled rows, fold by fold, as far as the minutes go."""
     rows, bodies = study.problem.task.everything(), moving(study)
     whole = Part(rows, rows[:0])
     for names in ([name for name in study.rows if name not in bodies], bodies):
@@ -73,13 +73,13 @@ def _left(study: Study, cells: Cells, names: Sequence[str]) -> list[tuple[Key, P
 
 
 def settle(study: Study, cells: Cells) -> Settled:
-    """The row with the highest cross-validated accuracy on the photos that all candidates have judged.
+    """The row with the best cross-validated score on the rows that all candidates have judged.
 
     A candidate is a row with one fold or more, none of which diverged; of equals the earlier one in the
-    table. Without folds (one photo of a class) it is the reference row, or the first one. Raises MetatlError
+    table. Without folds (one row of a class) it is the reference, or the first one. Raises MetatlError
     where every row diverged.
     """
-    rows, folds = study.problem.task.everything(), _folds(study)
+    folds = _folds(study)
     done = {name: cells.draws(VALIDATION + name, None) for name in study.rows}
     judged = [name for name in study.rows if done[name]]
     lost = [name for name in judged if any(_diverged(cells, name, fold) for fold in done[name])]
@@ -89,40 +89,39 @@ def settle(study: Study, cells: Cells) -> Settled:
             f"every row diverges in cross-validation: {', '.join(lost)}; name others by --methods"
         )
     if folds is None or not candidates:
-        name = REFERENCE if REFERENCE in study.rows else next(iter(study.rows))
+        name = study.reference
         return Settled(name, "taken without choice: nothing to validate on", {})
     common = sorted(set.intersection(*(set(done[name]) for name in candidates)))
-    score: dict[str, float] = {}
+    of, score = score_of(study.problem.targets.values), dict[str, float]()
     for name in candidates:
-        parts = [_part(rows, folds, fold) for fold in common]
-        held = [cells.held[VALIDATION + name, None, fold] for fold in common]
-        labels = [study.problem.labels[part.test] for part in parts]
-        named = [right(cell, y) for cell, y in zip(held, labels, strict=True)]
-        score[name] = round(float(100 * np.concatenate(named).mean()), 2)
-    best = max(candidates, key=lambda name: score[name])
+        held = [cells.held[VALIDATION + name, None, fold].scores for fold in common]
+        score[name] = float(np.concatenate([np.array(one, float) for one in held]).mean())
+    best = max(candidates, key=lambda name: of.sign * score[name])
+    score = {name: shown(of, value) for name, value in score.items()}
     count = int(folds.max()) + 1
-    how = f"best of {len(candidates)} rows in {len(common)} of {count} folds of the labelled photos"
+    how = f"best of {len(candidates)} rows in {len(common)} of {count} folds of the labelled {study.problem.unit}s"
     left = [name for name in study.rows if name not in judged]
     how += f"; not in the choice, for want of minutes: {', '.join(left)}" if left else ""
     how += f"; not in the choice, as they diverge: {', '.join(lost)}" if lost else ""
     return Settled(best, how, score)
 
 
-def fit_all(study: Study, name: str) -> tuple[Choice, Model]:
-    """The row fitted on all labelled photos, its values chosen by cross-validation among them.
+def fit_all(study: Study, name: str) -> tuple[Choice, Model, Scale]:
+    """The row fitted on all labelled rows, its values chosen by cross-validation among them.
 
     Raises MetatlError where that diverges.
     """
-    labelled = study.labelled_rows(name, study.problem.task.everything(), study.seed * 1000)
+    rows = study.problem.task.everything()
+    labelled, _, scale = study.given(name, Part(rows, rows[:0]), study.seed * 1000)
     try:
         choice = study.chosen(name, [labelled])[0]
         fitted = fit(surely(choice).row, study.start(name), labelled)
-        check_outputs(fitted.outputs(labelled.features, labelled.photos), "photo")
+        check_outputs(fitted.outputs(labelled.features, labelled.rows), study.problem.unit)
     except MetatlError as error:
         raise MetatlError(
-            f"{name}, fitted on all labelled photos: {error}; leave it out by --methods"
+            f"{name}, fitted on all labelled {study.problem.unit}s: {error}; leave it out by --methods"
         ) from error
-    return choice, fitted
+    return choice, fitted, scale
 
 
 def _diverged(cells: Cells, name: str, fold: int) -> bool:
@@ -130,7 +129,7 @@ def _diverged(cells: Cells, name: str, fold: int) -> bool:
 
 
 def _folds(study: Study) -> Index | None:
-    return folds_of(study.problem.labels[study.problem.task.everything()], study.seed)
+    return folds_of(study.problem.task.labels[study.problem.task.everything()], study.seed)
 
 
 def _part(rows: Index, folds: Index, fold: int) -> Part:

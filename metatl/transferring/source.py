@@ -1,81 +1,83 @@
-"""Photos of other classes, to learn on first: what a source folder holds, and episodes of it."""
+"""Other data, to learn on first: what they hold, and episodes of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from metatl import tree
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
-from metatl.data.photos import Photo, content_digest, photo_content, read_photo_folder
+from metatl.data.examples import Examples, Inputs
 from metatl.data.source import Data, Tasks
-from metatl.opening import text_of
-from metatl.transferring.problem import Pictures, Problem
+from metatl.data.targets import Targets
+from metatl.transferring.backbone import Backbone
+from metatl.transferring.problem import Prepared, Problem, prepared_rows
 from metatl.types import Batch, Episode, MetatlError, Split
 
 
 @dataclass(frozen=True)
-class SourcePhotos:
-    """The labelled photos of a folder, class by class; its own test part is not among them.
+class SourceRows:
+    """The labelled rows of other data, class by class; their own test part is not among them.
 
-    key: digest of classes, labels and content; shared: class names that the problem has too.
+    key: digest of targets and content; shared: class names that the problem has too.
     """
 
-    folder: Path
-    classes: tuple[str, ...]
-    photos: tuple[Photo, ...]
+    name: str
+    inputs: Inputs
+    targets: Targets
     key: str
     shared: tuple[str, ...]
 
 
-def read_source(folder: Path, problem: Problem) -> SourcePhotos:
+def source_rows(examples: Examples, problem: Problem) -> SourceRows:
     """What the source holds. Raises MetatlError where it cannot serve.
 
-    That is a folder with fewer than two classes, and a photo that is also one of the problem's: what is
-    learned on the source would then know the label of a photo that judges, or of one that is not labelled.
+    That is a row which is also one of the problem's: what is learned on the source would then know the target
+    of a row that judges, or of one that is not labelled.
     """
-    found = read_photo_folder(folder)
-    photos = tuple(sorted(found.labelled, key=lambda photo: photo.label))
-    own = dict(zip(problem.digests, problem.files, strict=True))
-    digests = [_digest(photo.file) for photo in photos]
-    for photo, digest in zip(photos, digests, strict=True):
+    order = np.argsort(examples.targets.strata()[examples.pool], kind="stable")
+    found = examples.take(examples.pool[order])
+    own = dict(zip(problem.digests, problem.inputs.ids, strict=True))
+    digests = [_digest(found.inputs, place) for place in range(len(found.inputs))]
+    for place, digest in enumerate(digests):
         if digest in own:
+            unit = problem.unit
             raise MetatlError(
-                f"source: {photo.file} is the same photo as {own[digest]}; a source that holds photos of the "
-                "problem tells their labels beforehand: take them out of it"
+                f"source: {found.inputs.ids[place]} is the same {unit} as {own[digest]}; a source that holds "
+                f"{unit}s of the problem tells their labels beforehand: take them out of it"
             )
-    said = json.dumps([found.classes, [photo.label for photo in photos], digests])
-    shared = tuple(name for name in found.classes if name in problem.classes)
-    return SourcePhotos(folder, found.classes, photos, hashlib.sha256(said.encode()).hexdigest()[:16], shared)
+    said = json.dumps([found.targets.names, found.targets.values.tolist(), digests])
+    shared = tuple(name for name in found.targets.names if name in problem.targets.names)
+    key = hashlib.sha256(said.encode()).hexdigest()[:16]
+    return SourceRows(found.name, found.inputs, found.targets, key, shared)
 
 
-def _digest(file: Path) -> str:
+def _digest(inputs: Inputs, place: int) -> str:
     try:
-        return content_digest(photo_content(file))
+        return inputs.digest(place)
     except MetatlError:
         return ""
 
 
 @dataclass(frozen=True)
-class PhotoTasks(Data):
-    """Episodes of source photos: meta_train alone; photos are read when they are drawn.
+class SourceTasks(Data):
+    """Episodes of source rows: meta_train alone; rows are read when they are drawn.
 
-    places: the same episodes of the photos' places [n, 1]; pictures: the prepared photos; unreadable: files
-    left out.
+    places: the same episodes of the rows' places [n, 1]; prepared: the rows as the net takes them;
+    unreadable: those left out.
     """
 
     places: ClassData
-    pictures: Pictures
+    prepared: Prepared
     unreadable: tuple[str, ...]
     shape: tuple[int, ...]
+    unit: str
     name: str = "source"
     kind = "classification"
 
@@ -84,7 +86,7 @@ class PhotoTasks(Data):
         return tasks.way
 
     def check(self, split: Split, tasks: Tasks) -> None:
-        """Raise MetatlError for more classes or photos than there are."""
+        """Raise MetatlError for more classes or rows than there are."""
         self.places.check(split, tasks)
 
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
@@ -105,38 +107,43 @@ class PhotoTasks(Data):
         return self.places.classes(split)
 
     def describe(self) -> dict[str, Any]:
-        """Classes and photos."""
+        """Classes and rows."""
         return self.places.describe()
 
     def _seen(self, rows: Batch) -> Batch:
-        """Prepared photos [..., c, h, w] in place of their places [..., 1]."""
+        """Prepared rows [..., *shape] in place of their places [..., 1]."""
         at = rows.x.squeeze(-1)
-        seen = [self.pictures.one(int(place)) for place in at.flatten().tolist()]
-        x = torch.stack(seen) if seen else torch.zeros(0, *self.shape)
-        return rows._replace(x=x.view(*at.shape, *self.shape))
+        if not at.numel():
+            return rows._replace(x=torch.zeros(*at.shape, *self.shape))
+        seen = self.prepared.some(at.flatten().numpy())
+        return rows._replace(x=tree.apply(lambda leaf: leaf.view(*at.shape, *leaf.shape[1:]), seen))
 
 
-def photo_tasks(source: SourcePhotos, prepare: Callable[[Any], Tensor]) -> PhotoTasks:
-    """The source's photos as tasks. Photos that cannot be read are left out and named.
+def source_tasks(source: SourceRows, net: Backbone) -> SourceTasks:
+    """The source's rows as tasks of classes. Rows that cannot be read are left out and named.
 
-    Raises MetatlError where fewer than two photos of a class can be read.
+    Raises MetatlError for targets that are no classes, and where fewer than two rows of a class can be read.
     """
-    pictures = Pictures([photo.file for photo in source.photos], prepare)
-    places: list[int] = []
-    for place in range(len(source.photos)):
+    if source.targets.kind != "classes":
+        raise MetatlError("source: its targets are no classes, of which tasks could be made")
+    prepared, places = prepared_rows(source.inputs, net), list[int]()
+    for place in range(len(source.inputs)):
         try:
-            pictures.one(place)
+            prepared.one(place)
         except MetatlError:
             continue
         places.append(place)
-    sizes = np.bincount([source.photos[place].label for place in places], minlength=len(source.classes))
+    names, labels = source.targets.names, source.targets.strata()
+    sizes = np.bincount(labels[places], minlength=len(names))
     if sizes.min() < 2:
-        name = source.classes[int(sizes.argmin())]
+        name = names[int(sizes.argmin())]
         raise MetatlError(
-            f"source: {sizes.min()} photos of class {name!r} can be read; give two or more, or take it out"
+            f"source: {sizes.min()} {source.inputs.unit}s of class {name!r} can be read; give two or more, or "
+            "take it out"
         )
     rows = torch.tensor(places, dtype=torch.int64).unsqueeze(-1)
-    bank = Bank.sorted_by_class(rows, sizes.tolist(), source.classes)
-    left = tuple(text_of(photo.file) for i, photo in enumerate(source.photos) if i not in set(places))
-    shape = tuple(pictures.one(places[0]).shape)
-    return PhotoTasks(ClassData("source", {"meta_train": bank}), pictures, left, shape)
+    bank = Bank.sorted_by_class(rows, sizes.tolist(), names)
+    left = tuple(source.inputs.ids[i] for i in range(len(source.inputs)) if i not in set(places))
+    shape = tuple(tree.first(prepared.one(places[0])).shape)
+    data = ClassData("source", {"meta_train": bank})
+    return SourceTasks(data, prepared, left, shape, source.inputs.unit)

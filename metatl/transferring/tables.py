@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from metatl import text
 from metatl.lab.render.tables import p_value
-from metatl.transferring.rows import REFERENCE
 
 Row = Mapping[str, Any]
 DEFAULT = (
-    "d: the row took the documented default of its config, which no photo of yours has chosen, as the "
+    "d: the row took the documented default of its config, which no row of yours has chosen, as the "
     "minutes (or one label of each class) allow no cross-validation; the other rows chose by it, inside the "
-    "labelled photos of each draw, or have nothing to choose."
+    "labelled {unit}s of each draw, or have nothing to choose."
 )
 
 
 def markdown(found: Mapping[str, Any]) -> str:
-    """table.md: accuracy and difference for every way and number of labels, notes, what is missing."""
+    """table.md: score and difference for every way and number of labels, notes, what is missing."""
     found = text.each(found, text.markdown)
     rows, protocol = found["rows"], found["protocol"]
     labels, methods = _seen(rows, "labelled"), _seen(rows, "method")
     at = {(row["method"], row["labelled"]): row for row in rows}
-    head = ["method", *(_heading(k) for k in labels)]
-    best = {k: max(row["score"] for row in rows if row["labelled"] == k) for k in labels}
+    head, form = ["method", *(_heading(k, protocol) for k in labels)], _Form(protocol)
     scores = [
-        [_method(name, rows), *(_score(at.get((name, k)), best[k]) for k in labels)] for name in methods
+        [_method(name, rows), *(form.score(at.get((name, k)), _best(rows, k, protocol)) for k in labels)]
+        for name in methods
     ]
-    others = [name for name in methods if name != REFERENCE]
-    gaps = [[name, *(_gap(at.get((name, k))) for k in labels)] for name in others]
+    reference = protocol["reference"]
+    others = [name for name in methods if name != reference]
+    gaps = [[name, *(form.gap(at.get((name, k))) for k in labels)] for name in others]
     parts = [
         f"# Ways of transferring on {protocol['data']}",
         _sentence(protocol),
-        "Accuracy in percent with its 95 % interval, by labels of each class; bold: the best.",
+        f"{_of(protocol)} with its 95 % interval, by {_labels(protocol)}; bold: the best.",
         _grid([head, *scores]),
-        f"Difference to {REFERENCE} on the same draws, in percentage points, and p (Holm).",
+        f"Difference to {reference} on the same draws{form.points}, and p (Holm).",
         _grid([head, *gaps]),
         "\n".join(f"- {note}" for note in _notes(found)),
     ]
@@ -47,8 +48,9 @@ def console(found: Mapping[str, Any]) -> str:
     rows = text.each(found["rows"], text.terminal)
     labels, methods = _seen(rows, "labelled"), _seen(rows, "method")
     at = {(row["method"], row["labelled"]): row for row in rows}
-    lines = [["method", *(_heading(k) for k in labels)]]
-    lines += [[name, *(_plain(at.get((name, k))) for k in labels)] for name in methods]
+    protocol, form = found["protocol"], _Form(found["protocol"])
+    lines = [["method", *(_heading(k, protocol) for k in labels)]]
+    lines += [[name, *(form.plain(at.get((name, k))) for k in labels)] for name in methods]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join("  ".join(_padded(line, widths)).rstrip() for line in lines)
 
@@ -64,8 +66,30 @@ def _seen(rows: Sequence[Row], key: str) -> list[Any]:
     return list(dict.fromkeys(row[key] for row in rows))
 
 
-def _heading(k: Any) -> str:
-    return "all labels" if k == "all" else f"{k} label{'s' if k != 1 else ''}"
+def _heading(k: Any, protocol: Mapping[str, Any]) -> str:
+    word = "label" if protocol["targets"] == "classes" else protocol["unit_of_data"]
+    return f"all {word}s" if k == "all" else f"{k} {word}{'s' if k != 1 else ''}"
+
+
+def _labels(protocol: Mapping[str, Any]) -> str:
+    return (
+        "labels of each class"
+        if protocol["targets"] == "classes"
+        else f"labelled {protocol['unit_of_data']}s"
+    )
+
+
+def _of(protocol: Mapping[str, Any]) -> str:
+    unit = " in percent" if protocol["unit"] == "%" else f" ({protocol['better']} is better)"
+    name = protocol["score"]
+    return name[:1].upper() + name[1:] + unit
+
+
+def _best(rows: Sequence[Row], k: Any, protocol: Mapping[str, Any]) -> float | None:
+    found = [row["score"] for row in rows if row["labelled"] == k and row["score"] is not None]
+    if not found:
+        return None
+    return max(found) if protocol["better"] == "higher" else min(found)
 
 
 def _method(name: str, rows: Sequence[Row]) -> str:
@@ -73,20 +97,45 @@ def _method(name: str, rows: Sequence[Row]) -> str:
     return f"{name} (body moves)" if moved else name
 
 
-def _score(row: Row | None, best: float) -> str:
-    if row is None:
-        return "–"
-    score = f"{row['score']:.1f}"
-    score = f"**{score}**" if row["score"] == best else score
-    return score + _range(row["ci95"]) + _marks(row)
+@dataclass(frozen=True)
+class _Form:
+    """How numbers are printed: shares in percent with one place, others with four digits."""
 
+    protocol: Mapping[str, Any]
 
-def _plain(row: Row | None) -> str:
-    return "–" if row is None else f"{row['score']:.1f}" + _range(row["ci95"]) + _lost(row)
+    @property
+    def points(self) -> str:
+        """After a difference of shares."""
+        return ", in percentage points" if self.protocol["unit"] == "%" else ""
 
+    def number(self, value: float, sign: str = "") -> str:
+        """A score or a difference."""
+        return f"{value:{sign}.1f}" if self.protocol["unit"] == "%" else f"{value:{sign}.4g}"
 
-def _range(ci95: Sequence[float] | None) -> str:
-    return "" if ci95 is None else f" [{ci95[0]:.1f}, {ci95[1]:.1f}]"
+    def range(self, ci95: Sequence[float] | None) -> str:
+        """An interval, if there is one."""
+        return "" if ci95 is None else f" [{self.number(ci95[0])}, {self.number(ci95[1])}]"
+
+    def score(self, row: Row | None, best: float | None) -> str:
+        """A cell of the table of scores."""
+        if row is None or row["score"] is None:
+            return "–" + ("" if row is None else _marks(row))
+        score = self.number(row["score"])
+        score = f"**{score}**" if row["score"] == best else score
+        return score + self.range(row["ci95"]) + _marks(row)
+
+    def plain(self, row: Row | None) -> str:
+        """The same for a terminal."""
+        if row is None or row["score"] is None:
+            return "–" + ("" if row is None else _lost(row))
+        return self.number(row["score"]) + self.range(row["ci95"]) + _lost(row)
+
+    def gap(self, row: Row | None) -> str:
+        """A cell of the table of differences."""
+        if row is None or row["difference"] is None:
+            return "–"
+        p = "" if row["p"] is None else f", p {p_value(row['p'])}"
+        return f"{self.number(row['difference'], '+')}{self.range(row['difference_ci95'])}{p}"
 
 
 def _marks(row: Row) -> str:
@@ -100,13 +149,6 @@ def _lost(row: Row) -> str:
     return f", {row['diverged']} diverged" if row.get("diverged") else ""
 
 
-def _gap(row: Row | None) -> str:
-    if row is None or row["difference"] is None:
-        return "–"
-    p = "" if row["p"] is None else f", p {p_value(row['p'])}"
-    return f"{row['difference']:+.1f}{_range(row['difference_ci95'])}{p}"
-
-
 def _grid(lines: Sequence[Sequence[str]]) -> str:
     head, *body = lines
     rule = ["---", *("---:" for _ in head[1:])]
@@ -114,11 +156,12 @@ def _grid(lines: Sequence[Sequence[str]]) -> str:
 
 
 def _sentence(protocol: Mapping[str, Any]) -> str:
+    net, unit = " ".join(filter(None, (protocol["net"], protocol["input"]))), protocol["unit_of_data"]
+    outputs = {"classes": "classes", "labels": "labels", "real": "real targets"}[protocol["targets"]]
     return (
-        f"{protocol['net']} at {protocol['preparation']['size']} px, {len(protocol['classes'])} classes, "
-        f"{protocol['photos_labelled']} labelled photos, {protocol['photos_test']} to judge "
-        f"({protocol['test_part']}), at most {protocol['draws']} draws, seed {protocol['seed']}, "
-        f"{protocol['mode']}."
+        f"{net}, {len(protocol['classes'])} {outputs}, {protocol['labelled_rows']} labelled {unit}s, "
+        f"{protocol['judging_rows']} to judge ({protocol['test_part']}), at most {protocol['draws']} draws, "
+        f"seed {protocol['seed']}, {protocol['mode']}."
     )
 
 
@@ -126,13 +169,13 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
     protocol = found["protocol"]
     notes = [f"{key}: {said}." for key, said in protocol["meaning"].items()]
     notes += [
-        DEFAULT,
+        DEFAULT.format(unit=protocol["unit_of_data"]),
         f"Weights: {protocol['weights']}.",
         f"Saved model: {protocol['saved']['method']}; {protocol['saved']['how']}.",
     ]
     if any(row["ci95"] is None for row in found["rows"]):
         notes.append("Without an interval: one or two draws say nothing about other draws.")
-    notes += [f"Left out: {name} (cannot be read)." for name in protocol["unreadable"]]
+    notes += [f"Left out: {said}." for said in protocol["left_out"]]
     notes += list(protocol["notes"])
     notes += [
         f"The {protocol['minutes']:g} minutes did not reach {said}." for said in _lacking(protocol["missing"])

@@ -1,4 +1,4 @@
-"""From a folder of photos to a table, a model and the command that uses it."""
+"""From a user's data to a table, a model and the command that uses it."""
 
 from __future__ import annotations
 
@@ -7,73 +7,80 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from metatl.lab import render, store
+from metatl import tree
+from metatl.data.examples import Examples
 from metatl.lab.record.console import Console
-from metatl.transferring import asked, mistakes, plots, tables
-from metatl.transferring.backbone import Backbone, backbone, forward
+from metatl.transferring import asked
+from metatl.transferring.backbone import Backbone, backbone, no_net
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells
-from metatl.transferring.choose import Choice
-from metatl.transferring.fit import Model
+from metatl.transferring.features import forward
 from metatl.transferring.learned import learn, told
 from metatl.transferring.learning import Learning
-from metatl.transferring.model import PhotoModel, photo_model
+from metatl.transferring.model import SavedModel
+from metatl.transferring.opened import Words, opened
 from metatl.transferring.problem import Problem, read_problem
 from metatl.transferring.protocol import protocol
 from metatl.transferring.report import report
 from metatl.transferring.rows import rows
-from metatl.transferring.settle import Settled, fit_all, reserve, settle, validate
-from metatl.transferring.source import SourcePhotos, read_source
-from metatl.transferring.study import Study, missing, moving, planned, run_bodies, run_heads
+from metatl.transferring.running import missing, planned, run_bodies, run_heads
+from metatl.transferring.settle import fit_all, reserve, settle, validate
+from metatl.transferring.source import SourceRows, source_rows
+from metatl.transferring.study import Study, moving
+from metatl.transferring.written import model_of, write
 from metatl.types import MetatlError
 
-LABELLED, NET, VALIDATING = "1,2,5,10,all", "efficientnet_lite0", 0.7
-"""Defaults, and the share of the minutes within which rows that move the body choose their values too."""
+VALIDATING = 0.7
+"""Share of the minutes within which rows that move the body choose their values too."""
 
 
 @dataclass(frozen=True)
 class Transferring:
-    """What `transfer` found: the report, the model fitted on all labelled photos, the folder with both."""
+    """What `transfer` found: the report, the model fitted on all labelled rows, the folder with both."""
 
     report: dict[str, Any]
-    model: PhotoModel
+    model: SavedModel
     folder: Path
+    files: tuple[str, ...]
 
 
 def transfer(
-    photos: str | Path,
-    net: str | Path = NET,
-    labelled: str | Sequence[int | str] = LABELLED,
+    data: Any,
+    net: str | Path | None = None,
+    labelled: str | Sequence[int | str] | None = None,
     draws: int = 10,
     methods: str | Sequence[str] | None = None,
     minutes: float = 10.0,
     out: str | Path | None = None,
     size: int | None = None,
     seed: int = 0,
-    source: str | Path | None = None,
+    source: Any = None,
+    words: Words = Words(),
 ) -> Transferring:
-    """Compare ways of transferring a net to photos, and fit the best one on all labelled photos.
+    """Compare ways of transferring to a problem of one's own, and fit the best one on all labelled rows.
 
-    photos: `<class>/*.jpg` or `train|val|test/<class>/`; labelled: labels of each class, and `all`; draws: of
-    the labelled photos; methods: rows of the table, all for None; minutes: in all, those of interrupted
-    commands with the same `out` included; size: of pictures in pixels, instead of the net's own; source: a
-    folder like `photos` with other classes, whose labelled part some rows learn on first. Writes table.md,
-    report.json, plot.png, confusion.png, mistakes.png and model/ into `out`. Raises MetatlError in
-    one line for whatever cannot work.
+    data: a folder of photos, sentences or recordings, or a table, as `opened` takes them, with `words` on its
+    columns; net: the pre-trained one, by name, else the one for such data; labelled: labels of each class (of
+    real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, all for None;
+    minutes: in all, those of interrupted commands with the same `out` included; size: of pictures in pixels,
+    instead of the net's own; source: data like `data` with other classes, whose labelled part some rows learn
+    on first. Writes table.md, report.json, plots and model/ into `out`. Raises MetatlError in one line for
+    whatever cannot work.
     """
-    counts, names = asked.counts(labelled), asked.names(methods)
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
-    chosen_rows = asked.sourced(rows(names), names is not None, source is not None)
-    budget, made = Budget(60.0 * minutes), backbone(net, size)
-    chosen_rows, notes = asked.applicable(chosen_rows, names is not None, made)
-    problem = _read(Path(photos), made, seed)
-    chosen_rows, small = asked.large_enough(chosen_rows, names is not None, made, len(problem.classes))
+    names = asked.names(methods)
+    chosen_rows = asked.sourced(rows(asked.with_references(names)), names is not None, source is not None)
+    budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
+    counts = asked.counts(labelled, examples.targets.kind)
+    name = usual if net is None else net
+    made = no_net() if name is None else backbone(name, size)
+    problem = _read(examples, made, seed)
+    chosen_rows, notes = asked.applicable(chosen_rows, names or (), made, problem)
     possible, large = asked.possible(problem, counts)
-    notes = [*notes, *small, *large]
-    other = None if source is None else read_source(Path(source), problem)
+    other = None if source is None else source_rows(opened(source, words)[0], problem)
     study = Study(problem, made, chosen_rows, possible, draws, seed)
-    folder = Path(out) if out is not None else Path("runs") / f"transfer-{Path(photos).resolve().name}"
+    folder = Path(out) if out is not None else Path("runs") / f"transfer-{problem.name}"
     cells = Cells.resumed(folder, asked.digests(problem, made, seed, other))
     budget.spent = cells.spent
     try:
@@ -81,18 +88,17 @@ def transfer(
         study = _decided(study, cells, budget)
         _work(study, cells, budget)
         settled = settle(study, cells)
-        choice, fitted = fit_all(study, settled.method)
+        choice, fitted, scale = fit_all(study, settled.method)
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)
-    facts = protocol(study, settled, choice, Path(photos), minutes, notes, learned)
+    facts = protocol(study, settled, choice, minutes, [*notes, *large], learned)
     found = report(study, cells, facts)
-    model = _model(study, settled, choice, fitted)
-    _write(folder, study, cells, settled, found, model)
-    return Transferring(found, model, folder)
+    model = model_of(study, settled, choice, (fitted, scale), examples.reader)
+    return Transferring(found, model, folder, write(folder, study, cells, settled, found, model))
 
 
-def _learned(study: Study, source: SourcePhotos | None, folder: Path, budget: Budget) -> Study:
+def _learned(study: Study, source: SourceRows | None, folder: Path, budget: Budget) -> Study:
     """The study with what its rows learn on the source; nothing without one."""
     if source is None:
         return study
@@ -111,25 +117,25 @@ def _decided(study: Study, cells: Cells, budget: Budget) -> Study:
     return replace(study, validated=cells.validated)
 
 
-def _read(photos: Path, net: Backbone, seed: int) -> Problem:
+def _read(examples: Examples, net: Backbone, seed: int) -> Problem:
     bars: list[Console] = []
 
     def tick(done: int, total: int) -> None:
         if not bars:
-            bars.append(Console(total, label="features", unit="photo"))
+            bars.append(Console(total, label="features", unit=examples.inputs.unit))
         bars[0].tick(done)
 
     try:
-        return read_problem(photos, net, seed, tick)
+        return read_problem(examples, net, seed, tick)
     finally:
         for bar in bars:
             bar.close()
 
 
 def _work(study: Study, cells: Cells, budget: Budget) -> None:
-    """All cells and the validation, with a bar of photos' worth of work."""
+    """All cells and the validation, with a bar of rows' worth of work."""
     total = max(1, sum(study.work(key[0], study.part(key)) for key in missing(study, cells)))
-    bar, done, began = Console(total, label="transfer", unit="photo"), [0], budget.gone
+    bar, done, began = Console(total, label="transfer", unit=study.problem.unit), [0], budget.gone
     seconds = max(budget.left, 1e-9)
 
     def tell(work: int) -> None:
@@ -146,38 +152,11 @@ def _work(study: Study, cells: Cells, budget: Budget) -> None:
 
 
 def _pace(study: Study) -> float:
-    """Seconds of a forward pass of one photo, the better of two measurements."""
-    few = study.problem.pictures.some(study.problem.task.pool[:8])
+    """Seconds of a forward pass of one row, the better of two measurements."""
+    few = study.problem.prepared.some(study.problem.task.pool[:8])
     body, timer, found = study.net.body(), Budget(0.0), [float("inf")]
     for _ in range(2):
         before = timer.gone
         forward(body, few)
-        found.append((timer.gone - before) / len(few))
+        found.append((timer.gone - before) / tree.rows(few))
     return min(found)
-
-
-def _model(study: Study, settled: Settled, choice: Choice, fitted: Model) -> PhotoModel:
-    net = study.start(settled.method)
-    made = {
-        "method": settled.method,
-        "chosen": settled.how,
-        "selected": choice.selected,
-        "photos": len(study.problem.task.pool),
-        "seed": study.seed,
-        "net": net.facts["net"],
-        "weights_sha256": net.facts["weights_sha256"],
-    }
-    return photo_model(net, fitted, study.problem.classes, made)
-
-
-def _write(
-    folder: Path, study: Study, cells: Cells, settled: Settled, found: dict[str, Any], model: PhotoModel
-) -> None:
-    store.write_json(folder / "report.json", found)
-    store.write_text(folder / "table.md", tables.markdown(found))
-    store.write_atomic(folder / "plot.png", render.png(plots.scores(found)))
-    judged = mistakes.judged(study, cells, settled.method)
-    if judged is not None:
-        store.write_atomic(folder / "confusion.png", render.png(mistakes.confusion(study, judged)))
-        store.write_atomic(folder / "mistakes.png", render.png(mistakes.mistakes(study, judged)))
-    model.save(folder / "model")

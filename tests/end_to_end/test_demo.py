@@ -64,7 +64,7 @@ def test_its_net_is_the_pre_trained_one_of_the_table(demo: Path) -> None:
     assert (demo / told["net"] / "transfer.safetensors").is_file()
     assert told["weights"].startswith("26 of 26 tensors from the run")
     assert told["preparation"]["size"] == 28
-    assert (told["photos_labelled"], told["photos_test"]) == (200, 200)
+    assert (told["labelled_rows"], told["judging_rows"]) == (200, 200)
     assert "Weights: 26 of 26" in (demo / "out/transfer/table.md").read_text()
 
 
@@ -95,8 +95,10 @@ def test_a_run_is_a_net_in_python_too(demo: Path, tmp_path: Path) -> None:
 def test_a_row_that_a_small_net_leaves_nothing_for_is_named(demo: Path, tmp_path: Path) -> None:
     (run,) = (demo / "runs" / "pretrain").iterdir()
     words = ("transfer", demo / "out/characters", "--net", run, "--labelled", "1", "--draws", "1")
-    assert "method 'fish': TopK" in refused(*words, "--methods", "fish", "--out", tmp_path / "o")
+    assert "method 'fish' has nothing to act on in this net (TopK" in refused(
+        *words, "--methods", "fish", "--out", tmp_path / "o"
+    )
     assert metatl(*words, "--minutes", "0.001", "--out", tmp_path / "o").code == 0
     table = (tmp_path / "o" / "table.md").read_text()
-    assert "fish is left out: TopK" in table
+    assert "fish is left out: it has nothing to act on in this net (TopK" in table
     assert "fish at" not in table

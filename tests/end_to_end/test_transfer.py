@@ -27,7 +27,7 @@ ROWS = "nearest-centroid,logistic-regression,ridge,fine-tuning"
 ASKED = ("--net", "Conv4", "--size", "20", "--labelled", "1,2,all", "--draws", "3", "--methods", ROWS)
 KEYS = {
     *("method", "labelled", "draws", "score", "ci95", "difference", "difference_ci95", "p", "harmed"),
-    *("moved", "seconds", "selected", "diverged"),
+    *("moved", "seconds", "selected", "diverged", "also"),
 }
 
 
@@ -67,6 +67,11 @@ def timeless(out: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key != "seconds"} for row in report(out)["rows"]]
 
 
+def done_in(folder: Path) -> int:
+    """Cells on disk."""
+    return sum(len(store.read_json(file)) for file in (folder / "cells").iterdir())
+
+
 def test_everything_is_written(done: Path) -> None:
     names = {path.name for path in done.iterdir()}
     assert names >= {"table.md", "report.json", "plot.png", "confusion.png", "mistakes.png", "model"}
@@ -84,8 +89,8 @@ def test_everything_is_written(done: Path) -> None:
     low, high = at["ridge", "all"]["ci95"]
     assert low <= at["ridge", "all"]["score"] <= high
     told = found["protocol"]
-    assert told["test_part"].startswith("val/")
-    assert (told["photos_labelled"], told["photos_test"], told["missing"]) == (12, 10, [])
+    assert told["test_part"].startswith("val, ")
+    assert (told["labelled_rows"], told["judging_rows"], told["missing"]) == (12, 10, [])
     assert told["mode"] == "inductive"
     assert told["weights_sha256"]
     assert told["versions"]["torch"]
@@ -128,11 +133,11 @@ def test_an_interrupted_command_goes_on(
     found = metatl("transfer", photos, *ASKED, "--out", tmp_path / "o")
     assert found.code == 130
     assert "the same command goes on" in found.lines[-1]
-    assert len(list((tmp_path / "o" / "cells").iterdir())) == sum(asked[:4]) > 4
+    assert done_in(tmp_path / "o") == sum(asked[:4]) > 4
     assert store.read_json(tmp_path / "o" / "state.json")["spent"] > 0
     assert metatl("transfer", photos, *ASKED, "--out", tmp_path / "o").code == 0
     assert timeless(tmp_path / "o") == timeless(done)
-    whole = len(list((done / "cells").iterdir()))
+    whole = done_in(done)
     assert sum(asked) == whole + asked[4]
 
 
@@ -158,7 +163,7 @@ def test_predict_in_a_fresh_process_gives_the_accuracy_of_the_table(done: Path, 
     saved = report(done)["protocol"]["saved"]["method"]
     at = {(row["method"], row["labelled"]): row["score"] for row in report(done)["rows"]}
     assert 100 * np.mean(right) == pytest.approx(at[saved, "all"], abs=0.01)
-    cell = store.read_json(done / "cells" / f"{saved}~all~0.json")
+    cell = store.read_json(done / "cells" / f"{saved}~all.json")["0"]
     assert [float(row["probability"]) for row in rows] == pytest.approx(cell["probability"], abs=2e-5)
     assert all(float(row["probability"]) + float(row["second_probability"]) > 0.999 for row in rows)
 
@@ -170,7 +175,9 @@ def test_predict_names_what_cannot_be_read_and_goes_on(done: Path, photos: Path,
     assert found.code == 0
     assert len(found.lines) == 1
     assert "bad.jpg" in found.lines[0]
-    assert len((tmp_path / "p.csv").read_text().splitlines()) == 2
+    _, bad, good = (tmp_path / "p.csv").read_text().splitlines()
+    assert bad.endswith("bad.jpg,,,,,,"), "a line for every photo"
+    assert "good.png,green," in good
     alone = metatl("predict", done / "model", tmp_path / "bad.jpg")
     assert alone.code == 2
     assert "no photo could be read" in alone.lines[-1]
@@ -213,7 +220,7 @@ def test_without_a_test_part_there_are_folds(cache: Path, tmp_path: Path) -> Non
         (("--draws", "0"), "draws must be 1 or more"),
         (("--minutes", "0"), "minutes above 0"),
         (("--source", "x"), "none of nearest-centroid"),
-        (("--methods", "gtl"), "first learns on photos of other classes; give them with --source"),
+        (("--methods", "gtl"), "give it with --source"),
         (("--methods", "lora"), "nothing to act on in this net"),
     ],
 )
@@ -258,5 +265,5 @@ def test_a_row_with_nothing_to_act_on_is_left_out_and_named(
     for said in (found.out, (tmp_path / "o/table.md").read_text()):
         assert said.count("lora is left out") == 1
     (note,) = report(tmp_path / "o")["protocol"]["notes"]
-    assert note.startswith("lora is left out: the net has nothing for it to act on")
+    assert note.startswith("lora is left out: it has nothing to act on in this net")
     assert "lora" not in {one["method"] for one in report(tmp_path / "o")["protocol"]["missing"]}

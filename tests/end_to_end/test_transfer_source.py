@@ -137,7 +137,7 @@ def test_a_source_that_cannot_serve_is_one_line(
     small: None, folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     one = drawn(tmp_path / "one", {"": 3}, classes=1, colours=OTHERS)
-    for place, line in ((tmp_path / "none", "no such folder"), (one, "one class only")):
+    for place, line in ((tmp_path / "none", "no such file or folder"), (one, "one class only")):
         words = ("--methods", "gtl", "--source", place, "--out", tmp_path / "o")
         assert line in refused("transfer", folders[0], *ASKED, *words)
         assert not (tmp_path / "o").exists()

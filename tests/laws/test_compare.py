@@ -193,7 +193,7 @@ def test_other_episodes_are_refused(changed, said):
         ([report("a", [0.1, 0.2]), report("a", [0.3, 0.2])], "two reports are called a"),
         ([report("b", [0.1, 0.2])], "no report of a to compare with; there are: b"),
         ([report("a", [0.1, 0.2]), report("b", [0.3, float("nan")])], "b: 1 of 2 scores are not finite"),
-        ([report("a", [10.0, 20.0])], r"a: accuracies must lie in \[0, 1\]"),
+        ([report("a", [10.0, 20.0])], r"a: accuracy must lie in \[0, 1\]"),
     ],
 )
 def test_rows_refuse(reports, said):

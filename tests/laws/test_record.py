@@ -34,6 +34,7 @@ from metatl.lab.record import (
     peak_mib,
     record_guide,
     recording,
+    shown_tag,
     tensorboard,
 )
 from metatl.types import Batch, Episode, MetatlError, Transfer
@@ -49,7 +50,7 @@ def events(folder: Path) -> EventAccumulator:
 
 
 def curve(folder: Path, tag: str) -> list[tuple[int, float]]:
-    return [(event.step, event.value) for event in events(folder).Scalars(tag)]
+    return [(event.step, event.value) for event in events(folder).Scalars(shown_tag(tag))]
 
 
 class Kept(Recorder):
@@ -156,10 +157,26 @@ def test_event_files_hold_what_was_said(tmp_path):
     assert accuracy == [(2, 78.5), (2, 80.0), (2, 81.5)]
     assert [(image.width, image.height) for image in found.Images("pixels")] == [(5, 4)]
     assert found.Images("plot")[0].width == 1440
-    assert found.Histograms("guide/w")[0].histogram_value.num == 100
+    assert found.Histograms("5_guide/w")[0].histogram_value.num == 100
     text = found.Tensors("config/text_summary")[0].tensor_proto.string_val[0]
     assert text == b"way: 5"
     assert "custom_scalars__config__" in found.Tags()["tensors"]
+
+
+def test_losses_come_first_and_guides_last_in_one_group():
+    tags = [
+        *("guide/frozen/loss_head.weight", "guide/all/mean", "memory/peak_mib", "time/step_ms"),
+        *("meta_test/accuracy", "meta_train/inner_loss/0", "meta_train/outer_gradient_norm"),
+        *("meta_train/query_accuracy", "meta_train/query_loss", "meta_val/mse_low", "meta_val/diverged"),
+    ]
+    groups: dict[str, set[str]] = {}
+    for shown, tag in sorted((shown_tag(tag), tag) for tag in tags):
+        groups.setdefault(shown.partition("/")[0], set()).add(tag)
+    assert [group.partition("_")[2] for group in groups] == ["loss", "score", "training", "cost", "guide"]
+    assert groups["1_loss"] == {"meta_train/inner_loss/0", "meta_train/query_loss"}
+    assert groups["5_guide"] == {tag for tag in tags if tag.startswith("guide/")}
+    assert groups["4_cost"] == {"memory/peak_mib", "time/step_ms"}
+    assert len({shown_tag(tag) for tag in tags}) == len(tags)
 
 
 def test_hparams_stay_in_the_run_of_the_scalars(tmp_path):
@@ -213,7 +230,7 @@ def test_an_episode_becomes_an_image(tmp_path):
     batch = Batch(torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 0, 1]))
     with tensorboard(tmp_path, 0) as recorder:
         recorder.episode("meta_test/episode", Episode(batch, batch), batch.y, 9)
-    (image,) = events(tmp_path).Images("meta_test/episode")
+    (image,) = events(tmp_path).Images("1_episodes/meta_test/episode")
     assert image.step == 9
     assert image.encoded_image_string.startswith(b"\x89PNG")
 
@@ -504,8 +521,8 @@ def test_record_guide_says_everything(tmp_path):
     (row,) = lines(tmp_path / "metrics.jsonl")
     assert row == {"step": 7, **describe(carried)}
     found = events(tmp_path).Tags()
-    assert set(found["images"]) == pictures
-    assert set(found["histograms"]) == {f"guide/{name}" for name in carried.params}
+    assert set(found["images"]) == {shown_tag(tag) for tag in pictures}
+    assert set(found["histograms"]) == {f"5_guide/{name}" for name in carried.params}
     nothing = Kept()
     record_guide(nothing, Transfer(carried.params), 7)
     assert nothing.told == {}

@@ -254,6 +254,20 @@ def test_episode_grid_marks_the_wrong_ones(channels):
     assert 1 < wrong[0].get_y() < 2  # in the row of class 1
 
 
+def test_episode_grid_names_its_classes():
+    asked, names = episode(1), ["ant", "<b> $x$", "a/very/long/name/of/a/class/17"]
+    axes = render.episode_grid(asked, asked.query.y, way=3, names=names).axes[0]
+    texts = [text.get_text() for text in axes.texts]
+    assert texts[0] == "ant  0"
+    left = axes.get_xlim()[0]
+    canvas = axes.figure.canvas
+    canvas.draw()
+    for text in axes.texts:
+        assert axes.transData.inverted().transform(text.get_window_extent())[0, 0] > left
+    assert any(said.endswith("class/17  2") for said in texts)
+    assert any(r"\$x\$" in said for said in texts)
+
+
 def test_episode_grid_refuses_what_is_no_image():
     with pytest.raises(MetatlError, match="only images"):
         render.episode_grid(Episode(*[Batch(torch.randn(2, 5), torch.arange(2))] * 2), torch.arange(2), way=2)

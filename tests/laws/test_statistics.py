@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metatl.evaluation.statistics import Estimate, crossed, estimate, paired, shown
+from metatl.evaluation.crossed import crossed
+from metatl.evaluation.statistics import Estimate, estimate, paired, shown
 
 FEW = (2, 3, 5, 10)
 

@@ -18,11 +18,14 @@ from metatl.lab.experiment import with_value
 from metatl.lab.store.tensors import read_tensors, write_tensors
 from metatl.transferring import classifier
 from metatl.transferring import transfer as transferring
-from metatl.transferring.backbone import Backbone, backbone, forward
+from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.choose import chosen, held_out, surely
-from metatl.transferring.fit import NO_CLASS, DivergedError, Labelled, classes_of
-from metatl.transferring.model import WEIGHTS, open_model
-from metatl.transferring.rows import REFERENCE, Row, Schedule, rows
+from metatl.transferring.features import forward
+from metatl.transferring.fit import DivergedError, Labelled
+from metatl.transferring.judging import NO_CLASS, judge
+from metatl.transferring.model import WEIGHTS
+from metatl.transferring.open_model import open_model
+from metatl.transferring.rows import REFERENCES, Row, Schedule, rows
 from tests.commands import metatl, refused
 from tests.photos import COLOURS, drawn
 
@@ -60,7 +63,7 @@ def patched(patch: pytest.MonkeyPatch, module: Any, **others: Row) -> None:
 
 def test_an_output_that_is_no_number_names_no_class() -> None:
     outputs = torch.tensor([[1.0, 2], [torch.nan, 0], [0, torch.inf], [3, 1]])
-    assert classes_of(outputs).tolist() == [1, NO_CLASS, NO_CLASS, 0]
+    assert judge(outputs, torch.zeros(4, dtype=torch.int64)).predicted == [1, NO_CLASS, NO_CLASS, 0]
 
 
 def test_cross_validation_never_chooses_what_diverges(net: Backbone) -> None:
@@ -94,7 +97,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_where_every_row_diverges_no_model_is_saved(photos: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patched(patch, transferring, **{"fine-tuning": far(), REFERENCE: far()})
+        patched(patch, transferring, **{"fine-tuning": far(), REFERENCES[0]: far()})
         line = refused("transfer", photos, *ASKED, "--methods", "fine-tuning", "--out", tmp_path / "o")
     assert "every row diverges in cross-validation: logistic-regression, fine-tuning" in line
     assert not (tmp_path / "o" / "model").exists()
@@ -116,13 +119,13 @@ def test_a_classifier_says_no_first_label(tmp_path: Path) -> None:
     made = Classifier(NET, "ridge", SIZE).fit(pictures(), ["a", "b"] * 4)
     made.save(tmp_path / "good")
     made.model.module.readout.get_buffer("fitted_0").fill_(torch.inf)
-    with pytest.raises(MetatlError, match=r"not finite for 8 of 8 pictures \(first: picture 0\)"):
+    with pytest.raises(MetatlError, match=r"not finite for 8 of 8 photos \(first: photo 0\)"):
         made.predict(pictures())
     made.save(tmp_path / "far")
     pictures()[0].save(tmp_path / "one.png")
     found = metatl("predict", tmp_path / "far", tmp_path / "one.png")
     assert found.code == 2
-    assert "one.png: the prediction is not finite, so that it names no class" in found.lines[0]
+    assert "one.png: the prediction is not finite, so that it says nothing" in found.lines[0]
     assert metatl("predict", tmp_path / "good", tmp_path / "one.png").code == 0
 
 

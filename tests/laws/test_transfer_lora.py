@@ -12,15 +12,19 @@ import torch
 
 import metatl as package
 from metatl import MetatlError
+from metatl.data.photos import photo_examples
 from metatl.net import Net
 from metatl.pretrained import vision
 from metatl.transferring import asked
-from metatl.transferring.backbone import Backbone, backbone, forward
+from metatl.transferring.backbone import Backbone, backbone
+from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled, Model, fit, started
-from metatl.transferring.model import open_model, photo_model
+from metatl.transferring.open_model import open_model
+from metatl.transferring.problem import read_problem
 from metatl.transferring.rows import Row, Schedule, rows
 from metatl.transforms import LoRA
 from metatl.types import Transfer
+from tests.photos import drawn, photo_model
 
 SIZE, OUTPUTS = 8, 2
 
@@ -55,7 +59,7 @@ def adapted(net: Backbone, monkeypatch: pytest.MonkeyPatch) -> tuple[Model, Net,
 
 
 def test_it_starts_as_the_net_itself(net: Backbone) -> None:
-    x = labelled(net).photos()
+    x = labelled(net).rows()
     own = Net.of(net.module, head=net.head)
     given, carried = started(row(), net, net.module, OUTPUTS)
     assert any("lora" in name for name in carried.params)
@@ -79,7 +83,7 @@ def test_a_saved_model_holds_merged_weights_and_opens_as_a_plain_net(
     net: Backbone, adapted: tuple[Model, Net, Transfer], tmp_path: Path
 ) -> None:
     model, given, after = adapted
-    x = labelled(net).photos()
+    x = labelled(net).rows()
     made = photo_model(net, model, ("a", "b"), {"method": "lora"})
     made.save(tmp_path / "m")
     expected = given(after.params, after.buffers, x).detach()
@@ -98,16 +102,17 @@ def test_a_saved_model_holds_merged_weights_and_opens_as_a_plain_net(
     assert torch.allclose(torch.load(tmp_path / "y.pt"), expected, atol=1e-6)
 
 
-def test_a_net_without_such_layers_leaves_the_row_out_and_says_so(net: Backbone) -> None:
+def test_a_net_without_such_layers_leaves_the_row_out_and_says_so(net: Backbone, tmp_path: Path) -> None:
     found = rows(["lora", "ridge"])
     conv = backbone("Conv4", 20)
-    kept, notes = asked.applicable(found, False, conv)
+    photos = photo_examples(drawn(tmp_path / "p", size=32))
+    kept, notes = asked.applicable(found, (), conv, read_problem(photos, conv, 0))
     assert list(kept) == ["ridge"]
     assert len(notes) == 1
     assert notes[0].startswith("lora is left out: ")
     with pytest.raises(MetatlError, match="'lora' has nothing to act on"):
-        asked.applicable(found, True, conv)
-    assert asked.applicable(found, True, net) == (found, [])
+        asked.applicable(found, ("lora",), conv, read_problem(photos, conv, 0))
+    assert asked.applicable(found, ("lora",), net, read_problem(photos, net, 0)) == (found, [])
 
 
 @pytest.mark.skipif(not vision.has("timm"), reason="needs the extra vision")

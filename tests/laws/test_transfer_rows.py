@@ -14,13 +14,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 from metatl import Classifier, MetatlError
+from metatl.data.images import as_seen
 from metatl.lab import store
 from metatl.transferring import choose
-from metatl.transferring.backbone import Backbone, backbone, forward
+from metatl.transferring.backbone import Backbone, backbone
+from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled, fit, judged
-from metatl.transferring.model import open_model, photo_model
+from metatl.transferring.open_model import open_model
 from metatl.transferring.rows import Row, Schedule, listing, rows
-from tests.photos import COLOURS
+from tests.photos import COLOURS, photo_model
 
 NET, SIZE = "Conv4", 24
 SHORT = Schedule(passes=2, most=12, least=1, batch=4)
@@ -80,7 +82,7 @@ def test_a_row_that_moves_the_body_moves_what_it_says(net: Backbone, name: str) 
         assert {key.split(".")[1] for key in moved} == {"3"}
     if name != "no-transfer":
         assert not any("running" in key for key in moved)
-    x = labelled(net).photos()
+    x = labelled(net).rows()
     again = fit(row, net, labelled(net)).outputs(torch.zeros(0), lambda: x)
     assert torch.equal(again, model.outputs(torch.zeros(0), lambda: x))
 
@@ -122,7 +124,7 @@ def test_draws_side_by_side_are_what_each_is_alone(net: Backbone, name: str) -> 
     row, draws = rows()[name], [labelled(net, each, seed) for each, seed in [(3, 1), (3, 2), (2, 3), (3, 4)]]
     together = judged(row, net, [(draw, draws[0]) for draw in draws])
     for draw, outputs in zip(draws, together, strict=True):
-        alone = fit(row, net, draw).outputs(draws[0].features, draws[0].photos)
+        alone = fit(row, net, draw).outputs(draws[0].features, draws[0].rows)
         assert torch.allclose(outputs, alone, rtol=1e-4, atol=1e-5)
 
 
@@ -134,14 +136,14 @@ def test_a_saved_model_gives_the_same_outputs(net: Backbone, tmp_path: Path, nam
     made = photo_model(net, fitted, ("a", "b"), {"method": name})
     made.save(tmp_path / "m")
     opened = open_model(tmp_path / "m")
-    x = labelled(net).photos()
+    x = labelled(net).rows()
     assert isinstance(opened.module, nn.Module)
     with torch.no_grad():
         expected = fitted.outputs(labelled(net).features, lambda: x)
         assert torch.allclose(made.module(x), expected, atol=1e-6)
         assert torch.equal(opened.module(x), made.module(x))
         assert torch.allclose(opened.module(x[:1]), made.module(x)[:1], atol=1e-5)  # inductive
-    assert opened.classes == ("a", "b")
+    assert opened.names == ("a", "b")
     assert opened.preparation == made.preparation
     assert {path.name for path in (tmp_path / "m").iterdir()} == {"weights.safetensors", "model.json"}
 
@@ -195,7 +197,7 @@ def test_the_classifier_takes_arrays_paths_and_pictures(tmp_path: Path) -> None:
     assert np.array_equal(found.predict_proba([Image.open(file) for file in files]), shares)
     assert np.allclose(found.predict_proba(x / 255), shares)
     with torch.no_grad():
-        prepared = torch.stack([found.model.prepared(file) for file in files])
+        prepared = torch.stack([found.model.preparation(as_seen(file, "")) for file in files])
         assert np.allclose(found.to_module()(prepared).softmax(-1).numpy(), shares, atol=1e-6)
     found.save(tmp_path / "m")
     again = Classifier.load(tmp_path / "m")

@@ -5,18 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metatl.evaluation.statistics import Range
-from metatl.transferring.scores import accuracy, difference, interval, matrix, rounded, worse
+from metatl.evaluation.crossed import Range
+from metatl.evaluation.scores import SCORES
+from metatl.transferring.scores import difference, interval, matrix, mean, rounded, worse
+
+ACCURACY = SCORES["accuracy"]
 
 
 def test_an_accuracy_and_a_difference_in_percent() -> None:
     """Without draws the interval is Wilson's, with t for the normal."""
     right = (np.arange(400) < 320).astype(float)[None]
-    found = interval(right, whole=True)
+    found = interval(ACCURACY, right, whole=True)
     half = 196.6 * np.sqrt(0.8 * 0.2 / 400)
     assert found.mean == pytest.approx(80)
     assert found.ci95 == pytest.approx((80 - half, 80 + half), abs=0.5)
-    gap = difference(right, right[:, ::-1], whole=True)
+    gap = difference(ACCURACY, right, right[:, ::-1], whole=True)
     assert gap.mean == pytest.approx(0)
     assert gap.ci95 == pytest.approx((-196.6 * np.sqrt(0.4 / 400), 196.6 * np.sqrt(0.4 / 400)), abs=0.5)
     assert gap.p == pytest.approx(1.0)
@@ -26,31 +29,31 @@ def test_an_accuracy_and_a_difference_in_percent() -> None:
 def test_one_or_two_draws_have_no_interval_over_draws(draws: int) -> None:
     right = np.ones((draws, 9))
     right[:, :3] = 0
-    assert interval(right, whole=False) == Range(pytest.approx(100 * 2 / 3), None, None)
-    assert interval(right, whole=True).ci95 is not None
+    assert interval(ACCURACY, right, whole=False) == Range(pytest.approx(100 * 2 / 3), None, None)
+    assert interval(ACCURACY, right, whole=True).ci95 is not None
 
 
 def test_p_is_small_with_a_clear_difference_and_large_with_an_even_one() -> None:
     rng = np.random.default_rng(1)
     clear = (rng.random((5, 200)) < 0.3).astype(float)
-    assert (difference(clear, np.zeros((5, 200)), whole=False).p or 1) < 1e-3
+    assert (difference(ACCURACY, clear, np.zeros((5, 200)), whole=False).p or 1) < 1e-3
     even = rng.choice([0.0, 1.0], (5, 200))
-    assert (difference(even, even[:, ::-1], whole=False).p or 0) > 0.9
+    assert (difference(ACCURACY, even, even[:, ::-1], whole=False).p or 0) > 0.9
 
 
 def test_photos_that_do_not_judge_do_not_count() -> None:
     first = (np.array([0, 1]), np.array([1.0, 0.0]))
     second = (np.array([2, 3]), np.array([1.0, 1.0]))
     table = matrix([first, second], 5)
-    assert accuracy(table) == 75
+    assert mean(table) == 0.75
     assert np.isnan(table[:, 4]).all()
-    assert interval(table, whole=True).mean == 75
+    assert interval(ACCURACY, table, whole=True).mean == 75
 
 
 def test_harm_is_the_share_of_draws_below_the_reference() -> None:
     row = np.array([[1.0, 0, 0], [1, 1, 0], [1, 1, 1]])
     reference = np.array([[1.0, 1, 0], [0, 1, 1], [1, 1, 1]])
-    assert worse(row, reference) == pytest.approx(100 / 3)
+    assert worse(ACCURACY, row, reference) == pytest.approx(100 / 3)
 
 
 def test_numbers_of_reports_are_rounded() -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from metatl import Classifier, MetatlError, tree
+from metatl.data.photos import photo_examples
 from metatl.lab.experiment import with_value
 from metatl.learners import Scout
 from metatl.transferring import learned as learning_once
@@ -21,11 +22,11 @@ from metatl.transferring.budget import Budget
 from metatl.transferring.fit import Labelled, fit, started
 from metatl.transferring.learned import Learned, learn, told
 from metatl.transferring.learning import Learning
-from metatl.transferring.model import open_model, photo_model
+from metatl.transferring.open_model import open_model
 from metatl.transferring.problem import Problem, read_problem
 from metatl.transferring.rows import Row, Schedule, rows
-from metatl.transferring.source import photo_tasks, read_source
-from tests.photos import COLOURS, OTHERS, drawn
+from metatl.transferring.source import SourceRows, source_rows, source_tasks
+from tests.photos import COLOURS, OTHERS, drawn, photo_model
 
 SIZE = 20
 GTL = ("gtl", "gtl-permuted", "gtl-layer-mean", "gtl-constant")
@@ -42,13 +43,17 @@ def net() -> Backbone:
 
 @pytest.fixture(scope="module")
 def problem(net: Backbone, tmp_path_factory: pytest.TempPathFactory) -> Problem:
-    return read_problem(drawn(tmp_path_factory.mktemp("p") / "p", size=SIZE), net, 0)
+    return read_problem(photo_examples(drawn(tmp_path_factory.mktemp("p") / "p", size=SIZE)), net, 0)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = {"train": 5, "val": 3}
     return drawn(tmp_path_factory.mktemp("s") / "s", parts, classes=3, size=SIZE, colours=OTHERS)
+
+
+def _source(folder: Path, problem: Problem) -> SourceRows:
+    return source_rows(photo_examples(folder), problem)
 
 
 def few(names: tuple[str, ...] = LEARNING, steps: int = 3) -> dict[str, Row]:
@@ -61,7 +66,7 @@ def few(names: tuple[str, ...] = LEARNING, steps: int = 3) -> dict[str, Row]:
 
 
 def work(net: Backbone, problem: Problem, folder: Path, out: Path, seconds: float = 1e4) -> Learning:
-    return Learning(net, read_source(folder, problem), out, Budget(seconds), 0)
+    return Learning(net, _source(folder, problem), out, Budget(seconds), 0)
 
 
 @pytest.fixture(scope="module")
@@ -124,12 +129,14 @@ def test_a_control_changes_the_guide_and_nothing_else(done: Any) -> None:
 def test_a_saved_model_keeps_what_was_learned(problem: Problem, done: Any, tmp_path: Path, name: str) -> None:
     its: Learned = done[0][name]
     at = torch.from_numpy(problem.task.everything())
-    x, y = problem.pictures.some(at.numpy()), torch.from_numpy(problem.labels)[at]
-    model = fit(few((name,))[name], its.net, Labelled(its.features[at], y, lambda: x, 2))
-    made = photo_model(its.net, model, problem.classes, {})
+    x, y = problem.prepared.some(at.numpy()), problem.targets.values[at]
+    model = fit(
+        few((name,))[name], its.net, Labelled(its.features.of(at.numpy(), at.numpy()), y, lambda: x, 2)
+    )
+    made = photo_model(its.net, model, problem.targets.names, {})
     made.save(tmp_path)
     with torch.no_grad():
-        expected = model.outputs(its.features[at], lambda: x)
+        expected = model.outputs(its.features.of(at.numpy(), at.numpy()), lambda: x)
         assert torch.allclose(made.module(x), expected, atol=1e-4)
         assert torch.equal(open_model(tmp_path).module(x), made.module(x))
 
@@ -141,16 +148,16 @@ def test_the_test_part_of_the_source_is_never_read(
     poisoned = shutil.copytree(folder, tmp_path / "s")
     for file in (poisoned / "val").rglob("*.png"):
         file.write_bytes(b"no picture")
-    monkeypatch.setattr(problem.pictures, "one", None)
+    monkeypatch.setattr(problem.prepared, "one", None)
     found = few(("gtl",))
     learning = work(net, problem, poisoned, tmp_path / "o")
     monkeypatch.setattr(learning_once, "_features", lambda *given: problem.features)
     learn(found, problem, learning)
     (file,) = (tmp_path / "o").glob("*.safetensors")
     assert file.read_bytes() == (done[1] / file.name).read_bytes()
-    files = {photo.file for photo in learning.source.photos}
+    files = set(learning.source.inputs.ids)
     assert len(files) == 15
-    assert all("train" in file.parts for file in files)
+    assert all("/train/" in file for file in files)
 
 
 @pytest.mark.parametrize("name", ["gtl", "maml", "prototypes"])
@@ -198,8 +205,8 @@ def test_little_time_does_part_of_the_schedule_and_says_so(
 def test_tasks_are_as_large_as_the_source_allows(
     net: Backbone, problem: Problem, folder: Path, done: Any
 ) -> None:
-    source = read_source(folder, problem)
-    learner, said = learning.fitting(Scout(), photo_tasks(source, net.preparation))
+    source = _source(folder, problem)
+    learner, said = learning.fitting(Scout(), source_tasks(source, net))
     assert isinstance(learner, Scout)
     assert (learner.tasks.way, learner.tasks.shot, learner.tasks.query) == (3, 5, 0)
     assert "tasks of 3 classes with 5 + 0 photos each instead of 4 with 10 + 0" in said
@@ -209,9 +216,9 @@ def test_tasks_are_as_large_as_the_source_allows(
 def test_a_source_that_tells_labels_is_refused(problem: Problem, folder: Path, tmp_path: Path) -> None:
     for at in (problem.task.test[0] if problem.task.test is not None else 0, problem.task.pool[0]):
         leaky = shutil.copytree(folder, tmp_path / str(at))
-        shutil.copy(problem.files[int(at)], leaky / "train/pink/again.png")
+        shutil.copy(problem.inputs.ids[int(at)], leaky / "train/pink/again.png")
         with pytest.raises(MetatlError, match=r"again\.png is the same photo as .*take them out"):
-            read_source(leaky, problem)
+            _source(leaky, problem)
 
 
 def test_a_source_that_cannot_serve_is_one_line(
@@ -219,13 +226,13 @@ def test_a_source_that_cannot_serve_is_one_line(
 ) -> None:
     one = drawn(tmp_path / "one", {"": 3}, classes=1, size=SIZE, colours=OTHERS)
     with pytest.raises(MetatlError, match="one class only, 'cyan'"):
-        read_source(one, problem)
+        _source(one, problem)
     spoiled = shutil.copytree(folder, tmp_path / "s")
     for file in list((spoiled / "train/pink").iterdir())[1:]:
         file.write_bytes(b"no picture")
     with pytest.raises(MetatlError, match="1 photos of class 'pink' can be read"):
-        photo_tasks(read_source(spoiled, problem), net.preparation)
-    with pytest.raises(MetatlError, match=r"'gtl' learns on source photos first; use metatl\.transfer"):
+        source_tasks(_source(spoiled, problem), net)
+    with pytest.raises(MetatlError, match=r"'gtl' learns on a source first; use metatl\.transfer"):
         Classifier("Conv4", "gtl").fit([], [])
 
 
@@ -233,4 +240,4 @@ def test_classes_of_the_same_name_are_said(
     net: Backbone, problem: Problem, tmp_path: Path, done: Any
 ) -> None:
     place = drawn(tmp_path / "s", {"": 4}, size=SIZE + 2, colours=COLOURS)
-    assert "problem's: blue, green" in told(done[0], read_source(place, problem))[1][-1]
+    assert "problem's: blue, green" in told(done[0], _source(place, problem))[1][-1]

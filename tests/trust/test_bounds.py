@@ -25,7 +25,7 @@ from metatl.lab import config, store
 from metatl.lab.store.tensors import read_tensors, write_tensors
 from metatl.lab.yaml_values import yaml_values
 from metatl.personalise import Personaliser
-from metatl.transferring.model import open_model
+from metatl.transferring.open_model import open_model
 from metatl.types import MetatlError
 from tests.toys import INPUTS, toy_net
 

@@ -18,7 +18,7 @@ from metatl.data import Taskset
 from metatl.lab import config, store
 from metatl.lab.experiment import candidates
 from metatl.lab.run import prepare
-from metatl.transferring.model import open_model
+from metatl.transferring.open_model import open_model
 from metatl.types import MetatlError
 from tests.commands import WAVES, config_of, metatl, only, refused, written
 

@@ -254,7 +254,7 @@ def test_photos_that_are_no_files_are_left_out_by_name(
     SPECIAL[kind](odd)
     found = metatl(words[0], tmp_path / "photos", *words[2:], "--out", tmp_path / "out")
     assert found.code == 0, found
-    assert f"left out, cannot be read: {odd}" in found.out
+    assert f"left out: {odd} (cannot be read)" in found.out
     found = metatl("predict", whole, odd.parent)
     assert found.code == 0, found
     assert [f"is {kind}, not a file" in line for line in found.lines] == [True]

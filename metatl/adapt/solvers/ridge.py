@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from metatl.adapt.solvers.solver import Linear, Solver, as_features, check_rows, one_hot, row_weights
+from metatl.adapt.solvers.solver import Linear, Solver, as_features, check_rows, columns, row_weights
 from metatl.types import MetatlError
 
 
@@ -37,7 +37,7 @@ class RidgeRegression(Solver):
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Linear:
         """The solution of the normal equations."""
         check_rows(features, y, outputs, weight)
-        target = y.double().reshape(-1, outputs) if y.is_floating_point() else one_hot(y, outputs)
+        target = columns(y, outputs)
         x, rows = features.double(), row_weights(features, weight)
         x_mean, t_mean = rows @ x / rows.sum(), rows @ target / rows.sum()
         root = rows.sqrt().unsqueeze(-1)

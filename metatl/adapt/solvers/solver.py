@@ -33,9 +33,9 @@ class Solver(ABC):
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Any:
         """What `predict` needs, as nested tuples of tensors.
 
-        features: [n, d]; y: class indices [n], or real targets [n] or [n, outputs]; weight: one number of 0
-        or more per row [n]: 0 leaves a row out, k counts it k times. Raises MetatlError for rows that do not
-        belong together, or targets that the solver has no use for.
+        features: [n, d]; y: class indices [n], several labels [n, outputs] (bool), or real targets [n] or
+        [n, outputs]; weight: one number of 0 or more per row [n]: 0 leaves a row out, k counts it k times.
+        Raises MetatlError for rows that do not belong together, or targets that the solver has no use for.
         """
 
     @abstractmethod
@@ -49,7 +49,7 @@ def check_rows(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None)
         raise MetatlError(f"features are {list(features.shape)} {features.dtype}; give [n, d] real numbers")
     rows = features.shape[0]
     fits = y.shape == (rows,) and (not y.is_floating_point() or outputs == 1)
-    if not fits and not (y.is_floating_point() and y.shape == (rows, outputs)):
+    if not fits and not (is_wide(y) and y.shape == (rows, outputs)):
         raise MetatlError(
             f"targets {list(y.shape)} do not fit {rows} rows and {outputs} outputs; give class indices [n] "
             "or real targets [n, outputs]"
@@ -61,10 +61,22 @@ def check_rows(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None)
 
 def check_labels(solver: Solver, y: Tensor) -> None:
     """Raise MetatlError for real targets."""
-    if y.is_floating_point():
+    if is_wide(y):
         raise MetatlError(
             f"{type(solver).__name__} needs class labels; choose RidgeRegression for real targets"
         )
+
+
+def is_wide(y: Tensor) -> bool:
+    """Whether targets have a column an output (real values, several labels); else they are class indices."""
+    return y.is_floating_point() or (y.dtype == torch.bool and y.dim() == 2)
+
+
+def columns(y: Tensor, outputs: int) -> Tensor:
+    """Targets [n, outputs] float64: real values, 1 and -1 for several labels, the one-hot rows of classes."""
+    if y.is_floating_point():
+        return y.double().reshape(-1, outputs)
+    return 2.0 * y.double() - 1.0 if is_wide(y) else one_hot(y, outputs)
 
 
 def one_hot(y: Tensor, outputs: int) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from metatl.evaluation.scores import of_protocol
 from metatl.evaluation.statistics import (
     INTERVAL,
     Estimate,
@@ -63,7 +64,7 @@ def protocol(reports: Sequence[Scored], reference: str, no_transfer: str | None)
 
 
 def rows(reports: Sequence[Scored], reference: str, no_transfer: str | None = None) -> list[Row]:
-    """One JSON-ready dict a method, in the order given; accuracies in percent, losses in their own unit.
+    """One JSON-ready dict a method, in the order given; scores in their unit (`Score.unit`), percent say.
 
     difference: to `reference` on the same episodes, p Holm-corrected over all methods but the reference;
     difference_ci95 and p are None where no difference varies; diverged: number of episodes whose predictions
@@ -95,31 +96,26 @@ def _rows(reports: Sequence[Scored], base: Scored, floor: Scored) -> list[Row]:
 
 
 def _row(report: Scored, test: Estimate, p: float | None, floor: NDArray[Any]) -> Row:
-    scores, score = checked(report.method, report.scores), report.protocol.get("score", "accuracy")
-    unit, lost = _unit(report), report.facts.get("diverged")
-    own, test = estimate(scores).times(unit), test.times(unit)
+    scores, score = checked(report.method, report.scores), of_protocol(report.protocol)
+    lost = report.facts.get("diverged")
+    own, test = estimate(scores).times(score.factor), test.times(score.factor)
     row: Row = {
         "method": report.method,
         "transductive": bool(report.protocol.get("transductive", False)),
-        score: own.mean,
+        score.name: own.mean,
         "ci95": own.ci95,
         "episodes": len(scores),
         "diverged": None if lost is None else len(lost),
         "difference": test.mean,
         "difference_ci95": test.ci95,
         "p": p,
-        "harmed": 100 * harmed(scores, floor, score),
-        "worst_decile": unit * worst_decile(scores, score),
+        "harmed": 100 * harmed(scores, floor, score.name),
+        "worst_decile": score.factor * worst_decile(scores, score.name),
     }
     told = {k: v for k, v in report.protocol.items() if k not in SAME}
     for key, value in {**report.facts, **told}.items():
         row.setdefault(key, plain(value))
     return row
-
-
-def _unit(report: Scored) -> int:
-    """Accuracies are told in percent, losses as they are."""
-    return 1 if report.protocol.get("score", "accuracy") == "loss" else 100
 
 
 def _same_episodes(reports: Sequence[Scored]) -> dict[str, Any]:
@@ -128,8 +124,9 @@ def _same_episodes(reports: Sequence[Scored]) -> dict[str, Any]:
     first = reports[0]
     for report in reports:
         low, high = np.quantile(checked(report.method, report.scores), [0, 1])
-        if _unit(report) == 100 and not 0 <= low <= high <= 1:
-            raise MetatlError(f"{report.method}: accuracies must lie in [0, 1], got {low} to {high}")
+        score = of_protocol(report.protocol)
+        if score.unit == "%" and not 0 <= low <= high <= 1:
+            raise MetatlError(f"{report.method}: {score.name} must lie in [0, 1], got {low} to {high}")
         for key, mine in _episodes(report).items():
             theirs = _episodes(first)[key]
             if mine != theirs:

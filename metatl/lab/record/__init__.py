@@ -19,7 +19,7 @@ from metatl.lab.record.console import Console
 from metatl.lab.record.guides import describe, overlap, record_guide
 from metatl.lab.record.lines import JsonLines
 from metatl.lab.record.recorder import Recorder, Recorders, floats, interval, one_line
-from metatl.lab.record.tensorboard import TensorBoard, flat
+from metatl.lab.record.tensorboard import TensorBoard, flat, shown_tag
 
 __all__ = [
     "Console",
@@ -38,6 +38,7 @@ __all__ = [
     "peak_mib",
     "record_guide",
     "recording",
+    "shown_tag",
     "tensorboard",
 ]
 

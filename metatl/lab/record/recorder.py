@@ -47,8 +47,10 @@ class Recorder(ABC):
     def figure(self, tag: str, figure: Figure, step: int) -> None:  # noqa: B027
         """A matplotlib figure."""
 
-    def episode(self, tag: str, episode: Episode, predictions: Tensor, step: int) -> None:  # noqa: B027
-        """Support and query images with the classes [queries] that were said."""
+    def episode(  # noqa: B027
+        self, tag: str, episode: Episode, predictions: Tensor, step: int, names: Sequence[str] | None = None
+    ) -> None:
+        """Support and query images with the classes [queries] that were said; names: of the classes."""
 
     def text(self, tag: str, text: str, step: int = 0) -> None:  # noqa: B027
         """Markdown."""
@@ -109,9 +111,11 @@ class Recorders(Recorder):
         """To each."""
         self._each(lambda recorder: recorder.figure(tag, figure, step))
 
-    def episode(self, tag: str, episode: Episode, predictions: Tensor, step: int) -> None:
+    def episode(
+        self, tag: str, episode: Episode, predictions: Tensor, step: int, names: Sequence[str] | None = None
+    ) -> None:
         """To each."""
-        self._each(lambda recorder: recorder.episode(tag, episode, predictions, step))
+        self._each(lambda recorder: recorder.episode(tag, episode, predictions, step, names))
 
     def text(self, tag: str, text: str, step: int = 0) -> None:
         """To each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, final
@@ -17,15 +17,32 @@ from metatl.lab.record.recorder import Recorder, one_line
 from metatl.lab.render import episode_grid, picture
 from metatl.types import Episode
 
+_GROUPS = (
+    (r"/episode$", "1_episodes"),
+    (r"^guide/", "5_guide"),
+    (r"^(time|memory)/", "4_cost"),
+    (r"loss", "1_loss"),
+    (r"^meta_(val|test)/|/query_", "2_score"),
+    (r"/", "3_training"),
+)
+"""The group of a tag, by the first pattern that is found in it; TensorBoard sorts groups by name."""
+
+
+def shown_tag(tag: str) -> str:
+    """The tag under which TensorBoard shows a recorded one: losses first, then scores; guides last."""
+    group = next((group for pattern, group in _GROUPS if re.search(pattern, tag)), None)
+    return tag if group is None else f"{group}/{tag.removeprefix('guide/')}"
+
+
 # Shown under "custom scalars": a margin takes the three tags of `interval`, a multiline a pattern.
 LAYOUT = {
     "meta_val": {
         "accuracy with its 95 % interval": [
             "Margin",
-            ["meta_val/accuracy", "meta_val/accuracy_low", "meta_val/accuracy_high"],
+            [shown_tag(f"meta_val/accuracy{end}") for end in ("", "_low", "_high")],
         ]
     },
-    "meta_train": {"loss by inner step": ["Multiline", ["meta_train/inner_loss/.*"]]},
+    "meta_train": {"loss by inner step": ["Multiline", [shown_tag("meta_train/inner_loss/.*")]]},
 }
 
 
@@ -51,20 +68,23 @@ class TensorBoard(Recorder):
         """One point on each curve."""
         self._tags |= values.keys()
         for tag, value in values.items():
-            self._writer.add_scalar(tag, value, step)
+            self._writer.add_scalar(shown_tag(tag), value, step)
 
     def images(self, step: int, images: Mapping[str, Any]) -> None:
         """Shown under images."""
         for tag, image in images.items():
-            self._writer.add_image(tag, image, step)
+            self._writer.add_image(shown_tag(tag), image, step)
 
     def figure(self, tag: str, figure: Figure, step: int) -> None:
         """Shown under images."""
         self.images(step, {tag: picture(figure)})  # add_figure would go through pyplot
 
-    def episode(self, tag: str, episode: Episode, predictions: Tensor, step: int) -> None:
+    def episode(
+        self, tag: str, episode: Episode, predictions: Tensor, step: int, names: Sequence[str] | None = None
+    ) -> None:
         """Shown under images."""
-        self.figure(tag, episode_grid(episode, predictions, int(episode.support.y.max()) + 1), step)
+        way = int(episode.support.y.max()) + 1
+        self.figure(tag, episode_grid(episode, predictions, way, names), step)
 
     def text(self, tag: str, text: str, step: int = 0) -> None:
         """Shown under text."""
@@ -76,7 +96,7 @@ class TensorBoard(Recorder):
 
     def histogram(self, tag: str, values: Tensor, step: int) -> None:
         """Shown under histograms and distributions."""
-        self._writer.add_histogram(tag, values, step)
+        self._writer.add_histogram(shown_tag(tag), values, step)
 
     def hparams(self, config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """Shown under hparams; in this run itself, where `add_hparams` would open a run of its own.
@@ -86,7 +106,7 @@ class TensorBoard(Recorder):
         from torch.utils.tensorboard.summary import hparams
 
         file = self._writer._get_file_writer()  # pyright: ignore[reportPrivateUsage]
-        for summary in hparams(flat(config), dict(metrics)):
+        for summary in hparams(flat(config), {shown_tag(tag): value for tag, value in metrics.items()}):
             file.add_summary(summary)
         self.scalars(0, {tag: value for tag, value in metrics.items() if tag not in self._tags})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, RIGHT, WRONG, array, bare, blank
 from metatl.text import drawn
 from metatl.types import Episode, MetatlError
+
+_LONGEST = 24
+"""Characters of a class's name beside its pictures."""
 
 
 def guide_histogram(guide: Mapping[str, Any], columns: int = 4) -> Figure:
@@ -73,10 +76,13 @@ def filter_map(guide: Mapping[str, Any], columns: int = 4) -> Figure:
     return figure
 
 
-def episode_grid(episode: Episode, predictions: Any, way: int, columns: int = 15) -> Figure:
+def episode_grid(
+    episode: Episode, predictions: Any, way: int, names: Sequence[str] | None = None, columns: int = 15
+) -> Figure:
     """Support images left, query images right, one row a class; wrong ones in orange, with the class said.
 
-    episode: x [n, channels, height, width], one or three channels; predictions [queries] class indices.
+    episode: x [n, channels, height, width], one or three channels; predictions [queries] class indices;
+    names: of the classes, shown beside their numbers.
     Raises MetatlError for examples that are not images.
     """
     support, query = _by_class(episode.support, way), _by_class(episode.query, way)
@@ -84,11 +90,13 @@ def episode_grid(episode: Episode, predictions: Any, way: int, columns: int = 15
     shown = [min(columns, max(len(rows) for rows in side)) for side in (support, query)]
     width = shown[0] + 0.6 + max(shown[1], 3)
     scale = min(0.62, 14.0 / width)
-    figure = blank(scale * (width + 1.2), scale * (way + 1.5), dpi=110)
+    called = [f"{_short(name, _LONGEST)}  {label}" for label, name in enumerate(names or [""] * way)]
+    margin = 0.6 + 0.1 / scale * max(len(name) - 3 for name in called)  # a character is 0.1 inches wide
+    figure = blank(scale * (width + 0.6 + margin), scale * (way + 1.5), dpi=110)
     axes = bare(figure.add_axes((0, 0, 1, 1)))
-    axes.set(xlim=(-0.9, width + 0.3), ylim=(way + 0.4, -1.1), xticks=[], yticks=[])
+    axes.set(xlim=(-0.3 - margin, width + 0.3), ylim=(way + 0.4, -1.1), xticks=[], yticks=[])
     for label in range(way):
-        axes.text(-0.35, label + 0.5, str(label), ha="center", va="center", color=INK, fontsize=11)
+        axes.text(-0.2, label + 0.5, called[label], ha="right", va="center", color=INK, fontsize=11)
         for k, row in enumerate(support[label][: shown[0]]):
             _image(axes, episode.support.x[row], k, label)
         for k, row in enumerate(query[label][: shown[1]]):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from metatl import text
+from metatl.evaluation.scores import Score, of_protocol
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, array, bare, blank
 from metatl.lab.render.legend import legend
 
@@ -30,8 +31,8 @@ FAMILIES = {
 def benchmark_plot(rows: Sequence[Row], protocol: Mapping[str, Any]) -> Figure:
     """Dot plot of `compare.rows`, best on top: mean, 95 % interval, family in colour, transductive open."""
     rows, protocol = text.each(rows, text.drawn), text.each(protocol, text.drawn)
-    score = str(protocol.get("score", "accuracy"))
-    ordered = sorted(rows, key=lambda row: row[score], reverse=score == "loss")
+    score = of_protocol(protocol)
+    ordered = sorted(rows, key=lambda row: score.sign * row[score.name])
     figure = blank(12.8, 7.2)
     size = float(np.clip(305 / max(len(rows), 1), 5.5, 14))
     axes = bare(figure.add_axes((0.0, 0.085, 0.97, 0.765)), keep=("bottom",))
@@ -63,14 +64,14 @@ def _colours(rows: Sequence[Row]) -> dict[str, str]:
     return {**FAMILIES, **{family: spare[i % len(spare)] for i, family in enumerate(unknown)}}
 
 
-def _dot(axes: Axes, height: int, row: Row, score: str, colour: str, size: float) -> None:
-    mean, ci95 = row[score], row["ci95"] or 0.0  # no bar where there is no interval
+def _dot(axes: Axes, height: int, row: Row, score: Score, colour: str, size: float) -> None:
+    mean, ci95 = row[score.name], row["ci95"] or 0.0  # no bar where there is no interval
     axes.plot([mean - ci95, mean + ci95], [height, height], color=colour, linewidth=1.8, zorder=3)
     face = "white" if row["transductive"] else colour
     axes.plot(
         [mean], [height], "o", color=colour, markerfacecolor=face, markersize=0.62 * size, mew=1.6, zorder=4
     )
-    number = f"{mean:.3f}" if score == "loss" else f"{mean:.1f}"
+    number = f"{mean:.1f}" if score.unit else f"{mean:.3f}"
     number += f" ({row['diverged']} diverged)" if row.get("diverged") else ""
     place: dict[str, Any] = dict(
         xytext=(0.31 * size + 5, 0), textcoords="offset points", va="center_baseline"
@@ -81,28 +82,28 @@ def _dot(axes: Axes, height: int, row: Row, score: str, colour: str, size: float
     )
 
 
-def _range(axes: Axes, rows: Sequence[Row], score: str) -> None:
-    low = min(row[score] - (row["ci95"] or 0.0) for row in rows)
-    high = max(row[score] + (row["ci95"] or 0.0) for row in rows)
+def _range(axes: Axes, rows: Sequence[Row], score: Score) -> None:
+    low = min(row[score.name] - (row["ci95"] or 0.0) for row in rows)
+    high = max(row[score.name] + (row["ci95"] or 0.0) for row in rows)
     room = max(high - low, 1e-9)
     axes.set_xlim(low - 0.04 * room, high + 0.07 * room)
-    axes.xaxis.set_major_formatter("{x:g}" if score == "loss" else "{x:g} %")
+    axes.xaxis.set_major_formatter(f"{{x:g}} {score.unit}".rstrip())
 
 
-def _reference(axes: Axes, ordered: Sequence[Row], protocol: Mapping[str, Any], score: str) -> None:
+def _reference(axes: Axes, ordered: Sequence[Row], protocol: Mapping[str, Any], score: Score) -> None:
     for row in ordered:
         if row["method"] == protocol.get("reference"):
-            axes.axvline(row[score], color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
+            axes.axvline(row[score.name], color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
             label = f"{row['method']} (reference)"
             place: dict[str, Any] = dict(xytext=(0, 5), textcoords="offset points", ha="center", va="bottom")
-            top = (row[score], 1.0)
+            top = (row[score.name], 1.0)
             axes.annotate(label, top, xycoords=axes.get_xaxis_transform(), fontsize=9, color=INK, **place)
 
 
-def _titles(figure: Figure, protocol: Mapping[str, Any], score: str) -> None:
+def _titles(figure: Figure, protocol: Mapping[str, Any], score: Score) -> None:
     task = [f"{protocol['way']}-way"] if protocol.get("way") else []
     task += [f"{protocol['shot']}-shot"] if protocol.get("shot") else []
-    what = f"{' '.join(task)} {score} on {protocol.get('data', 'data')}".strip()
+    what = f"{' '.join(task)} {score.name} on {protocol.get('data', 'data')}".strip()
     title = what[0].upper() + what[1:]
     unit = protocol.get("unit", "episodes")
     told = f"Mean over the same {protocol.get('episodes', '')} {protocol.get('split', '')} {unit}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metatl import text
+from metatl.evaluation.scores import of_protocol
 from metatl.lab.render.ends import at_an_end
 
 Row = Mapping[str, Any]
@@ -36,6 +37,15 @@ def markdown(rows: Sequence[Row], protocol: Mapping[str, Any], times: bool = Tru
     return f"{_title(protocol)}\n\n{table}\n\n{notes}\n{_selected(rows)}"
 
 
+def as_cells(
+    rows: Sequence[Row], protocol: Mapping[str, Any]
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """The same headings, the cells of each row and the notes, as plain text of no form."""
+    modes = ("inductive", "transductive")
+    cells = [_cells(row, protocol, modes) for row in rows]
+    return _headings(protocol, modes), cells, _notes(rows, protocol, "Bold: the best mean.")
+
+
 def console(rows: Sequence[Row], protocol: Mapping[str, Any]) -> str:
     """The rows of `compare.rows` as plain text, at most 110 columns wide."""
     rows, protocol = text.each(rows, text.terminal), text.each(protocol, text.terminal)
@@ -61,10 +71,6 @@ def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
     ]
 
 
-def _score(protocol: Mapping[str, Any]) -> str:
-    return str(protocol.get("score", "accuracy"))
-
-
 def _unit(protocol: Mapping[str, Any]) -> str:
     """What the scores are of."""
     return str(protocol.get("unit", "episodes"))
@@ -84,12 +90,11 @@ def _title(protocol: Mapping[str, Any]) -> str:
 
 
 def _headings(protocol: Mapping[str, Any], modes: tuple[str, str]) -> list[str]:
-    percent = "" if _score(protocol) == "loss" else ", %"
     short = len(modes[0]) < 5
     return [
         "method",
         "mode",
-        f"{_score(protocol)}{percent}",
+        of_protocol(protocol).titled,
         "difference" if short else f"difference to {protocol.get('reference', 'reference')}",
         "p",
         "harm %" if short else "harmed, %",
@@ -101,12 +106,13 @@ def _headings(protocol: Mapping[str, Any], modes: tuple[str, str]) -> list[str]:
 
 
 def _cells(row: Row, protocol: Mapping[str, Any], modes: tuple[str, str]) -> list[str]:
-    places = 4 if _score(protocol) == "loss" else 2
+    score = of_protocol(protocol)
+    places = score.places
     itself = row["method"] == protocol.get("reference")
     return [
         str(row["method"]),
         modes[bool(row["transductive"])],
-        _with_lost(plus_minus(row[_score(protocol)], row["ci95"], places), row),
+        _with_lost(plus_minus(row[score.name], row["ci95"], places), row),
         "reference" if itself else plus_minus(row["difference"], row["difference_ci95"], places, "+"),
         "" if itself else p_value(row["p"]),
         "" if row["method"] == protocol.get("harmed_against") else f"{row['harmed']:.1f}",
@@ -150,20 +156,21 @@ def _amount(number: float | None) -> str:
 
 def _best(rows: Sequence[Row], protocol: Mapping[str, Any]) -> list[bool]:
     """Which rows hold the best mean; all of them where several do."""
-    means = [row[_score(protocol)] for row in rows]
-    best = min(means) if _score(protocol) == "loss" else max(means)
+    score = of_protocol(protocol)
+    means = [row[score.name] for row in rows]
+    best = max(means, key=lambda mean: score.sign * mean)
     return [mean == best for mean in means]
 
 
 def _notes(rows: Sequence[Row], protocol: Mapping[str, Any], marks: str) -> list[str]:
-    score, reference = _score(protocol), protocol.get("reference", "the reference")
+    score, reference = of_protocol(protocol), protocol.get("reference", "the reference")
     against = protocol.get("harmed_against", reference)
-    which, better = ("largest", "less") if score == "loss" else ("lowest", "more")
+    which, better = ("lowest", "more") if score.better == "higher" else ("largest", "less")
     unit = _unit(protocol)
     lost = [f"diverged: {unit} whose predictions are not finite; they count as wrong throughout."]
     paired = f"mean over {unit} of method minus {reference} on the same {unit[:-1]}"
     return [
-        f"{marks} For {score}, {better} is better.",
+        f"{marks} For {score.name}, {better} is better.",
         "mode: transductive methods see all queries of a task at once, inductive ones each query alone.",
         f"±: {protocol.get('interval', '95 % interval')}; none, and no p, where no difference varies.",
         f"difference: {paired}; p: paired t-test, two-sided, Holm-corrected over all methods but it.",

@@ -18,6 +18,7 @@ from metatl.types import MetatlError, Transfer
 _OUTCOME = (
     *("report.json", "episodes.npy", "evaluations", "learned.json", "transfer.safetensors"),
     *("last.ckpt", "last.ckpt.previous", "metrics.jsonl", "events.out.tfevents.*", "files"),
+    *("report.html", "predicted.json"),
 )
 """What learning and evaluating write; a report goes before the weights that it was taken with."""
 

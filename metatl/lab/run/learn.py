@@ -15,9 +15,10 @@ from metatl.capture import cuda_graph
 from metatl.evaluation.evaluate import evaluate, to_device
 from metatl.lab import config, record, store
 from metatl.lab.run import alike, precision, shared
+from metatl.lab.run.curves import judged, kind
 from metatl.lab.run.folder import complete, facts_file, own_transfer, report_folder, reported
 from metatl.lab.run.origin import note_learning
-from metatl.lab.run.prepare import Run, kind
+from metatl.lab.run.prepare import Run
 from metatl.lab.run.sayings import sayings
 from metatl.lab.run.told import VERSION, damaged, facts
 from metatl.learners.learner import State
@@ -185,7 +186,7 @@ class _Watch:
         transfer = shared.transfer(asked.learner.finish(self.net, state), asked.device)
         way, episodes = asked.adaptation, asked.evaluation
         found = evaluate(self.net, transfer, way, run.data, episodes, run.engine, split="meta_val")
-        values = record.interval(f"meta_val/{kind(run)}", found.mean, found.ci95)
+        values = record.interval(f"meta_val/{judged(run)}", found.mean, found.ci95)
         if lost := len(found.diverged):
             values["meta_val/diverged"] = lost
             self.recorder.warn(f"{lost} of {len(found.scores)} meta_val episodes diverge", state.step)

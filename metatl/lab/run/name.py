@@ -30,12 +30,17 @@ LATER: dict[str, dict[str, Any]] = {
     "metatl.learners.episodic.Episodic": {
         "skip_bad_tasks": False,
         "aggregate": {"class_path": "metatl.aggregates.mean.Mean", "init_args": {}},
+        "objective": {"class_path": "metatl.objectives.task_loss.TaskLoss", "init_args": {"weight": 1.0}},
     },
     "metatl.learners.supervised.Supervised": {"streams": {}},
+    "evaluation": {"score": None},
     "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},
     "metatl.data.arrays.ImageFolder": {"smallest": 0},
 }
-"""By class, fields that came after runs had been learned without them, at values that change nothing."""
+"""Fields that came after runs had been learned without them, at values that change nothing.
+
+By class, or by place in the experiment where a value is none of a family's.
+"""
 LEARNED = ("data", "model", "transforms", "learner", "guide", "head", "seed")
 EVALUATED = ("adaptation", "evaluation", "select")
 _DESCENT = f"{Descent.__module__}.{Descent.__qualname__}"
@@ -112,6 +117,8 @@ def evaluated(
 ) -> str:
     """The digest of an evaluation of what was learned. other: of data that is not the run's own."""
     value = {key: plain(described[key]) for key in EVALUATED} | {"learned": learned}
+    later = LATER["evaluation"]
+    value["evaluation"] = {k: v for k, v in value["evaluation"].items() if k not in later or v != later[k]}
     code = [described[key] for key in EVALUATED]
     found = {"sources": sources(code), "files": files(code, kept)}
     found = {key: item for key, item in found.items() if item}

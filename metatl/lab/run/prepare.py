@@ -12,6 +12,7 @@ from metatl import processes
 from metatl.data.source import Data, Source
 from metatl.engines.engine import Engine
 from metatl.engines.split import Split
+from metatl.evaluation import scores
 from metatl.evaluation.evaluate import check_adaptation
 from metatl.lab import config, store
 from metatl.lab.experiment import Experiment, candidates
@@ -152,6 +153,7 @@ def check_evaluation(run: Run, data: Data) -> None:
     """Raise MetatlError where the data's meta_test or the output layer does not fit the evaluation."""
     tasks = run.experiment.evaluation.tasks
     data.check("meta_test", tasks)
+    scores.of_data(data, run.experiment.evaluation.score)
     for _, adaptation in candidates(run.experiment):
         check_adaptation(run.net, run.first, adaptation, data, tasks)
         if adaptation.carries and run.numbering == "shared" and data.numbering(tasks) == "own":
@@ -188,8 +190,3 @@ def on_other_data(run: Run, source: Source) -> Run:
 
 def _paths(source: Source) -> list[str]:
     return list(store.strings(config.describe(source)["init_args"]))
-
-
-def kind(run: Run) -> str:
-    """What a score of the run's data is."""
-    return "accuracy" if run.data.kind == "classification" else "mse"

@@ -17,10 +17,12 @@ from metatl.lab import config, record, store
 from metatl.lab.experiment import candidates
 from metatl.lab.provenance import now
 from metatl.lab.run import alike, precision, shared
+from metatl.lab.run.curves import judged
 from metatl.lab.run.folder import check_own, complete, evaluation, kept, report_folder, reported
 from metatl.lab.run.learn import learn, write_config
 from metatl.lab.run.origin import note_evaluation, say_other
-from metatl.lab.run.prepare import Run, kind
+from metatl.lab.run.page import note_predictions, write_page
+from metatl.lab.run.prepare import Run
 from metatl.lab.run.values import flat
 from metatl.types import MetatlError, Split, Transfer
 
@@ -36,6 +38,7 @@ def report(run: Run, beside: bool = False) -> Report:
     found = shared.report(_at_hand(run, beside) if processes.writer() else None)
     if found is not None:
         say_other(run, report_folder(run, beside), found)
+        write_page(run.folder, report_folder(run, beside), again=False)
         return found
     transfer, seconds = learn(run)
     with store.locked(run.folder) as check_held, precision.products(run.experiment):
@@ -55,6 +58,7 @@ def report(run: Run, beside: bool = False) -> Report:
                 write_config(run)
             note_evaluation(run, folder)
             store.save_report(folder, made)
+        write_page(run.folder, folder, again=True)
     found = shared.report(made if processes.writer() else None)
     assert found is not None
     return found
@@ -99,13 +103,13 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Re
     if run.other is not None:
         facts["learned_on"] = run.data.name
     made = Report(experiment.name, made.scores, made.protocol, facts)
+    note_predictions(run, transfer, adaptation, folder)
     _picture(run, transfer, adaptation, made, folder)
     return made
 
 
 def _best(run: Run, tried: Sequence[Report]) -> int:
     """The best mean on meta_val; a value that diverges on any episode is never chosen."""
-    sign = 1.0 if run.data.kind == "classification" else -1.0
     whole = [place for place, found in enumerate(tried) if not found.diverged]
     if not whole:
         least = min(tried, key=lambda found: len(found.diverged))
@@ -113,7 +117,7 @@ def _best(run: Run, tried: Sequence[Report]) -> int:
             f"{run.experiment.name}: adaptation diverges on {len(least.diverged)} of {len(least.scores)} "
             "episodes of meta_val or more at every value of `select`; add lower ones"
         )
-    return max(whole, key=lambda place: sign * tried[place].mean)
+    return max(whole, key=lambda place: tried[place].score.sign * tried[place].mean)
 
 
 def _tried(values: dict[str, Any], found: Report) -> dict[str, Any]:
@@ -163,9 +167,11 @@ def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report, folder
         output, _ = predictions(run.net.with_outputs(made.protocol["way"]), transfer, adaptation, episode)
         shown = run.data.kind == "classification" and len(run.data.shape) == 3
         if shown and 0 not in made.diverged:
-            recorder.episode("meta_test/episode", episode, output.argmax(-1), behind)
-        said = {kind(run): made.mean, "ci95": made.ci95, "diverged": len(made.diverged) or None}
+            names = run.tested.class_names("meta_test", tasks, experiment.evaluation.seed, 0)
+            recorder.episode("meta_test/episode", episode, output.argmax(-1), behind, names)
+        said = {judged(run): made.mean, "ci95": made.ci95, "diverged": len(made.diverged) or None}
         values = {f"meta_test/{name}": value for name, value in said.items() if value is not None}
         recorder.scalars(behind, values)
         chosen = config.describe(replace(experiment, adaptation=adaptation))
-        recorder.hparams(flat(chosen), values)
+        picked = {f"chosen.{name}": value for name, value in made.facts["selected"].items()}
+        recorder.hparams({**picked, **flat(chosen)}, values)

@@ -1,0 +1,163 @@
+"""Rows of a table as examples, with what is to be predicted taken out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+
+from metatl.data.class_folder import PARTS
+from metatl.data.examples import Examples, Index, Inputs, Reader, TestPart
+from metatl.data.tables import Columns, read_table, target
+from metatl.data.tables.columns import as_text
+from metatl.opening import text_of
+from metatl.types import MetatlError
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".pq", ".npz")
+
+
+@dataclass(frozen=True)
+class TableRows(Inputs):
+    """The columns that are inputs; names [n]: of the rows."""
+
+    table: Columns
+    names: tuple[str, ...]
+
+    @property
+    def columns(self) -> Columns:
+        """The table itself."""
+        return self.table
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Of every row: what its id column says, else its line."""
+        return self.names
+
+    @cached_property
+    def _digests(self) -> list[str]:
+        return self.table.digests()
+
+    def digest(self, place: int) -> str:
+        """Of a row's values."""
+        return self._digests[place]
+
+    def raw(self, place: int) -> dict[str, Any]:
+        """A row's values by name."""
+        return {name: array[place] for name, array in self.table.items()}
+
+    def shown(self, place: int) -> list[tuple[str, str]]:
+        """A row's values as text."""
+        return [(name, as_text(array[place : place + 1])[0] or "") for name, array in self.table.items()]
+
+    def take(self, places: Index) -> TableRows:
+        """These rows."""
+        return TableRows(self.table.take(places), tuple(self.names[int(place)] for place in places))
+
+
+@dataclass(frozen=True)
+class TableReader(Reader):
+    """Tables like one that was read before.
+
+    formats: of its columns; left_out: columns that are no inputs; id: the column that names rows, None for
+    their lines.
+    """
+
+    formats: Mapping[str, str] = field(default_factory=dict[str, str])
+    left_out: tuple[str, ...] = ()
+    id: str | None = None
+
+    id_name: ClassVar[str] = "line"
+
+    def read(self, places: Sequence[Path]) -> TableRows:
+        """The rows of one table; raises MetatlError for several, which have no lines in common."""
+        if len(places) != 1:
+            raise MetatlError(f"{len(places)} tables; name one, so that predictions stand in its lines")
+        return self.rows_of(read_table(places[0], formats=self.formats))
+
+    def rows_of(self, table: Columns) -> TableRows:
+        """A table's rows without the columns that are no inputs."""
+        named = [line_name(table, i, self.id) for i in range(table.rows)]
+        return TableRows(table.drop([name for name in self.left_out if name in table]), tuple(named))
+
+
+def line_name(table: Columns, row: int, id: str | None) -> str:
+    """What a prediction calls a row."""
+    if id is not None and id in table:
+        return as_text(table[id][row : row + 1])[0] or str(table.line(row))
+    return str(table.line(row))
+
+
+def read_parts(place: Any, text: str | None) -> tuple[Columns, Index | None, TestPart]:
+    """A table, and which rows judge: of a folder those of test (else val), of one file none.
+
+    Raises MetatlError where the tables of a folder have other columns.
+    """
+    if not (isinstance(place, str | Path) and Path(place).is_dir()):
+        return read_table(place, text=text), None, "folds"
+    files = {part: file for part in PARTS if (file := table_file(Path(place), part)) is not None}
+    first = read_table(files["train"], text=text)
+    parts = {"train": first}
+    parts |= {p: read_table(f, text=text, formats=first.formats) for p, f in files.items() if p != "train"}
+    judges: TestPart = "test" if "test" in parts else "val" if "val" in parts else "folds"
+    for part in parts.values():
+        part.require(first)
+    arrays = {name: np.concatenate([part[name] for part in parts.values()]) for name in first}
+    lines = np.concatenate([[part.line(i) for i in range(part.rows)] for part in parts.values()])
+    whole = replace(first, arrays=arrays, name=text_of(Path(place).resolve().name), lines=lines)
+    of = np.concatenate([[name == judges] * part.rows for name, part in parts.items()])
+    return whole, np.flatnonzero(of) if judges != "folds" else None, judges
+
+
+def table_file(folder: Path, part: str) -> Path | None:
+    """The table of a folder that is called `train`, say."""
+    return next((f for f in (folder / f"{part}{suffix}" for suffix in SUFFIXES) if f.is_file()), None)
+
+
+def table_examples(
+    place: Any,
+    target_name: str | None,
+    text: str | None = None,
+    several: str | None = None,
+    drop: Sequence[str] = (),
+    group: str | None = None,
+    apart: str | None = None,
+) -> tuple[Examples, Columns]:
+    """Examples of a table and their columns; raises MetatlError in one line for what does not work out."""
+    table, test, part = read_parts(place, text)
+    if target_name is None:
+        names = ", ".join(list(table)[-8:])
+        raise MetatlError(f"{table.name}: which column is to be predicted? Name it (--target): {names}")
+    table.require([*drop, *([group] if group else []), *([apart] if apart else [])])
+    judges = np.zeros(table.rows, bool)
+    if test is not None:
+        judges[test] = True
+    numbered = replace(table, arrays={**table.arrays, _ROW: np.arange(table.rows, dtype=np.float64)})
+    targets, rest = target(numbered, target_name, several)
+    of = rest[_ROW].astype(np.int64)
+    gone = [name for name in (*drop, group, apart) if name is not None]
+    reader = TableReader(
+        dict(table.formats), (*target_name.split(","), target_name, *gone), next(iter(drop), None)
+    )
+    names = tuple(line_name(table, int(row), reader.id) for row in of)
+    columns = rest.drop([_ROW, *[name for name in gone if name in rest]])
+    found = Examples(
+        text_of(Path(place).resolve().stem) if isinstance(place, str | Path) else table.name,
+        reader,
+        TableRows(replace(columns, notes=()), names),
+        targets,
+        np.flatnonzero(~judges[of]),
+        np.flatnonzero(judges[of]) if test is not None else None,
+        part,
+        (),
+        rest.notes,
+        None if group is None else np.array(as_text(rest[group])),
+        None if apart is None else np.array(as_text(rest[apart])),
+    )
+    return found, cast(Columns, rest)
+
+
+_ROW = "row of the table\x00"

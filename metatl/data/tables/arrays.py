@@ -1,0 +1,174 @@
+"""Tables that come as arrays: mappings, data frames, Parquet, npz."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metatl.data.bounds import check_bytes
+from metatl.data.cache import NPZ_ERRORS, read_arrays
+from metatl.data.tables.columns import Array, Columns
+from metatl.data.tables.formats import Typed, typed
+from metatl.data.tables.matrices import as_columns
+from metatl.opening import reading
+from metatl.types import MetatlError
+
+Formats = Mapping[str, str]
+
+
+def from_arrays(arrays: Mapping[Any, Any], where: str, given: Formats) -> Columns:
+    """Arrays, lists or tensors [n] by name, matrices [n, k] as k columns; MetatlError naming a column."""
+    held = {str(name): as_numpy(value) for name, value in arrays.items()}
+    if not held:
+        raise MetatlError(f"{where} has no column")
+    held, notes = as_columns(held, where)
+    if not len(next(iter(held.values()))):
+        raise MetatlError(f"{where} has no row")
+    read = {name: _typed(array, name, where, given.get(name)) for name, array in held.items()}
+    notes = (*notes, *(one.note for one in read.values() if one.note))
+    formats = {name: one.format for name, one in read.items()}
+    return Columns({name: one.array for name, one in read.items()}, where, notes, formats)
+
+
+def from_frame(frame: Any, where: str, given: Formats) -> Columns:
+    """A pandas DataFrame, whose index is no column; values of its type `category` stay categories."""
+    names = [str(name) for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise MetatlError(f"{where} names two columns {twice[0]!r}; rename one")
+    series = dict(zip(names, (frame.iloc[:, i] for i in range(len(names))), strict=True))
+    chosen = {name: "category" for name, one in series.items() if str(one.dtype) == "category"}
+    return from_arrays({name: _of_series(one) for name, one in series.items()}, where, {**chosen, **given})
+
+
+def _of_series(series: Any) -> Array:
+    kind = str(series.dtype)
+    if kind.startswith("datetime64"):
+        series = series.dt.tz_convert("UTC").dt.tz_localize(None) if series.dt.tz is not None else series
+        return series.to_numpy("datetime64[ns]")
+    if kind in ("float16", "float32", "float64", "bool") or kind.startswith(("int", "uint")):
+        return series.to_numpy()
+    missing = series.isna().to_numpy()
+    held = series.astype(object).to_numpy().copy()
+    held[missing] = None
+    return held
+
+
+def from_parquet(path: Path, given: Formats) -> Columns:
+    """A Parquet file, through pyarrow; MetatlError where it is damaged, nested, or too large."""
+    try:
+        from pyarrow import parquet  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise MetatlError(f"{path} is Parquet, which needs pyarrow: pip install metatl[tables]") from error
+    try:
+        with reading(path) as raw:
+            file = parquet.ParquetFile(raw)
+            groups = range(file.metadata.num_row_groups)
+            check_bytes(sum(file.metadata.row_group(i).total_byte_size for i in groups))
+            table = file.read()
+    except FileNotFoundError as error:
+        raise MetatlError(f"{path}: no such file") from error
+    except (OSError, ValueError, ArithmeticError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise MetatlError(f"{path}: is damaged or no Parquet file ({reason}); get it again") from error
+    names = table.column_names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise MetatlError(f"{path} names two columns {twice[0]!r}; rename one")
+    held = {name: _of_arrow(table.column(i)) for i, name in enumerate(names)}
+    kept = {name: array for name, array in held.items() if name != "__index_level_0__"}
+    return from_arrays(kept, str(path), given)
+
+
+def _of_arrow(column: Any) -> Array:
+    kind = str(column.type)
+    if kind.startswith("dictionary"):
+        column = column.cast(column.type.value_type)
+    return column.to_numpy()
+
+
+def from_npz(path: Path, given: Formats) -> Columns:
+    """Every array of an npz file that has a value, or a row, for each row of the table."""
+    try:
+        arrays = read_arrays(path)
+    except FileNotFoundError as error:
+        raise MetatlError(f"{path}: no such file") from error
+    except NPZ_ERRORS as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise MetatlError(f"{path}: is damaged or no npz file ({reason}); get it again") from error
+    return from_arrays(arrays, str(path), given)
+
+
+def as_numpy(value: Any) -> Array:
+    """An array of anything that is one, a list or a tensor; MetatlError for rows of unequal lengths."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    try:
+        found = np.asarray(value)
+        if found.dtype.kind in "US" and isinstance(value, list | tuple):
+            found = np.array([one if isinstance(one, str | bytes) else None for one in value], object)
+            if any(one is None for one in found):  # numpy made strings of numbers
+                found[:] = value
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise MetatlError("a column is no array: its rows differ in length; give one value a row") from error
+    return found
+
+
+def _typed(array: Array, name: str, where: str, given: str | None) -> Typed:
+    """A column [n] with one of the types of `Columns`."""
+    kind = array.dtype.kind
+    if kind == "S":
+        array, kind = np.char.decode(array, "utf-8", "replace"), "U"
+    if kind == "b" and given in (None, "missing"):
+        return Typed(array.astype(np.bool_), "boolean no/yes")
+    if kind in "iufb" and given in (None, "missing", "number"):
+        values = array.astype(np.float64)
+        odd = np.isinf(values)
+        note = f"column {name}: {odd.sum()} infinite values are taken as missing" if odd.any() else ""
+        return Typed(np.where(odd, np.nan, values), "number", note)
+    if kind == "M":
+        return Typed(array.astype("datetime64[s]"), "date")
+    if kind not in "OUiufb":
+        raise MetatlError(f"{where}: column {name} holds {array.dtype} values; leave it out")
+    return _of_objects([_plain(value) for value in array.tolist()], name, where, given)
+
+
+def _plain(value: Any) -> Any:
+    """None for what stands for a missing value; numbers as float, bytes as text."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    return float(value) if isinstance(value, Real | Decimal) else value
+
+
+def _of_objects(values: list[Any], name: str, where: str, given: str | None) -> Typed:
+    """A column of Python's own values: of one kind, missing ones aside, else categories."""
+    kinds = {type(value) for value in values if value is not None}
+    bad = next((kind for kind in kinds if not issubclass(kind, str | float | bool | date)), None)
+    if bad is not None:
+        raise MetatlError(f"{where}: column {name} holds {bad.__name__} values; leave it out")
+    if given in (None, "missing", "number") and kinds and kinds <= {float, bool}:
+        spelt = "boolean no/yes" if kinds == {bool} else "number"
+        floats = np.array([np.nan if value is None else float(value) for value in values])
+        whole = spelt.startswith("boolean") and None not in values
+        return Typed(floats.astype(np.bool_) if whole else floats, spelt)
+    if kinds and all(issubclass(kind, date) for kind in kinds):
+        days = ["NaT" if value is None else value.isoformat()[:19] for value in values]
+        return Typed(np.array(days, "datetime64[s]"), "date")
+    return typed([_text(value) for value in values], name, lambda i: f"{where} row {i + 1}", given)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,0 +1,132 @@
+"""What is to be predicted, taken out of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metatl.data.tables.columns import Array, Columns, as_text, missing
+from metatl.data.targets import Kind, Targets
+from metatl.types import MetatlError
+
+MOST_CLASSES, ROWS_EACH = 20, 5
+
+
+def target(
+    columns: Columns, name: str, several: str | None = None, kind: Kind | None = None
+) -> tuple[Targets, Columns]:
+    """The targets of the rows that have one, and the other columns of these rows.
+
+    Strings and booleans are classes. Whole numbers are classes where there are at most 20 different ones and,
+    if there are more than two, five rows for each on average; other numbers are real. Several columns are
+    several labels where all are booleans (or 0 and 1), else real values. A note says what was decided.
+
+    Args:
+        columns: the table.
+        name: of a column, or of several with commas between them.
+        several: what separates labels in a column of lists: `;` in `red;green`.
+        kind: what it is, for numbers that would be taken for the other.
+
+    Raises MetatlError where a column is not there (with the nearest names), has no value or always the same
+    one, or holds what no target can be.
+    """
+    names = [name] if name in columns else [one.strip() for one in name.split(",")]
+    columns.require(names)
+    if len({*names}) < len(names):
+        raise MetatlError(f"target {name!r} names a column twice")
+    held = np.logical_and.reduce([~missing(columns[one]) for one in names])
+    if not held.any():
+        raise MetatlError(f"{columns.name}: target {name!r} has no value in any row; name another column")
+    rows = columns.take(held)
+    found, notes = _targets(rows, names, several, kind)
+    if left := int((~held).sum()):
+        first = columns.where(int(np.flatnonzero(~held)[0]))
+        notes = [*notes, f"{left} of {columns.rows} rows have no {name} and are left out ({first} the first)"]
+    _check_varied(found, columns.name, name)
+    return found, replace(rows.drop(names), notes=(*rows.notes, *notes))
+
+
+def _targets(
+    rows: Columns, names: Sequence[str], several: str | None, kind: Kind | None
+) -> tuple[Targets, list[str]]:
+    for name in names:
+        if rows[name].dtype.kind == "M":
+            raise MetatlError(f"{rows.name}: target {name!r} is a date; give numbers or classes")
+    if several is not None:
+        if len(names) > 1:
+            raise MetatlError(f"lists of labels stand in one column; {', '.join(names)} are {len(names)}")
+        return _lists(as_text(rows[names[0]]), several), []
+    if len(names) == 1 and kind != "labels":
+        return _single(rows, names[0], kind)
+    if kind != "real" and all(_is_yes_no(rows[name]) for name in names):
+        values = torch.from_numpy(np.stack([rows[name].astype(np.bool_) for name in names], 1))
+        return Targets("labels", tuple(names), values), []
+    worded = [name for name in names if rows[name].dtype.kind == "O"]
+    if worded or kind in ("classes", "labels"):
+        raise MetatlError(
+            f"{rows.name}: several targets are all numbers or all yes and no; {(worded or list(names))[0]!r} "
+            f"holds {'words' if worded else 'other numbers'}"
+        )
+    return Targets("real", tuple(names), _real([rows[name] for name in names])), []
+
+
+def _single(rows: Columns, name: str, kind: Kind | None) -> tuple[Targets, list[str]]:
+    values = rows[name]
+    if values.dtype.kind == "O" and kind == "real":
+        raise MetatlError(f"{rows.name}: {name} is {values[0]!r} ({rows.where(0)}); real targets are numbers")
+    distinct = np.unique(values) if values.dtype.kind != "O" else values
+    if values.dtype.kind == "f" and kind != "classes":
+        whole = bool((values == np.round(values)).all())
+        few = len(distinct) <= 2 or ROWS_EACH * len(distinct) <= len(values)
+        if kind == "real" or not (whole and few and len(distinct) <= MOST_CLASSES):
+            why = "as asked" if kind else f"{len(distinct)} different ones"
+            return Targets("real", (name,), _real([values])), [f"target {name} is numbers ({why})"]
+    texts = [str(value) for value in as_text(values)]
+    found = [str(v) for v in as_text(distinct)] if values.dtype.kind == "f" else sorted({*texts})
+    place = {one: i for i, one in enumerate(found)}
+    labels = torch.tensor([place[one] for one in texts])
+    told = [f"target {name} is classes ({len(found)} different whole numbers)"]
+    return Targets("classes", _spelt(found, values, rows.formats.get(name, "")), labels), (
+        told if values.dtype.kind == "f" and kind is None else []
+    )
+
+
+def _spelt(names: list[str], values: Array, form: str) -> tuple[str, ...]:
+    """Booleans as the file writes them, `no/yes` say."""
+    if values.dtype.kind != "b" or not form.startswith("boolean "):
+        return tuple(names)
+    no, _, yes = form.removeprefix("boolean ").partition("/")
+    return tuple({"false": no, "true": yes}[name] for name in names)
+
+
+def _lists(texts: Sequence[str | None], mark: str) -> Targets:
+    held = [{one.strip() for one in str(text).split(mark)} - {""} for text in texts]
+    names = sorted(set().union(*held))
+    values = torch.tensor([[name in labels for name in names] for labels in held])
+    return Targets("labels", tuple(names), values)
+
+
+def _is_yes_no(values: Array) -> bool:
+    return values.dtype.kind == "b" or (values.dtype.kind == "f" and bool(np.isin(values, (0.0, 1.0)).all()))
+
+
+def _real(columns: Sequence[Array]) -> Tensor:
+    return torch.from_numpy(np.stack([values.astype(np.float64) for values in columns], 1)).float()
+
+
+def _check_varied(found: Targets, where: str, name: str) -> None:
+    """Refuse targets from which nothing can be learned."""
+    same = bool((found.values == found.values[:1]).all())
+    if same and len(found.values):
+        said = {
+            "classes": f"one class only, {found.names[0]!r}",
+            "labels": "the same labels in every row",
+            "real": f"the same value in every row, {found.values[0].tolist()}",
+        }[found.kind]
+        raise MetatlError(f"{where}: target {name!r} has {said}; there is nothing to learn")
+    if not bool(found.values.isfinite().all()):
+        raise MetatlError(f"{where}: target {name!r} has a value beyond 3e38; scale it down")

@@ -1,0 +1,145 @@
+"""The formulas of scores: of every row, or of a whole set of rows.
+
+Rows: output [n, ...], y [n, ...] -> [n]. Sets: float64 arrays, NaN where nothing is defined; a class or label
+that has no value (none of its rows there, or all of them) is left out of a mean over classes or labels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metatl.objectives import losses
+
+Values = NDArray[np.float64]
+BINS = 15
+
+
+def _of_rows(values: Tensor) -> Tensor:
+    """The mean of each row."""
+    return values.flatten(1).mean(1)
+
+
+def right(output: Tensor, y: Tensor) -> Tensor:
+    """1 where the largest output is the label's, else 0; of a label a pixel the share of pixels."""
+    named = output.argmax(losses.class_axis(output, y))
+    return _of_rows((named == y).to(output.dtype).unsqueeze(-1))
+
+
+def log_loss(output: Tensor, y: Tensor) -> Tensor:
+    """-log of the probability of the label (nats); of several labels the mean over them."""
+    loss = losses.binary_cross_entropy if y.dtype == torch.bool else losses.cross_entropy
+    return _of_rows(loss(output, y))
+
+
+def squared(output: Tensor, y: Tensor) -> Tensor:
+    """(output - y)^2, mean over outputs."""
+    return _of_rows(losses.squared_error(output, y))
+
+
+def absolute(output: Tensor, y: Tensor) -> Tensor:
+    """|output - y|, mean over outputs."""
+    return _of_rows((output - losses.paired(output, y)).abs())
+
+
+def _member(output: Tensor, y: Tensor) -> tuple[Values, NDArray[np.bool_]]:
+    """Outputs [n, k] and whether each row (or pixel) is of each class or label [n, k]."""
+    if y.dtype == torch.bool:
+        return _array(output), np.asarray(losses.paired(output, y).cpu())
+    axis = losses.class_axis(output, y)
+    hot = losses.is_class(output, y)
+    flat, of = (leaf.movedim(axis, -1).flatten(0, -2) for leaf in (output, hot))
+    return _array(flat), np.asarray(of.cpu())
+
+
+def _array(values: Tensor) -> Values:
+    return values.detach().cpu().to(torch.float64).numpy()
+
+
+def _chosen(output: Tensor, y: Tensor) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What is predicted and what holds, [n, k]: the largest output, or every one above 0."""
+    values, member = _member(output, y)
+    if y.dtype == torch.bool:
+        return values > 0, member
+    return values.argmax(1)[:, None] == np.arange(values.shape[1]), member
+
+
+def _probabilities(values: Values, y: Tensor) -> Values:
+    """What orders rows: probabilities of classes; of several labels the outputs themselves."""
+    return values if y.dtype == torch.bool else _array(torch.from_numpy(values).softmax(1))
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def balanced_accuracy(output: Tensor, y: Tensor) -> float:
+    """Mean over the classes that are there of the share of their rows that are named rightly."""
+    said, member = _chosen(output, y)
+    count = member.sum(0)
+    return _mean(((said & member).sum(0) / np.maximum(count, 1))[count > 0])
+
+
+def macro_f1(output: Tensor, y: Tensor) -> float:
+    """Mean over classes, or labels (held where the output is above 0), of 2 TP / (2 TP + FP + FN).
+
+    Over those that are there or predicted.
+    """
+    said, member = _chosen(output, y)
+    size = said.sum(0) + member.sum(0)
+    return _mean((2 * (said & member).sum(0) / np.maximum(size, 1))[size > 0])
+
+
+def auroc(output: Tensor, y: Tensor) -> float:
+    """Mean over classes (one against the rest, by probability) or labels of P(o+ > o-) + P(o+ = o-) / 2.
+
+    Mann & Whitney's U over the pairs of a row that is one and a row that is not.
+    """
+    from scipy.stats import rankdata  # takes a while to import
+
+    values, member = _member(output, y)
+    ones, rest = member.sum(0), (~member).sum(0)
+    ranks = rankdata(_probabilities(values, y), axis=0)
+    u = (ranks * member).sum(0) - ones * (ones + 1) / 2
+    return _mean((u / np.maximum(ones * rest, 1))[(ones > 0) & (rest > 0)])
+
+
+def macro_average_precision(output: Tensor, y: Tensor) -> float:
+    """Mean over labels (or classes, by probability) of sum_n (R_n - R_n-1) P_n over their thresholds.
+
+    That is the mean over the rows that are one of the precision at their own output.
+    """
+    from scipy.stats import rankdata
+
+    values, member = _member(output, y)
+    columns = zip(-_probabilities(values, y).T, member.T, strict=True)
+    return _mean(
+        [(rankdata(at[held], "max") / rankdata(at, "max")[held]).mean() for at, held in columns if held.any()]
+    )
+
+
+def calibration_error(output: Tensor, y: Tensor) -> float:
+    """ECE = sum over 15 bins of |B| / n |share right in B - mean probability in B|.
+
+    A row lies in bin m where the probability of the class that is named lies in ((m - 1) / 15, m / 15].
+    Source: Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017, arXiv 1706.04599.
+    """
+    values, member = _member(output, y)
+    shares = _probabilities(values, y)
+    named, rows = shares.argmax(1), np.arange(len(shares))
+    sure = shares[rows, named]
+    places = np.clip(np.ceil(sure * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    gap = np.bincount(places, member[rows, named] - sure, BINS)
+    return float(np.abs(gap).sum() / len(sure)) if len(sure) else float("nan")
+
+
+def r2(output: Tensor, y: Tensor) -> float:
+    """1 - sum (y - output)^2 / sum (y - mean y)^2, mean over the outputs whose targets vary."""
+    found, true = _array(output), _array(losses.paired(output, y))
+    spread = ((true - true.mean(0)) ** 2).sum(0) if len(true) else np.zeros(found.shape[1:])
+    left = ((true - found) ** 2).sum(0)
+    return _mean((1 - left / np.where(spread > 0, spread, 1))[spread > 0])

@@ -1,0 +1,77 @@
+"""What a method says of single query rows, on the first of the episodes that it is evaluated on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metatl.adapt import Adaptation, moving_names
+from metatl.data.source import Data
+from metatl.engines.engine import Engine
+from metatl.engines.loop import Loop
+from metatl.evaluation.evaluate import Evaluation
+from metatl.net import Net
+from metatl.types import Episode, Split, Transfer
+
+_SHARE = 20
+"""One in so many episodes, so that it costs a twentieth of the evaluation."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Query rows of the first `episodes` episodes, in order; rows whose outputs are not finite are left out.
+
+    named: [n] the class of the largest output; probability: [n] its softmax; true: [n] the row's own class.
+    """
+
+    episodes: int
+    named: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    true: NDArray[np.int64]
+
+
+def predicted(
+    net: Net,
+    transfer: Transfer,
+    adaptation: Adaptation,
+    data: Data,
+    evaluation: Evaluation,
+    engine: Engine,
+    split: Split = "meta_test",
+) -> Predicted | None:
+    """The first twentieth of the split's episodes, one at least; None unless every row has one of k classes.
+
+    The episodes, keys and engine are those of `evaluate`, which must have gone through before.
+    """
+    net, count = net.with_outputs(data.outputs(evaluation.tasks)), -(-evaluation.episodes // _SHARE)
+    runner = engine if adaptation.batched else Loop()
+    moving = moving_names(transfer) if adaptation.guided_by_transfer else None
+    fast = runner.ready(net)
+
+    def one(episode: Episode) -> Tensor:
+        return adaptation.answer(fast, transfer, episode, evaluation.seed, moving)
+
+    found: list[tuple[Tensor, Tensor]] = []
+    with torch.no_grad():
+        for first in range(0, count, evaluation.chunk):
+            some = min(evaluation.chunk, count - first)
+            drawn = data.draw(split, evaluation.tasks, evaluation.seed, first, some)
+            output, y = runner.map(one, drawn), drawn.query.y
+            if not _one_class_a_row(output, y):
+                return None
+            found.append((output.flatten(0, 1).cpu().double(), y.flatten().cpu()))
+    output, y = (torch.cat(parts) for parts in zip(*found, strict=True))
+    held = output.isfinite().all(-1)
+    probability, named = output[held].softmax(-1).max(-1)
+    return Predicted(count, named.numpy(), probability.numpy(), y[held].numpy())
+
+
+def _one_class_a_row(output: object, y: object) -> bool:
+    """Whether outputs are [tasks, rows, classes] beside class labels [tasks, rows]."""
+    if not isinstance(output, Tensor) or not isinstance(y, Tensor):
+        return False
+    return output.dim() == 3 and y.dim() == 2 and y.dtype == torch.int64

@@ -1,0 +1,136 @@
+"""What rows are to an output layer: features of a frozen body, or columns as numbers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from metatl import tree
+from metatl.data.cache import Arrays, look_up, put_away
+from metatl.data.examples import Index
+from metatl.norm import Rows, moments_from
+from metatl.types import MetatlError
+
+BATCH = 32
+"""Rows of one forward pass."""
+Tick = Callable[[int, int], None]
+
+
+class Features(ABC):
+    """One row of numbers for every row of a problem."""
+
+    width: int
+
+    @abstractmethod
+    def of(self, places: Index, labelled: Index) -> Tensor:
+        """[n, width] of these rows; labelled: the rows of the draw, whose inputs may be learned from."""
+
+
+@dataclass(frozen=True)
+class Computed(Features):
+    """Features [rows, width] that no draw changes."""
+
+    held: Tensor
+
+    @property
+    def width(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of a row."""
+        return self.held.shape[1]
+
+    def of(self, places: Index, labelled: Index) -> Tensor:
+        """These rows."""
+        return self.held[torch.from_numpy(places)]
+
+
+@dataclass
+class Encoded(Features):
+    """Columns as numbers, by an encoder that is fitted on the labelled rows of each draw alone.
+
+    fit: columns -> encoder, and encoder: columns -> [n, width].
+    """
+
+    columns: Any
+    fit: Callable[[Any], Callable[[Any], Tensor]]
+    _last: tuple[bytes, Tensor] | None = field(default=None)
+
+    @property
+    def width(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of a row when all rows are known; a draw's own may be smaller."""
+        return self.of(np.arange(1), np.arange(self.columns.rows)).shape[1]
+
+    def of(self, places: Index, labelled: Index) -> Tensor:
+        """These rows, in numbers that the labelled ones define."""
+        key = labelled.tobytes()
+        if self._last is None or self._last[0] != key:
+            self._last = key, self.fit(self.columns.take(labelled))(self.columns)
+        return self._last[1][torch.from_numpy(places)]
+
+
+def passed(body: nn.Module, x: Any) -> Tensor:
+    """What a body gives for rows x, a mapping as keywords: [n, d]."""
+    return (body(**x) if isinstance(x, dict) else body(x)).flatten(1)
+
+
+def forward(body: nn.Module, x: Any) -> Tensor:
+    """Features [n, d] of prepared rows [n, ...], in batches, outside every graph.
+
+    Batch norms use their running moments, so that no row's features depend on the others.
+    """
+    with torch.no_grad(), moments_from(Rows(frozen=True)):
+        count = tree.rows(x)
+        parts = [passed(body, tree.at(x, slice(i, i + BATCH))) for i in range(0, count, BATCH)]
+    return torch.cat(parts).contiguous()
+
+
+def _known(arrays: Arrays | None) -> Tensor | None:
+    """The features [d] among what was kept; None for whatever else lies under their name."""
+    row = None if arrays is None else arrays.get("features")
+    return None if row is None or row.ndim != 1 or row.dtype != np.float32 else torch.from_numpy(row.copy())
+
+
+def features(
+    body: nn.Module,
+    key: str,
+    digests: Sequence[str | None],
+    batch: Callable[[Sequence[int]], tuple[list[int], Any]],
+    tick: Tick = lambda done, total: None,
+) -> list[Tensor | None]:
+    """The features [d] of rows with these content digests; None for those that cannot be read.
+
+    They are kept in the user's cache by content of the row, weights of the net and preparation, and shared
+    by all ways, draws and later commands. batch: places -> those of them that can be read, and their rows.
+    """
+    found = [None if one is None else _known(look_up(f"features/{key}/{one}")) for one in digests]
+    missing = [i for i, held in enumerate(found) if held is None and digests[i] is not None]
+    for first in range(0, len(missing), BATCH):
+        tick(first, len(missing))
+        read, x = batch(missing[first : first + BATCH])
+        if not read:
+            continue
+        for i, row in zip(read, forward(body, x), strict=True):
+            found[i] = row.clone()
+            put_away(f"features/{key}/{digests[i]}", {"features": row.numpy()})
+    return found
+
+
+def readable(
+    one: Callable[[int], Any], stacked: Callable[[list[Any]], Any]
+) -> Callable[[Sequence[int]], tuple[list[int], Any]]:
+    """`batch` of `features`, from rows read one by one: those that raise MetatlError are left out."""
+
+    def batch(places: Sequence[int]) -> tuple[list[int], Any]:
+        read: list[tuple[int, Any]] = []
+        for place in places:
+            try:
+                read.append((place, one(place)))
+            except MetatlError:
+                continue
+        return [place for place, _ in read], stacked([x for _, x in read]) if read else None
+
+    return batch

@@ -1,0 +1,111 @@
+"""From outputs to what is said of rows: predictions, and how good they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metatl.data.targets import Kind
+from metatl.evaluation.scores import SCORES, Score, default, target_of
+
+NO_CLASS = -1
+"""Named for a row whose outputs are not finite: the largest of them would be the first class."""
+MANY = 30
+"""Classes, beyond which scores that look at every class of every row are left out."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What real targets are standardised by; mean 0 and deviation 1 leaves others as they are."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    @staticmethod
+    def of(y: Tensor) -> Scale:
+        """Of labelled rows [n, d]; of classes and labels, and of a column that does not vary, 1."""
+        if not y.is_floating_point():
+            return Scale(torch.zeros(()), torch.ones(()))
+        spread = y.std(0, correction=0)
+        return Scale(y.mean(0), torch.where(spread > 0, spread, torch.ones_like(spread)))
+
+    def down(self, y: Tensor) -> Tensor:
+        """(y - mean) / deviation of real targets; others as they are."""
+        return (y - self.mean) / self.deviation if y.is_floating_point() else y
+
+    def up(self, outputs: Tensor) -> Tensor:
+        """Outputs in the targets' own units."""
+        return outputs * self.deviation + self.mean
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one fit said of the rows that judge.
+
+    predicted: of every row the class (NO_CLASS where outputs are not finite), the probability of every label,
+    or the values; probability: of that class; scores: of every row, None where it has none; also: further
+    scores over all rows, by name; diverged: rows whose outputs are not finite.
+    """
+
+    predicted: list[Any]
+    probability: list[float]
+    scores: list[float | None]
+    also: dict[str, float | None]
+    diverged: int
+
+
+def kind_of(y: Tensor) -> Kind:
+    """What targets mean, by their type."""
+    if y.is_floating_point():
+        return "real"
+    return "labels" if y.dtype == torch.bool else "classes"
+
+
+def score_of(y: Tensor) -> Score:
+    """The score that ways are compared by."""
+    return default(y)
+
+
+def shown(score: Score, value: float) -> float:
+    """A mean as tables print it: shares in percent, values with the digits that they have."""
+    return round(score.factor * value, 2) if score.unit else float(f"{value:.6g}")
+
+
+def row_scores(outputs: Tensor, y: Tensor) -> Tensor:
+    """[n]: the score of every row; where outputs are not finite its worst value, NaN where there is none."""
+    score = score_of(y)
+    return score.rows(outputs, y).double().nan_to_num(torch.nan if score.worst is None else score.worst)
+
+
+def judge(outputs: Tensor, y: Tensor) -> Judged:
+    """Outputs [n, k] beside the targets of the same rows."""
+    whole = outputs.isfinite().all(-1)
+    kind = kind_of(y)
+    probability: list[float] = []
+    if kind == "classes":
+        predicted: list[Any] = torch.where(whole, outputs.argmax(-1), NO_CLASS).tolist()
+        sure = torch.where(whole, outputs.softmax(-1).amax(-1), 0.0)
+        probability = [round(p, 6) for p in sure.tolist()]
+    else:
+        shown = outputs.sigmoid() if kind == "labels" else outputs
+        predicted = [
+            [float(f"{v:.6g}") for v in row] if ok else None
+            for row, ok in zip(shown.tolist(), whole.tolist(), strict=True)
+        ]
+    scores = [None if v != v else round(v, 9) for v in row_scores(outputs, y).tolist()]
+    return Judged(predicted, probability, scores, _also(outputs, y, bool(whole.all())), int((~whole).sum()))
+
+
+def _also(outputs: Tensor, y: Tensor, whole: bool) -> dict[str, float | None]:
+    """Every other score that takes such targets; none where an output is not finite."""
+    own, found = score_of(y).name, dict[str, float | None]()
+    if not whole or not len(y) or (y.dim() == 1 and outputs.shape[1] > MANY):
+        return found
+    for name, score in SCORES.items():
+        if name != own and target_of(y) in score.takes:
+            value = float(score(outputs, y))
+            found[name] = None if value != value else round(value, 6)
+    return found

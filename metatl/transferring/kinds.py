@@ -1,0 +1,54 @@
+"""What lies before a net, by the words under which a saved model names it: how rows are read and prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from torch import Tensor
+
+from metatl.data.examples import Reader
+from metatl.data.photos import PhotoFiles
+from metatl.data.table_rows import TableReader
+from metatl.data.tables import Encoder
+from metatl.data.texts import TextReader
+from metatl.pretrained import Preparation, TextPreparation
+
+READERS: Mapping[str, type[Any]] = {"photos": PhotoFiles, "table": TableReader, "texts": TextReader}
+PREPARATIONS: Mapping[str, type[Any]] = {
+    "pictures": Preparation,
+    "texts": TextPreparation,
+    "columns": Encoder,
+}
+"""Classes with `values() -> (plain values, tensors)` and `of(values, tensors)`."""
+
+
+def preparation_values(preparation: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A preparation as plain values and tensors, from which `opened_preparation` makes it again."""
+    values, tensors = preparation.values()
+    return {"kind": _word(PREPARATIONS, preparation), **values}, tensors
+
+
+def opened_preparation(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Any:
+    """The preparation of a saved model; raises KeyError, TypeError or ValueError for what is none."""
+    return PREPARATIONS[values.get("kind", "pictures")].of(_rest(values), dict(tensors))
+
+
+def reader_values(reader: Reader) -> dict[str, Any]:
+    """A reader as plain values."""
+    return {"kind": _word(READERS, reader), **asdict(reader)}  # pyright: ignore[reportArgumentType]
+
+
+def opened_reader(values: Mapping[str, Any]) -> Reader:
+    """The reader of a saved model; raises KeyError or TypeError for what is none."""
+    given = {key: tuple(v) if isinstance(v, list) else v for key, v in _rest(values).items()}
+    return READERS[values["kind"]](**given)
+
+
+def _word(known: Mapping[str, type[Any]], one: Any) -> str:
+    return next(name for name, made in known.items() if isinstance(one, made))
+
+
+def _rest(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "kind"}

@@ -1,0 +1,83 @@
+"""What a user names, as examples: a folder of photos or sentences, a table, arrays by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metatl.data.class_folder import FileKind
+from metatl.data.examples import Examples
+from metatl.data.photos import PHOTOS, photo_examples
+from metatl.data.table_rows import table_examples, table_file
+from metatl.data.texts import TEXTS, text_examples, text_folder_examples
+from metatl.pretrained import DEFAULT
+from metatl.types import MetatlError
+
+SENTENCES = "minilm"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is said of columns.
+
+    target: those to predict, comma-separated; text: that of the sentence; group: whom a row comes from;
+    apart: of which recording; drop: columns that are no inputs, comma-separated, the first of which names
+    rows in predictions; several: what separates labels in one cell.
+    """
+
+    target: str | None = None
+    text: str | None = None
+    group: str | None = None
+    apart: str | None = None
+    drop: str | None = None
+    several: str | None = None
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What was given, by word."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A kind of folder: its files, how it is read, the net that is taken for it."""
+
+    kind: FileKind
+    read: Callable[[Path], Examples]
+    net: str | None
+
+
+_FOLDERS = (_Folder(PHOTOS, photo_examples, DEFAULT), _Folder(TEXTS, text_folder_examples, SENTENCES))
+
+
+def opened(data: Any, words: Words) -> tuple[Examples, str | None]:
+    """The examples, and the net that is taken for such rows; None for columns as they are.
+
+    Raises MetatlError in one line for what is not there, is none of these, or lacks a word.
+    """
+    if isinstance(data, str | Path):
+        place = Path(data)
+        if not place.exists():
+            raise MetatlError(
+                f"{place}: no such file or folder; name a folder of photos, or a table (CSV, TSV, Parquet, npz)"
+            )
+        if place.is_dir() and table_file(place, "train") is None:
+            return _of_folder(place, words)
+    given = {"several": words.several, "group": words.group, "apart": words.apart}
+    drop = [name.strip() for name in (words.drop or "").split(",") if name.strip()]
+    rest: Mapping[str, Any] = {"target_name": words.target, "drop": drop, **given}
+    if words.text is not None:
+        return text_examples(data, words.text, **rest), SENTENCES
+    return table_examples(data, **rest)[0], None
+
+
+def _of_folder(folder: Path, words: Words) -> tuple[Examples, str | None]:
+    if words.said:
+        word = next(iter(words.said))
+        raise MetatlError(f"--{word} names a column of a table, and {folder} is a folder without train.csv")
+    files = [*folder.glob("*/*"), *folder.glob("*/*/*")]
+    counts = [sum(file.suffix.lower() in one.kind.suffixes for file in files) for one in _FOLDERS]
+    found = _FOLDERS[counts.index(max(counts))]
+    return found.read(folder), found.net

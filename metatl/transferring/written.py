@@ -1,0 +1,59 @@
+"""What a command leaves: the model, tables, plots."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from metatl.data.examples import Reader
+from metatl.data.tables import Encoder
+from metatl.lab import render, store
+from metatl.transferring import mistakes, plots, tables
+from metatl.transferring.backbone import no_net
+from metatl.transferring.cells import Cells
+from metatl.transferring.choose import Choice
+from metatl.transferring.fit import Model
+from metatl.transferring.judging import Scale
+from metatl.transferring.model import SavedModel, saved_model
+from metatl.transferring.settle import Settled
+from metatl.transferring.study import Study
+
+
+def model_of(
+    study: Study, settled: Settled, choice: Choice, fitted: tuple[Model, Scale], reader: Reader
+) -> SavedModel:
+    problem, net = study.problem, study.start(settled.method)
+    made = {
+        "method": settled.method,
+        "chosen": settled.how,
+        "selected": choice.selected,
+        f"{problem.unit}s": len(problem.task.pool),
+        "seed": study.seed,
+        "net": net.facts["net"],
+        "weights_sha256": net.facts["weights_sha256"],
+    }
+    if not net.moves or study.rows[settled.method].on == "inputs":
+        net = replace(
+            no_net(), preparation=Encoder.fit(problem.inputs.columns.take(problem.task.everything()))
+        )
+    told = problem.targets.kind, problem.targets.names, reader
+    return saved_model(net, *fitted, told, made)
+
+
+def write(
+    folder: Path, study: Study, cells: Cells, settled: Settled, found: dict[str, Any], model: SavedModel
+) -> tuple[str, ...]:
+    """The files that were written."""
+    store.write_json(folder / "report.json", found)
+    store.write_text(folder / "table.md", tables.markdown(found))
+    figures = {"plot.png": plots.scores(found)}
+    named = mistakes.named(study, cells, settled.method)
+    if named is not None:
+        figures["confusion.png"] = mistakes.confusion(study, named)
+        if mistakes.pictured(study):
+            figures["mistakes.png"] = mistakes.mistakes(study, named)
+    for name, figure in figures.items():
+        store.write_atomic(folder / name, render.png(figure))
+    model.save(folder / "model")
+    return "table.md", "report.json", *figures, "model/"
