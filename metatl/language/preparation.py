@@ -86,6 +86,11 @@ class TextPreparation:
         """What a net is given, in a few words for tables."""
         return f"on up to {self.longest} tokens"
 
+    @property
+    def words(self) -> int:
+        """Tokens of the vocabulary, one more than the largest id."""
+        return 1 + max(_opened(self.tokenizer, self.longest).get_vocab(with_added_tokens=True).values())
+
     def resized(self, longest: int) -> TextPreparation:
         """The same preparation for texts of another number of tokens."""
         return replace(self, longest=longest)
