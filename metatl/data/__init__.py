@@ -10,6 +10,7 @@ from metatl.data.hapt import Hapt
 from metatl.data.mnist import Mnist
 from metatl.data.omniglot import Omniglot
 from metatl.data.patterns import Patterns, PatternsData
+from metatl.data.sentences import Sentences
 from metatl.data.sinusoid import Sinusoid, SinusoidData
 from metatl.data.source import SPLITS, Data, Source, Tasks
 from metatl.data.streams import Stream, Unlabelled
@@ -32,6 +33,7 @@ __all__ = [
     "Omniglot",
     "Patterns",
     "PatternsData",
+    "Sentences",
     "Sinusoid",
     "SinusoidData",
     "Source",

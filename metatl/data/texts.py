@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from metatl.data.class_folder import FileKind, files_of, read_class_folder
+from metatl.data.class_folder import FileKind, content, files_of, read_class_folder
 from metatl.data.examples import Examples, Index, Inputs, Reader
 from metatl.data.table_rows import line_name, table_examples
 from metatl.data.tables import Columns, read_table
 from metatl.data.tables.columns import as_text
+from metatl.data.tables.decoding import decoded
 from metatl.data.targets import Targets
-from metatl.data.text_rows import written_in
 from metatl.opening import text_of
 from metatl.types import MetatlError
 
@@ -85,7 +85,8 @@ class TextReader(Reader):
 
 def of_files(files: Sequence[Path]) -> Texts:
     """The texts of files, whatever their encoding."""
-    return Texts(tuple(written_in(file)[0].strip() for file in files), tuple(map(text_of, files)))
+    texts = (decoded(content(file), file)[0].strip() for file in files)
+    return Texts(tuple(texts), tuple(map(text_of, files)))
 
 
 def of_column(table: Columns, text: str, names: Sequence[str]) -> Texts:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from metatl.language.preparation import TextPreparation
 from metatl.pretrained.pretrained import Pretrained
-from metatl.pretrained.text_preparation import TextPreparation
 from metatl.types import MetatlError
 
 BATCH = 64

@@ -19,10 +19,10 @@ from metatl.data.source import Data
 from metatl.lab import store
 from metatl.net import Net
 from metatl.pretrained import vision
-from metatl.pretrained.files import sha256
 from metatl.pretrained.preparation import AREA, LARGEST, Preparation
 from metatl.pretrained.recipes import rebuild
 from metatl.types import MetatlError, Transfer
+from metatl.weights.files import sha256
 
 VERSION = 1
 """Of `learned.json`; files of the first days carry none."""

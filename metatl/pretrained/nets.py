@@ -10,15 +10,17 @@ from typing import Any, cast
 
 from torch import nn
 
-from metatl import importing
+from metatl import importing, language
 from metatl.lab.store.tensors import digest
-from metatl.pretrained import fitting, recipes, text, text_folder, vision
-from metatl.pretrained.files import held, sha256
+from metatl.language.sentence_net import HEAD
+from metatl.pretrained import recipes, vision
 from metatl.pretrained.finished import Finished, finished
 from metatl.pretrained.preparation import IMAGENET_GREY, Preparation
 from metatl.pretrained.pretrained import Pretrained
 from metatl.pretrained.trace import channels_of, traced
 from metatl.types import MetatlError
+from metatl.weights import fitting
+from metatl.weights.files import held, sha256
 
 _LITE0 = "tf_efficientnet_lite0"
 _BUILT_IN_SIZE, _OWN_SIZE = 84, 224
@@ -31,7 +33,7 @@ def pretrained(name: str, size: int | None = None) -> Pretrained:
     size: of pictures in pixels, of texts in tokens, instead of the net's own. Raises MetatlError for an
     unknown name (with the nearest right one), a missing extra, and weights that do not fit.
     """
-    if name == text.DEFAULT or name.startswith(text.FOLDER):
+    if name == language.DEFAULT or name.startswith(language.FOLDER):
         return _of_text(name, size)
     asked, _, weights = name.partition("@")
     file = Path(weights).expanduser() if weights else None
@@ -57,16 +59,9 @@ def pretrained(name: str, size: int | None = None) -> Pretrained:
 
 
 def _of_text(name: str, longest: int | None) -> Pretrained:
-    if longest is not None and longest < 1:
-        raise MetatlError(f"size is a number of tokens, 1 or more; it is {longest}")
-    if name == text.DEFAULT:
-        return text_folder.minilm(longest)
-    folder = Path(name.removeprefix(text.FOLDER)).expanduser()
-    if not folder.is_dir():
-        raise MetatlError(
-            f"{folder}: no such folder; a net for texts is {text.DEFAULT}, or {text.FOLDER}FOLDER"
-        )
-    return text_folder.text_net(folder, name, longest)
+    made = language.text_net(name, longest)
+    known = made.weights_sha256, made.license, made.report, made.recipe
+    return Pretrained(name, made.module, HEAD, made.preparation, *known)
 
 
 def _lite0(size: int | None, file: Path | None) -> Pretrained:

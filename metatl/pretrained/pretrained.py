@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import nn
 
+from metatl.language.preparation import TextPreparation
 from metatl.pretrained.preparation import Preparation
-from metatl.pretrained.text_preparation import TextPreparation
 
 AnyPreparation = Preparation | TextPreparation
-"""How an input becomes a row: both have `__call__` (one input), `stacked` (rows to a batch), `example`."""
+"""How a picture or a text becomes a row of numbers."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,3 @@ class Pretrained:
     license: str
     report: str
     recipe: Mapping[str, Any]
-
-
-def prepared_by(values: Mapping[str, Any]) -> AnyPreparation:
-    """The preparation of which these are the fields, through JSON perhaps; raises MetatlError for others."""
-    return (TextPreparation if "tokenizer" in values else Preparation)(**values)

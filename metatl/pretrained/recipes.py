@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from metatl import importing, models
+from metatl import importing, language, models
 from metatl.models.factory import makes_nets
-from metatl.pretrained import text, text_nets, vision
+from metatl.pretrained import vision
 from metatl.types import MetatlError
 
 DEFAULT = "efficientnet_lite0"
@@ -39,7 +39,7 @@ def rebuild(recipe: Mapping[str, Any], own: str | None = None) -> nn.Module:
         "timm": lambda: _timm(str(name), recipe),
         "built_in": lambda: _built_in(str(name), recipe),
         "own": lambda: _own(str(name), recipe, own),
-        "text": lambda: text_nets.rebuilt(recipe),
+        "text": lambda: language.rebuilt(recipe),
     }
     if kind not in makers:
         raise MetatlError(f"no recipe of a net: its kind is one of {', '.join(makers)}, and it is {kind!r}")
@@ -57,8 +57,8 @@ def known() -> list[str]:
         f"timm:NAME: the same with random weights; nothing is downloaded{extra}",
         "my_package.MyNet@WEIGHTS_FILE: a class or function of your own, with its state_dict",
         "runs/NAME/DIGEST: a finished run on pictures; with a class of your own: my_package.MyNet@RUN",
-        f"{text.DEFAULT}: the default for sentences, all-MiniLM-L6-v2, 384 numbers a text{words}",
-        f"{text.FOLDER}FOLDER: an encoder or decoder of texts in a folder, with its tokenizer{words}",
+        f"{language.DEFAULT}: the default for sentences, all-MiniLM-L6-v2, 384 numbers a text{words}",
+        f"{language.FOLDER}FOLDER: an encoder or decoder of texts in a folder, with its tokenizer{words}",
         *(f"{name}: built in, random weights" for name in vision.BUILT_IN),
     ]
 
@@ -66,16 +66,16 @@ def known() -> list[str]:
 def nearest(name: str) -> MetatlError:
     """The line for a name that is none of a net's."""
     bare = name.removeprefix("timm:")
-    names = [] if bare != name else [DEFAULT, text.DEFAULT, *vision.BUILT_IN]
+    names = [] if bare != name else [DEFAULT, language.DEFAULT, *vision.BUILT_IN]
     if vision.has("timm"):
         names += [f"timm:{net}" for net in vision.timm().list_models()]
     likeness = {given: _likeness(given.removeprefix("timm:"), bare) for given in names}
     close = [given for given in names if likeness[given] >= max(_LIKE, *likeness.values())]
     meant = f"; did you mean {close[0]}?" if close else "."
     return MetatlError(
-        f"there is no net '{name}'{meant} A net is {DEFAULT}, timm:NAME[@weights file], {text.DEFAULT} or "
-        f"{text.FOLDER}FOLDER (of texts), my_package.MyNet@weights file, a run directory, or a built-in one: "
-        f"{', '.join(vision.BUILT_IN)}"
+        f"there is no net '{name}'{meant} A net is {DEFAULT}, timm:NAME[@weights file], {language.DEFAULT} "
+        f"or {language.FOLDER}FOLDER (of texts), my_package.MyNet@weights file, a run directory, or a "
+        f"built-in one: {', '.join(vision.BUILT_IN)}"
     )
 
 

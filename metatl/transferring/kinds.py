@@ -13,8 +13,7 @@ from metatl.data.photos import PhotoFiles
 from metatl.data.table_rows import TableReader
 from metatl.data.tables import Encoder
 from metatl.data.texts import TextReader
-from metatl.pretrained import Preparation
-from metatl.pretrained.text_preparation import TextPreparation
+from metatl.pretrained import Preparation, TextPreparation
 
 READERS: Mapping[str, type[Any]] = {"photos": PhotoFiles, "table": TableReader, "texts": TextReader}
 PREPARATIONS: Mapping[str, type[Any]] = {

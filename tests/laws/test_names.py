@@ -14,13 +14,14 @@ from metatl import MetatlError
 from metatl.adapt import Descent
 from metatl.engines import Batched, Loop
 from metatl.heads import FromNames
+from metatl.language import extra
 from metatl.net import Net
-from metatl.pretrained import Pretrained, embedded, name_vectors, pretrained, vision
+from metatl.pretrained import Pretrained, embedded, name_vectors, pretrained
 from metatl.rules import SGD
 from metatl.types import Batch, Episode, Transfer
 from tests import tiny_texts
 
-pytestmark = pytest.mark.skipif(not vision.has("transformers"), reason="the extra text is not installed")
+pytestmark = pytest.mark.skipif(not extra.has("transformers"), reason="the extra text is not installed")
 NAMES = ("send_money", "rain snow", "hot sun")
 TEXTS = ("send cash", "snow", "move my money to a bill", "cold wind", "hot", "rain")
 

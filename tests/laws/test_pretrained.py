@@ -17,8 +17,8 @@ from torch import Tensor
 
 from metatl import models
 from metatl.pretrained import Preparation, known, pretrained, rebuild, vision
-from metatl.pretrained.fitting import of_channels
 from metatl.types import MetatlError
+from metatl.weights.fitting import of_channels
 from tests.conftest import ROOT
 from tests.own_nets import CifarResNet, Small
 

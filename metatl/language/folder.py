@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from torch import Tensor, nn
 
-from metatl.lab import store
-from metatl.pretrained import fitting, text
-from metatl.pretrained.files import held, sha256
-from metatl.pretrained.pretrained import Pretrained
-from metatl.pretrained.text_nets import HEAD, Pooling, SentenceNet, encoder_of, habits, plain_config
-from metatl.pretrained.text_preparation import LONGEST, TextPreparation
+from metatl.language import extra
+from metatl.language.files import json_of, text_of, value_of, weights_of
+from metatl.language.preparation import LONGEST, TextPreparation
+from metatl.language.sentence_net import (
+    Pooling,
+    SentenceNet,
+    config_of,
+    encoder_of,
+    habits,
+    plain_config,
+)
 from metatl.types import MetatlError
+from metatl.weights import fitting
+from metatl.weights.files import held, sha256
 
 _CONFIG, _TOKENIZER, _MODULES = "config.json", "tokenizer.json", "modules.json"
 _MODES: dict[str, Pooling] = {"cls_token": "first", "lasttoken": "last", "mean_tokens": "mean"}
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _VOCABULARIES = ("vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
 _OUTPUTS = 10
 """Of the linear layer; a new problem starts it anew anyway."""
@@ -28,43 +34,74 @@ _EARLIER = {".gamma": ".weight", ".beta": ".bias"}
 """Ends of names of norms' weights in old files."""
 
 
-def minilm(longest: int | None = None) -> Pretrained:
-    """all-MiniLM-L6-v2 (Apache-2.0) from its package, 384 numbers a text: mean over tokens, length 1.
+@dataclass(frozen=True)
+class TextNet:
+    """A language model as it comes: module and preparation, and what is known of its weights.
 
-    Sources: Reimers & Gurevych 2019, arXiv 1908.10084; Wang et al. 2020, arXiv 2002.10957.
+    weights_sha256: of the file, or of several files' checksums; license: where it is known; report: one line
+    on what was loaded; recipe: plain values from which `rebuilt` makes the architecture.
     """
-    made = text_net(text.minilm_folder(), text.DEFAULT, longest)
-    report = f"{made.report.partition(' tensors')[0]} tensors from the package {text.PACKAGE}"
-    return replace(made, license="apache-2.0", report=report)
+
+    module: SentenceNet
+    preparation: TextPreparation
+    weights_sha256: str
+    license: str
+    report: str
+    recipe: Mapping[str, Any]
 
 
-def text_net(folder: Path, name: str, longest: int | None = None) -> Pretrained:
-    """The encoder or decoder of a folder: config.json, tokenizer, weights (safetensors, or of tensors alone).
+def text_net(name: str, longest: int | None = None) -> TextNet:
+    """The net `minilm`, or the encoder or decoder of a folder: config.json, tokenizer, weights.
 
-    An encoder's vector is the mean over a text's tokens, a decoder's that of the last token, unless the
-    folder says otherwise as those of sentence-transformers do. Nothing in it is run and no hub is asked.
+    Weights are safetensors, or files of tensors alone. An encoder's vector is the mean over a text's tokens,
+    a decoder's that of the last token, unless the folder says otherwise as those of sentence-transformers do.
+    Nothing in it is run and no hub is asked. minilm is all-MiniLM-L6-v2 from its package: the mean, of length
+    1 (Reimers & Gurevych 2019, arXiv 1908.10084; Wang et al. 2020, arXiv 2002.10957).
 
     longest: tokens of a text that are read, by default LONGEST or as many as the net takes. Raises
     MetatlError for a folder that lacks any of it, and for a net that cannot be used.
     """
-    config = _json(folder / _CONFIG, f"{folder} holds no net for texts: it has no {_CONFIG}")
-    kind = str(config.get("model_type"))
-    encoder, width, limit = encoder_of(kind, config)
+    folder, values = _told(name)
+    config = config_of(str(values.get("model_type")), values)
+    encoder, width = encoder_of(config), int(config.hidden_size)
     report, sha = _loaded(encoder, folder)
-    preparation = TextPreparation(_tokenizer(folder), _longest(longest, limit, name))
+    preparation = TextPreparation(_tokenizer(folder), _longest(longest, config, name))
     words = _words(encoder, preparation, folder)
     causal, additive = habits(encoder, width, words, preparation.longest)
     pooling, normalised, remark = _pooling(folder, causal)
     flags = {"pooling": pooling, "normalised": normalised, "causal": causal, "additive": additive}
-    shape = {"config": plain_config(config), "width": width, "outputs": _OUTPUTS}
-    recipe = {"kind": "text", "name": kind, **shape, **flags}
+    shape = {"config": plain_config(values), "width": width, "outputs": _OUTPUTS}
+    recipe = {"kind": "text", "name": config.model_type, **shape, **flags}
     module = SentenceNet(encoder, width, _OUTPUTS, pooling, normalised, causal, additive).eval()
-    return Pretrained(name, module, HEAD, preparation, sha, "", report + remark, recipe)
+    known = ""
+    if name == extra.DEFAULT:
+        known, report = "apache-2.0", f"{report.partition(' from ')[0]} from the package {extra.PACKAGE}"
+    return TextNet(module, preparation, sha, known, report + remark, recipe)
+
+
+def preparation_of(name: str, longest: int | None = None) -> TextPreparation:
+    """What texts go through before a net of `text_net`; its weights are not read."""
+    folder, values = _told(name)
+    config = config_of(str(values.get("model_type")), values)
+    return TextPreparation(_tokenizer(folder), _longest(longest, config, name))
+
+
+def _told(name: str) -> tuple[Path, Mapping[str, Any]]:
+    """The folder and its config."""
+    if name == extra.DEFAULT:
+        folder = extra.minilm_folder()
+    else:
+        folder = Path(name.removeprefix(extra.FOLDER)).expanduser()
+    if not folder.is_dir():
+        raise MetatlError(
+            f"{folder}: no such folder; a net for texts is {extra.DEFAULT}, or {extra.FOLDER}FOLDER"
+        )
+    return folder, json_of(folder / _CONFIG, f"{folder} holds no net for texts: it has no {_CONFIG}")
 
 
 def _loaded(encoder: nn.Module, folder: Path) -> tuple[str, str]:
     """Report and checksum, with the folder's weights in the encoder."""
-    files = _weights_files(folder)
+    files = weights_of(folder)
     tensors: dict[str, Tensor] = {}
     for file in files:
         tensors |= max(held(file).values(), key=len)
@@ -78,30 +115,14 @@ def _loaded(encoder: nn.Module, folder: Path) -> tuple[str, str]:
     return report, sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
 
 
-def _weights_files(folder: Path) -> list[Path]:
-    for name in _WEIGHTS:
-        if (folder / name).is_file():
-            return [folder / name]
-        index = folder / f"{name}.index.json"
-        if index.is_file():
-            placed = _json(index).get("weight_map")
-            parts = sorted({str(part) for part in dict(placed or {}).values()})
-            if parts and all(Path(part).name == part for part in parts):
-                return [folder / part for part in parts]
-            raise MetatlError(f"{index} names no weights files beside it; the folder is damaged")
-    raise MetatlError(
-        f"{folder} holds no weights ({' or '.join(_WEIGHTS)}); save the net with save_pretrained"
-    )
-
-
 def _tokenizer(folder: Path) -> str:
     """The tokenizer as JSON text; one of older files is made of them by transformers."""
     if (folder / _TOKENIZER).is_file():
-        return store.read_text(folder / _TOKENIZER, "tokenizer")
+        return text_of(folder / _TOKENIZER)
     try:
         if not any((folder / name).is_file() for name in _VOCABULARIES):
             raise FileNotFoundError(_TOKENIZER)  # where transformers would make one without words
-        made = text.transformers().AutoTokenizer.from_pretrained(
+        made = extra.transformers().AutoTokenizer.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
         )
         return made.backend_tokenizer.to_str()
@@ -112,9 +133,13 @@ def _tokenizer(folder: Path) -> str:
         ) from error
 
 
-def _longest(asked: int | None, limit: int | None, name: str) -> int:
-    if asked is not None and limit is not None and asked > limit:
-        raise MetatlError(f"{name} reads {limit} tokens of a text at most; size is {asked}")
+def _longest(asked: int | None, config: Any, name: str) -> int:
+    found = getattr(config, "max_position_embeddings", None)
+    limit = found if isinstance(found, int) and found > 0 else None
+    if asked is not None and not 1 <= asked <= (limit or asked):
+        raise MetatlError(
+            f"{name} reads 1 to {limit or 'any number of'} tokens of a text; the size asked for is {asked}"
+        )
     return asked or min(LONGEST, limit or LONGEST)
 
 
@@ -133,23 +158,14 @@ def _pooling(folder: Path, causal: bool) -> tuple[Pooling, bool, str]:
     pooling: Pooling = "last" if causal else "mean"
     if not (folder / _MODULES).is_file():
         return pooling, False, ""
-    told: Any = store.read_json(folder / _MODULES)
+    told: Any = value_of(folder / _MODULES)
     if not isinstance(told, list) or not all(isinstance(part, dict) for part in cast("list[Any]", told)):
         raise MetatlError(f"{folder / _MODULES} is damaged: it is no list of modules")
     named = cast("list[dict[str, Any]]", told)
     parts = {str(part.get("type")).rpartition(".")[2]: Path(str(part.get("path"))).name for part in named}
-    asked = _json(folder / parts["Pooling"] / _CONFIG) if "Pooling" in parts else {}
+    asked = json_of(folder / parts["Pooling"] / _CONFIG) if "Pooling" in parts else {}
     for key, mode in _MODES.items():
         pooling = mode if asked.get(f"pooling_mode_{key}") else pooling
     left = sorted(set(parts) - {"Transformer", "Pooling", "Normalize"})
     remark = f"; left out: {', '.join(left)} after the pooling" if left else ""
     return pooling, "Normalize" in parts, remark
-
-
-def _json(file: Path, absent: str = "") -> Mapping[str, Any]:
-    if not file.is_file():
-        raise MetatlError(absent or f"{file} is not there; the folder is not whole")
-    found = store.read_json(file)
-    if not isinstance(found, dict):
-        raise MetatlError(f"{file} is damaged: it holds no values by name")
-    return cast(Mapping[str, Any], found)

