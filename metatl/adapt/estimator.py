@@ -78,8 +78,8 @@ class Estimator(Adaptation):
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """The fitted estimator; raises MetatlError in one line for what it says against the rows."""
         support = at_the_door(net, support)
-        if not isinstance(support.y, Tensor):
-            raise MetatlError("Estimator fits one target; give y as one tensor")
+        if not isinstance(support.y, Tensor) or support.y.dtype == torch.bool:
+            raise MetatlError("Estimator fits one target; give y as one tensor of labels or real values")
         with torch.no_grad(), moments_from(Rows(frozen=self.moments == "frozen", weight=support.weight)):
             rows = self._rows(net, transfer, support.x)
         y, weight, made = support.y, support.weight, self._new(key)

@@ -11,13 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from metatl import Descent, Net, Personaliser, apply_delta, tree
-from metatl.adapt import ClosedForm, QueryLoss, RidgeRegression
+from metatl.adapt import (
+    ClosedForm,
+    Estimator,
+    LinearDiscriminant,
+    LogisticRegression,
+    NearestCentroid,
+    QueryLoss,
+    RidgeRegression,
+    SoftNeighbours,
+)
 from metatl.data import Bank, Tasks
 from metatl.data.checked import as_targets
 from metatl.data.taskset_data import TasksetData
 from metatl.engines import Batched, Loop
 from metatl.evaluation.evaluate import Evaluation, Report, evaluate
-from metatl.heads import Ridge, Zeros
+from metatl.guides import SupportFisher
+from metatl.heads import Prototypes, Ridge, Zeros
 from metatl.learners import Episodic
 from metatl.models import MLP
 from metatl.objectives import CrossEntropy, Focal, KLAnchor, OneHot, TaskLoss, Term
@@ -190,6 +200,22 @@ def test_several_labels_are_learned_by_a_person(adaptation: Any, tmp_path: Path)
     if adaptation.guided_by_transfer:
         mine.save_delta(tmp_path / "a.delta")
         assert apply_delta(base, tmp_path / "a.delta").predict(new) == mine.predict(new)
+
+
+OF_CLASSES: list[Any] = [
+    *(ClosedForm(solver) for solver in (NearestCentroid(), LinearDiscriminant(), LogisticRegression())),
+    *(ClosedForm(SoftNeighbours()), Estimator(on="inputs")),
+    *(Descent(head=Prototypes()), Descent(terms=(KLAnchor(),)), Descent(terms=(OneHot(),))),
+    Descent(head=Zeros(), guide_from_support=SupportFisher()),
+]
+
+
+@pytest.mark.parametrize("adaptation", OF_CLASSES, ids=range(len(OF_CLASSES)))
+@pytest.mark.parametrize("labels", [2, 3])
+def test_what_has_no_use_for_several_labels_says_so(adaptation: Any, labels: int) -> None:
+    net, (x, y) = Net.of(MLP((4,), labels, (16,))), tagged(0)
+    with pytest.raises(MetatlError, match="label"):
+        Personaliser(net, net.start(), adaptation).adapt(x, y[:, :labels])
 
 
 def test_several_labels_are_evaluated() -> None:
