@@ -12,6 +12,7 @@ from metatl.evaluation.evaluate import Report
 from metatl.lab import config, provenance, record, render, store
 from metatl.lab.render.reports import benchmark_page
 from metatl.lab.run import Run, check_inputs, on_other_data, opened, own_report, prepare, report, told
+from metatl.lab.run.curves import judged
 from metatl.types import MetatlError
 
 
@@ -98,7 +99,7 @@ def _check_same_episodes(runs: Sequence[Run]) -> None:
             ("data", run.data.describe(), first.data.describe()),
             ("evaluation.tasks", run.experiment.evaluation.tasks, first.experiment.evaluation.tasks),
             ("evaluation.seed", run.experiment.evaluation.seed, first.experiment.evaluation.seed),
-            ("evaluation.score", run.experiment.evaluation.score, first.experiment.evaluation.score),
+            ("evaluation.score", judged(run), judged(first)),
             ("evaluation.episodes", run.experiment.evaluation.episodes, first.experiment.evaluation.episodes),
         ):
             if mine != theirs:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from metatl import Descent, Net, tree
+from metatl import Descent, Net, importing, tree
 from metatl.adapt import QueryLoss, query_loss
 from metatl.data import Tasks
 from metatl.engines import Batched, Loop
@@ -172,6 +172,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "delta": (lambda: Huber(delta=0.0), "above 0"),
     "no module": (lambda: Own("no_such_module.loss"), "cannot be imported"),
     "no function": (lambda: Own(f"{HERE}.nothing"), "cannot be imported"),
+    "a file that was received": (lambda: received(Own, f"{HERE}.absolute"), "--trust"),
     "the system": (lambda: Own("os.system"), "not imported"),
     "classes for real": (lambda: call(Huber(), "classes"), "Huber needs real values; .* class labels"),
     "real for several": (lambda: call(Focal(), "real"), "Focal needs class labels or several labels"),
@@ -196,6 +197,12 @@ OUT = torch.zeros(6, WAY, dtype=torch.float64)
 
 def call(term: Term, kind: str, weight: Tensor | None = None) -> Tensor:
     return term({}, OUT, Batch(None, targets(kind, 6), weight), Anchor({}, None))
+
+
+def received(made: Any, path: str) -> Any:
+    """As a command makes it of a config that somebody sent."""
+    with importing.command(), importing.received(False):
+        return made(path)
 
 
 def adapted(term: Term, y: Tensor) -> None:

@@ -165,8 +165,8 @@ def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report, folder
     with record.tensorboard(folder, experiment.learner.steps) as recorder:
         episode = task(run.tested.draw("meta_test", tasks, experiment.evaluation.seed, 0, 1), 0)
         output, _ = predictions(run.net.with_outputs(made.protocol["way"]), transfer, adaptation, episode)
-        shown = run.data.kind == "classification" and len(run.data.shape) == 3
-        if shown and 0 not in made.diverged:
+        pictures = run.data.kind == "classification" and len(run.data.shape) == 3
+        if pictures and episode.query.y.dim() == 1 and 0 not in made.diverged:
             names = run.tested.class_names("meta_test", tasks, experiment.evaluation.seed, 0)
             recorder.episode("meta_test/episode", episode, output.argmax(-1), behind, names)
         said = {judged(run): made.mean, "ci95": made.ci95, "diverged": len(made.diverged) or None}
