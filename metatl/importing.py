@@ -27,7 +27,7 @@ from metatl.types import MetatlError
 
 FAMILIES = (
     *("adapt", "aggregates", "data", "engines", "guides", "heads"),
-    *("learners", "models", "objectives", "rules", "transforms"),
+    *("learners", "models", "objectives", "rules", "transforms", "views"),
 )
 """The rooms of metatl whose classes a file may name."""
 _NEVER = sys.stdlib_module_names | {"builtins", "jsonargparse", "pip", "pkg_resources", "setuptools"}

@@ -20,7 +20,7 @@ LEVELS = (
     {"opening", "text", "types", "tree", "threads", "recorded"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
     | {"arithmetic"},
-    {"data", "importing", "language", "peers", "processes", "weights"},
+    {"data", "importing", "language", "peers", "processes", "views", "weights"},
     {"loss"},
     {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines"},
@@ -42,6 +42,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "models": r"(?!)",
     "objectives": r"term|losses",
     "transforms": r"transform",
+    "views": r"view",
 }
 CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to name them
 # recorders append to streams, the compiled kernels are built once and kept; all else is stored

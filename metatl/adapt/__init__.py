@@ -8,14 +8,16 @@ Everything here is a pure function of one task; engines run many tasks at once b
 from metatl.adapt.adaptation import Adaptation, Fitted
 from metatl.adapt.closed_form import ClosedForm
 from metatl.adapt.covering import check_finite, check_guide, moving_names
-from metatl.adapt.descend import Guided, Inner, Piece, Point, descend, guide_at
+from metatl.adapt.descend import Guided, Point, descend, guide_at
 from metatl.adapt.descent import Descent
 from metatl.adapt.estimator import Estimator
 from metatl.adapt.in_context import InContext
+from metatl.adapt.inner import Inner, Piece, check_mixing, check_whole, pieces_of
 from metatl.adapt.moved import displacement, displacement_and_memory
 from metatl.adapt.neighbours import NearestNeighbours
 from metatl.adapt.prediction import alike, check_outputs, predict, predict_with, too_large
-from metatl.adapt.query import QueryLoss, check_outer, outer, query_loss, score
+from metatl.adapt.query import QueryLoss, check_outer, outer, query_loss
+from metatl.adapt.scoring import score
 from metatl.adapt.solvers import (
     LinearDiscriminant,
     LogisticRegression,
@@ -24,6 +26,7 @@ from metatl.adapt.solvers import (
     SoftNeighbours,
     Solver,
 )
+from metatl.adapt.stopping import EarlyStopping
 from metatl.adapt.support import in_rounds
 from metatl.adapt.support_guide import SupportGuide
 
@@ -31,6 +34,7 @@ __all__ = [
     "Adaptation",
     "ClosedForm",
     "Descent",
+    "EarlyStopping",
     "Estimator",
     "Fitted",
     "Guided",
@@ -50,14 +54,17 @@ __all__ = [
     "alike",
     "check_finite",
     "check_guide",
+    "check_mixing",
     "check_outer",
     "check_outputs",
+    "check_whole",
     "descend",
     "displacement",
     "displacement_and_memory",
     "guide_at",
     "in_rounds",
     "moving_names",
+    "pieces_of",
     "outer",
     "predict",
     "predict_with",

@@ -14,8 +14,9 @@ from torch.func import grad_and_value
 from metatl import tree
 from metatl.norm_calls import transforming
 from metatl.rules import Rule, RuleState
+from metatl.rules.clipping import clipped
 from metatl.rules.rule import unwatched
-from metatl.types import Batch, Guide, MetatlError, Params, Unroll
+from metatl.types import Guide, MetatlError, Params, Unroll
 
 Guided = Literal["update", "gradient"]
 """What a guide scales: the finished update, or the gradient before the rule."""
@@ -33,44 +34,6 @@ class Point(NamedTuple):
     params: Params
     loss: Tensor | None
     rule_state: RuleState
-
-
-class Piece(NamedTuple):
-    """The support rows of one inner step, and the frozen reference's outputs on them where a term asks."""
-
-    batch: Batch
-    anchor_output: Tensor | None
-
-
-class Inner(NamedTuple):
-    """One task's inner problem, whoever descends on it.
-
-    params: the start, output layer included; guide: scales of the updates; pieces: the rows of every step;
-    objective: (weights, the net's output on a piece's rows, that piece) -> scalar.
-    """
-
-    params: Params
-    guide: Guide
-    pieces: Iterator[Piece]
-    objective: Callable[[Params, Tensor, Piece], Tensor]
-
-
-def pieces(rows: Step, size: int | None, steps: int) -> Iterator[Step]:
-    """The rows of every step, of any nested tensors: `size` contiguous ones, cycling; all for None."""
-    held = tree.rows(rows)
-    for step in range(steps):
-        if size is None or size >= held:
-            yield rows
-            continue
-        index = [(step * size + i) % held for i in range(size)]
-        start = index[0]
-        # A slice is a view; only a step that wraps around the end has to gather.
-        where = (
-            slice(start, start + size)
-            if start + size <= held
-            else torch.tensor(index, device=tree.first(rows).device)
-        )
-        yield tree.at(rows, where)
 
 
 def guide_at(guide: Guide, params: Params, step: int) -> Guide:
@@ -95,12 +58,16 @@ def descend(
     moving: frozenset[str] | None = None,
     guided: Guided = "update",
     memory: Params | None = None,
+    size: Callable[[int], Any] | None = None,
+    clip_norm: float | None = None,
 ) -> Iterator[Point]:
     """Guided descent, theta <- theta + guide * rule(grad objective(theta)), point by point.
 
     unroll: `full` differentiates through the gradients; `first_order` takes them as constants, and then
     nothing of the inner passes is recorded for the outer derivative. memory: what earlier tasks left to the
-    rule. Raises MetatlError for a weight without a guide.
+    rule; size: a factor on each step; clip_norm: bound on the gradient's norm (see `clipped`).
+
+    Raises MetatlError for a weight without a guide.
     """
     for name in params:
         if name not in guide:
@@ -121,6 +88,7 @@ def descend(
         yield Point(_in_order(params, free, still), loss, state)
         grads = tree.detach(grads) if first_order else grads
         scale = guide_at({name: guide[name] for name in free}, free, step)
+        grads = clipped(grads, clip_norm, scale)
         if guided == "gradient":
             grads = tree.map(torch.mul, grads, scale)
         wide = _wide(free)
@@ -128,6 +96,8 @@ def descend(
         over = guided == "update" and unwatched(updates, wide, scale)
         if guided == "update":
             updates = tree.map(torch.mul, updates, scale)
+        if size is not None and (factor := size(step)) != 1.0:
+            updates = tree.scale(updates, factor)
         moved = tree.map(partial(_added, over), wide, updates)
         free = {name: leaf.to(free[name].dtype) for name, leaf in moved.items()}
     yield Point(_in_order(params, free, still), None, state)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from metatl import tree
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.carried import check_output_layer, movable, weight_of
 from metatl.adapt.covering import moving_names
-from metatl.adapt.descend import Guided, Inner, Piece, Point, descend, last, pieces
+from metatl.adapt.descend import Guided, Point, descend, last
+from metatl.adapt.inner import Inner, Piece, check_given, check_whole, inner_of, pieces_of
 from metatl.adapt.prediction import predict
 from metatl.adapt.rest import rest_of
+from metatl.adapt.stopping import EarlyStopping, stopped
 from metatl.adapt.support import at_the_door
 from metatl.adapt.support_guide import SupportGuide
 from metatl.heads import Head, Learned
@@ -24,9 +25,11 @@ from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.norm_calls import transformed
 from metatl.objectives.task_loss import TaskLoss
-from metatl.objectives.term import Anchor, Term, total
+from metatl.objectives.term import Term
 from metatl.rules import SGD, Rule
-from metatl.types import Batch, Episode, MetatlError, Moments, Params, Transfer, Unroll
+from metatl.rules.schedule import Named, Schedule, size_at
+from metatl.types import Batch, Episode, Moments, Params, Transfer, Unroll
+from metatl.views import View
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Descent(Adaptation):
         guide_from_support: a guide computed per task, multiplied with the transfer's.
         guided: what the guide scales: the finished `update`, or the `gradient` before the rule, as both
             published GTL code bases do (under Adam that cancels all but the zeros).
+        shuffle: whether every epoch of batches has an order of its own, drawn from the fit's key.
+        schedule: of the steps' size.
+        clip_norm: bound on the norm of a step's gradient, over all entries that may move.
+        views: the rows of every step as they might also have looked.
+        stopping: ends the descent early, where a task is fitted outside every learner, task by task.
     """
 
     rule: Rule = SGD(0.1)
@@ -53,20 +61,17 @@ class Descent(Adaptation):
     batch_size: int | None = None
     guide_from_support: SupportGuide | None = None
     guided: Guided = "update"
+    shuffle: bool = False
+    schedule: Named | Schedule = "constant"
+    clip_norm: float | None = None
+    views: tuple[View, ...] = ()
+    stopping: EarlyStopping | None = None
 
     guided_by_transfer: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        if self.steps < 0 or (self.batch_size is not None and self.batch_size < 1):
-            raise MetatlError("adaptation: steps must be 0 or more, batch_size 1 or more (or left out)")
-        if self.moments not in get_args(Moments) or self.guided not in get_args(Guided):
-            raise MetatlError(
-                f"adaptation: moments is one of {', '.join(get_args(Moments))}, guided one of "
-                f"{', '.join(get_args(Guided))}; they are {self.moments!r} and {self.guided!r}"
-            )
-        if not self.terms:
-            raise MetatlError("adaptation: terms is empty; TaskLoss is the plain objective")
+        check_given(self)
 
     def __call__(
         self, net: Net, transfer: Transfer, support: Batch, unroll: Unroll = "first_order"
@@ -79,7 +84,9 @@ class Descent(Adaptation):
         support = at_the_door(net, support, self.terms)
         moving = None if transformed(*transfer.guide.values()) else self.moving(transfer)
         with torch.no_grad():
-            return last(self.trajectory(net, transfer, support, "first_order", moving, once=True))
+            if self.stopping is not None:
+                return stopped(self, self.stopping, net, transfer, support, moving, key)
+            return last(self.trajectory(net, transfer, support, "first_order", moving, True, key))
 
     def predict(self, net: Net, transfer: Transfer, fitted: Params, support: Batch, x: Any) -> Any:
         """Outputs [n, outputs] for the rows x under the adapted weights."""
@@ -93,18 +100,21 @@ class Descent(Adaptation):
         unroll: Unroll,
         moving: frozenset[str] | None = None,
         once: bool = False,
+        key: int = 0,
     ) -> Iterator[Point]:
         """The weights before the first step and behind every step.
 
         moving: names whose guide is not zero throughout; the others are passed through untouched, at no cost.
         once: whether what comes before them may run once a row instead of in every step (`rest_of`), which
-        gives the same weights up to rounding.
+        gives the same weights up to rounding. key: of what shuffling and views draw.
         """
-        inner = self.inner(net, transfer, support)
+        check_whole(self)
+        inner = self.inner(net, transfer, support, key)
         fresh = self.fresh(net, transfer)
         free = None if moving is None else moving | fresh
         rest = None
-        if once and free is not None and (self.moments == "frozen" or not net.batch_moments):
+        once = once and not self.views and (self.moments == "frozen" or not net.batch_moments)
+        if once and free is not None:
             start = replace(transfer, params=inner.params)
             with self.support_moments():
                 rest = rest_of(net, start, free, support.x, self.batch_size, self.steps)
@@ -115,7 +125,7 @@ class Descent(Adaptation):
                 output = rest.call(weights, rows) if rest else net(weights, transfer.buffers, rows)
             return inner.objective(weights, output, piece)
 
-        given = None if rest is None else pieces(rest.rows, self.batch_size, self.steps)
+        given = None if rest is None else pieces_of(self, rest.rows, key)
         steps = ((piece, piece.batch.x if given is None else next(given)) for piece in inner.pieces)
         return descend(
             objective,
@@ -127,31 +137,18 @@ class Descent(Adaptation):
             moving=free,
             guided=self.guided,
             memory={key: leaf for key, leaf in transfer.memory.items() if weight_of(key) not in fresh},
+            size=lambda step: size_at(self.schedule, step, self.steps),
+            clip_norm=self.clip_norm,
         )
 
-    def inner(self, net: Net, transfer: Transfer, support: Batch) -> Inner:
+    def inner(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Inner:
         """The problem that `trajectory` descends on."""
-        with self.support_moments(support.weight):
-            params, guide = self.head.init(net, transfer, support)
-            frozen = tree.detach(params)
-            if self.guide_from_support is not None and self.steps:
-                at = frozen
-                if self.head.blind:
-                    at = tree.detach(self.guide_from_support.head.init(net, transfer, support)[0])
-                extra = self.guide_from_support(
-                    net, at, lambda p: net(p, transfer.buffers, support.x), support
-                )
-                guide = {name: guide[name] * extra[name] for name in params}
-            anchor = None
-            if any(term.needs_anchor_output for term in self.terms):
-                anchor = net(frozen, transfer.buffers, support.x).detach()
+        return inner_of(self, net, transfer, support, key)
 
-        fresh = self.fresh(net, transfer)
-
-        def objective(weights: Params, output: Tensor, piece: Piece) -> Tensor:
-            return total(self.terms, weights, output, piece.batch, Anchor(frozen, piece.anchor_output, fresh))
-
-        return Inner(params, guide, pieces(Piece(support, anchor), self.batch_size, self.steps), objective)
+    @property
+    def batched(self) -> bool:
+        """Unless it stops early: then every task has a number of steps of its own."""
+        return self.stopping is None
 
     def moving(self, transfer: Transfer) -> frozenset[str]:
         """Names of the carried weights that some step may move."""
@@ -190,7 +187,9 @@ class Descent(Adaptation):
         moving: frozenset[str] | None = None,
     ) -> Any:
         """Outputs for one task's query rows; only `moving` weights are differentiated for."""
-        params = last(self.trajectory(net, transfer, episode.support, "first_order", moving))
+        if self.stopping is not None:
+            return super().answer(net, transfer, episode, key, moving)
+        params = last(self.trajectory(net, transfer, episode.support, "first_order", moving, key=key))
         return predict(net, params, transfer, episode, self.moments)
 
     def support_moments(self, weight: Tensor | None = None) -> AbstractContextManager[None]:

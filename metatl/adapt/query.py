@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from metatl import tree
 from metatl.adapt.covering import check_guide, moving_names
 from metatl.adapt.descent import Descent
-from metatl.adapt.label_ranking import label_ranking
 from metatl.adapt.prediction import predict
+from metatl.adapt.scoring import score
 from metatl.loss import Loss
 from metatl.net import Net
-from metatl.objectives.losses import class_axis
-from metatl.objectives.task_loss import TaskLoss, head, nll
+from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Term
 from metatl.types import Batch, Episode, MetatlError, Metrics, Params, Transfer, Unroll
-
-
-def score(output: Any, y: Any) -> Tensor:
-    """Accuracy in [0, 1] for class labels, mean squared error for real targets; 0-d.
-
-    Of several labels at once, averaged precision (`label_ranking`). Of several targets of one kind, the mean
-    over them. NaN where an output is not finite: the largest of
-    outputs that are no numbers is no class.
-    """
-    if isinstance(y, Mapping):
-        return torch.stack([score(head(output, name), part) for name, part in y.items()]).mean()
-    if y.is_floating_point():
-        return nll(output, y)
-    if y.dtype == torch.bool:
-        return label_ranking(output, y).mean() + (output - output).sum()
-    right = (output.argmax(class_axis(output, y)) == y).to(output.dtype).mean()
-    return right + (output - output).sum()  # 0, and NaN of what is not finite, in the fewest operations
 
 
 def query_loss(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from metatl.adapt import Inner, QueryLoss, guide_at, outer, predict_with, score
+from metatl.adapt import Inner, QueryLoss, check_whole, guide_at, outer, predict_with, score
 from metatl.engines.engine import TaskFunction
 from metatl.loss import Loss
 from metatl.norm_calls import norms_at_the_call
@@ -42,6 +42,12 @@ def expressed(loss: Loss) -> QueryLoss:
         raise MetatlError(
             "a peer's engine calls the module itself, without what a transform added; choose engine Batched "
             "or Loop"
+        )
+    inner = loss.adaptation
+    check_whole(inner)
+    if inner.clip_norm is not None or inner.schedule != "constant":
+        raise MetatlError(
+            "a peer's inner loop has no clip_norm and no schedule; choose engine Batched or Loop"
         )
     return loss
 

@@ -25,11 +25,15 @@ from metatl import (
     objectives,
     rules,
     transforms,
+    views,
 )
 from metatl.importing import dotted
 from metatl.types import MetatlError
 
-FAMILIES = (adapt, aggregates, data, engines, guides, heads, learners, models, objectives, rules, transforms)
+FAMILIES = (
+    *(adapt, aggregates, data, engines, guides, heads, learners, models),
+    *(objectives, rules, transforms, views),
+)
 """A config may name their members without the module's path; a short name always means ours."""
 
 

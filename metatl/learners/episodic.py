@@ -14,12 +14,13 @@ from metatl.aggregates import Aggregate, Mean
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine
 from metatl.guides.guide import TransferGuide
-from metatl.learners.learner import Learner, Schedule, State, moved, size_at
+from metatl.learners.learner import Learner, State, moved
 from metatl.learners.skipping import of_good
 from metatl.net import Net
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Term
 from metatl.rules import Adam, Rule
+from metatl.rules.schedule import Named, Schedule, size_at
 from metatl.types import Episode, Labels, MetatlError, Metrics, Params, Transfer, Unroll
 
 _AGGREGATE = "aggregate"
@@ -48,6 +49,7 @@ class Episodic(Learner):
         multi_step: outer steps during which the query losses of all inner steps count (MAML++); 0 for none.
         schedule: of the outer step size.
         clip: bound on every entry of the outer gradient.
+        clip_norm: bound on its norm.
         skip_bad_tasks: whether a task whose loss or gradient is not finite is left out of its meta-batch, and
             counted; otherwise it ends the run.
         aggregate: of the tasks' gradients.
@@ -64,11 +66,12 @@ class Episodic(Learner):
     learn: Literal["init", "init_and_guide"] = "init"
     guide_rate: float = 1.0
     multi_step: int = 0
-    schedule: Schedule = "constant"
+    schedule: Named | Schedule = "constant"
     clip: float | None = None
     skip_bad_tasks: bool = False
     aggregate: Aggregate = Mean()
     objective: Term = TaskLoss()
+    clip_norm: float | None = None
 
     def outputs(self, data: Data) -> int:
         """What an episode needs."""
@@ -124,7 +127,7 @@ class Episodic(Learner):
         grads, metrics, aggregated, bad = self._gradient(engine, loss, drawn, memory.pop(_AGGREGATE, {}))
         metrics["outer_gradient_norm"] = tree.norm(grads)
         size = size_at(self.schedule, state.step, self.steps)
-        after, memory = moved(self.rule, loss.variables, grads, memory, size, self.clip)
+        after, memory = moved(self.rule, loss.variables, grads, memory, size, self.clip, self.clip_norm)
         if aggregated:
             memory = {**memory, _AGGREGATE: aggregated}
         if self.skip_bad_tasks:

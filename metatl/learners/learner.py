@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,11 +14,9 @@ from metatl.data.source import Data
 from metatl.engines.engine import Engine
 from metatl.net import Net
 from metatl.rules import Rule, RuleState
+from metatl.rules.clipping import check_clip_norm, clipped
 from metatl.threads import SMALL, few_threads
 from metatl.types import Labels, Metrics, Params, Transfer, check_rates
-
-Schedule = Literal["constant", "linear", "cosine"]
-"""How the size of the outer step falls from 1 to 0 over a run."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,9 @@ class Learner(ABC):
     steps: int
 
     def __post_init__(self) -> None:
-        """Raise MetatlError for a negative rate."""
+        """Raise MetatlError for a negative rate, and a bound that is none."""
         check_rates(self, "rate", "guide_rate", "moment_rate")
+        check_clip_norm(getattr(self, "clip_norm", None), type(self).__name__)
 
     @abstractmethod
     def outputs(self, data: Data) -> int:
@@ -80,20 +78,6 @@ class Learner(ABC):
         return state.transfer
 
 
-def size_at(schedule: Schedule, step: int | Tensor, steps: int) -> float | Tensor:
-    """Factor on the outer step: 1, 1 - t, or (1 + cos pi t) / 2 with t = step / steps.
-
-    A 0-d tensor for a step that is one: a captured step is scheduled on the device.
-    """
-    if schedule == "constant":
-        return 1.0
-    if isinstance(step, Tensor):
-        there = step.double() / max(steps, 1)
-        return 1.0 - there if schedule == "linear" else (1.0 + torch.cos(math.pi * there)) / 2.0
-    share = step / max(steps, 1)
-    return 1.0 - share if schedule == "linear" else (1.0 + math.cos(math.pi * share)) / 2.0
-
-
 def moved(
     rule: Rule,
     params: Params,
@@ -101,10 +85,12 @@ def moved(
     memory: RuleState,
     size: float | Tensor,
     clip: float | None,
+    clip_norm: float | None = None,
 ) -> tuple[Params, RuleState]:
-    """params + size * rule(gradient), the gradient clamped entry by entry to +-clip where given."""
+    """params + size * rule(gradient); where given, +-clip bounds its entries, clip_norm then its norm."""
     if clip is not None:
         grads = tree.map(lambda g: g.clamp(-clip, clip), grads)
+    grads = clipped(grads, clip_norm)
     small = all(leaf.is_cpu and leaf.numel() <= SMALL for leaf in params.values())
     with torch.no_grad(), few_threads(small):
         updates, memory = rule.update(grads, memory, params)

@@ -8,9 +8,10 @@ from metatl import tree
 from metatl.adapt import Descent, displacement_and_memory
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine
-from metatl.learners.learner import Learner, Schedule, State, size_at
+from metatl.learners.learner import Learner, State
 from metatl.net import Net
 from metatl.rules import CarriedAdam
+from metatl.rules.schedule import Named, Schedule, size_at
 from metatl.types import Episode, Labels, MetatlError, Metrics, Transfer
 
 
@@ -36,7 +37,7 @@ class Reptile(Learner):
     tasks: Tasks = Tasks(5, 10, 0)
     adaptation: Descent = Descent(CarriedAdam(1e-3), 5, batch_size=10, moments="batch")
     rate: float = 1.0
-    schedule: Schedule = "linear"
+    schedule: Named | Schedule = "linear"
 
     def outputs(self, data: Data) -> int:
         """What an episode needs."""

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt import score
+from metatl.adapt import check_mixing, score
+from metatl.data.counter import number
 from metatl.data.source import Data
 from metatl.data.streams import Stream
 from metatl.engines.engine import Engine, gradient_of
-from metatl.learners.learner import Learner, Schedule, State, moved, size_at
+from metatl.learners.learner import Learner, State, moved
 from metatl.net import Net, Pass
 from metatl.norm import Rows, moments_from
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Seen, Term
 from metatl.rules import Adam, Rule
+from metatl.rules.schedule import Named, Schedule, size_at
 from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
+from metatl.views import View, viewed
 
+_VIEWS = 3
 _OWN = "terms"
 """Where a state's memory holds the terms' own weights."""
 
@@ -37,6 +42,8 @@ class Supervised(Learner):
         terms: the objective.
         schedule: of the step size.
         moment_rate: weight of the newest batch in the running moments.
+        clip_norm: bound on the norm of a step's gradient.
+        views: the labelled rows of every step as they might also have looked.
         streams: what is drawn beside the labelled `source` rows, by name: `target` rows of another domain.
     """
 
@@ -44,9 +51,11 @@ class Supervised(Learner):
     batch_size: int = 64
     rule: Rule = Adam(1e-3)
     terms: tuple[Term, ...] = (TaskLoss(),)
-    schedule: Schedule = "cosine"
+    schedule: Named | Schedule = "cosine"
     moment_rate: float = 0.1
     streams: dict[str, Stream] = field(default_factory=dict[str, Stream])
+    clip_norm: float | None = None
+    views: tuple[View, ...] = ()
 
     def outputs(self, data: Data) -> int:
         """The number of source classes, or of the regression's targets."""
@@ -54,6 +63,7 @@ class Supervised(Learner):
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """The carried output layer must have a row for every source class; no term may hold a start."""
+        check_mixing(self.views, self.terms, data.kind == "classification")
         for term in self.terms:
             if term.needs_anchor:
                 raise MetatlError(
@@ -82,7 +92,8 @@ class Supervised(Learner):
 
     def draw(self, data: Data, seed: int, step: int) -> dict[str, Batch]:
         """One mini-batch of meta_train, `source`, and one of every other stream."""
-        drawn = {"source": data.batch("meta_train", self.batch_size, seed, step)}
+        rows = data.batch("meta_train", self.batch_size, seed, step)
+        drawn = {"source": viewed(self.views, number(seed, _VIEWS, step), rows, self.outputs(data))}
         return drawn | {name: stream.draw(data, seed, step) for name, stream in self.streams.items()}
 
     def init(self, net: Net, start: Transfer) -> State:
@@ -109,10 +120,10 @@ class Supervised(Learner):
         grads = dict(zip(before, gradient_of(loss, list(leaves.values())), strict=True))
         size = size_at(self.schedule, state.step, self.steps)
         memory = {role: held for role, held in state.memory.items() if role != _OWN}
-        new, memory = moved(self.rule, before, grads, memory, size, None)
+        new, memory = moved(self.rule, before, grads, memory, size, None, self.clip_norm)
         buffers = net.updated_buffers(carried.buffers, rows.sink or {}, self.moment_rate)
         output = tree.apply(Tensor.detach, passes["source"].output)
-        metrics = {"loss": loss.detach(), "score": score(output, drawn["source"].y)}
+        metrics = {"loss": loss.detach(), "score": score(output, _labels(self.views, drawn["source"].y))}
         learned = {name: new.get(name, p) for name, p in carried.params.items()}
         if own:
             memory[_OWN] = {name: new[full] for name, full in zip(own, _named(own), strict=True)}
@@ -147,6 +158,11 @@ class Supervised(Learner):
             mine = {n.removeprefix(prefix): leaf for n, leaf in own.items() if n.startswith(prefix)}
             values.append(term.over(params, Seen(passes, drawn, anchor, mine, step / max(self.steps, 1))))
         return sum(values[1:], values[0])
+
+
+def _labels(views: tuple[View, ...], y: Any) -> Any:
+    """Shares of classes as the class with the largest one."""
+    return y.argmax(-1) if any(view.soft for view in views) else y
 
 
 def _named(own: Params) -> Params:

@@ -14,9 +14,21 @@ from torch import Tensor
 from metatl import tree
 from metatl.rules.carried_adam import CarriedAdam
 from metatl.rules.rule import Rule, RuleState, unwatched, with_decay
+from metatl.rules.schedule import CosineDecay, LinearDecay, Schedule, WarmUp
 from metatl.types import MetatlError, Params
 
-__all__ = ["SGD", "Adam", "AdamW", "CarriedAdam", "Rule", "RuleState"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "CarriedAdam",
+    "CosineDecay",
+    "LinearDecay",
+    "Rule",
+    "RuleState",
+    "Schedule",
+    "WarmUp",
+]
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,25 @@ from metatl.heads import Prototypes, Zeros
 from metatl.lab import store
 from metatl.learners import Episodic, Keep, Learner, Reptile, Scout, SourceFisher, State, Supervised
 from metatl.net import Net
-from metatl.rules import SGD, Adam, AdamW, CarriedAdam
+from metatl.objectives import CrossEntropy
+from metatl.rules import SGD, Adam, AdamW, CarriedAdam, CosineDecay
 from metatl.train import Checkpoints, train
 from metatl.types import MetatlError, Metrics
+from metatl.views import MaskColumns, Mixup
 from tests.toys import INPUTS, assert_bitwise, toy_data, toy_net
 
 TASKS = Tasks(3, 2, 3)
 LEARNERS: dict[str, Learner] = {
     "supervised": Supervised(6, 16, Adam(0.01)),
+    "supervised, views": Supervised(
+        *(6, 16, Adam(0.01), (CrossEntropy(),), CosineDecay(2, 0.1)),
+        clip_norm=0.5,
+        views=(MaskColumns(0.3), Mixup(1.0)),
+    ),
+    "maml, shuffled": Episodic(
+        *(6, 3, TASKS, Descent(SGD(0.1), 3, batch_size=2, shuffle=True, views=(MaskColumns(0.3),))),
+        clip_norm=0.1,
+    ),
     "maml": Episodic(6, 3, TASKS, Descent(SGD(0.1), 2), AdamW(0.01), schedule="cosine", clip=0.1),
     "maml++": Episodic(
         6, 3, TASKS, Descent(SGD(0.1), 2), guide=PerStep(2), learn="init_and_guide", multi_step=4

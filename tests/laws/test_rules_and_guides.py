@@ -11,7 +11,8 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.adapt import Descent, descend
-from metatl.adapt.descend import Piece, last
+from metatl.adapt.descend import last
+from metatl.adapt.inner import Piece
 from metatl.guides import ByName
 from metatl.lab.experiment import with_value
 from metatl.rules import SGD, Adam, AdamW, CarriedAdam, Rule, RuleState

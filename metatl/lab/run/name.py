@@ -25,15 +25,18 @@ from metatl.lab.run.sources import files, sources
 from metatl.types import MetatlError
 
 EXPERIMENT = "metatl.lab.experiment.Experiment"
+_DESCENT = f"{Descent.__module__}.{Descent.__qualname__}"
 LATER: dict[str, dict[str, Any]] = {
     EXPERIMENT: {"transforms": []},
     "metatl.learners.episodic.Episodic": {
         "skip_bad_tasks": False,
         "aggregate": {"class_path": "metatl.aggregates.mean.Mean", "init_args": {}},
         "objective": {"class_path": "metatl.objectives.task_loss.TaskLoss", "init_args": {"weight": 1.0}},
+        "clip_norm": None,
     },
-    "metatl.learners.supervised.Supervised": {"streams": {}},
+    "metatl.learners.supervised.Supervised": {"streams": {}, "clip_norm": None, "views": []},
     "evaluation": {"score": None},
+    _DESCENT: {"shuffle": False, "schedule": "constant", "clip_norm": None, "views": [], "stopping": None},
     "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},
     "metatl.data.arrays.ImageFolder": {"smallest": 0},
 }
@@ -43,7 +46,6 @@ By class, or by place in the experiment where a value is none of a family's.
 """
 LEARNED = ("data", "model", "transforms", "learner", "guide", "head", "seed")
 EVALUATED = ("adaptation", "evaluation", "select")
-_DESCENT = f"{Descent.__module__}.{Descent.__qualname__}"
 
 
 def plain(described: Any) -> Any:

@@ -1,0 +1,110 @@
+"""Schedules: how the size of a step changes over a run, or over the steps of one task."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from metatl.types import MetatlError
+
+Named = Literal["constant", "linear", "cosine"]
+"""Short names of `WarmUp`, `LinearDecay` and `CosineDecay` as they stand."""
+
+
+class Schedule(ABC):
+    """(step, steps) -> factor on the proposed update, hence on the rate; step 0 is the first of `steps`.
+
+    The step is a number, or a 0-d tensor of a captured run, whose factor then is a 0-d tensor too.
+    """
+
+    warm_up: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a negative warm-up and a floor that is no share."""
+        if self.warm_up < 0:
+            raise MetatlError(f"{type(self).__name__}: warm_up is {self.warm_up}; give 0 steps or more")
+        if not 0.0 <= getattr(self, "floor", 0.0) <= 1.0:
+            raise MetatlError(f"{type(self).__name__}: floor is a share of the rate, from 0 to 1")
+
+    @abstractmethod
+    def after(self, share: float | Tensor) -> float | Tensor:
+        """The factor when this share of the steps behind the warm-up is done, 0 to 1."""
+
+    def __call__(self, step: int | Tensor, steps: int) -> float | Tensor:
+        """(step + 1) / warm_up during the warm-up; `after` then."""
+        rest = max(steps - self.warm_up, 1)
+        if isinstance(step, Tensor):
+            factor = torch.as_tensor(self.after((step.double() - self.warm_up).clamp(min=0) / rest))
+            if not self.warm_up:
+                return factor
+            return torch.where(step < self.warm_up, (step.double() + 1) / self.warm_up, factor)
+        if step < self.warm_up:
+            return (step + 1) / self.warm_up
+        return self.after((step - self.warm_up) / rest)
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """1, behind a linear rise.
+
+    Args:
+        warm_up: steps of the rise; the last of them has factor 1.
+    """
+
+    warm_up: int = 0
+
+    def after(self, share: float | Tensor) -> float | Tensor:
+        """1."""
+        return torch.ones_like(share) if isinstance(share, Tensor) else 1.0
+
+
+@dataclass(frozen=True)
+class LinearDecay(Schedule):
+    """floor + (1 - floor) (1 - t), behind a linear rise; t is the share of the other steps that is done.
+
+    Args:
+        warm_up: steps of the rise.
+        floor: the factor that it falls to.
+    """
+
+    warm_up: int = 0
+    floor: float = 0.0
+
+    def after(self, share: float | Tensor) -> float | Tensor:
+        """As above."""
+        return self.floor + (1.0 - self.floor) * (1.0 - share)
+
+
+@dataclass(frozen=True)
+class CosineDecay(Schedule):
+    """floor + (1 - floor) (1 + cos pi t) / 2, behind a linear rise; t as in `LinearDecay`.
+
+    Source: Loshchilov & Hutter 2017, arXiv 1608.03983 (without restarts).
+
+    Args:
+        warm_up: steps of the rise.
+        floor: the factor that it falls to.
+    """
+
+    warm_up: int = 0
+    floor: float = 0.0
+
+    def after(self, share: float | Tensor) -> float | Tensor:
+        """As above."""
+        cos = torch.cos(math.pi * share) if isinstance(share, Tensor) else math.cos(math.pi * share)
+        return self.floor + (1.0 - self.floor) * ((1.0 + cos) / 2.0)
+
+
+_NAMED: dict[str, Schedule] = {"constant": WarmUp(), "linear": LinearDecay(), "cosine": CosineDecay()}
+
+
+def size_at(schedule: Named | Schedule, step: int | Tensor, steps: int) -> float | Tensor:
+    """The factor on this step; a plain 1.0 for one that is constant."""
+    if schedule == "constant":
+        return 1.0
+    return (_NAMED[schedule] if isinstance(schedule, str) else schedule)(step, steps)
