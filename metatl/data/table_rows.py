@@ -84,10 +84,10 @@ class TableReader(Reader):
         return TableRows(table.drop([name for name in self.left_out if name in table]), tuple(named))
 
 
-def line_name(table: Columns, row: int, id: str | None) -> str:
+def line_name(table: Columns, row: int, of: str | None) -> str:
     """What a prediction calls a row."""
-    if id is not None and id in table:
-        return as_text(table[id][row : row + 1])[0] or str(table.line(row))
+    if of is not None and of in table:
+        return as_text(table[of][row : row + 1])[0] or str(table.line(row))
     return str(table.line(row))
 
 

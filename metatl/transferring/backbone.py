@@ -95,13 +95,14 @@ def backbone(name: str | Path, size: int | None = None) -> Backbone:
     if not found.head:  # none, or the whole net is one
         raise MetatlError(f"{name} has no linear output layer to replace; choose another net")
     preparation = {key: _plain(value) for key, value in asdict(found.preparation).items()}
+    shown = found.preparation.values()[0]
     said = json.dumps([MADE, found.weights_sha256, preparation, found.recipe], sort_keys=True, default=str)
     key = hashlib.sha256(said.encode()).hexdigest()[:24]
     facts = {
         "net": found.name,
         "weights": found.report,
         "weights_sha256": found.weights_sha256,
-        "preparation": preparation,
+        "preparation": shown,
         "input": found.preparation.told,
     }
     return Backbone(found.module.eval(), found.head, found.preparation, found.recipe, key, facts)

@@ -95,7 +95,8 @@ class SavedModel:
         tensors |= {f"scale{SEP}{name}": self.module.get_buffer(name) for name in ("mean", "deviation")}
         store.make_folder(folder)
         write_tensors(folder / WEIGHTS, "model", tensors, {})
-        layer = {"adaptation": describe(readout.adaptation.saved), "width": readout.width, "tensors": len(leaves)}
+        adaptation = describe(readout.adaptation.saved)
+        layer = {"adaptation": adaptation, "width": readout.width, "tensors": len(leaves)}
         values = {
             "version": VERSION,
             "targets": self.kind,

@@ -61,7 +61,7 @@ def opened(data: Any, words: Words) -> tuple[Examples, str | None]:
         place = Path(data)
         if not place.exists():
             raise MetatlError(
-                f"{place}: no such file or folder; name a folder of photos, or a table (CSV, TSV, Parquet, npz)"
+                f"{place}: no such file or folder; name a folder of photos, or a table (CSV, Parquet, npz)"
             )
         if place.is_dir() and table_file(place, "train") is None:
             return _of_folder(place, words)

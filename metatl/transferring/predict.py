@@ -39,6 +39,9 @@ def predict(
     """
     inputs = model.reader.read(places)
     found: list[Prediction] = []
+    if inputs.columns is not None:
+        for note in model.preparation.notes(inputs.columns):
+            unreadable(note)
     for first in range(0, len(inputs), BATCH):
         found += _batch(model, inputs, list(range(first, min(first + BATCH, len(inputs)))), unreadable)
     if not any(one.cells is not None for one in found):

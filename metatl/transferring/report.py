@@ -32,20 +32,24 @@ def meaning(score: Score, unit: str, reference: str) -> dict[str, str]:
     return {
         "score": said.format(name=score.name, unit=unit, unit_of=unit_of, better=score.better),
         "ci95": (
-            f"95 %, over draws and {unit}s that judge: {ends} the variance between draws and between {unit}s, "
-            f"and Student's t of Satterthwaite's degrees of freedom; over {unit}s alone where all labelled are "
-            f"used in fewer than {FEWEST_DRAWS} folds; null with fewer draws, and for differences that do not "
-            "vary"
+            f"95 %, over draws and {unit}s that judge: {ends} the variance between draws and between "
+            f"{unit}s, and Student's t of Satterthwaite's degrees of freedom; over {unit}s alone where all "
+            f"labelled are used in fewer than {FEWEST_DRAWS} folds; null with fewer draws, and for "
+            "differences that do not vary"
         ),
         "difference": f"score minus that of {reference} on the same draws and {unit}s",
         "p": "two-sided, of the same interval; Holm-corrected over the rows at one number of labels",
-        "diverged": f"predictions of {unit}s that are not finite; a share counts them as 0, else there is no score",
+        "diverged": (
+            f"predictions of {unit}s that are not finite; a share counts them as 0, else there is no score"
+        ),
         "harmed": f"percent of the draws shared with {NO_TRANSFER} where the row is worse; null without",
         "moved": f"whether weights below the output layer were trained on the labelled {unit}s",
         "seconds": "mean of a draw: to choose, fit and predict",
         "also": "further scores, each the mean over draws; null where one draw has none",
-        "selected": f"how: cv (inside the labelled {unit}s of each draw), default (no cross-validation), fixed, "
-        "diverged",
+        "selected": (
+            f"how: cv (inside the labelled {unit}s of each draw), default (no cross-validation), fixed, "
+            "diverged"
+        ),
     }
 
 

@@ -99,7 +99,8 @@ def settle(study: Study, cells: Cells) -> Settled:
     best = max(candidates, key=lambda name: of.sign * score[name])
     score = {name: shown(of, value) for name, value in score.items()}
     count = int(folds.max()) + 1
-    how = f"best of {len(candidates)} rows in {len(common)} of {count} folds of the labelled {study.problem.unit}s"
+    how = f"best of {len(candidates)} rows in {len(common)} of {count} folds of the labelled "
+    how += f"{study.problem.unit}s"
     left = [name for name in study.rows if name not in judged]
     how += f"; not in the choice, for want of minutes: {', '.join(left)}" if left else ""
     how += f"; not in the choice, as they diverge: {', '.join(lost)}" if lost else ""

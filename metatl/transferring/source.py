@@ -138,8 +138,8 @@ def source_tasks(source: SourceRows, net: Backbone) -> SourceTasks:
     if sizes.min() < 2:
         name = names[int(sizes.argmin())]
         raise MetatlError(
-            f"source: {sizes.min()} {source.inputs.unit}s of class {name!r} can be read; give two or more, or "
-            "take it out"
+            f"source: {sizes.min()} {source.inputs.unit}s of class {name!r} can be read; give two or more, "
+            "or take it out"
         )
     rows = torch.tensor(places, dtype=torch.int64).unsqueeze(-1)
     bank = Bank.sorted_by_class(rows, sizes.tolist(), names)

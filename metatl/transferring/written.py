@@ -9,6 +9,7 @@ from typing import Any
 from metatl.data.examples import Reader
 from metatl.data.tables import Encoder
 from metatl.lab import render, store
+from metatl.lab.render.html import Section
 from metatl.transferring import mistakes, plots, tables
 from metatl.transferring.backbone import no_net
 from metatl.transferring.cells import Cells
@@ -16,6 +17,8 @@ from metatl.transferring.choose import Choice
 from metatl.transferring.fit import Model
 from metatl.transferring.judging import Scale
 from metatl.transferring.model import SavedModel, saved_model
+from metatl.transferring.page import page
+from metatl.transferring.seen import predictions
 from metatl.transferring.settle import Settled
 from metatl.transferring.study import Study
 
@@ -23,6 +26,7 @@ from metatl.transferring.study import Study
 def model_of(
     study: Study, settled: Settled, choice: Choice, fitted: tuple[Model, Scale], reader: Reader
 ) -> SavedModel:
+    """The settled row, fitted on all labelled rows, with what it needs around it."""
     problem, net = study.problem, study.start(settled.method)
     made = {
         "method": settled.method,
@@ -47,13 +51,15 @@ def write(
     """The files that were written."""
     store.write_json(folder / "report.json", found)
     store.write_text(folder / "table.md", tables.markdown(found))
-    figures = {"plot.png": plots.scores(found)}
+    figures, sections = {"plot.png": render.png(plots.scores(found))}, list[Section]()
     named = mistakes.named(study, cells, settled.method)
     if named is not None:
-        figures["confusion.png"] = mistakes.confusion(study, named)
+        figures["confusion.png"] = render.png(mistakes.confusion(study, named))
         if mistakes.pictured(study):
-            figures["mistakes.png"] = mistakes.mistakes(study, named)
-    for name, figure in figures.items():
-        store.write_atomic(folder / name, render.png(figure))
+            figures["mistakes.png"] = render.png(mistakes.mistakes(study, named))
+        sections = predictions(study, named)
+    for name, content in figures.items():
+        store.write_atomic(folder / name, content)
+    store.write_text(folder / "report.html", page(found, figures, sections))
     model.save(folder / "model")
-    return "table.md", "report.json", *figures, "model/"
+    return "report.html", "table.md", "report.json", *figures, "model/"
