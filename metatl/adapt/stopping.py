@@ -36,13 +36,13 @@ class EarlyStopping:
         share: of the labelled rows, taken out class by class: at least one of every class that has two, and
             never the last one of a class.
         patience: steps without a better point before it ends.
-        on: the objective's value on those rows, or their `score` (accuracy, averaged precision of several
+        watch: the objective's value on those rows, or their `score` (accuracy, averaged precision of several
             labels, mean squared error of real targets).
     """
 
     share: float = 0.2
     patience: int = 10
-    on: Literal["loss", "score"] = "loss"
+    watch: Literal["loss", "score"] = "loss"
 
     def __post_init__(self) -> None:
         """Raise MetatlError for values that mean nothing."""
@@ -50,8 +50,8 @@ class EarlyStopping:
             raise MetatlError(f"stopping: share is {self.share}; give a value between 0 and 1")
         if self.patience < 1:
             raise MetatlError(f"stopping: patience is {self.patience}; give 1 step or more")
-        if self.on not in ("loss", "score"):
-            raise MetatlError(f"stopping: on is {self.on!r}; it is loss or score")
+        if self.watch not in ("loss", "score"):
+            raise MetatlError(f"stopping: watch is {self.watch!r}; it is loss or score")
 
     def parted(self, support: Batch, key: int) -> tuple[Batch, Batch]:
         """The rows to learn from, in their order, and those taken out; MetatlError where none can be."""
@@ -103,7 +103,7 @@ def stopped(
 
     def worth(weights: Params) -> float:
         output = predict(net, weights, transfer, Episode(inside, outside), descent.moments)
-        if stopping.on == "loss":
+        if stopping.watch == "loss":
             return float(total(terms, weights, output, outside, Anchor(weights, None)))
         real = all(leaf.is_floating_point() for leaf in tree.leaves(outside.y))
         return float(score(output, outside.y)) * (1.0 if real else -1.0)

@@ -1,4 +1,4 @@
-"""Shuffling, schedules, clipping, early stopping and views: laws of each, and defaults that change nothing."""
+"""Shuffling, schedules, clipping, early stopping and views: laws of each, and values that change nothing."""
 
 from __future__ import annotations
 
@@ -147,14 +147,14 @@ def test_an_epoch_of_shuffled_batches_holds_every_row_once() -> None:
     way = Descent(steps=6, batch_size=4, shuffle=True)
     batch = Batch(torch.arange(12), torch.arange(12))
     drawn = [piece.x.tolist() for piece in pieces_of(way, batch, 5)]
-    one, two = sum(drawn[:3], []), sum(drawn[3:], [])
+    one, two = (list(itertools.chain(*half)) for half in (drawn[:3], drawn[3:]))
     assert sorted(one) == sorted(two) == list(range(12))
     assert one != two
     assert one != list(range(12))
     assert drawn == [piece.x.tolist() for piece in pieces_of(way, batch, 5)]
     assert drawn != [piece.x.tolist() for piece in pieces_of(way, batch, 6)]
     over = [p.x.tolist() for p in pieces_of(replace(way, batch_size=5), batch, 5)]
-    assert sorted(sum(over, [])[:12]) == list(range(12))
+    assert sorted(list(itertools.chain(*over))[:12]) == list(range(12))
 
 
 def test_early_stopping_takes_rows_of_every_class_and_gives_the_best_weights_back() -> None:
@@ -179,7 +179,7 @@ def test_early_stopping_takes_rows_of_every_class_and_gives_the_best_weights_bac
 
 def test_early_stopping_never_looks_at_query_rows() -> None:
     net, task = toy_net(), toy_task(12)
-    way = Descent(SGD(1.0), 20, stopping=EarlyStopping(patience=2, on="score"))
+    way = Descent(SGD(1.0), 20, stopping=EarlyStopping(patience=2, watch="score"))
     poisoned = task._replace(query=Batch(task.query.x, torch.full_like(task.query.y, 10**6)))
     said = [way.answer(net, net.start(), one, 3) for one in (task, poisoned)]
     assert torch.equal(*said)
@@ -291,7 +291,7 @@ def test_labels_are_shares_only_where_a_loss_takes_them() -> None:
     assert torch.equal(viewed((Mixup(1.0, 0.0),), 0, batch, 4).y, torch.eye(4)[batch.y])
     assert viewed((MaskColumns(),), 0, batch, 4).y is batch.y
     net, task = toy_net(), toy_task()
-    with pytest.raises(MetatlError, match="Mixup mixes labels.*let terms be CrossEntropy"):
+    with pytest.raises(MetatlError, match=r"Mixup mixes labels.*let terms be CrossEntropy"):
         Descent(views=(Mixup(),)).fit(net, net.start(), task.support)
     learner = Supervised(views=(Mixup(),))
     big = Net.of(nn.Linear(4, 8))
