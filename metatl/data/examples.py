@@ -75,10 +75,10 @@ class Reader(ABC):
 class Examples:
     """A user's own problem.
 
-    name: of the data; reader: of further rows like these; inputs, targets: of n rows; pool: rows that may be labelled; test: rows that judge,
-    None for folds of the pool; part: where the latter come from; left_out: what could not be used, a line
-    each; notes: what was decided on the way; group, apart [n]: whom each row comes from, and of which
-    recording.
+    name: of the data; reader: of further rows like these; inputs, targets: of n rows; pool: rows that may be
+    labelled; test: rows that judge, None for folds of the pool; part: where the latter come from; left_out:
+    what could not be used, a line each; notes: what was decided on the way; group, apart [n]: whom each row
+    comes from, and of which recording.
     """
 
     name: str

@@ -52,8 +52,8 @@ class Fixed:
         return int(min(counts))
 
     def draws(self, k: int | None, asked: int) -> int:
-        """Draws of k labelled rows a class; all rows can be drawn once, or once for every fold."""
-        if k is not None:
+        """Draws of k labelled rows a class; all rows, or none, can be drawn once, or once for every fold."""
+        if k:
             return asked
         return 1 if self.test is not None else self.folds
 

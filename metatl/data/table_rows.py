@@ -125,12 +125,19 @@ def table_examples(
     drop: Sequence[str] = (),
     group: str | None = None,
     apart: str | None = None,
+    strict: bool = True,
 ) -> tuple[Examples, Columns]:
-    """Examples of a table and their columns; raises MetatlError in one line for what does not work out."""
+    """Examples of a table and their columns; raises MetatlError in one line for what does not work out.
+
+    drop: columns that are no inputs; strict: whether all of them, group and apart must be there.
+    """
     table, test, part = read_parts(place, text)
     if target_name is None:
         names = ", ".join(list(table)[-8:])
         raise MetatlError(f"{table.name}: which column is to be predicted? Name it (--target): {names}")
+    if not strict:
+        drop = [name for name in drop if name in table]
+        group, apart = (name if name in table else None for name in (group, apart))
     table.require([*drop, *([group] if group else []), *([apart] if apart else [])])
     judges = np.zeros(table.rows, bool)
     if test is not None:

@@ -11,8 +11,8 @@ def add(
     """Give the three commands their arguments."""
     transfer.add_argument(
         "data",
-        help="folder of photos (<class>/*.jpg, or train|val|test/<class>/*.jpg) or of texts (*.txt), or a table "
-        "(CSV, TSV, Parquet, npz; or a folder with train.csv and test.csv)",
+        help="folder of photos (<class>/*.jpg, or train|val|test/<class>/*.jpg) or texts (*.txt); or a table "
+        "(CSV, TSV, Parquet, npz, or a folder with train.csv and test.csv)",
     )
     transfer.add_argument("--target", help="of a table: column to predict, or several with commas")
     transfer.add_argument("--text", help="of a table: column of the sentences")
@@ -22,9 +22,9 @@ def add(
     transfer.add_argument("--several", help="what separates labels in one cell of the target (;)")
     transfer.add_argument(
         "--net",
-        help="efficientnet_lite0, timm:NAME[@weights file], minilm, hf:FOLDER, my_package.MyNet@weights file, "
-        "a finished run's directory, or a built-in one (Conv4, ...) [efficientnet_lite0 for photos, minilm "
-        "for sentences, none for tables]",
+        help="efficientnet_lite0, timm:NAME[@weights file], minilm, hf:FOLDER, my_package.MyNet@weights, a "
+        "finished run's directory, or a built-in one (Conv4, ...) [efficientnet_lite0 for photos, minilm for "
+        "sentences, none for tables]",
     )
     transfer.add_argument(
         "--labelled", help="labels of each class [1,2,5,10,all; of real values 10,20,50,100,all]"

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from metatl.adapt import Descent
+from metatl.adapt import ClosedForm, Descent
+from metatl.data.examples import Examples
 from metatl.data.targets import Kind
 from metatl.heads import Zeros
 from metatl.transferring import rows
@@ -26,7 +27,7 @@ from metatl.transferring.source import SourceRows
 from metatl.types import Batch, Episode, MetatlError
 
 LABELLED: Mapping[Kind, str] = {
-    "classes": "1,2,5,10,all",
+    "classes": "0,1,2,5,10,all",
     "labels": "10,20,50,100,all",
     "real": "10,20,50,100,all",
 }
@@ -43,7 +44,7 @@ def counts(labelled: str | Sequence[int | str] | None, kind: Kind) -> list[int |
     found: set[int | None] = set()
     for word in words:
         word = word.strip()
-        if word != ALL and not (word.isdecimal() and int(word) > 0):
+        if word != ALL and not word.isdecimal():
             raise MetatlError(f"labelled: {word!r} is no number of labels; give 1,2,5,all say")
         found.add(None if word == ALL else int(word))
     return sorted(found, key=lambda k: float("inf") if k is None else k)
@@ -62,20 +63,27 @@ def with_references(names: Sequence[str] | None) -> list[str] | None:
     return None if names is None else list(dict.fromkeys([*names, *REFERENCES]))
 
 
-def sourced(found: Mapping[str, Row], named: bool, source: bool) -> dict[str, Row]:
-    """The rows that need no source, or all where there is one.
+def sourced(
+    found: Mapping[str, Row], named: Sequence[str], source: Examples | None, columns: bool
+) -> dict[str, Row]:
+    """The rows that need no source, or all where there is one of classes.
 
-    Raises MetatlError for one that was asked for by name, and for a source that no row learns on.
+    columns: whether the source is what the net itself is learned on. Raises MetatlError for one that was
+    asked for by name, and for a source that nothing learns on.
     """
     needing = [name for name, row in found.items() if row.learner is not None]
-    if named and needing and not source:
+    asked_for = [name for name in needing if name in named]
+    if asked_for and source is None:
         raise MetatlError(
-            f"method {needing[0]!r} first learns on a source (photos of other classes, say); give it with "
+            f"method {asked_for[0]!r} first learns on a source (photos of other classes, say); give it with "
             "--source (source=... in Python)"
         )
-    if source and not needing:
+    if source is not None and not needing and not columns:
         raise MetatlError(f"source: none of {', '.join(found)} learns on a source; leave --source out")
-    return {name: row for name, row in found.items() if source or row.learner is None}
+    classes = source is not None and source.targets.kind == "classes"
+    if asked_for and not classes:
+        raise MetatlError(f"method {asked_for[0]!r} learns on tasks of classes, and the source has none")
+    return {name: row for name, row in found.items() if classes or row.learner is None}
 
 
 def applicable(
@@ -86,33 +94,52 @@ def applicable(
     named: those asked for by name, for which the first reason is raised as MetatlError; of the references
     beside them the first is enough.
     """
-    kept, notes, still = dict[str, Row](), list[str](), list[str]()
+    kept, left = dict[str, Row](), dict[str, list[str]]()
     for name, row in found.items():
-        if row.moves == "body" and not net.moves:
-            still.append(name)
-            why = "moves the body of a net, and there is none; name one with --net, or give --source"
-        else:
-            why = _hindered(row, net, problem)
-            if why and name not in REFERENCES:
-                notes.append(f"{name} is left out: it {why}.")
+        of, why = _hindrance(row, net, problem)
         if not why:
             kept[name] = row
         elif name in named:
             raise MetatlError(f"method {name!r} {why}")
+        elif of:
+            left.setdefault(of, []).append(name if of != _NET else f"{name} is left out: it {why}.")
     for name in [name for name in REFERENCES if name in kept][1:]:
         if named and name not in named:
             del kept[name]
-    if still:
-        notes.append(f"Without a net whose body can move, left out: {', '.join(still)}.")
     if not kept:
-        raise MetatlError(f"none of {', '.join(found)} fits these targets; see 'metatl methods'")
-    return kept, notes
+        raise MetatlError(f"none of {', '.join(found)} fits these data; see 'metatl methods'")
+    notes = left.pop(_NET, [])
+    return kept, [*notes, *(f"Left out, {of}: {', '.join(names)}." for of, names in left.items())]
+
+
+_NET = "in this net"
+
+
+def _hindrance(row: Row, net: Backbone, problem: Problem) -> tuple[str, str]:
+    """Why a row cannot serve, in short and in words; rows for other data have no short one."""
+    if why := _unlike(row, net, problem):
+        return "", why
+    if row.moves == "body" and not net.moves:
+        why = "moves the body of a net, and there is none; name one with --net, or give --source"
+        return "as there is no net whose body could move", why
+    if why := _hindered(row, net, problem):
+        return _NET, why
+    return "as they do not take such targets", _unfit(row, problem)
+
+
+def _unlike(row: Row, net: Backbone, problem: Problem) -> str:
+    """Why a row is for other data altogether; nothing where it is not."""
+    if row.reads == "names" and not (net.reads_texts and problem.targets.kind == "classes"):
+        return "reads the names of classes, which needs a net for texts, and classes"
+    if row.on == "inputs" and problem.encoded is None:
+        return f"reads columns, and these are {problem.unit}s"
+    if row.on == "inputs" and not net.moves and isinstance(row.adaptation, ClosedForm):
+        return "is the same on features here: there is no net, and columns are the features"
+    return ""
 
 
 def _hindered(row: Row, net: Backbone, problem: Problem) -> str:
-    """Why a row cannot serve; nothing where it can."""
-    if row.on == "inputs" and problem.encoded is None:
-        return f"reads columns, and these are {problem.unit}s"
+    """Why a row finds nothing to act on in the net; nothing where it does."""
     try:
         if row.mask is not None:
             _large_enough(row, net, len(problem.targets.names))
@@ -120,6 +147,11 @@ def _hindered(row: Row, net: Backbone, problem: Problem) -> str:
             started(row, net, net.module, 2)
     except MetatlError as error:
         return f"has nothing to act on in this net ({error})"
+    return ""
+
+
+def _unfit(row: Row, problem: Problem) -> str:
+    """Why a row cannot serve such targets; nothing where it can."""
     try:
         _tried(row, problem)
     except MetatlError as error:
@@ -150,18 +182,27 @@ def _large_enough(row: Row, net: Backbone, outputs: int) -> None:
     row.mask.shape(body, always)
 
 
-def possible(problem: Problem, asked: Sequence[int | None]) -> tuple[list[int | None], list[str]]:
-    """The numbers of labels that every class has, and a note on those that are too large."""
-    most = problem.task.most
-    found = [k for k in asked if k is None or k <= most]
+def possible(
+    problem: Problem, asked: Sequence[int | None], found: Mapping[str, Row]
+) -> tuple[list[int | None], list[str]]:
+    """The numbers of labels that every class has, and a note on those that are too large.
+
+    None at all are for rows that read the names of classes; raises MetatlError where no number is left.
+    """
+    most, named = problem.task.most, any(row.reads == "names" for row in found.values())
+    possible = [k for k in asked if k is None or (0 < k <= most) or (k == 0 and named)]
     large = ", ".join(str(k) for k in asked if k is not None and k > most)
-    if not found:
+    if not possible and asked == [0]:
+        raise MetatlError(
+            "labelled: without labels sentences are compared with the names of classes; give more"
+        )
+    if not possible:
         raise MetatlError(
             f"labelled: {_smallest(problem)} {most} {problem.unit}s to learn from; {large} is too many"
         )
     each = "labels of each class" if problem.targets.kind == "classes" else f"labelled {problem.unit}s"
     note = f"{large} {each} are left out: {_smallest(problem)} {most} {problem.unit}s to learn from."
-    return found, [note] if large else []
+    return possible, [note] if large else []
 
 
 def _smallest(problem: Problem) -> str:

@@ -6,13 +6,14 @@ import copy
 import hashlib
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from metatl.pretrained import pretrained, rebuild
+from metatl.pretrained import Pretrained, TextPreparation, name_vectors, pretrained, rebuild
 from metatl.types import Guide, MetatlError
 
 MADE = 2
@@ -50,6 +51,17 @@ class Backbone:
     def body(self) -> nn.Module:
         """A copy whose output layer is the identity: prepared rows [n, ...] -> features [n, d]."""
         return headless(copy.deepcopy(self.module), self.head)
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether names of classes mean something to it."""
+        return isinstance(self.preparation, TextPreparation)
+
+    def name_vectors(self, names: Sequence[str]) -> Tensor:
+        """Unit vectors [names, d] of the names of classes; MetatlError for a net that reads no texts."""
+        net = str(self.facts["net"])
+        made = Pretrained(net, self.module, self.head, self.preparation, "", "", "", self.recipe)
+        return name_vectors(made, names)
 
     def example(self) -> Any:
         """A prepared row of nothing: a pass over it tells layers by use."""

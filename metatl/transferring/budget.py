@@ -67,7 +67,7 @@ class Budget:
 
 def _nearest(known: dict[int, float], rows: int) -> int:
     """The number of rows that is nearest in proportion."""
-    return min(known, key=lambda n: abs(math.log(n / rows)))
+    return min(known, key=lambda n: abs(math.log(max(n, 1) / max(rows, 1))))
 
 
 def work(row: Row, labelled: int, test: int, fits: float = 1.0) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from metatl import tree
 from metatl.adapt import Descent
 from metatl.guides.fisher import SupportFisher, fisher
-from metatl.heads import Head
+from metatl.heads import FromNames, Head
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.transferring.backbone import Backbone, headless
@@ -37,7 +37,7 @@ class Labelled:
     """Labelled rows: features [n, d], y [n, ...], and the prepared rows where they are asked for.
 
     Rows stand round by round over the classes. Real values in y are standardised. key: of all that is drawn
-    at random on the way.
+    at random on the way. names: unit vectors [outputs, d] of the classes' names, where the net reads texts.
     """
 
     features: Tensor
@@ -45,6 +45,7 @@ class Labelled:
     rows: Callable[[], Any]
     outputs: int
     key: int = 0
+    names: Callable[[], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class _Given(Head):
 
 def fit(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
     """The row fitted to labelled rows. Raises DivergedError where its weights leave the finite numbers."""
+    if row.reads == "names":
+        return Model(_named(labelled))
     if row.moves == "head":
         fitted = fit_readout(row.adaptation, labelled.features, labelled.y, labelled.outputs, labelled.key)
         return Model(fitted)
@@ -85,7 +88,7 @@ def judged(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelle
 
     Rows on frozen features answer all parts side by side.
     """
-    if row.moves == "head" and parts:
+    if row.moves == "head" and row.reads == "labels" and parts:
         episodes = [Episode(Batch(inside.features, inside.y), Batch(rest.features)) for inside, rest in parts]
         keys = [inside.key for inside, _ in parts]
         return answers(row.adaptation, episodes, keys, parts[0][0].outputs)
@@ -97,6 +100,14 @@ def _judged(row: Row, backbone: Backbone, inside: Labelled, rest: Labelled) -> T
         return fit(row, backbone, inside).outputs(rest.features, rest.rows)
     except DivergedError:
         return torch.full((len(rest.y), inside.outputs), torch.nan)
+
+
+def _named(labelled: Labelled) -> Readout:
+    """The output layer whose rows are the names of the classes."""
+    assert labelled.names is not None
+    weight = FromNames.of(labelled.names())
+    vectors = torch.tensor(weight.vectors) * weight.scale
+    return linear_readout(vectors, torch.zeros(len(vectors)))
 
 
 def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
@@ -135,9 +146,12 @@ def started(row: Row, backbone: Backbone, start: nn.Module, outputs: int) -> tup
     return (net, transfer) if row.transform is None else row.transform(net, transfer)
 
 
-def descended(descent: Descent, net: Net, transfer: Transfer, support: Batch) -> Params:
+def descended(
+    descent: Descent, net: Net, transfer: Transfer, support: Batch, steps: int | None = None, key: int = 0
+) -> Params:
     """The weights after the last step, outside every graph; DivergedError where they are not finite."""
-    params = descent.fit(net, transfer, support)
+    descent = descent if steps is None else replace(descent, steps=steps)
+    params = descent.fit(net, transfer, support, key)
     if not all(bool(leaf.isfinite().all()) for leaf in params.values()):
         raise DivergedError("the weights left the finite numbers; take a smaller rate")
     return params

@@ -52,10 +52,11 @@ class _Folder:
 _FOLDERS = (_Folder(PHOTOS, photo_examples, DEFAULT), _Folder(TEXTS, text_folder_examples, SENTENCES))
 
 
-def opened(data: Any, words: Words) -> tuple[Examples, str | None]:
+def opened(data: Any, words: Words, strict: bool = True) -> tuple[Examples, str | None]:
     """The examples, and the net that is taken for such rows; None for columns as they are.
 
-    Raises MetatlError in one line for what is not there, is none of these, or lacks a word.
+    strict: whether every column to drop must be there. Raises MetatlError in one line for what is not there,
+    is none of these, or lacks a word.
     """
     if isinstance(data, str | Path):
         place = Path(data)
@@ -67,7 +68,7 @@ def opened(data: Any, words: Words) -> tuple[Examples, str | None]:
             return _of_folder(place, words)
     given = {"several": words.several, "group": words.group, "apart": words.apart}
     drop = [name.strip() for name in (words.drop or "").split(",") if name.strip()]
-    rest: Mapping[str, Any] = {"target_name": words.target, "drop": drop, **given}
+    rest: Mapping[str, Any] = {"target_name": words.target, "drop": drop, "strict": strict, **given}
     if words.text is not None:
         return text_examples(data, words.text, **rest), SENTENCES
     return table_examples(data, **rest)[0], None

@@ -82,7 +82,7 @@ def _row(study: Study, cells: Cells, name: str, k: int | None) -> Values:
     held = [cells.held[name, k, draw] for draw in draws]
     score, lost = score_of(study.problem.targets.values), sum(cell.diverged for cell in held)
     table = table_of(study, cells, name, k, draws)
-    own = interval(score, table, k is None) if score.unit == "%" or not lost else None
+    own = interval(score, table, not k) if score.unit == "%" or not lost else None
     row: Values = {
         "method": name,
         "labelled": _label(k),

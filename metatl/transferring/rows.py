@@ -65,6 +65,7 @@ class Row:
         source: who published it.
         adaptation: how labelled rows are used; on frozen features where only the head moves.
         moves: the head alone, or the body too.
+        reads: labelled rows, or the names of the classes, which need no label.
         on: what a head sees: features of the body, or the inputs themselves (columns of a table).
         learner: what is learned on the source first; rows with the same one share what it learned.
         guide: which weights move, and how far; None for what is carried, 1 where nothing was learned.
@@ -82,6 +83,7 @@ class Row:
     formula: str = ""
     source: str = ""
     moves: Literal["head", "body"] = "head"
+    reads: Literal["labels", "names"] = "labels"
     on: Literal["features", "inputs"] = "features"
     learner: Learner | None = None
     guide: TransferGuide | None = None

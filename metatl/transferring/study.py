@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -46,7 +47,10 @@ class Study:
 
     def keys(self, name: str) -> Iterator[Key]:
         """All cells of a row, smaller numbers of labels first."""
+        reads_names = self.rows[name].reads == "names"
         for k in self.labelled:
+            if (k == 0) != reads_names:
+                continue
             for draw in range(self.problem.task.draws(k, self.draws)):
                 yield name, k, draw
 
@@ -81,7 +85,8 @@ class Study:
             return problem.prepared.some(places)
 
         y, outputs = scale.down(problem.targets.values[places]), len(problem.targets.names)
-        return Labelled(self.features(name, places, labelled), y, rows, outputs, key)
+        names = partial(self.net.name_vectors, problem.targets.names)
+        return Labelled(self.features(name, places, labelled), y, rows, outputs, key, names)
 
     def part(self, key: Key) -> Part:
         """The labelled and the judging rows of a cell."""

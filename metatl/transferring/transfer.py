@@ -19,10 +19,11 @@ from metatl.transferring.learned import learn, told
 from metatl.transferring.learning import Learning
 from metatl.transferring.model import SavedModel
 from metatl.transferring.opened import Words, opened
+from metatl.transferring.pretraining import learned_on
 from metatl.transferring.problem import Problem, read_problem
 from metatl.transferring.protocol import protocol
 from metatl.transferring.report import report
-from metatl.transferring.rows import rows
+from metatl.transferring.rows import rows, scaled
 from metatl.transferring.running import missing, planned, run_bodies, run_heads
 from metatl.transferring.settle import fit_all, reserve, settle, validate
 from metatl.transferring.source import SourceRows, source_rows
@@ -70,15 +71,17 @@ def transfer(
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
     names = asked.names(methods)
-    chosen_rows = asked.sourced(rows(asked.with_references(names)), names is not None, source is not None)
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
+    others = None if source is None else opened(source, words, strict=False)[0]
+    chosen_rows = asked.sourced(rows(asked.with_references(names)), names or (), others, usual is None)
     counts = asked.counts(labelled, examples.targets.kind)
     name = usual if net is None else net
-    made = no_net() if name is None else backbone(name, size)
+    made, told_of_net = _net(name, size, others, examples, seed)
     problem = _read(examples, made, seed)
     chosen_rows, notes = asked.applicable(chosen_rows, names or (), made, problem)
-    possible, large = asked.possible(problem, counts)
-    other = None if source is None else source_rows(opened(source, words)[0], problem)
+    possible, large = asked.possible(problem, counts, chosen_rows)
+    chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
+    other = None if others is None else source_rows(others, problem)
     study = Study(problem, made, chosen_rows, possible, draws, seed)
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{problem.name}"
     cells = Cells.resumed(folder, asked.digests(problem, made, seed, other))
@@ -92,10 +95,19 @@ def transfer(
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)
-    facts = protocol(study, settled, choice, minutes, [*notes, *large], learned)
+    facts = protocol(study, settled, choice, minutes, [*told_of_net, *notes, *large], learned)
     found = report(study, cells, facts)
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
     return Transferring(found, model, folder, write(folder, study, cells, settled, found, model))
+
+
+def _net(
+    name: str | Path | None, size: int | None, source: Examples | None, problem: Examples, seed: int
+) -> tuple[Backbone, list[str]]:
+    """The net of this name; without one, of columns, one that is learned on the source, or none."""
+    if name is not None:
+        return backbone(name, size), []
+    return (no_net(), []) if source is None else learned_on(source, problem, seed)
 
 
 def _learned(study: Study, source: SourceRows | None, folder: Path, budget: Budget) -> Study:

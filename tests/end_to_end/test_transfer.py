@@ -17,7 +17,7 @@ import torch
 
 import metatl as package
 from metatl.lab import store
-from metatl.transferring import study
+from metatl.transferring import running
 from metatl.transferring import transfer as transferring
 from metatl.transferring.study import Study
 from tests.commands import metatl, refused, small_cache
@@ -236,7 +236,7 @@ def test_a_wrong_option_is_one_line(
 def test_few_minutes_cut_rows_alike_and_say_what_is_missing(
     cache: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "LITTLE", 0.0)
+    monkeypatch.setattr(running, "LITTLE", 0.0)
     rows = "ridge,fine-tuning,l2-sp"
     words = (*ASKED[:-1], rows, "--minutes", "0.001", "--out", tmp_path / "o")
     assert metatl("transfer", photos, *words).code == 0

@@ -93,7 +93,7 @@ def test_a_saved_model_holds_merged_weights_and_opens_as_a_plain_net(
     assert made.module.body.state_dict().keys() == net.body().state_dict().keys()
     torch.save(x, tmp_path / "x.pt")
     words = (
-        "import sys, torch; from metatl.transferring.model import open_model\n"
+        "import sys, torch; from metatl.transferring.open_model import open_model\n"
         "folder = sys.argv[1]; x = torch.load(folder + '/x.pt')\n"
         "with torch.no_grad(): torch.save(open_model(folder + '/m').module(x), folder + '/y.pt')\n"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -97,6 +97,19 @@ class Encoder:
         blocks.append(_filled(booleans(columns, self.plan), a["boolean_fill"], a["boolean_absent"]))
         blocks += [_one_hot(self._texts(columns, name), known) for name, known in self.categories.items()]
         return torch.from_numpy(np.concatenate(blocks, 1)).float()
+
+    def stacked(self, rows: Sequence[Tensor]) -> Tensor:
+        """Encoded rows [width] as one batch [n, width]."""
+        return torch.stack(list(rows))
+
+    def example(self) -> Tensor:
+        """Two rows of nothing, [2, width]: a pass over them tells layers by use."""
+        return torch.zeros(2, self.width)
+
+    @property
+    def told(self) -> str:
+        """What a net is given, in a few words for tables."""
+        return f"on {len(self.columns)} columns as {self.width} numbers"
 
     def unknown(self, columns: Columns) -> dict[str, int]:
         """How many values of each column of categories were not seen when it was fitted; none left out."""
