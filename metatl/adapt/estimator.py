@@ -97,10 +97,10 @@ class Estimator(Adaptation):
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """What predicts, as tensors or as itself; MetatlError in one line for what it says of the rows."""
-        several = isinstance(support.y, Tensor) and support.y.dtype == torch.bool and support.y.dim() == 2
         support = at_the_door(net, support)
-        if not isinstance(support.y, Tensor) or support.y.dtype == torch.bool:
-            raise MetatlError("Estimator fits one target; give y as one tensor of labels or real values")
+        if not isinstance(support.y, Tensor):
+            raise MetatlError("Estimator fits one target; give y as one tensor")
+        several = support.y.dtype == torch.bool
         with torch.no_grad(), moments_from(Rows(frozen=self.moments == "frozen", weight=support.weight)):
             rows = self._rows(net, transfer, support.x)
         y, weight = support.y, support.weight

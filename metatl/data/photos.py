@@ -35,9 +35,13 @@ class Photos(Inputs):
     files: tuple[Path, ...]
     unit: ClassVar[str] = "photo"
 
-    @cached_property
+    @property
     def ids(self) -> Sequence[str]:
         """The files' names as they are shown."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> list[str]:
         return [text_of(file) for file in self.files]
 
     def digest(self, place: int) -> str:

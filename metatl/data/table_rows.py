@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -164,7 +164,7 @@ def table_examples(
         None if group is None else np.array(as_text(rest[group])),
         None if apart is None else np.array(as_text(rest[apart])),
     )
-    return found, cast(Columns, rest)
+    return found, rest
 
 
 _ROW = "row of the table\x00"

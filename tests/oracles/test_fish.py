@@ -182,5 +182,5 @@ def test_control_masks_have_the_budget_of_the_tasks_head(mask: RandomMask | Magn
 
 def test_a_regression_has_no_fisher_of_labels() -> None:
     net = toy_net()
-    with pytest.raises(MetatlError, match="integer labels"):
+    with pytest.raises(MetatlError, match="one integer label a row"):
         fisher(lambda p: net(p, {}, rows(4).x), net.start().params, torch.zeros(4, WAY))
