@@ -7,34 +7,36 @@ A finished run: `metatl.load("runs/gtl/...").adapt(x, y).predict(new_x)`. Any mo
 from __future__ import annotations
 
 import os
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 # Before torch is loaded: by default a thread that waits for others spins for milliseconds, and on a machine
 # with other work it spins in place of the one that it waits for (10 s a step where it can be 1.2 s).
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-from metatl import engines, guides, heads, learners, models, objectives, rules, tree
-from metatl.adapt import (
-    Adaptation,
-    ClosedForm,
-    Descent,
-    Estimator,
-    InContext,
-    QueryLoss,
-    SupportGuide,
-    displacement,
-    predict,
-)
-from metatl.data import Bank, ClassData, Tasks
-from metatl.evaluation.evaluate import Evaluation, Report, evaluate
-from metatl.net import Net
-from metatl.train import train
-from metatl.types import Batch, Episode, MetatlError, Transfer
-
 if TYPE_CHECKING:
+    from metatl import engines, guides, heads, learners, models, objectives, rules, tree
+    from metatl.adapt import (
+        Adaptation,
+        ClosedForm,
+        Descent,
+        Estimator,
+        InContext,
+        QueryLoss,
+        SupportGuide,
+        displacement,
+        predict,
+    )
+    from metatl.data import Bank, ClassData, Tasks
+    from metatl.evaluation.evaluate import Evaluation, Report, evaluate
+    from metatl.net import Net
     from metatl.personalise import Personal, Personaliser, apply_delta, load
+    from metatl.train import train
     from metatl.transferring.classifier import Classifier
     from metatl.transferring.transfer import Transferring, transfer
+    from metatl.types import Batch, Episode, MetatlError, Transfer
 
 __version__ = "0.1.0"
 
@@ -78,22 +80,44 @@ __all__ = [
 ]
 
 
+_ROOMS = ("engines", "guides", "heads", "learners", "models", "objectives", "rules", "tree")
+_FOUND_IN = {
+    "metatl.adapt": (
+        *("Adaptation", "ClosedForm", "Descent", "Estimator", "InContext", "QueryLoss", "SupportGuide"),
+        *("displacement", "predict"),
+    ),
+    "metatl.data": ("Bank", "ClassData", "Tasks"),
+    "metatl.evaluation.evaluate": ("Evaluation", "Report", "evaluate"),
+    "metatl.net": ("Net",),
+    "metatl.personalise": ("Personal", "Personaliser", "apply_delta", "load"),
+    "metatl.train": ("train",),
+    "metatl.transferring.classifier": ("Classifier",),
+    "metatl.transferring.transfer": ("Transferring", "transfer"),
+    "metatl.types": ("Batch", "Episode", "MetatlError", "Transfer"),
+}
+"""Where each name lies: a module is imported when one of its names is asked for, torch with the first."""
+
+
 def __getattr__(name: str) -> Any:
-    # These read configs and draw pictures, which takes longer to import than torch itself.
-    if name in ("Personal", "Personaliser", "apply_delta", "load"):
-        from metatl import personalise
-
-        return getattr(personalise, name)
-    if name in ("Transferring", "transfer"):
-        from metatl.transferring import transfer
-
-        return getattr(transfer, name)
-    if name == "Classifier":
-        from metatl.transferring import classifier
-
-        return classifier.Classifier
-    raise AttributeError(f"module 'metatl' has no attribute {name!r}")
+    if name in _ROOMS:
+        return import_module(f"metatl.{name}")
+    where = next((module for module, names in _FOUND_IN.items() if name in names), None)
+    if where is None:
+        raise AttributeError(f"module 'metatl' has no attribute {name!r}")
+    found = getattr(import_module(where), name)
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Package(ModuleType):
+    """`metatl.train` is the function, also where the module of its name was imported first."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value.train if name == "train" and isinstance(value, ModuleType) else value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
-from metatl.text import terminal
+from metatl.errors import MetatlError as MetatlError  # noqa: PLC0414 - says that it is public here
 
 Params = dict[str, Tensor]
 """Weights by dotted name, as in `named_parameters()`."""
@@ -30,17 +30,6 @@ Split = Literal["meta_train", "meta_val", "meta_test"]
 Labels = Literal["own", "shared"]
 """What the numbers of a task's classes mean: something in this task alone, or the same in every one."""
 """Disjoint sets of classes (or subjects, or functions)."""
-
-
-class MetatlError(Exception):
-    """A user's mistake, said in one line: what was wrong and what to do. The command exits with code 2.
-
-    Names in it, from whatever file, are shown as text (`metatl.text`).
-    """
-
-    def __str__(self) -> str:
-        """One line, as a terminal shows it."""
-        return terminal(" ".join(super().__str__().split()))
 
 
 def check_rates(of: object, *names: str) -> None:

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"opening", "text", "types", "tree", "threads", "recorded"},
+    {"errors", "opening", "text", "types", "tree", "threads", "recorded"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
     | {"arithmetic"},
     {"data", "importing", "language", "peers", "processes", "views", "weights"},
@@ -30,7 +30,15 @@ LEVELS = (
     | {f"lab.{name}" for name in ("record", "store", "render", "experiment", "provenance", "yaml_values")},
     {"lab.config", "lab.describe", "lab.instances", "lab.run", "lab.benchmark"}
     | {"inputs", "personal", "personalise", "profile", "transferring"},
-    {"lab.cli", "lab.arguments", "lab.transfer_words", "lab.refusals", "lab.streams", "__main__"},
+    {
+        "lab.cli",
+        "lab.commands",
+        "lab.arguments",
+        "lab.transfer_words",
+        "lab.refusals",
+        "lab.streams",
+        "__main__",
+    },
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
@@ -258,7 +266,7 @@ def test_nowhere(rule: Callable[[Path], Iterator[str]]) -> None:
 def test_the_core_imports_no_extra() -> None:
     """Optional packages are imported where they are asked for, never as metatl or its command is imported."""
     code = (
-        "import sys, metatl, metatl.lab.cli, metatl.pretrained as p\n"
+        "import sys, metatl, metatl.lab.commands, metatl.pretrained as p\n"
         "p.pretrained('CNN'), p.known()\n"
         f"print(*sorted({set(EXTRAS)!r} & set(sys.modules)))"
     )

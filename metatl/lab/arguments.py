@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn, final
 
+from metatl.errors import MetatlError
 from metatl.lab import transfer_words
-from metatl.types import MetatlError
 
 ABOUT = {
     "run": "learn (resuming if interrupted), evaluate on meta-test once, write the run directory",
@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
         prog="metatl",
         description="Learn what to carry over from old tasks to new ones, and measure whether it helps.",
     )
+    made.add_argument("--version", action="store_true", help="say metatl's version and torch's")
     commands = made.add_subparsers(dest="command", metavar="COMMAND")
     of = {
         name: commands.add_parser(name, help=about, description=about + ".", allow_abbrev=False)

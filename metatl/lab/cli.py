@@ -1,197 +1,27 @@
-"""The command `metatl`."""
+"""The command `metatl`: its help and version cost nothing; all else is done by `commands`."""
 
 from __future__ import annotations
 
-import argparse
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from importlib import metadata
 
-from metatl import importing, processes
-from metatl.evaluation.evaluate import Report
-from metatl.lab import arguments, benchmark, config, render
-from metatl.lab.provenance import recording_diff
-from metatl.lab.refusals import guarded
-from metatl.lab.run import Run, complete, forget, learn, note, prepare, report, report_folder
-from metatl.text import say
-from metatl.types import MetatlError
+from metatl.lab import arguments
 
-
-def _run(words: argparse.Namespace, rest: list[str]) -> None:
-    if words.help_config or not words.config:
-        config.parser("metatl run CONFIG").print_help()
-        return
-    experiment = config.load(Path(words.config), rest)
-    if words.print_config:
-        say(config.dump(experiment).rstrip("\n"))
-        return
-    run = prepare(experiment, rest)
-    if words.again:
-        forget(run)
-    loaded = complete(run)
-    if words.learn_only:
-        learn(run)
-        say(f"learned: {run.learned}")
-    else:
-        found = report(run)
-        _say(run, found)
-        _say_ends({found.method: found.facts})
-    if loaded:
-        note(run)
-        say(f"loaded {run.folder}; --again learns anew")
-
-
-def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
-    said = [
-        f"{method}: {name} {row['selected'][name]} is the {end} tried"
-        for method, row in by_method.items()
-        for name, end in render.at_an_end(row).items()
-    ]
-    if said:
-        say("chosen at an end of `select`, so that a wider one may do better: " + "; ".join(said))
-
-
-def _say(run: Run, found: Report) -> None:
-    protocol = found.protocol
-    mode = "transductive" if protocol["transductive"] else "inductive"
-    score, after = found.score, f" {found.score.unit}".rstrip()
-    half = "" if found.ci95 is None else f" +- {score.factor * found.ci95:.{score.places}f}"
-    value = f"{score.name} {score.factor * found.mean:.{score.places}f}{half}{after}"
-    episodes = f"{len(found.scores)} episodes"
-    if found.diverged:
-        episodes += f" of which {len(found.diverged)} diverged and count as wrong"
-    split = protocol["split"] if run.other is None else f"{protocol['split']} of {protocol['data']}"
-    say(f"{found.method}: {value} ({split}, {episodes}, {mode})")
-    say(f"run directory: {run.folder}")
-    place = report_folder(run, beside=True)
-    if place != run.folder:
-        say(f"kept beside the run's own report: {place}")
-    say(f"look at it: {place / 'report.html'}, or tensorboard --logdir {run.folder}")
-
-
-def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
-    if not words.configs:
-        raise MetatlError("benchmark: name at least one config, configs/demo/*.yaml say")
-    out = Path(words.out) if words.out else None
-    found = benchmark.benchmark(
-        [Path(path) for path in words.configs], rest, out, words.reference, words.no_transfer
-    )
-    say(found.table)
-    _say_ends({row["method"]: row for row in found.rows})
-    runs = config.load(Path(words.configs[0]), rest).runs
-    if out is not None:
-        say("")
-        files = ("table.md", "report.json", "plot.png", "report.html")
-        say(f"written: {', '.join(str(out / name) for name in files)}")
-    say(f"look at every run: tensorboard --logdir {runs}")
-
-
-def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
-    with importing.received(words.trust):
-        run = benchmark.run_of(Path(words.run), rest)
-        if not complete(run):
-            again = run.named
-            where = "" if again.resolve() == Path(words.run).resolve() else f", which lies in {again} then"
-            raise MetatlError(
-                f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it{where}"
-            )
-        found = benchmark.evaluated(run)
-    _say(run, found)
-
-
-def _compare(words: argparse.Namespace, rest: list[str]) -> None:
-    _nothing_left(rest)
-    found = benchmark.compared([Path(folder) for folder in words.runs])
-    say(found)
-
-
-def _data(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.data import catalogue
-
-    _nothing_left(rest)
-    if words.action == "list":
-        _nothing_left([words.name] if words.name else [])
-        for entry in catalogue.catalogue():
-            say(entry.line())
-    elif words.name is None:
-        raise MetatlError(f"data {words.action}: name a data set; 'metatl data list' shows them")
-    elif words.action == "verify":
-        say(catalogue.verify(words.name))
-    else:
-        say(catalogue.download(words.name))
-
-
-def _profile(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl import profile
-
-    written = profile.command(words, rest)
-    if written:
-        say(written)
-
-
-def _transfer(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.transfer(words)
-
-
-def _predict(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.predict(words)
-
-
-def _methods(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.methods(words)
-
-
-def _nothing_left(rest: Sequence[str]) -> None:
-    if rest:
-        raise MetatlError(f"unknown argument {rest[0]}; see metatl --help")
-
-
-_COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
-    "run": _run,
-    "benchmark": _benchmark,
-    "evaluate": _evaluate,
-    "compare": _compare,
-    "profile": _profile,
-    "data": _data,
-    "transfer": _transfer,
-    "predict": _predict,
-    "methods": _methods,
-}
+_HELP = {"-h", "--help"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 when it did what was asked, 2 for a user's mistake, 130 when interrupted."""
-    code = guarded(lambda: _command(argv))
-    if argv is None:  # the process ends: another Ctrl-C has nothing to interrupt
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return code
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        sys.stdout.write(f"metatl {metadata.version('metatl')}, torch {metadata.version('torch')}\n")
+        return 0
+    if words and words[0] in {*arguments.ABOUT, *_HELP} and _HELP & {words[0], *words[1:2]}:
+        arguments.parse(words)  # prints it, and leaves
+    from metatl.lab import commands
 
-
-def _command(argv: Sequence[str] | None) -> None:
-    with processes.job(), importing.command():
-        words, overrides = arguments.parse(sys.argv[1:] if argv is None else argv)
-        if words.command is None:
-            arguments.parser().print_help()
-            return
-        processes.agree({f"the command's {name}": value for name, value in _structure(words)})
-        with recording_diff(getattr(words, "record_diff", False)):
-            _COMMANDS[words.command](words, overrides)
-        sys.stdout.flush()
-
-
-def _structure(words: argparse.Namespace) -> Iterator[tuple[str, Any]]:
-    """What of the command says how often processes meet: its name, its switches, how many things it names."""
-    for name, value in vars(words).items():
-        if name == "command" or isinstance(value, bool | list):
-            yield name, len(value) if isinstance(value, list) else value
+    return commands.main(words, last=argv is None)
 
 
 if __name__ == "__main__":

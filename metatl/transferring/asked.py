@@ -5,26 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import torch
-
-from metatl.adapt import ClosedForm, Descent
 from metatl.data.examples import Examples
 from metatl.data.targets import Kind
-from metatl.heads import Zeros
 from metatl.transferring import rows
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.cells import ALL
-from metatl.transferring.fit import started
-from metatl.transferring.judging import Scale
 from metatl.transferring.problem import Problem
-from metatl.transferring.readout import answers
 from metatl.transferring.rows import REFERENCES, Row
 from metatl.transferring.source import SourceRows
-from metatl.types import Batch, Episode, MetatlError
+from metatl.types import MetatlError
 
 LABELLED: Mapping[Kind, str] = {
     "classes": "0,1,2,5,10,all",
@@ -84,102 +75,6 @@ def sourced(
     if asked_for and not classes:
         raise MetatlError(f"method {asked_for[0]!r} learns on tasks of classes, and the source has none")
     return {name: row for name, row in found.items() if classes or row.learner is None}
-
-
-def applicable(
-    found: Mapping[str, Row], named: Sequence[str], net: Backbone, problem: Problem
-) -> tuple[dict[str, Row], list[str]]:
-    """The rows that fit net, inputs and targets, and notes on those that are left out.
-
-    named: those asked for by name, for which the first reason is raised as MetatlError; of the references
-    beside them the first is enough.
-    """
-    kept, left = dict[str, Row](), dict[str, list[str]]()
-    for name, row in found.items():
-        of, why = _hindrance(row, net, problem)
-        if not why:
-            kept[name] = row
-        elif name in named:
-            raise MetatlError(f"method {name!r} {why}")
-        elif of:
-            left.setdefault(of, []).append(name if of != _NET else f"{name} is left out: it {why}.")
-    for name in [name for name in REFERENCES if name in kept][1:]:
-        if named and name not in named:
-            del kept[name]
-    if not kept:
-        raise MetatlError(f"none of {', '.join(found)} fits these data; see 'metatl methods'")
-    notes = left.pop(_NET, [])
-    return kept, [*notes, *(f"Left out, {of}: {', '.join(names)}." for of, names in left.items())]
-
-
-_NET = "in this net"
-
-
-def _hindrance(row: Row, net: Backbone, problem: Problem) -> tuple[str, str]:
-    """Why a row cannot serve, in short and in words; rows for other data have no short one."""
-    if why := _unlike(row, net, problem):
-        return "", why
-    if row.moves == "body" and not net.moves:
-        why = "moves the body of a net, and there is none; name one with --net, or give --source"
-        return "as there is no net whose body could move", why
-    if why := _hindered(row, net, problem):
-        return _NET, why
-    return "as they do not take such targets", _unfit(row, problem)
-
-
-def _unlike(row: Row, net: Backbone, problem: Problem) -> str:
-    """Why a row is for other data altogether; nothing where it is not."""
-    if row.reads == "names" and not (net.reads_texts and problem.targets.kind == "classes"):
-        return "reads the names of classes, which needs a net for texts, and classes"
-    if row.on == "inputs" and problem.encoded is None:
-        return f"reads columns, and these are {problem.unit}s"
-    if row.on == "inputs" and not net.moves and isinstance(row.adaptation, ClosedForm):
-        return "is the same on features here: there is no net, and columns are the features"
-    return ""
-
-
-def _hindered(row: Row, net: Backbone, problem: Problem) -> str:
-    """Why a row finds nothing to act on in the net; nothing where it does."""
-    try:
-        if row.mask is not None:
-            _large_enough(row, net, len(problem.targets.names))
-        if row.transform is not None:
-            started(row, net, net.module, 2)
-    except MetatlError as error:
-        return f"has nothing to act on in this net ({error})"
-    return ""
-
-
-def _unfit(row: Row, problem: Problem) -> str:
-    """Why a row cannot serve such targets; nothing where it can."""
-    try:
-        _tried(row, problem)
-    except MetatlError as error:
-        return f"does not fit these targets ({error})"
-    return ""
-
-
-def _tried(row: Row, problem: Problem) -> None:
-    """A fit of its adaptation to a few rows of numbers with such targets; raises what that raises."""
-    targets = problem.targets
-    strata = problem.task.labels
-    places = np.concatenate([np.flatnonzero(strata == label)[:2] for label in np.unique(strata)[:5]])
-    y = Scale.of(targets.values[places]).down(targets.values[places])
-    x = torch.randn(len(places), 3, generator=torch.Generator().manual_seed(0))
-    adaptation = row.adaptation
-    if isinstance(adaptation, Descent):
-        adaptation = replace(adaptation, steps=1, head=Zeros())
-    answers(adaptation, [Episode(Batch(x, y), Batch(x))], [0], len(targets.names))
-
-
-def _large_enough(row: Row, net: Backbone, outputs: int) -> None:
-    """Raise MetatlError where a mask has no weight left to choose in the net."""
-    head = net.module.get_submodule(net.head)
-    always = outputs * (next(head.parameters()).shape[-1] + 1)
-    inside = {name for name, _ in head.named_parameters(net.head)}
-    body = {name: torch.zeros_like(p) for name, p in net.module.named_parameters() if name not in inside}
-    assert row.mask is not None
-    row.mask.shape(body, always)
 
 
 def possible(

@@ -8,6 +8,7 @@ from typing import Any
 
 from metatl import text
 from metatl.lab.render.tables import p_value
+from metatl.transferring.older import in_words_of_today
 
 Row = Mapping[str, Any]
 DEFAULT = (
@@ -19,7 +20,7 @@ DEFAULT = (
 
 def markdown(found: Mapping[str, Any]) -> str:
     """table.md: score and difference for every way and number of labels, notes, what is missing."""
-    found = text.each(found, text.markdown)
+    found = text.each(in_words_of_today(found), text.markdown)
     rows, protocol = found["rows"], found["protocol"]
     labels, methods = _seen(rows, "labelled"), _seen(rows, "method")
     at = {(row["method"], row["labelled"]): row for row in rows}

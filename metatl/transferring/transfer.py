@@ -11,6 +11,7 @@ from metatl import tree
 from metatl.data.examples import Examples
 from metatl.lab.record.console import Console
 from metatl.transferring import asked
+from metatl.transferring.applicable import applicable
 from metatl.transferring.backbone import Backbone, backbone, no_net
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells
@@ -78,7 +79,7 @@ def transfer(
     name = usual if net is None else net
     made, told_of_net = _net(name, size, others, examples, seed)
     problem = _read(examples, made, seed)
-    chosen_rows, notes = asked.applicable(chosen_rows, names or (), made, problem)
+    chosen_rows, notes = applicable(chosen_rows, names or (), made, problem)
     possible, large = asked.possible(problem, counts, chosen_rows)
     chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
     other = None if others is None else source_rows(others, problem)

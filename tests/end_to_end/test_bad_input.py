@@ -369,7 +369,7 @@ def test_too_little_memory_is_one_line(said: str, here: Path, monkeypatch: pytes
     def starved(*given: Any) -> None:
         raise RuntimeError(said)
 
-    monkeypatch.setattr("metatl.lab.cli.report", starved)
+    monkeypatch.setattr("metatl.lab.commands.report", starved)
     assert "out of memory" in (line := refused("run", "maml.yaml"))
     assert "lower meta_batch" in line
 

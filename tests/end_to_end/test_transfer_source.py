@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from metatl.data.photos import photo_examples
 from metatl.lab import store
 from metatl.learners import Scout
 from metatl.transferring import asked
@@ -127,10 +128,11 @@ def test_a_source_can_come_later_but_not_change(
     assert "holds work on other source" in said
 
 
-def test_without_a_source_its_rows_are_left_out() -> None:
-    plain = asked.sourced(rows(), False, False)
+def test_without_a_source_its_rows_are_left_out(folders: tuple[Path, Path]) -> None:
+    plain = asked.sourced(rows(), (), None, False)
     assert plain.keys() == rows().keys() - {*ROWS.split(","), "gtl-layer-mean", "gtl-constant"}
-    assert asked.sourced(rows(), False, True) == rows()
+    given = photo_examples(folders[1])
+    assert asked.sourced(rows(), (), given, False) == rows()
 
 
 def test_a_source_that_cannot_serve_is_one_line(

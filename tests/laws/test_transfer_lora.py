@@ -15,7 +15,7 @@ from metatl import MetatlError
 from metatl.data.photos import photo_examples
 from metatl.net import Net
 from metatl.pretrained import vision
-from metatl.transferring import asked
+from metatl.transferring.applicable import applicable
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled, Model, fit, started
@@ -106,13 +106,13 @@ def test_a_net_without_such_layers_leaves_the_row_out_and_says_so(net: Backbone,
     found = rows(["lora", "ridge"])
     conv = backbone("Conv4", 20)
     photos = photo_examples(drawn(tmp_path / "p", size=32))
-    kept, notes = asked.applicable(found, (), conv, read_problem(photos, conv, 0))
+    kept, notes = applicable(found, (), conv, read_problem(photos, conv, 0))
     assert list(kept) == ["ridge"]
     assert len(notes) == 1
     assert notes[0].startswith("lora is left out: ")
     with pytest.raises(MetatlError, match="'lora' has nothing to act on"):
-        asked.applicable(found, ("lora",), conv, read_problem(photos, conv, 0))
-    assert asked.applicable(found, ("lora",), net, read_problem(photos, net, 0)) == (found, [])
+        applicable(found, ("lora",), conv, read_problem(photos, conv, 0))
+    assert applicable(found, ("lora",), net, read_problem(photos, net, 0)) == (found, [])
 
 
 @pytest.mark.skipif(not vision.has("timm"), reason="needs the extra vision")

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
-from torch import _inductor as inductor  # pyright: ignore[reportPrivateUsage]  # no public name for an fx graph
 
 from metatl import tree
 from metatl.engines.fast.follow import UnrecordedError, check, close, followed
@@ -87,6 +86,8 @@ def simplify(graph: fx.GraphModule, flat: list[Any]) -> fx.GraphModule:
 def compiled(graph: fx.GraphModule, flat: list[Any], threads: int) -> Callable[..., Any]:
     """The same outputs from code that torch's inductor writes; MetatlError where it has no compiler."""
     before = torch.get_num_threads()
+    from torch import _inductor as inductor  # pyright: ignore[reportPrivateUsage]  # takes a second to import
+
     torch.set_num_threads(threads)  # inductor writes their number into the code
     try:
         with torch.no_grad():
