@@ -165,6 +165,7 @@ def named(name: str) -> Score:
     if name == "loss":
         return replace(SCORES["MSE"], name="loss")
     if name not in SCORES:
-        near = difflib.get_close_matches(name, SCORES, 3, 0.4) or list(SCORES)
-        raise MetatlError(f"there is no score {name!r}; nearest: {', '.join(near)}")
+        folded = {known.casefold(): known for known in SCORES}
+        near = difflib.get_close_matches(name.casefold(), folded, 3, 0.4) or list(folded)
+        raise MetatlError(f"there is no score {name!r}; nearest: {', '.join(folded[one] for one in near)}")
     return SCORES[name]

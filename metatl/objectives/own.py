@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -43,7 +43,7 @@ class Own(Term):
             raise MetatlError(said) from error
         if not callable(found):
             raise MetatlError(f"Own: {self.loss!r} is no function (output, y) -> loss; name one")
-        return found
+        return cast("Callable[[Any, Any], Tensor]", found)
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss; raises MetatlError for what is no tensor, neither [n] nor 0-d."""

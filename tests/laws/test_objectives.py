@@ -109,7 +109,7 @@ def test_every_engine_gives_the_same_gradient(name: str, unroll: Any) -> None:
     loss = QueryLoss(net, Descent(SGD(0.1), 2, terms=(term,)), net.start(), unroll, objective=term)
     found = [
         engine.grad(loss, loss.variables, episodes_, calls)
-        for engine, calls in ((Loop(), 1), (Batched(), 1), (Batched(), 500))
+        for engine, calls in ((Loop(), 1), (Batched(), 1), (Batched(), 1000))
         for episodes_ in [tree.apply(torch.clone, FIXED[kind])]
     ]
     for grads, metrics in found[1:]:

@@ -32,7 +32,7 @@ from metatl.learners import Episodic
 from metatl.models import MLP
 from metatl.objectives import CrossEntropy, Focal, KLAnchor, OneHot, TaskLoss, Term
 from metatl.rules import SGD, Adam
-from metatl.types import MetatlError
+from metatl.types import MetatlError, Split
 from tests.toys import assert_close
 
 MASKS = [[[0, 7], [7, 7]], [[0, 0], [7, 0]]]
@@ -147,7 +147,11 @@ def evaluated(net: Net, data: Any, adaptation: Any, score: str | None) -> Report
 
 
 def test_a_label_a_pixel_is_evaluated_and_meta_learned() -> None:
-    splits = {"meta_train": Scenes(0), "meta_val": Scenes(5000), "meta_test": Scenes(9000)}
+    splits: dict[Split, Any] = {
+        "meta_train": Scenes(0),
+        "meta_val": Scenes(5000),
+        "meta_test": Scenes(9000),
+    }
     data, net = TasksetData("scenes", splits, torch.device("cpu")), dense_net()
     found = evaluated(net, data, DENSE, None)
     assert found.mean > 0.95
@@ -192,7 +196,7 @@ def test_several_labels_are_learned_by_a_person(adaptation: Any, tmp_path: Path)
     net = Net.of(MLP((4,), 2, (16,)))
     (x, y), (new, right) = tagged(0), tagged(1)
     base = Personaliser(net, net.start(), adaptation)
-    mine = base.adapt(x, y.numpy())
+    mine = base.adapt(x, y)
     found = torch.tensor(mine.predict(new))
     assert found.dtype == torch.bool
     assert float((found == right).float().mean()) > 0.8

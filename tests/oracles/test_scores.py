@@ -148,6 +148,8 @@ def test_defaults_and_names() -> None:
     assert all(name == score.name for name, score in SCORES.items())
     with pytest.raises(MetatlError, match="nearest: accuracy"):
         scores.named("acuracy")
+    with pytest.raises(MetatlError, match="nearest: AUROC"):
+        scores.named("auroc")
     with pytest.raises(MetatlError, match="no score of real values; there are: MSE, MAE, R2"):
         SCORES["AUROC"](*drawn("real values"))
     with pytest.raises(MetatlError, match="no value for a single row"):

@@ -116,9 +116,11 @@ def evaluated(
     kept: Mapping[str, str] | None = None,
 ) -> str:
     """The digest of an evaluation of what was learned. other: of data that is not the run's own."""
-    value = {key: plain(described[key]) for key in EVALUATED} | {"learned": learned}
+    value: dict[str, Any] = {key: plain(described[key]) for key in EVALUATED}
     later = LATER["evaluation"]
-    value["evaluation"] = {k: v for k, v in value["evaluation"].items() if k not in later or v != later[k]}
+    asked = cast(Mapping[str, Any], value["evaluation"])
+    value["evaluation"] = {k: v for k, v in asked.items() if k not in later or v != later[k]}
+    value["learned"] = learned
     code = [described[key] for key in EVALUATED]
     found = {"sources": sources(code), "files": files(code, kept)}
     found = {key: item for key, item in found.items() if item}
