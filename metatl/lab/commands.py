@@ -21,10 +21,7 @@ from metatl.types import MetatlError
 
 def _run(words: argparse.Namespace, rest: list[str]) -> None:
     if not words.config and not words.help_config:
-        raise MetatlError(
-            "run: name a config, configs/demo/maml.yaml say; 'metatl run --help' lists the options, and "
-            "'metatl run --help-config' every key of a config"
-        )
+        raise MetatlError("run: name a config, configs/demo/maml.yaml say; --help-config lists all its keys")
     if words.help_config:
         config.parser("metatl run CONFIG").print_help()
         return

@@ -109,7 +109,10 @@ def rows(chosen: Sequence[str] | None = None) -> dict[str, Row]:
 
 
 def scaled(row: Row, rate: float, seen: float) -> Row:
-    """The row with its rates, and the rows that it sees, multiplied, where its body moves."""
+    """The row with its rates, and the rows that it sees, multiplied, where its body moves.
+
+    So is the share of weights that a mask lets move: of a smaller net it is a larger one.
+    """
     if row.moves == "head" or (rate == 1 and seen == 1):
         return row
     schedule = replace(
@@ -119,8 +122,11 @@ def scaled(row: Row, rate: float, seen: float) -> Row:
         path: [rate * value for value in values] if path.endswith("lr") else values
         for path, values in (row.select or {}).items()
     }
+    mask = row.mask
+    if mask is not None and hasattr(mask.shape, "density"):
+        mask = with_value(mask, "shape.density", min(1.0, seen * cast(Any, mask.shape).density))
     adaptation = with_value(row.adaptation, "rule.lr", rate * cast(Any, row.adaptation).rule.lr)
-    return replace(row, schedule=schedule, adaptation=adaptation, select=select or row.select)
+    return replace(row, schedule=schedule, adaptation=adaptation, select=select or row.select, mask=mask)
 
 
 def digest() -> str:

@@ -78,10 +78,10 @@ def transfer(
     counts = asked.counts(labelled, examples.targets.kind)
     name = usual if net is None else net
     made, told_of_net = _net(name, size, others, examples, seed)
+    chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
     problem = _read(examples, made, seed)
     chosen_rows, notes = applicable(chosen_rows, names or (), made, problem)
     possible, large = asked.possible(problem, counts, chosen_rows)
-    chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
     other = None if others is None else source_rows(others, problem)
     study = Study(problem, made, chosen_rows, possible, draws, seed)
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{problem.name}"

@@ -33,7 +33,16 @@ OF_A_RUN = (
     *("last.ckpt", "last.ckpt.previous", "report.json", "episodes.npy", "evaluations"),
 )
 OF_A_TRANSFER = (
-    *("cells", "state.json", "report.json", "table.md", "plot.png", "confusion.png", "mistakes.png"),
+    *(
+        "cells",
+        "state.json",
+        "report.json",
+        "report.html",
+        "table.md",
+        "plot.png",
+        "confusion.png",
+        "mistakes.png",
+    ),
     *("model", "model/model.json", "model/weights.safetensors"),
 )
 

@@ -1,0 +1,172 @@
+"""`metatl transfer` and `predict` on tables and sentences, as people have them."""
+
+from __future__ import annotations
+
+import csv
+import html.parser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metatl.lab import store
+from metatl.transferring.opened import Words
+from metatl.transferring.transfer import transfer
+from tests.commands import metatl, refused
+
+pytest.importorskip("sklearn")
+FEW = ("--draws", "2", "--minutes", "0.3")
+
+
+def written(file: Path, names: list[str], rows: Any) -> Path:
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(names)
+        writer.writerows(rows)
+    return file
+
+
+def patients(file: Path, count: int = 120, seed: int = 0, more: bool = False) -> Path:
+    """Numbers with gaps, a category, a date and a yes/no column; who is ill depends on two of them."""
+    rng = np.random.default_rng(seed)
+    rows: list[list[Any]] = []
+    for i in range(count):
+        age, dose, ward = rng.normal(50, 15), rng.normal(), rng.choice(["north", "south", "west"])
+        ill = age / 15 + 2 * dose + (ward == "south") > 3.5
+        gap = "" if rng.random() < 0.1 else f"{dose:.3f}"
+        day = f"2024-{1 + i % 12:02d}-{1 + i % 28:02d}"
+        outcome = "ill" if ill else "well"
+        rows.append([f"p{i}", f"{age:.1f}", gap, ward, day, "yes" if i % 3 else "no", outcome])
+    names = ["id", "age", "dose", "ward", "since", "smokes", "outcome"]
+    if more:
+        names, rows = [*names, "height"], [[*row, "1.8"] for row in rows]
+    return written(file, names, rows)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
+    place = tmp_path_factory.mktemp("t")
+    words = ("--target", "outcome", "--drop", "id", "--labelled", "5,all", "--out", place / "o")
+    found = metatl("transfer", patients(place / "patients.csv"), *words, *FEW)
+    assert found.code == 0, found
+    return place
+
+
+def at(folder: Path) -> dict[tuple[str, Any], dict[str, Any]]:
+    return {(row["method"], row["labelled"]): row for row in store.read_json(folder / "report.json")["rows"]}
+
+
+def test_a_table_has_its_rows_and_no_others(done: Path) -> None:
+    rows = at(done / "o")
+    methods = {name for name, _ in rows}
+    assert {"logistic-regression", "ridge", "extra-trees", "boosted-trees", "nearest-neighbours"} <= methods
+    assert not {"fine-tuning", "zero-shot", "gtl", "logistic-on-columns"} & methods
+    assert rows["logistic-regression", "all"]["score"] > 75
+    assert set(rows["ridge", 5]["also"]) >= {"balanced accuracy", "macro F1", "AUROC", "log loss"}
+
+
+def test_predictions_stand_in_the_lines_of_their_rows(done: Path, tmp_path: Path) -> None:
+    rows = list(csv.DictReader((done / "patients.csv").read_text().splitlines()))
+    names = ["smokes", "ward", "id", "age", "since", "dose", "new"]
+    some = [[*(row.get(name, "x") for name in names[:-1]), "1"] for row in rows[:9]]
+    some[4][1] = "a ward that nobody saw"
+    found = metatl("predict", done / "o", written(tmp_path / "new.csv", names, some))
+    assert found.code == 0
+    said = list(csv.DictReader(found.out.splitlines()))
+    assert [one["line"] for one in said] == [f"p{i}" for i in range(9)]
+    whole = metatl("predict", done / "o", done / "patients.csv")
+    same = list(csv.DictReader(whole.out.splitlines()))
+    assert len(same) == len(rows)
+    assert [one["probability"] for one in said[:4]] == [one["probability"] for one in same[:4]]
+    assert any("1 values of ward not seen" in line for line in found.lines)
+    right = np.mean([one["label"] == row["outcome"] for one, row in zip(same, rows, strict=True)])
+    assert right > 0.75
+
+
+def test_a_page_shows_the_rows_that_are_wrong(done: Path) -> None:
+    page = (done / "o" / "report.html").read_text()
+    html.parser.HTMLParser().feed(page)
+    assert "surest mistakes" in page
+    assert "ward" in page
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "which column is to be predicted"),
+        (("--target", "outcom"), "outcome"),
+        (("--target", "outcome", "--drop", "name"), "no column 'name'"),
+        (("--target", "outcome", "--methods", "lora"), "there is none; name one with --net"),
+        (("--target", "outcome", "--labelled", "500"), "500 is too many"),
+        (("--target", "since"), "is a date"),
+    ],
+)
+def test_a_mistake_on_a_table_is_one_line(done: Path, tmp_path: Path, words: Any, said: str) -> None:
+    assert said in refused("transfer", done / "patients.csv", *words, "--out", tmp_path / "o")
+
+
+def test_a_column_that_is_gone_or_changed_is_one_line(done: Path, tmp_path: Path) -> None:
+    rows = [["p1", "south", "2024-01-01", "yes", "1.5"], ["p2", "north", "2024-01-02", "no", "2"]]
+    lacking = written(tmp_path / "a.csv", ["id", "ward", "since", "smokes", "dose"], rows)
+    assert "age" in refused("predict", done / "o", lacking)
+    other = [[*row, "old"] for row in rows]
+    changed = written(tmp_path / "b.csv", ["id", "ward", "since", "smokes", "dose", "age"], other)
+    assert "age" in refused("predict", done / "o", changed)
+
+
+def test_real_values_are_predicted_in_their_own_unit(tmp_path: Path, cache_home: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 3))
+    y = 1000 + 50 * (x @ [1.0, -2.0, 0.5])
+    found = transfer(
+        {"a": x[:, 0], "b": x[:, 1], "c": x[:, 2], "price": y},
+        labelled="20,all", draws=3, minutes=2, methods="ridge,nearest-neighbours",
+        out=tmp_path / "o", words=Words(target="price"),
+    )  # fmt: skip
+    rows = {(row["method"], row["labelled"]): row for row in found.report["rows"]}
+    assert found.report["protocol"]["score"] == "MSE"
+    assert rows["ridge", "all"]["score"] < 0.2 * y.var()
+    assert rows["ridge", "all"]["also"]["R2"] > 0.8
+    new = written(tmp_path / "n.csv", ["a", "b", "c"], x[:20].tolist())
+    said = list(csv.DictReader(metatl("predict", tmp_path / "o", new).out.splitlines()))
+    values = np.array([float(one["price"]) for one in said])
+    assert np.abs(values - y[:20]).mean() < 0.5 * np.abs(y - y.mean()).mean()
+
+
+def test_several_labels_at_once(tmp_path: Path, cache_home: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 3))
+    tags = [";".join(name for name, on in zip(("red", "big"), row[:2] > 0, strict=True) if on) for row in x]
+    file = written(
+        tmp_path / "t.csv", ["a", "b", "c", "tags"], [[*r, t] for r, t in zip(x, tags, strict=True)]
+    )
+    words = ("--target", "tags", "--several", ";", "--labelled", "50", "--methods", "ridge")
+    found = metatl("transfer", file, *words, *FEW, "--out", tmp_path / "o")
+    assert found.code == 0, found
+    report = store.read_json(tmp_path / "o" / "report.json")
+    assert report["protocol"]["score"] == "averaged precision"
+    assert max(row["score"] for row in report["rows"]) > 90
+    said = list(csv.DictReader(metatl("predict", tmp_path / "o", file).out.splitlines()))
+    rows = list(csv.DictReader(file.read_text().splitlines()))
+    named = [
+        sorted(one["labels"].split(";")) == sorted(row["tags"].split(";"))
+        for one, row in zip(said, rows, strict=True)
+    ]
+    assert np.mean(named) > 0.7
+
+
+def test_a_source_with_other_columns_makes_a_net(tmp_path: Path, cache_home: Path) -> None:
+    place = patients(tmp_path / "here.csv", 60)
+    source = patients(tmp_path / "there.csv", 300, seed=1, more=True)
+    words = ("--target", "outcome", "--drop", "id,since", "--source", source, "--labelled", "2", *FEW)
+    some = "logistic-regression,logistic-on-columns,fine-tuning,l2-sp,fish,kl-anchor"
+    found = metatl("transfer", place, *words, "--methods", some, "--out", tmp_path / "o")
+    assert found.code == 0, found
+    rows = at(tmp_path / "o")
+    told = store.read_json(tmp_path / "o" / "report.json")["protocol"]
+    assert {name for name, _ in rows} | {one["method"] for one in told["missing"]} == set(some.split(","))
+    assert rows["logistic-regression", 2]["score"] > rows["logistic-on-columns", 2]["score"]
+    assert any("height" in note for note in told["notes"])
+    assert metatl("predict", tmp_path / "o", place).code == 0
