@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from metatl.lab import record, store
-from metatl.profile import beside, engines, memory, transfers
+from metatl.profile import beside, engines, imports, memory, transfers
 from metatl.profile.agreement import able, disagreement
 from metatl.profile.machine import busy, machine
 from metatl.profile.table import beside_text, rows_text
@@ -22,8 +22,9 @@ from metatl.text import say, terminal
 from metatl.types import MetatlError
 
 Row = dict[str, Any]
-MEASURES = {**beside.MEASURES, **transfers.MEASURES}
-GROUPS = {"transfer": tuple(transfers.MEASURES)}
+TRANSFER = {**transfers.MEASURES, "T9": imports.imported}
+MEASURES = {**beside.MEASURES, **TRANSFER}
+GROUPS = {"transfer": tuple(TRANSFER)}
 """Names that stand for several."""
 
 
