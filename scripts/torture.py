@@ -39,10 +39,12 @@ def all_rows() -> tuple[Row, ...]:
     import torture_files
     import torture_jobs
     import torture_mixtures
+    import torture_numbers
     import torture_received
 
     faults, files, jobs = torture_faults.ROWS, torture_files.ROWS, torture_jobs.ROWS
-    return (*faults, *files, *jobs, *torture_mixtures.ROWS, *torture_received.ROWS)
+    received = torture_received.ROWS
+    return (*faults, *files, *jobs, *torture_mixtures.ROWS, *received, *torture_numbers.ROWS)
 
 
 def machine() -> dict[str, Any]:
