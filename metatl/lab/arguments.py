@@ -16,8 +16,9 @@ ABOUT = {
     "compare": "paired differences between finished runs, with intervals and corrected p-values",
     "profile": "check that the engines give one gradient, then time them side by side",
     "data": "list, verify or download the data sets",
-    "transfer": "compare ways of transferring a pre-trained net to your photos, and save the best as a model",
-    "predict": "label photos with a model that 'metatl transfer' saved",
+    "transfer": "compare ways of transferring to your photos, texts or tables, and save the best as a model",
+    "predict": "a line for each photo, sentence or row, by a model that 'metatl transfer' saved",
+    "describe": "keys, defaults and an example of a source, rule, learner, guide, ...; or list them all",
     "methods": "list the rows of 'metatl transfer'",
 }
 OVERRIDING = {
@@ -108,6 +109,9 @@ def parser() -> argparse.ArgumentParser:
         "runs", nargs="+", help="run directories; the first is compared with the others"
     )
     _profile_arguments(profile)
+    of["describe"].add_argument(
+        "what", nargs="?", help="name of a class, ImageFolder say; or a row of transfer"
+    )
     data.add_argument("action", choices=("list", "verify", "download"))
     data.add_argument("name", nargs="?", help="data set")
     transfer_words.add(of["transfer"], of["predict"], of["methods"])

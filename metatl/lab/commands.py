@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from metatl import importing, processes
-from metatl.evaluation.evaluate import Report
-from metatl.lab import arguments, benchmark, config, render
+from metatl.lab import arguments, benchmark, config
 from metatl.lab.provenance import recording_diff
 from metatl.lab.refusals import guarded
-from metatl.lab.run import Run, complete, forget, learn, note, prepare, report, report_folder
+from metatl.lab.run import complete, forget, learn, note, prepare, report
+from metatl.lab.said import say_ends, say_report
 from metatl.text import say
 from metatl.types import MetatlError
 
@@ -38,39 +38,11 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
         say(f"learned: {run.learned}")
     else:
         found = report(run)
-        _say(run, found)
-        _say_ends({found.method: found.facts})
+        say_report(run, found)
+        say_ends({found.method: found.facts})
     if loaded:
         note(run)
         say(f"loaded {run.folder}; --again learns anew")
-
-
-def _say_ends(by_method: dict[str, Mapping[str, Any]]) -> None:
-    said = [
-        f"{method}: {name} {row['selected'][name]} is the {end} tried"
-        for method, row in by_method.items()
-        for name, end in render.at_an_end(row).items()
-    ]
-    if said:
-        say("chosen at an end of `select`, so that a wider one may do better: " + "; ".join(said))
-
-
-def _say(run: Run, found: Report) -> None:
-    protocol = found.protocol
-    mode = "transductive" if protocol["transductive"] else "inductive"
-    score, after = found.score, f" {found.score.unit}".rstrip()
-    half = "" if found.ci95 is None else f" +- {score.factor * found.ci95:.{score.places}f}"
-    value = f"{score.name} {score.factor * found.mean:.{score.places}f}{half}{after}"
-    episodes = f"{len(found.scores)} episodes"
-    if found.diverged:
-        episodes += f" of which {len(found.diverged)} diverged and count as wrong"
-    split = protocol["split"] if run.other is None else f"{protocol['split']} of {protocol['data']}"
-    say(f"{found.method}: {value} ({split}, {episodes}, {mode})")
-    say(f"run directory: {run.folder}")
-    place = report_folder(run, beside=True)
-    if place != run.folder:
-        say(f"kept beside the run's own report: {place}")
-    say(f"look at it: {place / 'report.html'}, or tensorboard --logdir {run.folder}")
 
 
 def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
@@ -81,7 +53,7 @@ def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
         [Path(path) for path in words.configs], rest, out, words.reference, words.no_transfer
     )
     say(found.table)
-    _say_ends({row["method"]: row for row in found.rows})
+    say_ends({row["method"]: row for row in found.rows})
     runs = config.load(Path(words.configs[0]), rest).runs
     if out is not None:
         say("")
@@ -100,7 +72,7 @@ def _evaluate(words: argparse.Namespace, rest: list[str]) -> None:
                 f"{words.run} is not finished; 'metatl run {words.run}/config.yaml' goes on with it{where}"
             )
         found = benchmark.evaluated(run)
-    _say(run, found)
+    say_report(run, found)
 
 
 def _compare(words: argparse.Namespace, rest: list[str]) -> None:
@@ -151,6 +123,17 @@ def _methods(words: argparse.Namespace, rest: list[str]) -> None:
     command.methods(words)
 
 
+def _describe(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.lab import families
+
+    _nothing_left(rest)
+    from metatl.transferring import rows
+
+    row = rows.files().get(words.what or "")
+    for line in rows.told(row) if row else families.told(words.what):
+        say(line)
+
+
 def _nothing_left(rest: Sequence[str]) -> None:
     if rest:
         raise MetatlError(f"unknown argument {rest[0]}; see metatl --help")
@@ -166,6 +149,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "transfer": _transfer,
     "predict": _predict,
     "methods": _methods,
+    "describe": _describe,
 }
 
 

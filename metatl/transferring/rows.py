@@ -96,15 +96,26 @@ class Row:
     order: int = 0
 
 
+def files() -> dict[str, Path]:
+    """The config of every row, by its name."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+
+
+def told(path: Path) -> list[str]:
+    """What a row is, and its config."""
+    lines = store.read_text(path, "config").rstrip().splitlines()
+    return [f"{path.stem}, a row of 'metatl transfer':", *(f"  {line}" for line in lines)]
+
+
 def rows(chosen: Sequence[str] | None = None) -> dict[str, Row]:
     """Rows by name, in the order of tables; all for None. Raises MetatlError for a name that is none."""
-    files = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+    known = files()
     for name in chosen or ():
-        if name not in files:
-            close = difflib.get_close_matches(name, files, 1, 0.4)
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1, 0.4)
             meant = f"; did you mean {close[0]}?" if close else ""
-            raise MetatlError(f"method {name!r} is none of: {', '.join(files)}{meant}")
-    found = {name: read(path) for name, path in files.items() if not chosen or name in chosen}
+            raise MetatlError(f"method {name!r} is none of: {', '.join(known)}{meant}")
+    found = {name: read(path) for name, path in known.items() if not chosen or name in chosen}
     return dict(sorted(found.items(), key=lambda item: item[1].order))
 
 

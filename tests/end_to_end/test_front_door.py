@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
 import pytest
+import yaml
 
-from tests.commands import refused
+from metatl.lab import families
+from tests.commands import metatl, refused
 
 HEAVY = ("torch._inductor", "torch._dynamo", "matplotlib", "tensorboard", "sklearn", "scipy", "jsonargparse")
 
@@ -51,3 +54,28 @@ def test_every_name_is_there() -> None:
 
 def test_run_without_a_config_is_a_mistake() -> None:
     assert "name a config" in refused("run")
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+def test_every_member_is_described_in_a_few_lines(family: str) -> None:
+    found = families.members(family)
+    assert found, "every family has members"
+    for name, made in found.items():
+        lines = families.told(name)
+        assert lines[0].startswith(f"{name}, ")
+        assert len(lines) <= 18
+        keys = [one for one in inspect.signature(made).parameters if one not in ("args", "kwargs")]
+        assert all(any(line.split()[:1] == [key] for line in lines) for key in keys)
+        example = yaml.safe_load("\n".join(lines[-2:] if lines[-1].startswith("  ") else lines[-1:]))
+        assert name in repr(example)
+
+
+def test_a_row_of_transfer_is_described_too() -> None:
+    found = metatl("describe", "gtl")
+    assert found.code == 0
+    assert "class_path: Scout" in found.out
+
+
+def test_all_families_and_wrong_names() -> None:
+    assert "learner: Episodic" in metatl("describe").out
+    assert "did you mean ImageFolder" in refused("describe", "ImageFoldr")

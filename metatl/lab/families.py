@@ -1,0 +1,102 @@
+"""The families that a config names, found by walking their packages, and what their members are."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+from metatl.types import MetatlError
+
+FAMILIES: Mapping[str, tuple[str, str, str]] = {
+    "source": ("metatl.data", "metatl.data.Source", "data"),
+    "stream": ("metatl.data", "metatl.data.Stream", "learner.streams"),
+    "model": ("metatl.models", "torch.nn.Module", "model"),
+    "learner": ("metatl.learners", "metatl.learners.Learner", "learner"),
+    "adaptation": ("metatl.adapt", "metatl.adapt.Adaptation", "adaptation"),
+    "solver": ("metatl.adapt.solvers", "metatl.adapt.solvers.Solver", "adaptation.solver"),
+    "rule": ("metatl.rules", "metatl.rules.Rule", "adaptation.rule"),
+    "schedule": ("metatl.rules", "metatl.rules.Schedule", "adaptation.schedule"),
+    "head": ("metatl.heads", "metatl.heads.Head", "adaptation.head"),
+    "term": ("metatl.objectives", "metatl.objectives.Term", "adaptation.terms"),
+    "view": ("metatl.views", "metatl.views.View", "adaptation.views"),
+    "guide": ("metatl.guides", "metatl.guides.TransferGuide", "guide"),
+    "support guide": ("metatl.guides", "metatl.adapt.SupportGuide", "adaptation.guide_from_support"),
+    "shape": ("metatl.guides", "metatl.guides.Shape", "guide.shape"),
+    "transform": ("metatl.transforms", "metatl.transforms.Transform", "transforms"),
+    "aggregate": ("metatl.aggregates", "metatl.aggregates.Aggregate", "learner.aggregate"),
+    "engine": ("metatl.engines", "metatl.engines.Engine", "engine"),
+}
+"""Package, class of which all are, and the key of a config that takes one, by what a member is called."""
+_LISTS = ("terms", "views", "transforms", "streams")
+
+
+def members(family: str) -> dict[str, type[Any]]:
+    """The classes of a family that can be made, by name."""
+    package, path, _ = FAMILIES[family]
+    held, (module, _, name) = vars(import_module(package)), path.rpartition(".")
+    base = getattr(import_module(module), name)
+    return {
+        name: one
+        for name, one in sorted(held.items())
+        if inspect.isclass(one)
+        and issubclass(one, base)
+        and not inspect.isabstract(one)
+        and one is not base
+        and one.__module__.startswith("metatl.")
+    }
+
+
+def listing() -> list[str]:
+    """A line for every family: what it is called, and its members."""
+    return [f"{family}: {', '.join(members(family))}" for family in FAMILIES]
+
+
+def told(name: str | None) -> list[str]:
+    """What a member is, its keys with types and defaults, and an example; of None all members.
+
+    Raises MetatlError with the nearest names.
+    """
+    if name is None:
+        return listing()
+    found = {one: (family, made) for family in FAMILIES for one, made in members(family).items()}
+    if name not in found:
+        near = difflib.get_close_matches(name, found, 3, 0.5)
+        meant = f"; did you mean {', '.join(near)}?" if near else "; 'metatl describe' lists all"
+        raise MetatlError(f"there is no {name!r} among sources, rules, learners and the like{meant}")
+    family, made = found[name]
+    about = (inspect.getdoc(made) or "").partition("\n\n")[0].replace("\n", " ")
+    article = "an" if family[0] in "aeiou" else "a"
+    keys = list(_keys(made))
+    width = max((len(key) for key, _, _ in keys), default=0)
+    lines = [f"{name}, {article} {family}: {about}"]
+    for key, kind, default in keys:
+        lines.append(f"  {key:<{width}}  {kind}" + ("" if default is None else f" = {default}"))
+    return [*lines, *_example(name, family, [key for key, _, default in keys if default is None])]
+
+
+def _keys(made: type[Any]) -> Iterator[tuple[str, str, str | None]]:
+    """Name, type and default (None without one) of what a class is made from."""
+    for one in inspect.signature(made).parameters.values():
+        kind = one.annotation if isinstance(one.annotation, str) else getattr(one.annotation, "__name__", "")
+        if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+            continue
+        yield one.name, str(kind), None if one.default is one.empty else _default(one.default)
+
+
+def _default(value: Any) -> str:
+    said = repr(value)
+    return said if len(said) <= 60 else f"{type(value).__name__}(...)"
+
+
+def _example(name: str, family: str, needed: list[str]) -> list[str]:
+    """YAML that stands in a config."""
+    *above, key = FAMILIES[family][2].split(".")
+    given = f", init_args: {{{', '.join(f'{one}: ...' for one in needed)}}}" if needed else ""
+    value = f"{{class_path: {name}{given}}}"
+    value = f"[{value}]" if key in _LISTS else value
+    if above:
+        return [f"{above[0]}:", f"  init_args: {{{key}: {value}}}"]
+    return [f"{key}: {value}"]
