@@ -54,26 +54,31 @@ def with_references(names: Sequence[str] | None) -> list[str] | None:
     return None if names is None else list(dict.fromkeys([*names, *REFERENCES]))
 
 
-def sourced(
-    found: Mapping[str, Row], named: Sequence[str], source: Examples | None, columns: bool
-) -> dict[str, Row]:
-    """The rows that need no source, or all where there is one of classes.
+def check_source(found: Mapping[str, Row], named: Sequence[str], source: bool, columns: bool) -> None:
+    """Raise MetatlError for a row asked for by name that lacks its source, and for a source without a use.
 
-    columns: whether the source is what the net itself is learned on. Raises MetatlError for one that was
-    asked for by name, and for a source that nothing learns on.
+    columns: whether the source is what the net itself is learned on.
     """
     needing = [name for name, row in found.items() if row.learner is not None]
     asked_for = [name for name in needing if name in named]
-    if asked_for and source is None:
+    if asked_for and not source:
         raise MetatlError(
             f"method {asked_for[0]!r} first learns on a source (photos of other classes, say); give it with "
             "--source (source=... in Python)"
         )
-    if source is not None and not needing and not columns:
+    if source and not needing and not columns:
         raise MetatlError(f"source: none of {', '.join(found)} learns on a source; leave --source out")
+
+
+def sourced(found: Mapping[str, Row], named: Sequence[str], source: Examples | None) -> dict[str, Row]:
+    """The rows that need no source, or all where there is one of classes.
+
+    Raises MetatlError for one that was asked for by name and finds none.
+    """
     classes = source is not None and source.targets.kind == "classes"
-    if asked_for and not classes:
-        raise MetatlError(f"method {asked_for[0]!r} learns on tasks of classes, and the source has none")
+    needing = [name for name, row in found.items() if row.learner is not None and name in named]
+    if needing and not classes:
+        raise MetatlError(f"method {needing[0]!r} learns on tasks of classes, and the source has none")
     return {name: row for name, row in found.items() if classes or row.learner is None}
 
 

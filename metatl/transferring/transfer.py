@@ -73,8 +73,10 @@ def transfer(
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
     names = asked.names(methods)
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
+    chosen_rows = rows(asked.with_references(names))
+    asked.check_source(chosen_rows, names or (), source is not None, usual is None)
     others = None if source is None else opened(source, words, strict=False)[0]
-    chosen_rows = asked.sourced(rows(asked.with_references(names)), names or (), others, usual is None)
+    chosen_rows = asked.sourced(chosen_rows, names or (), others)
     counts = asked.counts(labelled, examples.targets.kind)
     name = usual if net is None else net
     made, told_of_net = _net(name, size, others, examples, seed)
