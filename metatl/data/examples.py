@@ -77,8 +77,8 @@ class Examples:
 
     name: of the data; reader: of further rows like these; inputs, targets: of n rows; pool: rows that may be
     labelled; test: rows that judge, None for folds of the pool; part: where the latter come from; left_out:
-    what could not be used, a line each; notes: what was decided on the way; group, apart [n]: whom each row
-    comes from, and of which recording.
+    what could not be used, a line each; notes: what was decided on the way; group [n]: whom each row
+    comes from.
     """
 
     name: str
@@ -91,7 +91,6 @@ class Examples:
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     group: NDArray[Any] | None = None
-    apart: NDArray[Any] | None = None
 
     def take(self, places: Index) -> Examples:
         """These rows alone, in this order."""
@@ -114,5 +113,4 @@ class Examples:
             self.left_out,
             self.notes,
             None if self.group is None else self.group[places],
-            None if self.apart is None else self.apart[places],
         )

@@ -27,22 +27,35 @@ class Fixed:
     """k labelled rows a class (or all), drawn from a pool; the test part stays.
 
     labels: [n], the class of every row; pool: rows that may be labelled; test: rows that judge, or None for
-    stratified folds of the pool: draw d is then judged on fold d modulo the number of folds.
+    stratified folds of the pool: draw d is then judged on fold d modulo the number of folds. group: [n],
+    whom each row comes from; folds then divide groups, so that nobody is both labelled and judged.
     """
 
     labels: Index
     pool: Index
     test: Index | None
     seed: int = 0
+    group: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         """Raise MetatlError where no class can be both labelled and judged."""
+        if self.group is not None and self.test is not None:
+            both = {*self.group[self.pool].tolist()} & {*self.group[self.test].tolist()}
+            if both:
+                raise MetatlError(
+                    f"group {min(map(str, both))!r} has rows to learn from and rows that judge; give whole "
+                    "groups to either, or leave the group out"
+                )
+        if self.group is not None and self.test is None and self.folds < 2:
+            raise MetatlError("all rows are of one group: folds by group need two or more")
         if self.test is None and self.folds < 2:
             raise MetatlError("a class has one photo only: folds need two or more of each class")
 
     @property
     def folds(self) -> int:
         """Number of folds where there is no test part."""
+        if self.group is not None:
+            return min(MOST_FOLDS, len(np.unique(self.group[self.pool])))
         return min(MOST_FOLDS, int(np.bincount(self.labels[self.pool]).min()))
 
     @property
@@ -75,9 +88,24 @@ class Fixed:
     def _fold_of(self) -> Index:
         """[n]: the fold of every row of the pool, -1 elsewhere."""
         fold = np.full(len(self.labels), -1, np.int64)
-        split = stratified(self.labels[self.pool], self.folds, [self.seed, 2])
+        group = None if self.group is None else self.group[self.pool]
+        split = divided(self.labels[self.pool], group, self.folds, [self.seed, 2])
         fold[self.pool] = split
         return fold
+
+
+def divided(labels: Index, group: NDArray[Any] | None, folds: int, seed: Any) -> Index:
+    """[n]: a fold for every row: each class spread evenly, or whole groups, the largest first."""
+    if group is None:
+        return stratified(labels, folds, seed)
+    names, of = np.unique(group, return_inverse=True)
+    sizes, held = np.bincount(of), np.zeros(folds, np.int64)
+    order = np.random.default_rng(seed).permutation(len(names))
+    into = np.zeros(len(names), np.int64)
+    for name in order[np.argsort(-sizes[order], kind="stable")]:
+        into[name] = int(held.argmin())
+        held[into[name]] += sizes[name]
+    return into[of]
 
 
 def stratified(labels: Index, folds: int, seed: Any) -> Index:

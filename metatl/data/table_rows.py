@@ -124,12 +124,11 @@ def table_examples(
     several: str | None = None,
     drop: Sequence[str] = (),
     group: str | None = None,
-    apart: str | None = None,
     strict: bool = True,
 ) -> tuple[Examples, Columns]:
     """Examples of a table and their columns; raises MetatlError in one line for what does not work out.
 
-    drop: columns that are no inputs; strict: whether all of them, group and apart must be there.
+    drop: columns that are no inputs; strict: whether all of them, and the group, must be there.
     """
     table, test, part = read_parts(place, text)
     if target_name is None:
@@ -137,15 +136,15 @@ def table_examples(
         raise MetatlError(f"{table.name}: which column is to be predicted? Name it (--target): {names}")
     if not strict:
         drop = [name for name in drop if name in table]
-        group, apart = (name if name in table else None for name in (group, apart))
-    table.require([*drop, *([group] if group else []), *([apart] if apart else [])])
+        group = group if group in table else None
+    table.require([*drop, *([group] if group else [])])
     judges = np.zeros(table.rows, bool)
     if test is not None:
         judges[test] = True
     numbered = replace(table, arrays={**table.arrays, _ROW: np.arange(table.rows, dtype=np.float64)})
     targets, rest = target(numbered, target_name, several)
     of = rest[_ROW].astype(np.int64)
-    gone = [name for name in (*drop, group, apart) if name is not None]
+    gone = [name for name in (*drop, group) if name is not None]
     reader = TableReader(
         dict(table.formats), (*target_name.split(","), target_name, *gone), next(iter(drop), None)
     )
@@ -161,8 +160,7 @@ def table_examples(
         part,
         (),
         rest.notes,
-        None if group is None else np.array(as_text(rest[group])),
-        None if apart is None else np.array(as_text(rest[apart])),
+        None if group is None else np.array([one or "" for one in as_text(rest[group])]),
     )
     return found, rest
 

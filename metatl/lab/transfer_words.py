@@ -16,8 +16,9 @@ def add(
     )
     transfer.add_argument("--target", help="of a table: column to predict, or several with commas")
     transfer.add_argument("--text", help="of a table: column of the sentences")
-    transfer.add_argument("--group", help="of a table: column of the person, hospital, ... of every row")
-    transfer.add_argument("--apart", help="of a table: column of the recording, day, ... of every row")
+    transfer.add_argument(
+        "--group", help="of a table: column of the person, hospital, ...; nobody is labelled and judged"
+    )
     transfer.add_argument("--drop", help="of a table: columns that are no inputs (an id), with commas")
     transfer.add_argument("--several", help="what separates labels in one cell of the target (;)")
     transfer.add_argument(

@@ -117,6 +117,7 @@ def digests(problem: Problem, net: Backbone, seed: int, source: SourceRows | Non
 
     values = problem.targets.values.tolist()
     data = [problem.targets.names, values, problem.digests, problem.task.pool.tolist()]
+    data += [] if problem.task.group is None else [problem.task.group.tolist()]
     found = {
         f"{problem.unit}s": digest(data),
         "net or size": net.key,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.data.fixed import MOST_FOLDS, Index, stratified
+from metatl.data.fixed import MOST_FOLDS, Index, divided
 from metatl.lab.experiment import with_value
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.fit import DivergedError, Labelled, judged
@@ -29,10 +29,10 @@ class Choice:
     how: str
 
 
-def folds_of(strata: Index, seed: int) -> Index | None:
-    """[n]: stratified folds inside labelled rows; None where a class has one row only."""
-    least = int(np.bincount(strata).min())
-    return None if least < 2 else stratified(strata, min(MOST_FOLDS, least), [seed, 3])
+def folds_of(strata: Index, seed: int, group: Any = None) -> Index | None:
+    """[n]: stratified folds inside labelled rows, None where a class has one only; or folds of groups."""
+    least = int(np.bincount(strata).min()) if group is None else len(np.unique(group))
+    return None if least < 2 else divided(strata, group, min(MOST_FOLDS, least), [seed, 3])
 
 
 def strata_of(y: Tensor) -> Index:
@@ -50,7 +50,7 @@ def chosen(row: Row, backbone: Backbone, draws: Sequence[Labelled], validate: bo
     candidates, default = list(_candidates(row)), defaults(row)
     if len(candidates) < 2:
         return [Choice(row, default, "fixed")] * len(draws)
-    folds = [folds_of(strata_of(draw.y), draw.key) if validate else None for draw in draws]
+    folds = [folds_of(strata_of(draw.y), draw.key, draw.group) if validate else None for draw in draws]
     split = [(draw, fold) for draw, fold in zip(draws, folds, strict=True) if fold is not None]
     scores = [held_out(one, backbone, split) for _, one in candidates]
     found = iter(zip(*scores, strict=True))

@@ -38,6 +38,7 @@ class Labelled:
 
     Rows stand round by round over the classes. Real values in y are standardised. key: of all that is drawn
     at random on the way. names: unit vectors [outputs, d] of the classes' names, where the net reads texts.
+    group [n]: whom each row comes from, where that is known.
     """
 
     features: Tensor
@@ -46,6 +47,7 @@ class Labelled:
     outputs: int
     key: int = 0
     names: Callable[[], Tensor] | None = None
+    group: Any = None
 
 
 @dataclass(frozen=True)

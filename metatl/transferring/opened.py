@@ -22,15 +22,14 @@ SENTENCES = "minilm"
 class Words:
     """What is said of columns.
 
-    target: those to predict, comma-separated; text: that of the sentence; group: whom a row comes from;
-    apart: of which recording; drop: columns that are no inputs, comma-separated, the first of which names
-    rows in predictions; several: what separates labels in one cell.
+    target: those to predict, comma-separated; text: that of the sentence; group: whom a row comes from; drop:
+    columns that are no inputs, comma-separated, the first of which names rows in predictions; several: what
+    separates labels in one cell.
     """
 
     target: str | None = None
     text: str | None = None
     group: str | None = None
-    apart: str | None = None
     drop: str | None = None
     several: str | None = None
 
@@ -66,7 +65,7 @@ def opened(data: Any, words: Words, strict: bool = True) -> tuple[Examples, str 
             )
         if place.is_dir() and table_file(place, "train") is None:
             return _of_folder(place, words)
-    given = {"several": words.several, "group": words.group, "apart": words.apart}
+    given = {"several": words.several, "group": words.group}
     drop = [name.strip() for name in (words.drop or "").split(",") if name.strip()]
     rest: Mapping[str, Any] = {"target_name": words.target, "drop": drop, "strict": strict, **given}
     if words.text is not None:

@@ -147,7 +147,7 @@ def read_problem(
         seen,
         encoded,
         prepared_rows(some.inputs, net),
-        Fixed(some.targets.strata(), some.pool, some.test, seed),
+        Fixed(some.targets.strata(), some.pool, some.test, seed, some.group),
         some.part,
         (
             *(f"{text_of(examples.inputs.ids[i])} (cannot be read)" for i in sorted(unreadable)),

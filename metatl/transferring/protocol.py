@@ -34,6 +34,7 @@ def protocol(
         len(problem.digests),
     )
     how = "stratified folds" if problem.targets.kind == "classes" else "folds"
+    how = how if problem.task.group is None else "folds of whole groups"
     parts = {
         "test": "test, looked at once; train and val are labelled",
         "val": "val, looked at once",

@@ -130,7 +130,9 @@ def _diverged(cells: Cells, name: str, fold: int) -> bool:
 
 
 def _folds(study: Study) -> Index | None:
-    return folds_of(study.problem.task.labels[study.problem.task.everything()], study.seed)
+    task = study.problem.task
+    rows = task.everything()
+    return folds_of(task.labels[rows], study.seed, None if task.group is None else task.group[rows])
 
 
 def _part(rows: Index, folds: Index, fold: int) -> Part:

@@ -85,8 +85,9 @@ class Study:
             return problem.prepared.some(places)
 
         y, outputs = scale.down(problem.targets.values[places]), len(problem.targets.names)
+        group = None if problem.task.group is None else problem.task.group[places]
         names = partial(self.net.name_vectors, problem.targets.names)
-        return Labelled(self.features(name, places, labelled), y, rows, outputs, key, names)
+        return Labelled(self.features(name, places, labelled), y, rows, outputs, key, names, group)
 
     def part(self, key: Key) -> Part:
         """The labelled and the judging rows of a cell."""

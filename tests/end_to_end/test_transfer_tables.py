@@ -170,3 +170,24 @@ def test_a_source_with_other_columns_makes_a_net(tmp_path: Path, cache_home: Pat
     assert rows["logistic-regression", 2]["score"] > rows["logistic-on-columns", 2]["score"]
     assert any("height" in note for note in told["notes"])
     assert metatl("predict", tmp_path / "o", place).code == 0
+
+
+def test_whole_groups_are_labelled_or_judged(tmp_path: Path, cache_home: Path) -> None:
+    """A row's group tells its class exactly, so that a table which mixed groups would read 100 %."""
+    rng = np.random.default_rng(0)
+    rows = [[i % 12, rng.normal(), i % 12 + rng.normal(0, 0.01), "ab"[i % 12 % 2]] for i in range(120)]
+    file = written(tmp_path / "g.csv", ["who", "noise", "trace", "class"], rows)
+    words = ("--target", "class", "--labelled", "all", "--methods", "nearest-neighbours", *FEW)
+    found = {}
+    for more in ((), ("--group", "who")):
+        out = tmp_path / f"o{len(more)}"
+        assert (
+            metatl(
+                "transfer", file, *words, *more, "--drop", "who,noise" if not more else "noise", "--out", out
+            ).code
+            == 0
+        )
+        found[more] = at(out)["nearest-neighbours", "all"]["score"]
+        assert ("folds of whole groups" in (out / "table.md").read_text()) == bool(more)
+    assert found[()] > 95
+    assert found["--group", "who"] < 70

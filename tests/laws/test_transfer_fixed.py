@@ -113,3 +113,26 @@ def test_one_class_and_disjoint_classes_are_one_line(tmp_path: Path) -> None:
         (folder / "val" / name).rename(folder / "val" / f"other {name}")
     with pytest.raises(MetatlError, match="share no class"):
         read_photo_folder(folder)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 7, 40])
+def test_nobody_is_labelled_and_judged(groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    labels, group = rng.integers(0, 2, 120), rng.integers(0, groups, 120).astype(str)
+    labels[:2], pool = [0, 1], np.arange(120)
+    task = Fixed(labels, pool, None, 3, group)
+    assert task.folds == min(5, groups)
+    judged = list[int]()
+    for draw in range(task.folds):
+        part = task.draw(None, draw)
+        assert not {*group[part.labelled]} & {*group[part.test]}
+        judged += part.test.tolist()
+    assert sorted(judged) == pool.tolist()
+
+
+def test_groups_that_cannot_be_divided_are_one_line() -> None:
+    labels, pool = np.array([0, 1] * 4), np.arange(8)
+    with pytest.raises(MetatlError, match="all rows are of one group"):
+        Fixed(labels, pool, None, 0, np.array(["a"] * 8))
+    with pytest.raises(MetatlError, match="group 'b' has rows to learn from and rows that judge"):
+        Fixed(labels, pool[:4], pool[4:], 0, np.array(list("aabbbccc")))
