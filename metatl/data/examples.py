@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -47,6 +47,11 @@ class Inputs(ABC):
     @abstractmethod
     def shown(self, place: int) -> Shown:
         """A row as a report shows it."""
+
+    @property
+    def lost(self) -> Mapping[int, str]:
+        """Rows of a table that have no values of their own (a recording that cannot be read), and why."""
+        return {}
 
     @abstractmethod
     def take(self, places: Index) -> Inputs:

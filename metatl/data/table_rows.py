@@ -12,6 +12,7 @@ import numpy as np
 
 from metatl.data.class_folder import PARTS
 from metatl.data.examples import Examples, Index, Inputs, Reader, TestPart
+from metatl.data.signals import heard
 from metatl.data.tables import Columns, read_table, target
 from metatl.data.tables.columns import as_text
 from metatl.opening import text_of
@@ -22,10 +23,16 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".pq", ".npz")
 
 @dataclass(frozen=True)
 class TableRows(Inputs):
-    """The columns that are inputs; names [n]: of the rows."""
+    """The columns that are inputs; names [n]: of the rows; gone: see `Inputs.lost`."""
 
     table: Columns
     names: tuple[str, ...]
+    gone: Mapping[int, str] = field(default_factory=dict[int, str])
+
+    @property
+    def lost(self) -> Mapping[int, str]:
+        """Rows without values, and why."""
+        return self.gone
 
     @property
     def columns(self) -> Columns:
@@ -63,12 +70,13 @@ class TableReader(Reader):
     """Tables like one that was read before.
 
     formats: of its columns; left_out: columns that are no inputs; id: the column that names rows, None for
-    their lines.
+    their lines; audio: the column of wav files.
     """
 
     formats: Mapping[str, str] = field(default_factory=dict[str, str])
     left_out: tuple[str, ...] = ()
     id: str | None = None
+    audio: str | None = None
 
     id_name: ClassVar[str] = "line"
 
@@ -76,12 +84,9 @@ class TableReader(Reader):
         """The rows of one table; raises MetatlError for several, which have no lines in common."""
         if len(places) != 1:
             raise MetatlError(f"{len(places)} tables; name one, so that predictions stand in its lines")
-        return self.rows_of(read_table(places[0], formats=self.formats))
-
-    def rows_of(self, table: Columns) -> TableRows:
-        """A table's rows without the columns that are no inputs."""
+        table, why = heard(read_table(places[0], formats=self.formats), self.audio, places[0])
         named = [line_name(table, i, self.id) for i in range(table.rows)]
-        return TableRows(table.drop([name for name in self.left_out if name in table]), tuple(named))
+        return TableRows(table.drop([name for name in self.left_out if name in table]), tuple(named), why)
 
 
 def line_name(table: Columns, row: int, of: str | None) -> str:
@@ -124,6 +129,7 @@ def table_examples(
     several: str | None = None,
     drop: Sequence[str] = (),
     group: str | None = None,
+    audio: str | None = None,
     strict: bool = True,
 ) -> tuple[Examples, Columns]:
     """Examples of a table and their columns; raises MetatlError in one line for what does not work out.
@@ -141,12 +147,14 @@ def table_examples(
     judges = np.zeros(table.rows, bool)
     if test is not None:
         judges[test] = True
+    table, why = heard(table, audio, place)
     numbered = replace(table, arrays={**table.arrays, _ROW: np.arange(table.rows, dtype=np.float64)})
     targets, rest = target(numbered, target_name, several)
     of = rest[_ROW].astype(np.int64)
+    whole = np.flatnonzero([int(row) not in why for row in of])
     gone = [name for name in (*drop, group) if name is not None]
     reader = TableReader(
-        dict(table.formats), (*target_name.split(","), target_name, *gone), next(iter(drop), None)
+        dict(table.formats), (*target_name.split(","), target_name, *gone), next(iter(drop), None), audio
     )
     names = tuple(line_name(table, int(row), reader.id) for row in of)
     columns = rest.drop([_ROW, *[name for name in gone if name in rest]])
@@ -158,11 +166,11 @@ def table_examples(
         np.flatnonzero(~judges[of]),
         np.flatnonzero(judges[of]) if test is not None else None,
         part,
-        (),
+        tuple(why.values()),
         rest.notes,
         None if group is None else np.array([one or "" for one in as_text(rest[group])]),
     )
-    return found, rest
+    return (found, rest) if not why else (found.take(whole), rest.take(whole))
 
 
 _ROW = "row of the table\x00"

@@ -11,14 +11,15 @@ def add(
     """Give the three commands their arguments."""
     transfer.add_argument(
         "data",
-        help="folder of photos (<class>/*.jpg, or train|val|test/<class>/*.jpg) or texts (*.txt); or a table "
-        "(CSV, TSV, Parquet, npz, or a folder with train.csv and test.csv)",
+        help="folder of photos (<class>/*.jpg, or train|val|test/<class>/*.jpg), texts (*.txt) or recordings "
+        "(*.wav); or a table (CSV, TSV, Parquet, npz, or a folder with train.csv and test.csv)",
     )
     transfer.add_argument("--target", help="of a table: column to predict, or several with commas")
     transfer.add_argument("--text", help="of a table: column of the sentences")
     transfer.add_argument(
         "--group", help="of a table: column of the person, hospital, ...; nobody is labelled and judged"
     )
+    transfer.add_argument("--audio", help="of a table: column of wav files, which lie beside it")
     transfer.add_argument("--drop", help="of a table: columns that are no inputs (an id), with commas")
     transfer.add_argument("--several", help="what separates labels in one cell of the target (;)")
     transfer.add_argument(

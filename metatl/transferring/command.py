@@ -36,7 +36,7 @@ def transfer(words: argparse.Namespace) -> None:
             words.size,
             words.seed,
             words.source,
-            Words(words.target, words.text, words.group, words.drop, words.several),
+            Words(words.target, words.text, words.group, words.drop, words.several, words.audio),
         )
     saved, lacking = found.report["protocol"]["saved"], found.report["protocol"]["missing"]
     say(tables.console(found.report))

@@ -10,12 +10,18 @@ from torch import Tensor
 
 from metatl.data.examples import Reader
 from metatl.data.photos import PhotoFiles
+from metatl.data.recordings import RecordingFiles
 from metatl.data.table_rows import TableReader
 from metatl.data.tables import Encoder
 from metatl.data.texts import TextReader
 from metatl.pretrained import Preparation, TextPreparation
 
-READERS: Mapping[str, type[Any]] = {"photos": PhotoFiles, "table": TableReader, "texts": TextReader}
+READERS: Mapping[str, type[Any]] = {
+    "photos": PhotoFiles,
+    "table": TableReader,
+    "recordings": RecordingFiles,
+    "texts": TextReader,
+}
 PREPARATIONS: Mapping[str, type[Any]] = {
     "pictures": Preparation,
     "texts": TextPreparation,

@@ -10,6 +10,8 @@ from typing import Any
 from metatl.data.class_folder import FileKind
 from metatl.data.examples import Examples
 from metatl.data.photos import PHOTOS, photo_examples
+from metatl.data.recordings import recording_examples
+from metatl.data.signals import RECORDINGS
 from metatl.data.table_rows import table_examples, table_file
 from metatl.data.texts import TEXTS, text_examples, text_folder_examples
 from metatl.pretrained import DEFAULT
@@ -24,7 +26,7 @@ class Words:
 
     target: those to predict, comma-separated; text: that of the sentence; group: whom a row comes from; drop:
     columns that are no inputs, comma-separated, the first of which names rows in predictions; several: what
-    separates labels in one cell.
+    separates labels in one cell; audio: that of wav files.
     """
 
     target: str | None = None
@@ -32,6 +34,7 @@ class Words:
     group: str | None = None
     drop: str | None = None
     several: str | None = None
+    audio: str | None = None
 
     @property
     def said(self) -> dict[str, str]:
@@ -48,7 +51,11 @@ class _Folder:
     net: str | None
 
 
-_FOLDERS = (_Folder(PHOTOS, photo_examples, DEFAULT), _Folder(TEXTS, text_folder_examples, SENTENCES))
+_FOLDERS = (
+    _Folder(PHOTOS, photo_examples, DEFAULT),
+    _Folder(TEXTS, text_folder_examples, SENTENCES),
+    _Folder(RECORDINGS, recording_examples, None),
+)
 
 
 def opened(data: Any, words: Words, strict: bool = True) -> tuple[Examples, str | None]:
@@ -67,7 +74,13 @@ def opened(data: Any, words: Words, strict: bool = True) -> tuple[Examples, str 
             return _of_folder(place, words)
     given = {"several": words.several, "group": words.group}
     drop = [name.strip() for name in (words.drop or "").split(",") if name.strip()]
-    rest: Mapping[str, Any] = {"target_name": words.target, "drop": drop, "strict": strict, **given}
+    rest: Mapping[str, Any] = {
+        "target_name": words.target,
+        "drop": drop,
+        "strict": strict,
+        **given,
+        "audio": words.audio,
+    }
     if words.text is not None:
         return text_examples(data, words.text, **rest), SENTENCES
     return table_examples(data, **rest)[0], None

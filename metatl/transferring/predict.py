@@ -68,7 +68,11 @@ def _prepared(
 ) -> tuple[list[int], Any]:
     """Those of the rows that can be read, as the net takes them."""
     if inputs.columns is not None:
-        return places, model.preparation(inputs.columns.take(np.array(places)))
+        for place in places:
+            if place in inputs.lost:
+                unreadable(inputs.lost[place])
+        whole = [place for place in places if place not in inputs.lost]
+        return whole, model.preparation(inputs.columns.take(np.array(whole, np.int64)))
     read: list[tuple[int, Any]] = []
     for place in places:
         try:
