@@ -193,7 +193,7 @@ def in_process(
     every: seconds between two checkpoints; faults: see `one_command`.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["metatl.lab.cli", "torch.utils.tensorboard"])
+    context.set_forkserver_preload(["metatl.lab.commands", "torch.utils.tensorboard"])
     given = ([str(word) for word in words], str(log), every, dict(os.environ), faults)
     script = str(Path(__file__).with_name("one_command.py"))
     process = context.Process(target=runpy.run_path, args=(script, {"given": given}))

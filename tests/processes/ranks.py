@@ -47,7 +47,7 @@ def started(what: Sequence[str | Path] | str, world: int, folder: Path, **faults
     faults as in `one_process`.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["metatl.lab.cli", "torch.utils.tensorboard"])
+    context.set_forkserver_preload(["metatl.lab.commands", "torch.utils.tensorboard"])
     folder.mkdir(parents=True, exist_ok=True)
     shared = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     script, other = str(Path(__file__).with_name("one_process.py")), faults.pop("only", {})
