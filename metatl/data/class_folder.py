@@ -7,7 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from metatl.data.examples import TestPart
+import numpy as np
+import torch
+
+from metatl.data.examples import Examples, Inputs, Reader, TestPart
+from metatl.data.targets import Targets
 from metatl.opening import reading, text_of
 from metatl.types import MetatlError
 
@@ -42,6 +46,19 @@ class ClassFolder:
     labelled: tuple[Labelled, ...]
     test: tuple[Labelled, ...]
     part: TestPart
+
+    @property
+    def files(self) -> list[Path]:
+        """The labelled ones, then those that judge."""
+        return [one.file for one in (*self.labelled, *self.test)]
+
+    def examples(self, folder: Path, reader: Reader, inputs: Inputs) -> Examples:
+        """The files as examples; inputs: of `files`, in that order."""
+        labels = [one.label for one in (*self.labelled, *self.test)]
+        targets = Targets("classes", self.classes, torch.tensor(labels, dtype=torch.int64))
+        pool = np.arange(len(self.labelled))
+        test = np.arange(len(self.labelled), len(labels)) if self.test else None
+        return Examples(text_of(folder.resolve().name), reader, inputs, targets, pool, test, self.part)
 
 
 def read_class_folder(folder: Path, kind: FileKind) -> ClassFolder:

@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-import torch
 from PIL import Image
 
 from metatl.data.class_folder import (
@@ -22,7 +20,6 @@ from metatl.data.class_folder import (
 )
 from metatl.data.examples import Examples, Index, Inputs, Reader
 from metatl.data.images import SUFFIXES, as_seen
-from metatl.data.targets import Targets
 from metatl.opening import text_of
 
 PHOTOS = FileKind("photo", SUFFIXES)
@@ -74,18 +71,8 @@ class PhotoFiles(Reader):
 
 def photo_examples(folder: Path) -> Examples:
     """The photos of a folder with their classes; raises MetatlError as `read_class_folder`."""
-    return of_class_folder(folder, read_photo_folder(folder))
-
-
-def of_class_folder(folder: Path, found: ClassFolder) -> Examples:
-    """The photos of a folder that was read: labelled ones first."""
-    files = [*found.labelled, *found.test]
-    labels = torch.tensor([one.label for one in files], dtype=torch.int64)
-    pool = np.arange(len(found.labelled))
-    test = np.arange(len(found.labelled), len(files)) if found.test else None
-    inputs = Photos(tuple(one.file for one in files))
-    targets = Targets("classes", found.classes, labels)
-    return Examples(text_of(folder.resolve().name), PhotoFiles(), inputs, targets, pool, test, found.part)
+    found = read_photo_folder(folder)
+    return found.examples(folder, PhotoFiles(), Photos(tuple(found.files)))
 
 
 def read_photo_folder(folder: Path) -> ClassFolder:

@@ -154,7 +154,10 @@ def table_examples(
     whole = np.flatnonzero([int(row) not in why for row in of])
     gone = [name for name in (*drop, group) if name is not None]
     reader = TableReader(
-        dict(table.formats), (*target_name.split(","), target_name, *gone), next(iter(drop), None), audio
+        dict(table.formats),
+        (*map(str.strip, target_name.split(",")), target_name, *gone),
+        next(iter(drop), None),
+        audio,
     )
     names = tuple(line_name(table, int(row), reader.id) for row in of)
     columns = rest.drop([_ROW, *[name for name in gone if name in rest]])

@@ -8,16 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-import torch
-
 from metatl.data.class_folder import FileKind, content, files_of, read_class_folder
 from metatl.data.examples import Examples, Index, Inputs, Reader
 from metatl.data.table_rows import line_name, table_examples
 from metatl.data.tables import Columns, read_table
 from metatl.data.tables.columns import as_text
 from metatl.data.tables.decoding import decoded
-from metatl.data.targets import Targets
 from metatl.opening import text_of
 from metatl.types import MetatlError
 
@@ -106,11 +102,4 @@ def text_examples(place: Any, text: str, **words: Any) -> Examples:
 def text_folder_examples(folder: Path) -> Examples:
     """Text files in a folder for each class; raises MetatlError as `read_class_folder`."""
     found = read_class_folder(folder, TEXTS)
-    files = [*found.labelled, *found.test]
-    targets = Targets("classes", found.classes, torch.tensor([one.label for one in files]))
-    pool = np.arange(len(found.labelled))
-    test = np.arange(len(found.labelled), len(files)) if found.test else None
-    name = text_of(folder.resolve().name)
-    return Examples(
-        name, TextReader(), of_files([one.file for one in files]), targets, pool, test, found.part
-    )
+    return found.examples(folder, TextReader(), of_files(found.files))

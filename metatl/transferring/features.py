@@ -19,6 +19,8 @@ from metatl.types import MetatlError
 
 BATCH = 32
 """Rows of one forward pass."""
+_MOST_HELD = 1 << 29
+"""Bytes of encoded draws that stay in memory."""
 Tick = Callable[[int, int], None]
 
 
@@ -52,12 +54,13 @@ class Computed(Features):
 class Encoded(Features):
     """Columns as numbers, by an encoder that is fitted on the labelled rows of each draw alone.
 
-    fit: columns -> encoder, and encoder: columns -> [n, width].
+    fit: columns -> encoder, and encoder: columns -> [n, width]. Draws are encoded once for all ways, as long
+    as memory allows.
     """
 
     columns: Any
     fit: Callable[[Any], Callable[[Any], Tensor]]
-    _last: tuple[bytes, Tensor] | None = field(default=None)
+    _held: dict[bytes, Tensor] = field(default_factory=dict[bytes, Tensor])
 
     @property
     def width(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -67,9 +70,12 @@ class Encoded(Features):
     def of(self, places: Index, labelled: Index) -> Tensor:
         """These rows, in numbers that the labelled ones define."""
         key = labelled.tobytes()
-        if self._last is None or self._last[0] != key:
-            self._last = key, self.fit(self.columns.take(labelled))(self.columns)
-        return self._last[1][torch.from_numpy(places)]
+        if key not in self._held:
+            made = self.fit(self.columns.take(labelled))(self.columns)
+            while self._held and sum(x.nbytes for x in self._held.values()) + made.nbytes > _MOST_HELD:
+                del self._held[next(iter(self._held))]
+            self._held[key] = made
+        return self._held[key][torch.from_numpy(places)]
 
 
 def passed(body: nn.Module, x: Any) -> Tensor:

@@ -90,10 +90,10 @@ def judge(outputs: Tensor, y: Tensor) -> Judged:
         sure = torch.where(whole, outputs.softmax(-1).amax(-1), 0.0)
         probability = [round(p, 6) for p in sure.tolist()]
     else:
-        shown = outputs.sigmoid() if kind == "labels" else outputs
+        values = outputs.sigmoid() if kind == "labels" else outputs
         predicted = [
             [float(f"{v:.6g}") for v in row] if ok else None
-            for row, ok in zip(shown.tolist(), whole.tolist(), strict=True)
+            for row, ok in zip(values.tolist(), whole.tolist(), strict=True)
         ]
     scores = [None if v != v else round(v, 9) for v in row_scores(outputs, y).tolist()]
     return Judged(predicted, probability, scores, _also(outputs, y, bool(whole.all())), int((~whole).sum()))
