@@ -25,6 +25,8 @@ class Inputs(ABC):
 
     unit: ClassVar[str] = "row"
     """What one is called: photo, sentence, row, window."""
+    copied: ClassVar[bool] = False
+    """Whether rows of one content are copies of one thing, and not two that happen to agree."""
 
     @property
     def columns(self) -> Any:

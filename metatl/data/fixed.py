@@ -49,7 +49,7 @@ class Fixed:
         if self.group is not None and self.test is None and self.folds < 2:
             raise MetatlError("all rows are of one group: folds by group need two or more")
         if self.test is None and self.folds < 2:
-            raise MetatlError("a class has one photo only: folds need two or more of each class")
+            raise MetatlError("a class has one row only: folds need two or more of each class")
 
     @property
     def folds(self) -> int:
@@ -61,8 +61,9 @@ class Fixed:
     @property
     def most(self) -> int:
         """The largest k that every class and every draw can give."""
-        counts = [np.bincount(self.labels[self._free(draw)]).min() for draw in range(self.draws(None, 1))]
-        return int(min(counts))
+        classes = int(self.labels[self.pool].max()) + 1
+        free = [self.labels[self._free(draw)] for draw in range(self.draws(None, 1))]
+        return int(min(np.bincount(labels, minlength=classes).min() for labels in free))
 
     def draws(self, k: int | None, asked: int) -> int:
         """Draws of k labelled rows a class; all rows, or none, can be drawn once, or once for every fold."""

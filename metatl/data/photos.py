@@ -31,6 +31,7 @@ class Photos(Inputs):
 
     files: tuple[Path, ...]
     unit: ClassVar[str] = "photo"
+    copied: ClassVar[bool] = True
 
     @property
     def ids(self) -> Sequence[str]:

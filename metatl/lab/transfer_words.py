@@ -29,7 +29,8 @@ def add(
         "sentences, none for tables]",
     )
     transfer.add_argument(
-        "--labelled", help="labels of each class [1,2,5,10,all; of real values 10,20,50,100,all]"
+        "--labelled",
+        help="labels of each class [1,2,5,10,all, of sentences 0 too; of real values 10,20,50,100,all]",
     )
     transfer.add_argument("--draws", type=int, default=10, help="draws of the labelled rows [10]")
     transfer.add_argument("--methods", help="comma-separated rows; see 'metatl methods' [all]")

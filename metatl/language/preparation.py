@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +30,8 @@ class TextPreparation:
 
     Raises MetatlError for a tokenizer that cannot be read, and where the extra `text` is missing.
     """
+
+    unit: ClassVar[str] = "sentence"
 
     tokenizer: str
     longest: int = LONGEST
@@ -63,6 +65,16 @@ class TextPreparation:
     def cut(self, sentences: Iterable[str]) -> int:
         """How many of the texts are longer than what is read of them."""
         return sum(bool(self._encoded(sentence).overflowing) for sentence in sentences)
+
+    def notes(self, rows: Iterable[str]) -> tuple[str, ...]:
+        """What is worth saying of these texts: how many are cut."""
+        count = self.cut(rows)
+        what = "text is" if count == 1 else "texts are"
+        return (
+            (f"{count} {what} longer than {self.longest} tokens; what is beyond is not read",)
+            if count
+            else ()
+        )
 
     def example(self) -> dict[str, Tensor]:
         """A batch of two short texts of two lengths: a pass over it tells layers by use."""

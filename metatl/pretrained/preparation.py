@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -44,6 +44,8 @@ class Preparation:
 
     Raises MetatlError for values that mean nothing.
     """
+
+    unit: ClassVar[str] = "photo"
 
     size: int
     mean: tuple[float, ...] = IMAGENET_MEAN
@@ -87,6 +89,10 @@ class Preparation:
     def example(self) -> Tensor:
         """A prepared picture of nothing, [1, channels, size, size]: a pass over it tells layers by use."""
         return torch.zeros(1, self.channels, self.size, self.size)
+
+    def notes(self, rows: object) -> tuple[str, ...]:
+        """What is worth saying of these rows: nothing."""
+        return ()
 
     def values(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Plain values, and no tensors, from which `of` makes it again."""

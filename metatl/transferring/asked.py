@@ -70,6 +70,15 @@ def check_source(found: Mapping[str, Row], named: Sequence[str], source: bool, c
         raise MetatlError(f"source: none of {', '.join(found)} learns on a source; leave --source out")
 
 
+def check_alike(examples: Examples, source: Examples | None) -> None:
+    """Raise MetatlError for a source of something else: photos beside sentences, say."""
+    if source is None:
+        return
+    one, other = examples.inputs, source.inputs
+    if one.unit != other.unit or (one.columns is None) != (other.columns is None):
+        raise MetatlError(f"source: it holds {other.unit}s, and the data are {one.unit}s; give more of these")
+
+
 def sourced(found: Mapping[str, Row], named: Sequence[str], source: Examples | None) -> dict[str, Row]:
     """The rows that need no source, or all where there is one of classes.
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from metatl.data.examples import Inputs
 from metatl.transferring.features import BATCH
 from metatl.transferring.model import SavedModel
+from metatl.transferring.prepared import remarks
 from metatl.types import MetatlError
 
 PLACES = ("", "second_", "third_")
@@ -39,9 +40,8 @@ def predict(
     """
     inputs = model.reader.read(places)
     found: list[Prediction] = []
-    if inputs.columns is not None:
-        for note in model.preparation.notes(inputs.columns):
-            unreadable(note)
+    for note in remarks(model.preparation, inputs):
+        unreadable(note)
     for first in range(0, len(inputs), BATCH):
         found += _batch(model, inputs, list(range(first, min(first + BATCH, len(inputs)))), unreadable)
     if not any(one.cells is not None for one in found):

@@ -2,78 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from metatl import tree
-from metatl.data.examples import Examples, Index, Inputs, TestPart
+from metatl.data.examples import Examples, Inputs, TestPart
 from metatl.data.fixed import Fixed
 from metatl.data.tables import Encoder
 from metatl.data.targets import Targets
 from metatl.opening import text_of
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.features import Computed, Encoded, Features, Tick, features, forward, readable
+from metatl.transferring.prepared import Prepared, check_unit, prepared_rows, remarks
 from metatl.types import MetatlError
-
-_MOST_HELD = 1 << 30
-"""Bytes of prepared rows that stay in memory."""
-
-
-class Prepared(ABC):
-    """Rows as a net takes them."""
-
-    @abstractmethod
-    def one(self, place: int) -> Any:
-        """A prepared row, without a leading axis; raises MetatlError for one that cannot be read."""
-
-    @abstractmethod
-    def some(self, places: Index) -> Any:
-        """Prepared rows [n, ...]."""
-
-
-@dataclass
-class Read(Prepared):
-    """Prepared when they are asked for, and held as long as memory allows."""
-
-    inputs: Inputs
-    preparation: Any
-    _held: dict[int, Any] = field(default_factory=dict[int, Any])
-    _bytes: int = 0
-
-    def one(self, place: int) -> Any:
-        """The prepared row."""
-        if place in self._held:
-            return self._held[place]
-        x = self.preparation(self.inputs.raw(place))
-        size = sum(leaf.nbytes for leaf in tree.leaves(x))
-        if self._bytes + size <= _MOST_HELD:
-            self._held[place] = x
-            self._bytes += size
-        return x
-
-    def some(self, places: Index) -> Any:
-        """The prepared rows, stacked as the preparation does it."""
-        return self.preparation.stacked([self.one(int(place)) for place in places])
-
-
-@dataclass(frozen=True)
-class Held(Prepared):
-    """Rows [n, ...] that are prepared already."""
-
-    x: Tensor
-
-    def one(self, place: int) -> Tensor:
-        """The row."""
-        return self.x[place]
-
-    def some(self, places: Index) -> Tensor:
-        """The rows."""
-        return self.x[torch.from_numpy(places)]
 
 
 @dataclass(frozen=True)
@@ -119,6 +61,7 @@ def read_problem(
 
     Raises MetatlError in one line where a class has no readable row.
     """
+    check_unit(net, examples.inputs)
     found, unreadable = _digests(examples.inputs)
     columns = examples.inputs.columns
     seen: Features
@@ -153,15 +96,8 @@ def read_problem(
             *(f"{text_of(examples.inputs.ids[i])} (cannot be read)" for i in sorted(unreadable)),
             *some.left_out,
         ),
-        some.notes,
+        (*some.notes, *(remarks(net.preparation, some.inputs) if net.moves else ())),
     )
-
-
-def prepared_rows(inputs: Inputs, net: Backbone) -> Prepared:
-    """The rows as the net takes them; of a table all at once."""
-    if inputs.columns is None or not net.moves:
-        return Read(inputs, net.preparation)
-    return Held(net.preparation(inputs.columns))
 
 
 def _digests(inputs: Inputs) -> tuple[list[str | None], set[int]]:

@@ -17,7 +17,8 @@ from metatl.data.examples import Examples, Inputs
 from metatl.data.source import Data, Tasks
 from metatl.data.targets import Targets
 from metatl.transferring.backbone import Backbone
-from metatl.transferring.problem import Prepared, Problem, prepared_rows
+from metatl.transferring.prepared import Prepared, prepared_rows
+from metatl.transferring.problem import Problem
 from metatl.types import Batch, Episode, MetatlError, Split
 
 
@@ -33,6 +34,34 @@ class SourceRows:
     targets: Targets
     key: str
     shared: tuple[str, ...]
+
+
+def distinct(source: Examples, problem: Examples) -> tuple[Examples, list[str]]:
+    """The source without rows that are the problem's too, which would tell targets beforehand; and a note.
+
+    Rows of a table are compared in the columns that both have. Copies of files are not left out here but
+    refused (`source_rows`). Raises MetatlError where no row is left to learn from.
+    """
+    if source.inputs.copied:
+        return source, []
+    theirs, ours = _contents(source.inputs, problem.inputs), _contents(problem.inputs, source.inputs)
+    own = {*ours} - {""}
+    whole = np.array([place for place, one in enumerate(theirs) if one not in own], np.int64)
+    count = len(theirs) - len(whole)
+    if not count:
+        return source, []
+    left, unit = source.take(whole), source.inputs.unit
+    if not len(left.pool):
+        raise MetatlError(f"source: all its {unit}s are {unit}s of the data too, whose targets it would tell")
+    return left, [f"Left out of the source: {count} {unit}s that are among the data too."]
+
+
+def _contents(inputs: Inputs, other: Inputs) -> list[str]:
+    """A digest of every row, of a table in the columns that the other has too; "" for what cannot be told."""
+    if inputs.columns is None:
+        return [_digest(inputs, place) for place in range(len(inputs))]
+    shared = [name for name in inputs.columns if name in other.columns]
+    return inputs.columns.only(shared).digests() if shared else [""] * len(inputs)
 
 
 def source_rows(examples: Examples, problem: Problem) -> SourceRows:

@@ -27,7 +27,7 @@ from metatl.transferring.report import report
 from metatl.transferring.rows import rows, scaled
 from metatl.transferring.running import missing, planned, run_bodies, run_heads
 from metatl.transferring.settle import fit_all, reserve, settle, validate
-from metatl.transferring.source import SourceRows, source_rows
+from metatl.transferring.source import SourceRows, distinct, source_rows
 from metatl.transferring.study import Study, moving
 from metatl.transferring.written import model_of, write
 from metatl.types import MetatlError
@@ -76,6 +76,8 @@ def transfer(
     chosen_rows = rows(asked.with_references(names))
     asked.check_source(chosen_rows, names or (), source is not None, usual is None)
     others = None if source is None else opened(source, words, strict=False)[0]
+    asked.check_alike(examples, others)
+    others, repeated = (None, list[str]()) if others is None else distinct(others, examples)
     chosen_rows = asked.sourced(chosen_rows, names or (), others)
     counts = asked.counts(labelled, examples.targets.kind)
     name = usual if net is None else net
@@ -98,7 +100,7 @@ def transfer(
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)
-    facts = protocol(study, settled, choice, minutes, [*told_of_net, *notes, *large], learned)
+    facts = protocol(study, settled, choice, minutes, [*told_of_net, *repeated, *notes, *large], learned)
     found = report(study, cells, facts)
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
     return Transferring(found, model, folder, write(folder, study, cells, settled, found, model))
@@ -110,6 +112,10 @@ def _net(
     """The net of this name; without one, of columns, one that is learned on the source, or none."""
     if name is not None:
         return backbone(name, size), []
+    if size is not None:
+        raise MetatlError(
+            "size is of what a net reads, and there is none; leave it out, or name one with --net"
+        )
     return (no_net(), []) if source is None else learned_on(source, problem, seed)
 
 

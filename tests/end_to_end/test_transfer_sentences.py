@@ -11,6 +11,7 @@ import pytest
 from metatl.lab import store
 from tests import tiny_texts
 from tests.commands import metatl, refused
+from tests.photos import drawn
 
 pytest.importorskip("transformers")
 MONEY, WEATHER = (
@@ -73,3 +74,21 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         *words, "--text", "utterance", "--target", "intent", "--net", "hf:nowhere"
     )
     assert "is a folder" in refused("transfer", folder / "texts", "--text", "a", "--out", tmp_path / "o")
+
+
+def test_what_is_not_read_of_a_text_is_said(folder: Path, tmp_path: Path) -> None:
+    long = tmp_path / "long.csv"
+    long.write_text((folder / "intents.csv").read_text() + "rain " * 10_000 + ",rain\n")
+    words = (long, "--text", "utterance", "--target", "intent", "--methods", "ridge")
+    found = asked(folder, tmp_path / "o", *words)
+    assert found.code == 0, found
+    assert "1 text is longer than 24 tokens" in found.out
+    assert any("1 text is longer" in line for line in metatl("predict", tmp_path / "o", long).lines)
+
+
+def test_a_net_for_something_else_is_one_line(folder: Path, tmp_path: Path) -> None:
+    words = ("transfer", folder / "texts", "--net", "Conv4", "--out", tmp_path / "o")
+    assert "Conv4 reads photos, and these are sentences" in refused(*words)
+    photos = drawn(tmp_path / "p", {"": 4})
+    said = refused("transfer", photos, "--net", f"hf:{folder / 'net'}", "--out", tmp_path / "o")
+    assert "reads sentences, and these are photos" in said

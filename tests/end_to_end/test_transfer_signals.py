@@ -20,7 +20,7 @@ FEW = ("--methods", "logistic-regression,nearest-centroid", "--draws", "2", "--m
 
 
 def tone(file: Path, pitch: float, seed: int, rate: int = 8000) -> Path:
-    """A rising or falling tone on noise, 16 bit."""
+    """A tone on noise, 16 bit."""
     rng, at = np.random.default_rng(seed), np.arange(int(rate * (0.3 + 0.02 * (seed % 5)))) / rate
     sound = 0.3 * np.sin(2 * np.pi * pitch * at) + 0.05 * rng.normal(size=len(at))
     file.parent.mkdir(parents=True, exist_ok=True)

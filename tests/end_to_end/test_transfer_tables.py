@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 from metatl.lab import store
 from metatl.transferring.opened import Words
 from metatl.transferring.transfer import transfer
 from tests.commands import metatl, refused
+from tests.photos import drawn
 
 pytest.importorskip("sklearn")
 FEW = ("--draws", "2", "--minutes", "0.3")
@@ -191,3 +193,39 @@ def test_whole_groups_are_labelled_or_judged(tmp_path: Path, cache_home: Path) -
         assert ("folds of whole groups" in (out / "table.md").read_text()) == bool(more)
     assert found[()] > 95
     assert found["--group", "who"] < 70
+
+
+def test_rows_of_the_source_that_are_the_data_s_are_left_out(tmp_path: Path, cache_home: Path) -> None:
+    """They would tell the targets of rows that judge, also where the source has a column more."""
+    place = patients(tmp_path / "here.csv", 40)
+    both = patients(tmp_path / "there.csv", 200, seed=1, more=True)
+    again = patients(tmp_path / "again.csv", 40, more=True).read_text().splitlines()[1:]
+    both.write_text(both.read_text() + "\n".join(again) + "\n")
+    words = ("--target", "outcome", "--drop", "id", "--labelled", "2", "--methods", "ridge", *FEW)
+    found = metatl("transfer", place, *words, "--source", both, "--out", tmp_path / "o")
+    assert found.code == 0, found
+    assert "40 rows that are among the data too" in found.out
+    assert "learned on 200 rows of there" in (tmp_path / "o" / "table.md").read_text()
+    whole = patients(tmp_path / "whole.csv", 40, more=True)
+    said = refused("transfer", place, *words, "--source", whole, "--out", tmp_path / "p")
+    assert "all its rows are rows of the data too" in said
+
+
+def test_a_net_or_a_source_of_something_else_is_one_line(done: Path, tmp_path: Path) -> None:
+    words = ("transfer", done / "patients.csv", "--target", "outcome", "--out", tmp_path / "o")
+    assert "Conv4 reads photos, and these are rows" in refused(*words, "--net", "Conv4")
+    assert "there is none; leave it out" in refused(*words, "--size", "20")
+    folder = drawn(tmp_path / "p", {"": 4})
+    pictured = refused(
+        "transfer", folder, "--net", "Conv4", "--source", sounds(tmp_path / "w"), "--out", tmp_path / "q"
+    )
+    assert "it holds rows, and the data are photos" in pictured
+
+
+def sounds(folder: Path) -> Path:
+    """Two classes of noise."""
+    for i in range(4):
+        file = folder / "ab"[i % 2] / f"{i}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        wavfile.write(file, 8000, np.random.default_rng(i).normal(size=4000).astype(np.float32))
+    return folder

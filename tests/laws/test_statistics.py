@@ -123,3 +123,26 @@ def test_draws_that_are_judged_on_rows_of_their_own() -> None:
     assert found.ci95 is not None
     assert plain.ci95 is not None
     assert 0.5 < (found.ci95[1] - found.ci95[0]) / (2 * plain.ci95) < 1.2
+
+
+def test_values_without_bounds_of_one_draw_have_student_s_interval_over_rows() -> None:
+    values = np.random.default_rng(0).normal(5.0, 3.0, 12)
+    plain, found = estimate(values), crossed(values[None], None, whole=True)
+    assert plain.ci95 is not None
+    assert plain.p is not None
+    assert found.mean == pytest.approx(plain.mean)
+    assert found.ci95 == pytest.approx((plain.mean - plain.ci95, plain.mean + plain.ci95))
+    assert found.p == pytest.approx(plain.p)
+    assert crossed(np.full((4, 9), 2.5), None).ci95 is None, "nothing varies"
+
+
+@pytest.mark.parametrize(("of_draws", "of_rows"), [(1.0, 0.3), (0.3, 1.0), (0.5, 0.5)])
+def test_the_interval_of_values_without_bounds_covers(of_draws: float, of_rows: float) -> None:
+    """Draws crossed with rows, both of which are drawn anew: the true mean is held in 90 to 100 %."""
+    rng, held, times = np.random.default_rng(1), 0, 600
+    for _ in range(times):
+        draws, rows = of_draws * rng.normal(size=(5, 1)), of_rows * rng.normal(size=(1, 40))
+        found = crossed(7.0 + draws + rows + 0.5 * rng.normal(size=(5, 40)), None)
+        assert found.ci95 is not None
+        held += found.ci95[0] <= 7.0 <= found.ci95[1]
+    assert 0.90 * times <= held <= times

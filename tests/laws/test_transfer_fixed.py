@@ -136,3 +136,9 @@ def test_groups_that_cannot_be_divided_are_one_line() -> None:
         Fixed(labels, pool, None, 0, np.array(["a"] * 8))
     with pytest.raises(MetatlError, match="group 'b' has rows to learn from and rows that judge"):
         Fixed(labels, pool[:4], pool[4:], 0, np.array(list("aabbbccc")))
+
+
+def test_a_class_of_one_group_is_not_counted_on() -> None:
+    """Where that group judges, no row of the class is left to be labelled."""
+    labels, group = np.array([0, 0, 0, 1, 2, 2]), np.array(list("abcabc"))
+    assert Fixed(labels, np.arange(6), None, 0, group).most == 0

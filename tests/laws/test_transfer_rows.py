@@ -14,14 +14,18 @@ from PIL import Image
 from torch import Tensor, nn
 
 from metatl import Classifier, MetatlError
+from metatl.adapt import Descent
 from metatl.data.images import as_seen
+from metatl.guides import TopK
 from metatl.lab import store
+from metatl.rules import Adam
 from metatl.transferring import choose
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled, fit, judged
+from metatl.transferring.judging import Scale
 from metatl.transferring.open_model import open_model
-from metatl.transferring.rows import Row, Schedule, listing, rows
+from metatl.transferring.rows import Row, Schedule, listing, rows, scaled
 from tests.photos import COLOURS, photo_model
 
 NET, SIZE = "Conv4", 24
@@ -233,3 +237,30 @@ def test_what_a_classifier_cannot_fit_is_one_line(x: Any, y: Any, said: str) -> 
 def test_a_classifier_that_is_not_fitted_says_so() -> None:
     with pytest.raises(MetatlError, match="not fitted"):
         Classifier(NET).predict(pictures(2)[0])
+
+
+def test_rates_rows_and_shares_are_multiplied_for_another_net() -> None:
+    row, name = rows()["fish"], "rule.lr"
+    found = scaled(row, 10.0, 20.0)
+    assert isinstance(found.adaptation, Descent)
+    assert found.adaptation.rule == Adam(10 * 3e-4)
+    assert found.select is not None
+    assert row.select is not None
+    assert found.select[name] == pytest.approx([10 * lr for lr in row.select[name]])
+    assert found.schedule.most == 20 * row.schedule.most
+    assert found.mask is not None
+    assert found.mask.shape == TopK(20 * 0.005)
+    assert scaled(row, 1.0, 1.0) == row
+    assert scaled(rows()["ridge"], 10.0, 20.0) == rows()["ridge"], "its body does not move"
+
+
+def test_real_targets_come_back_in_their_own_units() -> None:
+    y = torch.tensor([[3.0, 7.0], [5.0, 7.0], [13.0, 7.0]])
+    scale = Scale.of(y)
+    assert torch.allclose(scale.down(y).mean(0), torch.zeros(2), atol=1e-6)
+    assert torch.allclose(scale.down(y).std(0, correction=0), torch.tensor([1.0, 0.0]))
+    assert torch.allclose(scale.up(scale.down(y)), y)
+    labels = torch.tensor([0, 2, 1])
+    assert Scale.of(labels).down(labels) is labels
+    outputs = torch.randn(3, 3)
+    assert torch.equal(Scale.of(labels).up(outputs), outputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
@@ -38,6 +38,8 @@ class Encoder:
 
     Fitting needs scikit-learn; applying and loading do not.
     """
+
+    unit: ClassVar[str] = "row"
 
     plan: Plan
     formats: Mapping[str, str]

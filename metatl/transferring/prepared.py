@@ -1,0 +1,92 @@
+"""Rows as a net takes them, read when they are asked for; and whether it takes such rows at all."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metatl import tree
+from metatl.data.examples import Index, Inputs
+from metatl.transferring.backbone import Backbone
+from metatl.types import MetatlError
+
+_MOST_HELD = 1 << 30
+"""Bytes of prepared rows that stay in memory."""
+
+
+class Prepared(ABC):
+    """Rows as a net takes them."""
+
+    @abstractmethod
+    def one(self, place: int) -> Any:
+        """A prepared row, without a leading axis; raises MetatlError for one that cannot be read."""
+
+    @abstractmethod
+    def some(self, places: Index) -> Any:
+        """Prepared rows [n, ...]."""
+
+
+@dataclass
+class Read(Prepared):
+    """Prepared when they are asked for, and held as long as memory allows."""
+
+    inputs: Inputs
+    preparation: Any
+    _held: dict[int, Any] = field(default_factory=dict[int, Any])
+    _bytes: int = 0
+
+    def one(self, place: int) -> Any:
+        """The prepared row."""
+        if place in self._held:
+            return self._held[place]
+        x = self.preparation(self.inputs.raw(place))
+        size = sum(leaf.nbytes for leaf in tree.leaves(x))
+        if self._bytes + size <= _MOST_HELD:
+            self._held[place] = x
+            self._bytes += size
+        return x
+
+    def some(self, places: Index) -> Any:
+        """The prepared rows, stacked as the preparation does it."""
+        return self.preparation.stacked([self.one(int(place)) for place in places])
+
+
+@dataclass(frozen=True)
+class Held(Prepared):
+    """Rows [n, ...] that are prepared already."""
+
+    x: Tensor
+
+    def one(self, place: int) -> Tensor:
+        """The row."""
+        return self.x[place]
+
+    def some(self, places: Index) -> Tensor:
+        """The rows."""
+        return self.x[torch.from_numpy(places)]
+
+
+def check_unit(net: Backbone, inputs: Inputs) -> None:
+    """Raise MetatlError for a net that reads something else than such rows."""
+    if net.moves and net.preparation.unit != inputs.unit:
+        raise MetatlError(
+            f"{net.facts['net']} reads {net.preparation.unit}s, and these are {inputs.unit}s; name another "
+            "net, or none"
+        )
+
+
+def remarks(preparation: Any, inputs: Inputs) -> tuple[str, ...]:
+    """What a preparation has to say of these rows."""
+    rows = (inputs.shown(place) for place in range(len(inputs)))
+    return preparation.notes(rows if inputs.columns is None else inputs.columns)
+
+
+def prepared_rows(inputs: Inputs, net: Backbone) -> Prepared:
+    """The rows as the net takes them; of a table all at once."""
+    if inputs.columns is None or not net.moves:
+        return Read(inputs, net.preparation)
+    return Held(net.preparation(inputs.columns))
