@@ -15,6 +15,7 @@ from metatl.data.examples import Examples, Index, Inputs, Reader, TestPart
 from metatl.data.signals import heard
 from metatl.data.tables import Columns, read_table, target
 from metatl.data.tables.columns import as_text
+from metatl.data.tables.formats import check
 from metatl.opening import text_of
 from metatl.types import MetatlError
 
@@ -77,6 +78,10 @@ class TableReader(Reader):
     left_out: tuple[str, ...] = ()
     id: str | None = None
     audio: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse formats that are none: a reader may come out of a file."""
+        check(self.formats)
 
     id_name: ClassVar[str] = "line"
 

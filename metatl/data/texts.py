@@ -14,6 +14,7 @@ from metatl.data.table_rows import line_name, table_examples
 from metatl.data.tables import Columns, read_table
 from metatl.data.tables.columns import as_text
 from metatl.data.tables.decoding import decoded
+from metatl.data.tables.formats import check
 from metatl.opening import text_of
 from metatl.types import MetatlError
 
@@ -62,6 +63,10 @@ class TextReader(Reader):
     text: str | None = None
     formats: Mapping[str, str] = field(default_factory=dict[str, str])
     id: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse formats that are none: a reader may come out of a file."""
+        check(self.formats)
 
     unit: ClassVar[str] = "sentence"
     id_name: ClassVar[str] = "line"

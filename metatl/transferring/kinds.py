@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 from torch import Tensor
@@ -48,8 +48,27 @@ def reader_values(reader: Reader) -> dict[str, Any]:
 
 def opened_reader(values: Mapping[str, Any]) -> Reader:
     """The reader of a saved model; raises KeyError or TypeError for what is none."""
-    given = {key: tuple(v) if isinstance(v, list) else v for key, v in _rest(values).items()}
-    return READERS[values["kind"]](**given)
+    made = READERS[values["kind"]]
+    given = _rest(values)
+    for field in fields(made):
+        if field.name in given:
+            given[field.name] = _plain(field.type, given[field.name])
+    return made(**given)
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    """The value of a reader's field, of the kind that its annotation says; ValueError for another."""
+    if isinstance(value, list) and str(kind).startswith("tuple") and _words(value):
+        return tuple(value)
+    if isinstance(value, dict) and str(kind).startswith("Mapping") and _words(value.values()):
+        return value
+    if str(kind).startswith("str") and (value is None or isinstance(value, str)):
+        return value
+    raise ValueError(f"{str(value)[:40]!r} where {kind} is wanted")
+
+
+def _words(values: Iterable[Any]) -> bool:
+    return all(isinstance(one, str) for one in values)
 
 
 def _word(known: Mapping[str, type[Any]], one: Any) -> str:

@@ -49,7 +49,7 @@ def open_model(folder: str | Path, own: str | None = None, trust: bool = False) 
         net = store.renamed(values["net"], store.kept(values.get("kept"), folder))
         with importing.received(trust):
             return _opened({**_FIRST, **values, "net": net}, tensors, own)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, StopIteration) as error:
         said = " ".join(str(error).split())[:200]
         raise MetatlError(
             f"{folder} is damaged ({said}); restore it or run 'metatl transfer' again"
@@ -73,6 +73,9 @@ def _opened(values: Mapping[str, Any], tensors: Mapping[str, Tensor], own: str |
     if not 0 < int(layer["width"]) * len(names) <= sum(leaf.numel() for leaf in leaves):
         raise ValueError(f"an output layer of width {layer['width']}")
     readout = readout_of(layer["adaptation"], int(layer["width"]), len(names), leaves)
+    outputs = readout(torch.zeros(1, readout.width))
+    if outputs.shape != (1, len(names)):
+        raise ValueError(f"{len(names)} names for {outputs.shape[-1]} outputs")
     kind = cast(Kind, values["targets"])
     if kind not in ("classes", "labels", "real"):
         raise ValueError(f"targets {str(kind)[:40]!r}")

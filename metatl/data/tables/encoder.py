@@ -158,6 +158,8 @@ class Encoder:
             fits = len(arrays["fill"]) == plain and len(arrays["boolean_fill"]) == len(plan.of("boolean"))
             wide = len(arrays["mean"]) == len(arrays["scale"]) == plain + len(arrays["absent"])
             right = fits and wide and set(found.names) and {*categories} == {*plan.of("category")}
+            nothing = Columns({name: np.full(1, np.nan) for name in plan.uses})
+            right = right and found(nothing).shape == (1, found.width) and not found.unknown(nothing)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise MetatlError(f"the encoder of a table is damaged ({error}); get the model again") from error
         if not right:

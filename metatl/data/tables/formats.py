@@ -10,7 +10,7 @@ categories. `text` is left exactly as it is, and `missing` is a column without a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,6 +65,15 @@ def typed(
     if bad is not None:
         raise MetatlError(f"{where(bad)}: {name} is {read[bad]!r}, and its column holds {_called(form)}")
     return Typed(_array([None if v is None else parsed[v] for v in read], form), form, note)
+
+
+def check(formats: Mapping[str, str]) -> None:
+    """Raise MetatlError for what is no format of a column."""
+    for name, form in formats.items():
+        front, _, rest = form.partition(" ")
+        pair = front == "boolean" and rest.count("/") == 1
+        if not pair and form not in (*NUMBERS, *DATES, "category", "text", "missing"):
+            raise MetatlError(f"column {name!r} has the format {form[:40]!r}, which is none")
 
 
 def parse(value: str, form: str) -> Any:
