@@ -36,11 +36,11 @@ _LISTS = ("terms", "views", "transforms", "streams")
 def members(family: str) -> dict[str, type[Any]]:
     """The classes of a family that can be made, by name."""
     package, path, _ = FAMILIES[family]
-    held, (module, _, name) = vars(import_module(package)), path.rpartition(".")
+    door, (module, _, name) = import_module(package), path.rpartition(".")
     base = getattr(import_module(module), name)
     return {
         name: one
-        for name, one in sorted(held.items())
+        for name, one in sorted((name, getattr(door, name)) for name in door.__all__)
         if inspect.isclass(one)
         and issubclass(one, base)
         and not inspect.isabstract(one)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, cast
 from unittest import mock
 
@@ -95,7 +95,7 @@ def _check_class(path: str, key: str, around: tuple[str, ...]) -> None:
 
 
 def families() -> tuple[type, ...]:
-    """Every class that a family shows."""
-    rooms = [vars(sys.modules[f"metatl.{name}"]) for name in importing.FAMILIES]
-    shown = (made for room in rooms for made in room.values() if inspect.isclass(made))
-    return tuple({made for made in shown if made.__module__.startswith("metatl.")})
+    """Every class of metatl's that a family shows."""
+    doors = [import_module(f"metatl.{name}") for name in importing.FAMILIES]
+    shown = (getattr(door, name) for door in doors for name in door.__all__)
+    return tuple({made for made in shown if inspect.isclass(made) and made.__module__.startswith("metatl.")})
