@@ -28,7 +28,17 @@ LEVELS = (
     {"learners", "evaluation"},
     {"testing", "capture", "train", "pretrained"}
     | {f"lab.{name}" for name in ("record", "store", "render", "experiment", "provenance", "yaml_values")},
-    {"lab.config", "lab.describe", "lab.families", "lab.said", "lab.instances", "lab.run", "lab.benchmark"}
+    {
+        "lab.config",
+        "lab.describe",
+        "lab.families",
+        "lab.said",
+        "lab.instances",
+        "lab.names",
+        "lab.mistakes",
+        "lab.run",
+        "lab.benchmark",
+    }
     | {"inputs", "personal", "personalise", "profile", "transferring"},
     {
         "lab.cli",

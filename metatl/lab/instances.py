@@ -21,6 +21,7 @@ from jsonargparse._common import parsing_settings
 from torch import nn
 
 from metatl import importing
+from metatl.text import near
 from metatl.types import MetatlError
 
 _SETTINGS = ("import_path_verdicts", "import_paths_enforced", "instantiate_subclass_spec_in_any")
@@ -81,6 +82,8 @@ def _check(value: Any, key: str, around: tuple[str, ...]) -> None:
 
 
 def _check_class(path: str, key: str, around: tuple[str, ...]) -> None:
+    if "." not in path:
+        raise MetatlError(f"{key}: there is no class '{path}'{near(path, [m.__name__ for m in families()])}")
     try:
         made = importing.found(path)
     except (MetatlError, ImportError, AttributeError, ValueError) as error:
