@@ -99,3 +99,19 @@ def test_a_row_of_transfer_is_described_too() -> None:
 def test_all_families_and_wrong_names() -> None:
     assert "learner: Episodic" in metatl("describe").out
     assert "did you mean ImageFolder" in refused("describe", "ImageFoldr")
+
+
+def test_help_config_lists_ours_alone() -> None:
+    found = metatl("run", "--help-config")
+    assert found.code == 0
+    assert "torch" not in found.out
+    wanted = (
+        "Conv4",
+        "evaluation.episodes: int = 600",
+        "learner: Learner",
+        "Episodic",
+        "device: str = 'cpu'",
+    )
+    assert all(word in found.out for word in wanted)
+    assert max(map(len, found.out.splitlines())) <= 110
+    assert len(found.out.splitlines()) < 80
