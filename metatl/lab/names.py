@@ -101,7 +101,7 @@ def _say_why(path: str, here: str) -> None:
     except MetatlError as error:
         raise MetatlError(f"{here}: {error}") from error
     except AttributeError as error:
-        names = dir(error.obj) if inspect.ismodule(error.obj) else []
+        names = [name for name in vars(error.obj) if name[0] != "_"] if inspect.ismodule(error.obj) else []
         raise MetatlError(f"{here}: {error}{near(path.rpartition('.')[2], names)}") from error
     except Exception as error:  # whatever a module raises as it is imported
         raise MetatlError(f"{here}: {path} cannot be imported: {error or type(error).__name__}") from error
