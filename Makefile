@@ -5,6 +5,8 @@ DEMO_OUT ?= runs/demo
 DEMO_ARGS ?=
 DEMO_MINUTES ?= 1.5
 PYTEST_ARGS ?=
+# Processes that run tests side by side, a file's tests in one of them; 0 for none beside pytest itself.
+TEST_PROCESSES ?= $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 0)
 
 PYTHON_IN := $(VENV)/bin/python
 INSTALL := $(PYTHON_IN) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -26,7 +28,7 @@ demo: $(VENV)/.installed
 
 # A machine without a C compiler leaves no stamp for the peers, so that a later call looks again.
 test: $(VENV)/.tests $(VENV)/.peers
-	$(PYTHON_IN) -m pytest $(PYTEST_ARGS)
+	$(PYTHON_IN) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 lint: lint-rules lint-format lint-types
 lint-rules: $(VENV)/.tests

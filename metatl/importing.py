@@ -19,6 +19,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -116,18 +117,27 @@ def loaded(path: str) -> bool:
 
 
 def _is_member(path: str) -> bool:
-    """Whether it leads to a class that the front door of the class's own family shows."""
+    """Whether it leads to a class that the front door of the class's own family shows.
+
+    Of modules only metatl's own are imported to find out: the one behind the name that a front door shows.
+    """
     module, _, name = path.rpartition(".")
-    made = _held(module).get(name)
+    family = module.removeprefix("metatl.")
+    shown = _shown(family.partition(".")[0], name)
+    elsewhere = vars(sys.modules[module]) if module in sys.modules else {}
+    made = shown if family in FAMILIES else elsewhere.get(name)
     if not inspect.isclass(made):
         return False
     root, family, *_ = [*made.__module__.split("."), ""]
-    return root == "metatl" and family in FAMILIES and _held(f"metatl.{family}").get(name) is made
+    return root == "metatl" and _shown(family, name) is made
 
 
-def _held(module: str) -> dict[str, Any]:
-    """What a module holds, if it is imported already."""
-    return vars(sys.modules[module]) if module in sys.modules else {}
+def _shown(family: str, name: str) -> Any:
+    """What a family's front door shows by this name."""
+    if family not in FAMILIES:
+        return None
+    door = import_module(f"metatl.{family}")
+    return getattr(door, name) if name in door.__all__ else None
 
 
 @cache

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import fx
 from torch._ops import OpOverload
-from torch.fx.experimental.proxy_tensor import make_fx
 
 aten = torch.ops.aten
 
@@ -23,6 +22,8 @@ def recorded(run: Callable[..., Any], flat: list[Any]) -> fx.GraphModule:
 
     What `run` closes over keeps its values. Raises RuntimeError where torch cannot follow.
     """
+    from torch.fx.experimental.proxy_tensor import make_fx  # and with it sympy
+
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     with _disabled(logger):  # torch's own report of an operation that it cannot follow
         return make_fx(run, tracing_mode="fake", _allow_non_fake_inputs=True)(*flat)

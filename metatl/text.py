@@ -7,15 +7,18 @@ shown takes them through one of the forms below; `each` does it for all that a r
 
 from __future__ import annotations
 
+import difflib
 import html as _html
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO, cast
 
 _MARKS = re.compile(r"[\\|`*\[\]~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 """What Markdown reads as its own; inside a word an underscore is none."""
+_ALIKE = 0.5
+"""Share of letters in which a misspelt word and a name agree at least."""
 
 
 def terminal(text: str) -> str:
@@ -52,6 +55,23 @@ def each(value: Any, form: Callable[[str], str]) -> Any:
     if isinstance(value, list | tuple):
         return [each(item, form) for item in cast(list[Any], value)]
     return value
+
+
+def near(word: str, names: Iterable[str], most: int = 3) -> str:
+    """What a refusal of a name ends in: "; nearest: SGD, Adam"; where no name is like the word a few of them.
+
+    A name is as near as it is alike, or as its beginning is: rigde is RidgeRegression.
+    """
+
+    def alike(name: str) -> tuple[float, float]:
+        parts = (name.lower(), name[: len(word)].lower())
+        whole, start = (difflib.SequenceMatcher(None, part, word.lower()).ratio() for part in parts)
+        return max(whole, start), whole
+
+    known = sorted(dict.fromkeys(names), key=alike, reverse=True)
+    found = [name for name in known if alike(name)[0] >= _ALIKE][:most]
+    said = f"; nearest: {', '.join(found)}" if found else f"; known: {', '.join(known[: 2 * most])}"
+    return said if known else ""
 
 
 def say(text: str, file: TextIO | None = None) -> None:

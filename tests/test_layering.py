@@ -17,7 +17,7 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"errors", "opening", "text", "types", "tree", "threads", "recorded"},
+    {"errors", "front_door", "opening", "text", "types", "tree", "threads", "recorded"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
     | {"arithmetic"},
     {"data", "importing", "language", "peers", "processes", "views", "weights"},
@@ -28,7 +28,17 @@ LEVELS = (
     {"learners", "evaluation"},
     {"testing", "capture", "train", "pretrained"}
     | {f"lab.{name}" for name in ("record", "store", "render", "experiment", "provenance", "yaml_values")},
-    {"lab.config", "lab.describe", "lab.families", "lab.said", "lab.instances", "lab.run", "lab.benchmark"}
+    {
+        "lab.config",
+        "lab.describe",
+        "lab.families",
+        "lab.said",
+        "lab.instances",
+        "lab.names",
+        "lab.mistakes",
+        "lab.run",
+        "lab.benchmark",
+    }
     | {"inputs", "personal", "personalise", "profile", "transferring"},
     {
         "lab.cli",

@@ -1,22 +1,27 @@
 """Data sets: sources that a config names, device-resident banks, pure samplers of episodes."""
 
-from metatl.data.arrays import Arrays, ImageFolder
-from metatl.data.bank import Bank
-from metatl.data.class_data import ClassData
-from metatl.data.glyphs import Glyphs
-from metatl.data.group_arrays import GroupArrays
-from metatl.data.group_data import GroupData
-from metatl.data.hapt import Hapt
-from metatl.data.mnist import Mnist
-from metatl.data.omniglot import Omniglot
-from metatl.data.patterns import Patterns, PatternsData
-from metatl.data.sentences import Sentences
-from metatl.data.sinusoid import Sinusoid, SinusoidData
-from metatl.data.source import SPLITS, Data, Source, Tasks
-from metatl.data.streams import Stream, Unlabelled
-from metatl.data.tables.source import Table
-from metatl.data.taskset_data import TasksetData
-from metatl.data.tasksets import Taskset
+from typing import TYPE_CHECKING
+
+from metatl.front_door import door
+
+if TYPE_CHECKING:
+    from metatl.data.arrays import Arrays, ImageFolder
+    from metatl.data.bank import Bank
+    from metatl.data.class_data import ClassData
+    from metatl.data.glyphs import Glyphs
+    from metatl.data.group_arrays import GroupArrays
+    from metatl.data.group_data import GroupData
+    from metatl.data.hapt import Hapt
+    from metatl.data.mnist import Mnist
+    from metatl.data.omniglot import Omniglot
+    from metatl.data.patterns import Patterns, PatternsData
+    from metatl.data.sentences import Sentences
+    from metatl.data.sinusoid import Sinusoid, SinusoidData
+    from metatl.data.source import SPLITS, Data, Source, Tasks
+    from metatl.data.streams import Stream, Unlabelled
+    from metatl.data.tables.source import Table
+    from metatl.data.taskset_data import TasksetData
+    from metatl.data.tasksets import Taskset
 
 __all__ = [
     "SPLITS",
@@ -44,3 +49,26 @@ __all__ = [
     "TasksetData",
     "Unlabelled",
 ]
+
+__getattr__, __dir__ = door(
+    __name__,
+    {
+        "arrays": "Arrays ImageFolder",
+        "bank": "Bank",
+        "class_data": "ClassData",
+        "glyphs": "Glyphs",
+        "group_arrays": "GroupArrays",
+        "group_data": "GroupData",
+        "hapt": "Hapt",
+        "mnist": "Mnist",
+        "omniglot": "Omniglot",
+        "patterns": "Patterns PatternsData",
+        "sentences": "Sentences",
+        "sinusoid": "Sinusoid SinusoidData",
+        "source": "SPLITS Data Source Tasks",
+        "streams": "Stream Unlabelled",
+        "tables.source": "Table",
+        "taskset_data": "TasksetData",
+        "tasksets": "Taskset",
+    },
+)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from metatl.data.images import Pixels, read_image, resize_area
 from metatl.types import Batch, Episode, Labels, MetatlError, Split
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from metatl.data.images import Pixels
 
 SPLITS: tuple[Split, Split, Split] = ("meta_train", "meta_val", "meta_test")
 """The three disjoint sets, in the order in which reports name them."""
@@ -119,6 +122,8 @@ class Source(ABC):
         As a person sees it, in colour or grey, every pixel the mean over its area; the same values mean what
         they mean in the source's files. Raises MetatlError naming `where`.
         """
+        from metatl.data.images import read_image, resize_area
+
         pixels = read_image(image, where, shape[0] == 1)
         return resize_area(pixels.reshape(-1, *pixels.shape[-2:]), (shape[1], shape[2]))
 

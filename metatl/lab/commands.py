@@ -23,7 +23,9 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
     if not words.config and not words.help_config:
         raise MetatlError("run: name a config, configs/demo/maml.yaml say; --help-config lists all its keys")
     if words.help_config:
-        config.parser("metatl run CONFIG").print_help()
+        from metatl.lab import families
+
+        say("\n".join(families.config_keys()))
         return
     experiment = config.load(Path(words.config), rest)
     if words.print_config:

@@ -16,10 +16,12 @@ from metatl.lab import store
 from metatl.lab.describe import completed, describe, merged, named
 from metatl.lab.experiment import MOST, Experiment
 from metatl.lab.instances import instance
+from metatl.lab.mistakes import one_line
+from metatl.lab.names import check_names, overridden
 from metatl.lab.yaml_values import yaml_text, yaml_values
 from metatl.types import MetatlError
 
-_FILES, _LONGEST = 100, 500
+_FILES = 100
 # What a start shares with the experiment that starts from it; overrides of the others stay with the latter.
 SHARED = ("data", "model", "seed", "device", "engine", "runs")
 
@@ -77,13 +79,15 @@ def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), where: str =
     try:
         _check_grid(values.get("select"))
         whole = completed(values, Experiment)
-        words = ["--config", yaml_text(whole), *_overrides(overrides)]
+        said = _overrides(overrides)
+        check_names(overridden(whole, said), Experiment)
+        words = ["--config", yaml_text(whole), *said]
         return instance(Experiment, made, whole, lambda: made.parse_args(words))
     except MetatlError as error:
         raise MetatlError(f"{where}: {error}") from error
     except Exception as error:
         raise MetatlError(
-            f"{where}: {_one_line(error)}; 'metatl run --help-config' lists what a config may hold"
+            f"{where}: {one_line(error)}; 'metatl run --help-config' lists what a config may hold"
         ) from error
 
 
@@ -122,20 +126,6 @@ def _overrides(words: Sequence[str]) -> list[str]:
         else:
             found.append(_completed_override(word, key))
     return found
-
-
-def _one_line(error: Exception) -> str:
-    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    noise = (
-        "Subtypes:",
-        "Errors:",
-        "Given value type:",
-        "Given value:",
-        "Does not validate",
-        "Expected a <class 'None",
-    )
-    said = ": ".join(line.rstrip(":") for line in lines if not line.startswith(noise))
-    return said if len(said) <= _LONGEST else said[:_LONGEST] + " ..."
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:

@@ -6,8 +6,7 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from jsonargparse import Namespace
@@ -28,6 +27,7 @@ from metatl import (
     views,
 )
 from metatl.importing import dotted
+from metatl.lab.mistakes import at
 from metatl.types import MetatlError
 
 FAMILIES = (
@@ -41,29 +41,35 @@ def describe(value: Any) -> Any:
     """Plain values that say everything an instance was made of; a config that gives it again."""
     if isinstance(value, functools.partial):
         made = next(part for part in value.args if inspect.isclass(part))
-        known = {name: value.keywords.get(name, default) for name, default in _arguments(made)}
+        known = {name: value.keywords.get(name, default) for name, default in arguments(made)}
         known = {
             name: item for name, item in known.items() if item is not inspect.Parameter.empty
         }  # shape, outputs
         return {"class_path": dotted(made), "init_args": {key: describe(item) for key, item in known.items()}}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {f.name: _described(f.name, getattr(value, f.name)) for f in dataclasses.fields(value)}
         # A member of a family says which one it is; a plain dataclass is known from its place.
         return {"class_path": dotted(type(value)), "init_args": fields} if _in_family(value) else fields
     if isinstance(value, Mapping):
-        return {str(key): describe(item) for key, item in cast(Mapping[Any, Any], value).items()}
+        return {str(key): _described(str(key), item) for key, item in cast(Mapping[Any, Any], value).items()}
     if isinstance(value, tuple | list):
-        return [describe(item) for item in cast(Sequence[Any], value)]
+        return [_described(str(place), item) for place, item in enumerate(cast(Sequence[Any], value))]
     if isinstance(value, Namespace):  # a class where any plain value may stand; nothing has been made of it
-        raise MetatlError(f"{getattr(value, 'class_path', value)} stands where plain values are wanted")
+        path = str(getattr(value, "class_path", "a class")).rpartition(".")[2]
+        raise MetatlError(f"{path} stands where plain values are wanted; give a number, a word or a list")
     return value
+
+
+def _described(key: str, value: Any) -> Any:
+    with at(key):
+        return describe(value)
 
 
 def _in_family(value: Any) -> bool:
     return type(value).__bases__ != (object,)
 
 
-def _arguments(made: type) -> Iterator[tuple[str, Any]]:
+def arguments(made: type) -> Iterator[tuple[str, Any]]:
     """Names and defaults of what a config may give a class; a model is also given shape and outputs."""
     given = ("shape", "outputs") if made.__module__.startswith(models.__name__) else ()
     for key in inspect.signature(made).parameters.values():
@@ -106,7 +112,7 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Mappings merge key by key; a member of a family (class_path) replaces another class whole."""
     result = dict(under)
     for key, value in over.items():
-        with _at(key):
+        with at(key):
             result[key] = _over(result.get(key), value)
     return result
 
@@ -141,29 +147,20 @@ def completed(values: Mapping[str, Any], made: type | None = None) -> dict[str, 
     take the rate of the default SGD, and a learner the steps of the default one. And it finds `model: MLP`
     ambiguous once another library with an MLP has been imported: a short name is written out as ours.
     """
-    known = {} if made is None else dict(_arguments(made))
+    known = {} if made is None else dict(arguments(made))
     taken = {} if made is None else dict(_annotations(made))
     words = {n: word for n, word in values.items() if isinstance(word, str) and "str" not in taken.get(n, "")}
     # A full path is a class only where something else than any value is wanted.
     for name, word in words.items():
-        with _at(name):
+        with at(name):
             one = named(word) if _says(taken.get(name)) else _ours(word)
         values = {**values, name: word if one is None else {"class_path": dotted(one)}}
     defaults = {name: describe(default) for name, default in known.items() if _plain(default)}
     whole: dict[str, Any] = {}
     for name, value in merged(defaults, values).items():
-        with _at(name):
+        with at(name):
             whole[name] = _completed(value)
     return whole
-
-
-@contextmanager
-def _at(key: str) -> Generator[None]:
-    """What is refused is told with its key."""
-    try:
-        yield
-    except MetatlError as error:
-        raise MetatlError(f"{key}: {error}") from error
 
 
 def _completed(value: Any) -> Any:

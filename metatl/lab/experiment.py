@@ -19,6 +19,7 @@ from metatl.evaluation.evaluate import Evaluation
 from metatl.guides.guide import TransferGuide
 from metatl.learners.keep import Keep
 from metatl.learners.learner import Learner
+from metatl.text import near
 from metatl.transforms import Transform
 from metatl.types import MetatlError
 
@@ -85,25 +86,32 @@ def with_value(value: Any, path: str, new: Any) -> Any:
     if isinstance(value, tuple) and key.isdigit() and int(key) < len(value):
         items = list(value)
         if not rest and not dataclasses.is_dataclass(new):
-            raise MetatlError(f"select: '{key}' does not take {new!r}; name a number, terms.1.alpha say")
+            raise MetatlError(
+                f"select: '{key}' does not take {_shown(new)}; name a number, terms.1.alpha say"
+            )
         items[int(key)] = with_value(items[int(key)], rest, new) if rest else new
         return tuple(items)
     if isinstance(value, Mapping):  # options of an estimator, which alone knows what it takes
         inner = with_value(value.get(key), rest, new) if rest else new
         return {**cast(Mapping[str, Any], value), key: inner}
-    if not dataclasses.is_dataclass(value) or key not in {field.name for field in dataclasses.fields(value)}:
-        raise MetatlError(
-            f"select: {type(value).__name__} has no field '{key}'; name a field of the adaptation"
-        )
+    fields = [field.name for field in dataclasses.fields(value)] if dataclasses.is_dataclass(value) else []
+    if key not in fields:
+        raise MetatlError(f"select: {type(value).__name__} has no field '{key}'{near(key, fields)}")
     old = getattr(value, key)
     alike = type(new) is type(old) or (isinstance(old, float) and type(new) is int)
     if not rest and isinstance(old, bool | int | float | str) and not alike:
-        raise MetatlError(f"select: '{key}' takes {type(old).__name__} values; {new!r} is none")
+        raise MetatlError(f"select: '{key}' takes {type(old).__name__} values; {_shown(new)} is none")
     one, other = (dataclasses.is_dataclass(item) or isinstance(item, tuple) for item in (old, new))
     if not rest and (one != other if old is not None else not (other or type(new) in (int, type(None)))):
-        raise MetatlError(f"select: '{key}' does not take {new!r}; name a number, rule.lr say")
+        raise MetatlError(f"select: '{key}' does not take {_shown(new)}; name a number, rule.lr say")
     inner = with_value(old, rest, new) if rest else new
     return dataclasses.replace(value, **{key: inner})  # pyright: ignore[reportArgumentType]
+
+
+def _shown(value: Any) -> str:
+    """A value in a refusal: a class by its name alone."""
+    path = value.get("class_path") if isinstance(value, Mapping) else getattr(value, "class_path", None)
+    return repr(value) if path is None else str(path).rpartition(".")[2]
 
 
 def candidates(experiment: Experiment) -> list[tuple[dict[str, Any], Adaptation]]:

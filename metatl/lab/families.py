@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
+import textwrap
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
+import docstring_parser
+
+from metatl.evaluation.evaluate import Evaluation
+from metatl.lab.experiment import Experiment
 from metatl.types import MetatlError
 
 FAMILIES: Mapping[str, tuple[str, str, str]] = {
@@ -36,11 +42,11 @@ _LISTS = ("terms", "views", "transforms", "streams")
 def members(family: str) -> dict[str, type[Any]]:
     """The classes of a family that can be made, by name."""
     package, path, _ = FAMILIES[family]
-    held, (module, _, name) = vars(import_module(package)), path.rpartition(".")
+    door, (module, _, name) = import_module(package), path.rpartition(".")
     base = getattr(import_module(module), name)
     return {
         name: one
-        for name, one in sorted(held.items())
+        for name, one in sorted((name, getattr(door, name)) for name in door.__all__)
         if inspect.isclass(one)
         and issubclass(one, base)
         and not inspect.isabstract(one)
@@ -75,6 +81,33 @@ def told(name: str | None) -> list[str]:
     for key, kind, default in keys:
         lines.append(f"  {key:<{width}}  {kind}" + ("" if default is None else f" = {default}"))
     return [*lines, *_example(name, family, [key for key, _, default in keys if default is None])]
+
+
+def config_keys() -> list[str]:
+    """Every key of a config: its type, its default, what it says, and the members that may stand there."""
+    doc = docstring_parser.parse(inspect.getdoc(Experiment) or "", docstring_parser.DocstringStyle.GOOGLE)
+    about = {param.arg_name: " ".join((param.description or "").split()) for param in doc.params}
+    at = {key: family for family, (_, _, key) in FAMILIES.items()}
+    lines = ["A config is a YAML mapping of these keys; '--KEY VALUE' on the command line overrides one."]
+    for name, kind, default in _keys(Experiment):
+        lines.append(f"{name}: {kind}" + ("" if default is None else f" = {default}"))
+        lines += textwrap.wrap(about[name], 104, initial_indent="    ", subsequent_indent="    ")
+        if name in at:
+            listed = ", ".join(members(at[name]))
+            lines += textwrap.wrap(listed, 104, initial_indent="      ", subsequent_indent="      ")
+        elif name == "evaluation":
+            lines += [f"      {line}" for line in _inner(Evaluation, name)]
+    return [*lines, "'metatl describe NAME' shows the keys of a member and an example"]
+
+
+def _inner(made: type[Any], key: str) -> Iterator[str]:
+    """The keys of a dataclass that stands at a key without being named, those of dataclasses in it too."""
+    for one in dataclasses.fields(made):
+        default = one.default
+        if dataclasses.is_dataclass(default) and not isinstance(default, type):
+            yield from _inner(type(default), f"{key}.{one.name}")
+        else:
+            yield f"{key}.{one.name}: {one.type} = {_default(default)}"
 
 
 def _keys(made: type[Any]) -> Iterator[tuple[str, str, str | None]]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, cast
 from unittest import mock
 
@@ -21,6 +21,7 @@ from jsonargparse._common import parsing_settings
 from torch import nn
 
 from metatl import importing
+from metatl.text import near
 from metatl.types import MetatlError
 
 _SETTINGS = ("import_path_verdicts", "import_paths_enforced", "instantiate_subclass_spec_in_any")
@@ -81,6 +82,8 @@ def _check(value: Any, key: str, around: tuple[str, ...]) -> None:
 
 
 def _check_class(path: str, key: str, around: tuple[str, ...]) -> None:
+    if "." not in path:
+        raise MetatlError(f"{key}: there is no class '{path}'{near(path, [m.__name__ for m in families()])}")
     try:
         made = importing.found(path)
     except (MetatlError, ImportError, AttributeError, ValueError) as error:
@@ -95,7 +98,7 @@ def _check_class(path: str, key: str, around: tuple[str, ...]) -> None:
 
 
 def families() -> tuple[type, ...]:
-    """Every class that a family shows."""
-    rooms = [vars(sys.modules[f"metatl.{name}"]) for name in importing.FAMILIES]
-    shown = (made for room in rooms for made in room.values() if inspect.isclass(made))
-    return tuple({made for made in shown if made.__module__.startswith("metatl.")})
+    """Every class of metatl's that a family shows."""
+    doors = [import_module(f"metatl.{name}") for name in importing.FAMILIES]
+    shown = (getattr(door, name) for door in doors for name in door.__all__)
+    return tuple({made for made in shown if inspect.isclass(made) and made.__module__.startswith("metatl.")})

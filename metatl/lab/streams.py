@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import io
 import os
 import signal
@@ -117,7 +116,7 @@ def interruptible() -> Generator[None]:
     again = list[threading.Timer]()
 
     def later() -> None:
-        again.append(threading.Timer(_MOMENT, _thread.interrupt_main))
+        again.append(threading.Timer(_MOMENT, _interrupt))
         again[-1].start()
 
     try:
@@ -126,6 +125,11 @@ def interruptible() -> Generator[None]:
     finally:
         for timer in again:
             timer.cancel()
+
+
+def _interrupt() -> None:
+    """A Ctrl-C for the main thread, a waiting one too: `_thread.interrupt_main` would not end its wait."""
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 @contextmanager

@@ -35,10 +35,7 @@ class Factory(nn.Module):
         """The net itself: nothing is wrapped around it."""
         function = importing.found(path)
         if not makes_nets(function):
-            raise MetatlError(
-                f"{path} is no function that says it makes a net; write what it returns: "
-                f"def {path.rpartition('.')[2]}(...) -> nn.Module"
-            )
+            raise MetatlError(f"{path} is no function that says it makes a net; {_mended(path, function)}")
         given = _given(function, shape, outputs, arguments or {})
         module = function(**given)
         if not isinstance(module, nn.Module):
@@ -57,6 +54,17 @@ def makes_nets(function: Any) -> bool:
         for name in rest:
             said = getattr(said, name, None)
     return inspect.isclass(said) and issubclass(said, nn.Module)
+
+
+def _mended(path: str, function: Any) -> str:
+    """How a function comes to say it: one's own by its annotation, somebody else's by one's own around it."""
+    name = path.rpartition(".")[2]
+    if importing.is_own(getattr(getattr(function, "__code__", None), "co_filename", None)):
+        return f"write what it returns: def {name}(...) -> nn.Module"
+    return (
+        "name a function of your own that calls it: def make(shape, outputs) -> nn.Module: "
+        f"return {name}(...)"
+    )
 
 
 def _given(

@@ -67,7 +67,7 @@ def test_nothing_said_is_help_and_every_key_is_listed() -> None:
     assert "COMMAND" in metatl().out
     found = metatl("run", "--help-config")
     assert found.code == 0
-    for key in ("--name", "--evaluation.tasks.way", "--learner", "--validate_every"):
+    for key in ("name:", "evaluation.tasks.way:", "learner:", "validate_every:"):
         assert key in found.out
 
 

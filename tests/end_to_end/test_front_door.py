@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,7 +15,10 @@ import yaml
 from metatl.lab import families
 from tests.commands import metatl, refused
 
-HEAVY = ("torch._inductor", "torch._dynamo", "matplotlib", "tensorboard", "sklearn", "scipy", "jsonargparse")
+HEAVY = (
+    *("torch._inductor", "torch._dynamo", "sympy", "matplotlib", "tensorboard", "sklearn", "scipy"),
+    *("jsonargparse", "PIL", "safetensors", "metatl.data.omniglot", "metatl.engines.batched"),
+)
 
 
 def modules_after(code: str) -> set[str]:
@@ -41,6 +47,20 @@ def test_an_import_brings_nothing_heavy() -> None:
     assert "torch" in found
     plain = modules_after("import torch")
     assert not [name for name in HEAVY if name in found and name not in plain]
+
+
+@pytest.mark.parametrize("package", ["metatl.data", "metatl.engines"])
+def test_a_front_door_shows_what_type_checkers_see(package: str) -> None:
+    module = importlib.import_module(package)
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    froms = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    seen = {name.name: str(node.module) for node in froms for name in node.names}
+    assert sorted(seen) == sorted(module.__all__)
+    for name, home in seen.items():
+        assert getattr(module, name) is getattr(importlib.import_module(home), name)
+    assert set(dir(module)) >= set(seen)
+    assert not hasattr(module, "nothing_of_the_kind")
 
 
 def test_the_function_train_is_not_its_module() -> None:
@@ -79,3 +99,19 @@ def test_a_row_of_transfer_is_described_too() -> None:
 def test_all_families_and_wrong_names() -> None:
     assert "learner: Episodic" in metatl("describe").out
     assert "did you mean ImageFolder" in refused("describe", "ImageFoldr")
+
+
+def test_help_config_lists_ours_alone() -> None:
+    found = metatl("run", "--help-config")
+    assert found.code == 0
+    assert "torch" not in found.out
+    wanted = (
+        "Conv4",
+        "evaluation.episodes: int = 600",
+        "learner: Learner",
+        "Episodic",
+        "device: str = 'cpu'",
+    )
+    assert all(word in found.out for word in wanted)
+    assert max(map(len, found.out.splitlines())) <= 110
+    assert len(found.out.splitlines()) < 80

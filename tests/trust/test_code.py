@@ -192,7 +192,8 @@ def test_own_modules_are_asked_for(here: Path) -> None:
     [
         ({"model": {"class_path": "their_code.Thing"}}, "their_code.Thing is no nn.Module"),
         ({"model": {"class_path": "their_code.plain"}}, "that says it makes a net"),
-        ({"model": "their_code.plain"}, "that says it makes a net"),
+        ({"model": "their_code.plain"}, "that says it makes a net; write what it returns: def plain(...) ->"),
+        ({"model": "numpy.load"}, "name a function of your own that calls it: def make(shape, outputs) ->"),
         ({"model": {"class_path": "their_code.late"}}, "gives a int"),
         ({"model": {"class_path": "their_code.os.system"}}, "is neither metatl's"),
         ({"learner": {"class_path": "their_code.Thing"}}, "Thing"),

@@ -217,9 +217,10 @@ def test_a_ctrl_c_in_a_finaliser_is_not_lost() -> None:
         made.clear()
         time.sleep(60)
 
-    error = io.StringIO()
+    error, began = io.StringIO(), time.monotonic()
     with contextlib.redirect_stderr(error):
         assert refusals.guarded(command) == 130
+    assert time.monotonic() - began < 30, "the wait goes on, although it was interrupted"
     assert error.getvalue() == "metatl: interrupted; the same command goes on from the last checkpoint\n"
 
 
