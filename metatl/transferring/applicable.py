@@ -15,7 +15,7 @@ from metatl.transferring.fit import started
 from metatl.transferring.judging import Scale
 from metatl.transferring.problem import Problem
 from metatl.transferring.readout import answers
-from metatl.transferring.rows import REFERENCES, Row
+from metatl.transferring.rows import ALL, REFERENCES, Row, rows
 from metatl.types import Batch, Episode, MetatlError
 
 
@@ -24,7 +24,7 @@ def applicable(
 ) -> tuple[dict[str, Row], list[str]]:
     """The rows that fit net, inputs and targets, and notes on those that are left out.
 
-    named: those asked for by name, for which the first reason is raised as MetatlError; of the references
+    named: names and words asked for; of a name the first reason is raised as MetatlError; of the references
     beside them the first is enough.
     """
     kept, left = dict[str, Row](), dict[str, list[str]]()
@@ -37,7 +37,7 @@ def applicable(
         elif of:
             left.setdefault(of, []).append(name if of != _NET else f"{name} is left out: it {why}.")
     for name in [name for name in REFERENCES if name in kept][1:]:
-        if named and name not in named:
+        if name not in rows(named or [ALL]):
             del kept[name]
     if not kept:
         raise MetatlError(f"none of {', '.join(found)} fits these data; see 'metatl methods'")

@@ -41,17 +41,17 @@ def counts(labelled: str | Sequence[int | str] | None, kind: Kind) -> list[int |
     return sorted(found, key=lambda k: float("inf") if k is None else k)
 
 
-def names(methods: str | Sequence[str] | None) -> list[str] | None:
-    """The rows asked for by name; None for all."""
+def words(methods: str | Sequence[str] | None) -> list[str]:
+    """The rows asked for, by name or by the words that stand for several; the usual ones for None."""
     if methods is None:
-        return None
-    words = methods.split(",") if isinstance(methods, str) else list(methods)
-    return list(dict.fromkeys(word.strip() for word in words))
+        return [rows.USUAL]
+    said = methods.split(",") if isinstance(methods, str) else list(methods)
+    return list(dict.fromkeys(word.strip() for word in said))
 
 
-def with_references(names: Sequence[str] | None) -> list[str] | None:
+def with_references(words: Sequence[str]) -> list[str]:
     """The rows asked for and those that others are compared with."""
-    return None if names is None else list(dict.fromkeys([*names, *REFERENCES]))
+    return list(dict.fromkeys([*words, *REFERENCES]))
 
 
 def check_source(found: Mapping[str, Row], named: Sequence[str], source: bool, columns: bool) -> None:

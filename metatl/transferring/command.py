@@ -94,6 +94,8 @@ def methods(words: argparse.Namespace) -> None:
     width = max(len(row["method"]) for row in listed)
     for row in listed:
         moves = "body moves" if row["moves"] == "body" else "head only"
-        say(f"{row['method']:<{width}}  {moves:<10}  {row['about']}")
+        say(
+            f"{row['method']:<{width}}  {moves:<10}  {row['about']}{'' if row['usual'] else ' (where named)'}"
+        )
         for told in (row["formula"], row["source"]):
             say(f"{'':<{width + 14}}{told}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,10 +21,13 @@ from metatl.lab.experiment import with_value
 from metatl.lab.instances import instance
 from metatl.lab.yaml_values import yaml_values
 from metatl.learners import Learner
+from metatl.text import near
 from metatl.transforms import Transform
 from metatl.types import MetatlError
 
 FOLDER = Path(__file__).parent.parent / "rows" / "transfer"
+ALL, USUAL = "all", "usual"
+"""Words for every row, and for those that run where none are named."""
 REFERENCES, NO_TRANSFER = ("logistic-regression", "ridge"), "no-transfer"
 """Rows that differences are paired with, the first that fits the targets; the one that says who is harmed."""
 
@@ -75,6 +77,7 @@ class Row:
         start: the pre-trained weights, or random ones.
         schedule: how long the body is trained.
         select: values to choose by cross-validation inside the labelled rows.
+        usual: whether it runs where no rows are named.
         order: place in tables.
     """
 
@@ -93,6 +96,7 @@ class Row:
     start: Literal["pretrained", "random"] = "pretrained"
     schedule: Schedule = Schedule()
     select: dict[str, list[Any]] | None = None
+    usual: bool = True
     order: int = 0
 
 
@@ -107,15 +111,20 @@ def told(path: Path) -> list[str]:
     return [f"{path.stem}, a row of 'metatl transfer':", *(f"  {line}" for line in lines)]
 
 
-def rows(chosen: Sequence[str] | None = None) -> dict[str, Row]:
-    """Rows by name, in the order of tables; all for None. Raises MetatlError for a name that is none."""
+def rows(chosen: Sequence[str] = (ALL,)) -> dict[str, Row]:
+    """Rows by name, or by the words 'usual' and 'all', in the order of tables.
+
+    Raises MetatlError for a name that is none.
+    """
     known = files()
-    for name in chosen or ():
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1, 0.4)
-            meant = f"; did you mean {close[0]}?" if close else ""
-            raise MetatlError(f"method {name!r} is none of: {', '.join(known)}{meant}")
-    found = {name: read(path) for name, path in known.items() if not chosen or name in chosen}
+    for name in chosen:
+        if name not in known and name not in (ALL, USUAL):
+            raise MetatlError(f"method {name!r} is none of: {', '.join(known)}{near(name, known)}")
+    found = {
+        name: row
+        for name, row in ((name, read(path)) for name, path in known.items())
+        if name in chosen or ALL in chosen or (USUAL in chosen and row.usual)
+    }
     return dict(sorted(found.items(), key=lambda item: item[1].order))
 
 
@@ -182,6 +191,7 @@ def listing() -> list[dict[str, Any]]:
             "formula": row.formula,
             "source": row.source,
             "moves": row.moves,
+            "usual": row.usual,
             "needs_source": row.learner is not None,
             "select": cast(dict[str, Any], describe(row.select) or {}),
         }

@@ -63,7 +63,8 @@ def transfer(
 
     data: a folder of photos, sentences or recordings, or a table, as `opened` takes them, with `words` on its
     columns; net: the pre-trained one, by name, else the one for such data; labelled: labels of each class (of
-    real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, all for None;
+    real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, by name or
+    as `usual` and `all`, the usual ones for None;
     minutes: in all, those of interrupted commands with the same `out` included; size: of pictures in pixels,
     instead of the net's own; source: data like `data` with other classes, whose labelled part some rows learn
     on first. Writes table.md, report.json, plots and model/ into `out`. Raises MetatlError in one line for
@@ -71,20 +72,20 @@ def transfer(
     """
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
-    names = asked.names(methods)
+    names = asked.words(methods)
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
     chosen_rows = rows(asked.with_references(names))
-    asked.check_source(chosen_rows, names or (), source is not None, usual is None)
+    asked.check_source(chosen_rows, names, source is not None, usual is None)
     others = None if source is None else opened(source, words, strict=False)[0]
     asked.check_alike(examples, others)
     others, repeated = (None, list[str]()) if others is None else distinct(others, examples)
-    chosen_rows = asked.sourced(chosen_rows, names or (), others)
+    chosen_rows = asked.sourced(chosen_rows, names, others)
     counts = asked.counts(labelled, examples.targets.kind)
     name = usual if net is None else net
     made, told_of_net = _net(name, size, others, examples, seed)
     chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
     problem = _read(examples, made, seed)
-    chosen_rows, notes = applicable(chosen_rows, names or (), made, problem)
+    chosen_rows, notes = applicable(chosen_rows, names, made, problem)
     possible, large = asked.possible(problem, counts, chosen_rows)
     other = None if others is None else source_rows(others, problem)
     study = Study(problem, made, chosen_rows, possible, draws, seed)

@@ -19,7 +19,8 @@ from metatl.data.images import as_seen
 from metatl.guides import TopK
 from metatl.lab import store
 from metatl.rules import Adam
-from metatl.transferring import choose
+from metatl.transferring import asked, choose
+from metatl.transferring import rows as transferring_rows
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled, fit, judged
@@ -264,3 +265,18 @@ def test_real_targets_come_back_in_their_own_units() -> None:
     assert Scale.of(labels).down(labels) is labels
     outputs = torch.randn(3, 3)
     assert torch.equal(Scale.of(labels).up(outputs), outputs)
+
+
+def test_rows_that_are_not_usual_run_where_they_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, usual in {"ridge": "true", "bias-only": "false"}.items():
+        text = store.read_text(transferring_rows.FOLDER / f"{name}.yaml", "row")
+        (tmp_path / f"{name}.yaml").write_text(f"{text}usual: {usual}\n")
+    monkeypatch.setattr(transferring_rows, "FOLDER", tmp_path)
+    assert list(rows(asked.words(None))) == ["ridge"]
+    assert list(rows(["usual", "bias-only"])) == list(rows(["all"])) == ["ridge", "bias-only"]
+    assert list(rows(["bias-only"])) == ["bias-only"]
+    assert {row["method"]: row["usual"] for row in listing()} == {"ridge": True, "bias-only": False}
+    with pytest.raises(MetatlError, match="nearest: ridge"):
+        rows(["rigde"])
