@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from metatl.data.source import Data, Kind
 from metatl.evaluation import formulas
 from metatl.objectives.losses import Target, target_of
 from metatl.objectives.task_loss import head
+from metatl.text import near
 from metatl.types import MetatlError
 
 Better = Literal["higher", "lower"]
@@ -165,7 +165,5 @@ def named(name: str) -> Score:
     if name == "loss":
         return replace(SCORES["MSE"], name="loss")
     if name not in SCORES:
-        folded = {known.casefold(): known for known in SCORES}
-        near = difflib.get_close_matches(name.casefold(), folded, 3, 0.4) or list(folded)
-        raise MetatlError(f"there is no score {name!r}; nearest: {', '.join(folded[one] for one in near)}")
+        raise MetatlError(f"there is no score {name!r}{near(name, SCORES)}")
     return SCORES[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ import docstring_parser
 
 from metatl.evaluation.evaluate import Evaluation
 from metatl.lab.experiment import Experiment
+from metatl.text import near
 from metatl.types import MetatlError
 
 FAMILIES: Mapping[str, tuple[str, str, str]] = {
@@ -69,9 +69,8 @@ def told(name: str | None) -> list[str]:
         return listing()
     found = {one: (family, made) for family in FAMILIES for one, made in members(family).items()}
     if name not in found:
-        near = difflib.get_close_matches(name, found, 3, 0.5)
-        meant = f"; did you mean {', '.join(near)}?" if near else "; 'metatl describe' lists all"
-        raise MetatlError(f"there is no {name!r} among sources, rules, learners and the like{meant}")
+        listed = "sources, rules, learners and the like ('metatl describe' lists all)"
+        raise MetatlError(f"there is no {name!r} among {listed}{near(name, found)}")
     family, made = found[name]
     about = (inspect.getdoc(made) or "").partition("\n\n")[0].replace("\n", " ")
     article = "an" if family[0] in "aeiou" else "a"

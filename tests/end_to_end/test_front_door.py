@@ -98,7 +98,7 @@ def test_a_row_of_transfer_is_described_too() -> None:
 
 def test_all_families_and_wrong_names() -> None:
     assert "learner: Episodic" in metatl("describe").out
-    assert "did you mean ImageFolder" in refused("describe", "ImageFoldr")
+    assert "nearest: ImageFolder" in refused("describe", "ImageFoldr")
 
 
 def test_help_config_lists_ours_alone() -> None:

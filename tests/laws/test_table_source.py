@@ -100,10 +100,10 @@ def test_content_tells_tables_apart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"target": "findings"}, "did you mean finding"),
+        ({"target": "findings"}, "nearest: finding"),
         ({"target": "age"}, "real values, and tasks need classes"),
         ({"target": "finding", "apart": "visit"}, "name the group"),
-        ({"target": "finding", "group": "wards"}, "did you mean ward"),
+        ({"target": "finding", "group": "wards"}, "nearest: ward"),
         ({"target": "finding", "drop": ("idd",)}, "no column 'idd'"),
         ({"target": "finding", "group": "ward", "join": 99}, "join is 99; give 1 to 6"),
         ({"target": "finding", "smallest": 10**6}, "lower smallest"),

@@ -102,8 +102,8 @@ def test_booleans_keep_their_spelling(tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "more", "said"),
     [
-        ("words", {}, "did you mean word"),
-        ("word,pric", {}, "did you mean price"),
+        ("words", {}, "nearest: word"),
+        ("word,pric", {}, "nearest: price"),
         ("none", {}, "no value in any row"),
         ("same", {}, "one class only, 'x'"),
         ("day", {}, "is a date"),

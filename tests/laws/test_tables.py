@@ -168,7 +168,7 @@ def test_a_wrong_delimiter_is_said_where_a_column_is_missing(tmp_path: Path) -> 
     with pytest.raises(MetatlError, match="one column, 'age:ward'"):
         found["ward"]
     right = table(tmp_path, "age,ward\n1,a\n")
-    with pytest.raises(MetatlError, match="did you mean ward"):
+    with pytest.raises(MetatlError, match="nearest: ward"):
         right["wards"]
 
 

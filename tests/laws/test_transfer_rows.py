@@ -61,7 +61,7 @@ def test_every_row_is_listed_with_what_it_is() -> None:
     assert all(row["about"] and row["formula"] and row["source"] for row in said)
     assert sum(row["moves"] == "head" for row in said) >= 4
     assert sum(row["moves"] == "body" for row in said) >= 9
-    with pytest.raises(MetatlError, match=r"'finetuning' is none of: .*; did you mean fine-tuning\?"):
+    with pytest.raises(MetatlError, match=r"'finetuning' is none of: .*; nearest: fine-tuning"):
         rows(["finetuning"])
 
 

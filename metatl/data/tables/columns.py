@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from metatl.text import near
 from metatl.types import MetatlError
 
 Array = NDArray[Any]
@@ -73,8 +73,7 @@ class Columns(Mapping[str, Array]):
         missing = [name for name in names if name not in self.arrays]
         if not missing:
             return
-        close = get_close_matches(missing[0], list(self.arrays), 3, 0.4)
-        meant = f"; did you mean {' or '.join(close)}?" if close else f"; it has {_some(self.arrays)}"
+        meant = near(missing[0], self.arrays)
         if len(self.arrays) == 1:
             meant = f"; it has one column, {next(iter(self.arrays))!r}: separate fields by , ; | or a tab"
         raise MetatlError(f"{self.name} has no column {_some(map(repr, missing))}{meant}")
