@@ -29,10 +29,12 @@ from metatl.adapt.solvers import (
 from metatl.adapt.stopping import EarlyStopping
 from metatl.adapt.support import in_rounds
 from metatl.adapt.support_guide import SupportGuide
+from metatl.adapt.tree_transfer import ContinuedBoosting, TreeTransfer
 
 __all__ = [
     "Adaptation",
     "ClosedForm",
+    "ContinuedBoosting",
     "Descent",
     "EarlyStopping",
     "Estimator",
@@ -51,6 +53,7 @@ __all__ = [
     "SoftNeighbours",
     "Solver",
     "SupportGuide",
+    "TreeTransfer",
     "alike",
     "check_finite",
     "check_guide",

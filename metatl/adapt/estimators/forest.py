@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -121,3 +121,26 @@ def constant(label: Any, width: int) -> Forest:
     """A forest that has one class only: one leaf."""
     leaf, one = np.zeros(1, np.int64), np.ones(1)
     return Forest(leaf, leaf, leaf, leaf, one, leaf == 1, one[:, None], np.zeros(1), width, [label])
+
+
+def joined(
+    left: Sequence[Array],
+    right: Sequence[Array],
+    feature: Sequence[Array],
+    threshold: Sequence[Array],
+    missing_left: Sequence[Array],
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """roots, left, right, feature, threshold, missing_left of all trees' nodes in one row; -1 is no child."""
+    sizes = [len(part) for part in left]
+    roots = np.cumsum([0, *sizes[:-1]]).astype(np.int64) if sizes else np.zeros(0, np.int64)
+    if not sizes:
+        none = np.zeros(0, np.int64)
+        return roots, none, none, none, none.astype(np.float64), none.astype(np.bool_)
+    at = np.arange(sum(sizes))
+    first = np.repeat(roots, sizes)
+    children = [np.concatenate(side).astype(np.int64) for side in (left, right)]
+    lefts, rights = (np.where(side < 0, at, side + first) for side in children)
+    leaf = lefts == at
+    features = np.where(leaf, 0, np.concatenate(feature).astype(np.int64))
+    thresholds = np.concatenate(threshold).astype(np.float64)
+    return roots, lefts, rights, features, thresholds, np.concatenate(missing_left).astype(np.bool_)

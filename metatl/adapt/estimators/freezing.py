@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metatl.adapt.estimators.forest import Forest
-from metatl.adapt.estimators.scikit_learn import boosted, forest, neighbours
+from metatl.adapt.estimators.scikit_learn import boosted, forest, gradient_boosted, neighbours
 from metatl.adapt.neighbours import NearestNeighbours
 from metatl.types import MetatlError
 
@@ -21,8 +21,12 @@ _FREEZERS: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("sklearn.ensemble", "RandomForestRegressor"): forest,
     ("sklearn.ensemble", "HistGradientBoostingClassifier"): boosted,
     ("sklearn.ensemble", "HistGradientBoostingRegressor"): boosted,
+    ("sklearn.ensemble", "GradientBoostingClassifier"): gradient_boosted,
+    ("sklearn.ensemble", "GradientBoostingRegressor"): gradient_boosted,
     ("sklearn.neighbors", "KNeighborsClassifier"): neighbours,
     ("sklearn.neighbors", "KNeighborsRegressor"): neighbours,
+    ("metatl.adapt.tree_transfer", "TreeTransfer"): lambda made: made.forest_,
+    ("metatl.adapt.tree_transfer", "ContinuedBoosting"): lambda made: gradient_boosted(made.fitted_),
 }
 _STORED: dict[str, Any] = {"forest": Forest, "neighbours": NearestNeighbours}
 

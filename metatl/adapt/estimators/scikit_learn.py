@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from metatl.adapt.estimators.forest import Array, Forest, Link
+from metatl.adapt.estimators.forest import Array, Forest, Link, joined
 from metatl.adapt.neighbours import NearestNeighbours
 from metatl.types import MetatlError
 
@@ -24,7 +23,7 @@ def forest(fitted: Any) -> Forest:
     values = [tree.value[:, 0] if classes is not None else tree.value[:, :, 0] for tree in trees]
     if classes is not None:  # counts before scikit-learn 1.3
         values = [value / value.sum(1, keepdims=True) for value in values]
-    parts = _joined(
+    parts = joined(
         [tree.children_left for tree in trees],
         [tree.children_right for tree in trees],
         [tree.feature for tree in trees],
@@ -57,11 +56,39 @@ def boosted(fitted: Any) -> Forest:
     thresholds = [node["num_threshold"] for node in nodes]
     features = [node["feature_idx"] for node in nodes]
     missing = [node["missing_go_to_left"] for node in nodes]
-    parts = _joined(child("left"), child("right"), features, thresholds, missing)
+    parts = joined(child("left"), child("right"), features, thresholds, missing)
     value = np.concatenate(values) if values else np.zeros((0, len(start)))
     classes = getattr(fitted, "classes_", None)
     known = None if classes is None else classes.tolist()
     return Forest(*parts, value, start, int(fitted.n_features_in_), known, _link(fitted, known), flat=True)
+
+
+def gradient_boosted(fitted: Any) -> Forest:
+    """GradientBoosting, Classifier and Regressor, from its own constant start: rate times a sum over trees.
+
+    Raises MetatlError for a start that is an estimator of somebody's own.
+    """
+    if fitted.init is not None and not isinstance(fitted.init, str):
+        raise MetatlError("gradient boosting that starts from an estimator is not saved; leave init out")
+    width, (stages, outputs) = int(fitted.n_features_in_), fitted.estimators_.shape
+    trees = [one.tree_ for one in fitted.estimators_.reshape(-1)]
+    parts = joined(
+        [tree.children_left for tree in trees],
+        [tree.children_right for tree in trees],
+        [tree.feature for tree in trees],
+        [tree.threshold for tree in trees],
+        [getattr(tree, "missing_go_to_left", np.zeros(tree.node_count)) for tree in trees],
+    )
+    value = np.zeros((len(parts[1]), outputs))
+    at = np.repeat(np.tile(np.arange(outputs), stages), [tree.node_count for tree in trees])
+    value[np.arange(len(at)), at] = np.concatenate([tree.value[:, 0, 0] for tree in trees])
+    start = fitted._raw_predict_init(np.zeros((1, width), np.float32))[0].astype(np.float64)
+    classes = getattr(fitted, "classes_", None)
+    if classes is None:
+        return Forest(*parts, fitted.learning_rate * value, start, width, single=True, flat=True)
+    link: Link = "sigmoid" if outputs == 1 else "softmax"
+    value = fitted.learning_rate * value
+    return Forest(*parts, value, start, width, classes.tolist(), link, single=True, flat=True)
 
 
 def neighbours(fitted: Any) -> NearestNeighbours:
@@ -91,26 +118,3 @@ def _link(fitted: Any, classes: list[Any] | None) -> Link:
     if classes is not None:
         return "sigmoid" if fitted.n_trees_per_iteration_ == 1 else "softmax"
     return "exp" if type(fitted._loss.link).__name__ == "LogLink" else "identity"
-
-
-def _joined(
-    left: Sequence[Array],
-    right: Sequence[Array],
-    feature: Sequence[Array],
-    threshold: Sequence[Array],
-    missing_left: Sequence[Array],
-) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """roots, left, right, feature, threshold, missing_left of all trees' nodes in one row; -1 is no child."""
-    sizes = [len(part) for part in left]
-    roots = np.cumsum([0, *sizes[:-1]]).astype(np.int64) if sizes else np.zeros(0, np.int64)
-    if not sizes:
-        none = np.zeros(0, np.int64)
-        return roots, none, none, none, none.astype(np.float64), none.astype(np.bool_)
-    at = np.arange(sum(sizes))
-    first = np.repeat(roots, sizes)
-    children = [np.concatenate(side).astype(np.int64) for side in (left, right)]
-    lefts, rights = (np.where(side < 0, at, side + first) for side in children)
-    leaf = lefts == at
-    features = np.where(leaf, 0, np.concatenate(feature).astype(np.int64))
-    thresholds = np.concatenate(threshold).astype(np.float64)
-    return roots, lefts, rights, features, thresholds, np.concatenate(missing_left).astype(np.bool_)

@@ -1,0 +1,159 @@
+"""Trees that transfer: a forest of a source fitted to target rows."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, fields
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+
+from metatl.adapt.estimators.expansion_reduction import expanded_and_reduced
+from metatl.adapt.estimators.forest import Array
+from metatl.adapt.estimators.node_table import NodeTable, forest_of
+from metatl.adapt.estimators.threshold_transfer import thresholds_moved
+from metatl.types import MetatlError
+
+Rule = Literal["ser", "strut", "mix"]
+
+
+@dataclass
+class TreeTransfer:
+    """Every tree of a source's forest, fitted to the target's rows; they vote with their shares of classes.
+
+    `ser` (structure expansion and reduction) grows and prunes each tree, `strut` (structure transfer) moves
+    its thresholds, `mix` takes the trees of both. Source: Segev et al. 2017, arXiv 1511.01258. `fit` changes
+    the object, as estimators do; what is fitted is `forest_`.
+
+    Args:
+        source: scikit-learn's fitted DecisionTree-, RandomForest- or ExtraTreesClassifier.
+        rule: how a tree is fitted.
+        bootstrap: whether every tree sees a sample of its own, as large as the rows, with replacement.
+        random_state: of the samples, and of the trees that grow.
+    """
+
+    source: Any
+    rule: Rule = "mix"
+    bootstrap: bool = False
+    random_state: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a rule that is none, and a source that is no fitted classifier of trees."""
+        if self.rule not in get_args(Rule):
+            raise MetatlError(f"TreeTransfer: rule is {self.rule!r}; give one of {', '.join(get_args(Rule))}")
+        trees: list[Any] = list(getattr(self.source, "estimators_", None) or [self.source])
+        if not all(hasattr(one, "tree_") and hasattr(one, "classes_") for one in trees):
+            raise MetatlError(
+                "TreeTransfer: source is no fitted classifier of trees; fit a DecisionTree-, RandomForest- "
+                "or ExtraTreesClassifier of scikit-learn to the source first"
+            )
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """What it was made of, as scikit-learn asks for it."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    def set_params(self, **params: Any) -> TreeTransfer:
+        """Other values, in place."""
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def fit(self, x: Array, y: Array) -> TreeTransfer:
+        """Fit the source's trees to target rows x [n, d] with classes y [n]."""
+        x, y = np.asarray(x, np.float32), np.asarray(y)
+        if x.ndim != 2 or x.shape[1] != self.source.n_features_in_:
+            raise MetatlError(
+                f"TreeTransfer: rows are {list(x.shape)}, and the source's were [n, "
+                f"{self.source.n_features_in_}]; give the same columns"
+            )
+        if not len(x) or not np.isfinite(x).all():
+            raise MetatlError("TreeTransfer: give one row or more, without NaN or infinite values")
+        known = np.asarray(self.source.classes_)
+        classes = np.unique(np.concatenate([known, y]))
+        labels, columns = np.searchsorted(classes, y), np.searchsorted(classes, known)
+        draws = np.random.default_rng(self.random_state)
+        trees: list[Any] = list(getattr(self.source, "estimators_", None) or [self.source])
+        found = list[NodeTable]()
+        for tree in trees:
+            table = NodeTable.of(tree, columns, len(classes))
+            rows = draws.integers(0, len(x), len(x)) if self.bootstrap else np.arange(len(x))
+            found += self._fitted(table, x[rows], labels[rows], int(draws.integers(2**31)))
+        self.forest_ = forest_of(found, classes.tolist(), x.shape[1])
+        self.classes_ = self.forest_.classes_
+        return self
+
+    def _fitted(self, table: NodeTable, x: Array, y: Array, seed: int) -> list[NodeTable]:
+        def grow(x: Array, y: Array) -> NodeTable:
+            from sklearn.tree import DecisionTreeClassifier
+
+            made: Any = DecisionTreeClassifier(random_state=seed).fit(x, y)
+            return NodeTable.of(made, made.classes_, table.counts.shape[1])
+
+        found = list[NodeTable]()
+        if self.rule in ("ser", "mix"):
+            found.append(expanded_and_reduced(table, x, y, grow))
+        if self.rule in ("strut", "mix"):
+            found.append(thresholds_moved(table, x, y))
+        return found
+
+    def predict_proba(self, x: Array) -> Array:
+        """Shares of `classes_` [n, classes], the mean over trees."""
+        return self.forest_.predict_proba(x)
+
+    def predict(self, x: Array) -> Array:
+        """The class with the largest share [n]."""
+        return self.forest_.predict(x)
+
+
+@dataclass
+class ContinuedBoosting:
+    """Gradient boosting that was fitted to a source and goes on with more trees on the target's rows.
+
+    f = f_source + rate * sum_t tree_t, each tree fitted to the gradient on the target at what is there so
+    far. Of scikit-learn's GradientBoosting alone: HistGradientBoosting's `warm_start` reads other data in
+    the bins of the first, which would be wrong.
+
+    Args:
+        source: a fitted GradientBoostingClassifier or -Regressor.
+        more: trees of each output that are added.
+    """
+
+    source: Any
+    more: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse a source that is none, and no trees."""
+        if self.more < 1:
+            raise MetatlError(f"ContinuedBoosting: more is {self.more}; give 1 tree or more")
+        if not type(self.source).__name__.startswith("GradientBoosting") or not hasattr(
+            self.source, "estimators_"
+        ):
+            raise MetatlError("ContinuedBoosting: source is no fitted GradientBoosting of scikit-learn")
+
+    def fit(self, x: Array, y: Array) -> ContinuedBoosting:
+        """Add trees that are fitted to x [n, d], y [n]. Raises MetatlError for classes that are new."""
+        x, y, weight = np.asarray(x), np.asarray(y), np.ones(len(y))
+        classes = getattr(self.source, "classes_", None)
+        if classes is not None:
+            new = sorted(set(y.tolist()) - set(cast(Array, classes).tolist()), key=str)
+            if new:
+                raise MetatlError(
+                    f"ContinuedBoosting: the source never saw class {new[0]!r}; it knows {list(classes)}"
+                )
+            absent = np.setdiff1d(classes, y)  # a row that weighs next to nothing keeps a class's output
+            x = np.concatenate([x, np.repeat(x[:1], len(absent), 0)])
+            y, weight = np.concatenate([y, absent]), np.append(weight, np.full(len(absent), 1e-12))
+        made = copy.deepcopy(self.source)
+        made.set_params(warm_start=True, n_estimators=made.n_estimators + self.more, n_iter_no_change=None)
+        self.fitted_ = made.fit(x, y, sample_weight=weight)
+        if classes is not None:
+            self.classes_ = classes
+        return self
+
+    def predict_proba(self, x: Array) -> Array:
+        """Probabilities of `classes_` [n, classes]."""
+        return self.fitted_.predict_proba(x)
+
+    def predict(self, x: Array) -> Array:
+        """Classes or values [n]."""
+        return self.fitted_.predict(x)
