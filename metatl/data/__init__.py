@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from metatl.data.group_arrays import GroupArrays
     from metatl.data.group_data import GroupData
     from metatl.data.hapt import Hapt
+    from metatl.data.masked import Masked
     from metatl.data.mnist import Mnist
     from metatl.data.omniglot import Omniglot
     from metatl.data.patterns import Patterns, PatternsData
@@ -34,6 +35,7 @@ __all__ = [
     "GroupData",
     "Hapt",
     "ImageFolder",
+    "Masked",
     "Mnist",
     "Omniglot",
     "Patterns",
@@ -60,6 +62,7 @@ __getattr__, __dir__ = door(
         "group_arrays": "GroupArrays",
         "group_data": "GroupData",
         "hapt": "Hapt",
+        "masked": "Masked",
         "mnist": "Mnist",
         "omniglot": "Omniglot",
         "patterns": "Patterns PatternsData",

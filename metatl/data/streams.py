@@ -10,11 +10,18 @@ from metatl.types import Batch, MetatlError, Split
 
 
 class Stream(ABC):
-    """A named source of rows: what a step draws depends on (seed, step) only."""
+    """A named source of rows: what a step draws depends on (seed, step) only.
+
+    One that is named `source` stands in the place of the labelled rows.
+    """
 
     @abstractmethod
     def check(self, data: Data) -> None:
         """Raise MetatlError, before any work, where the data cannot serve."""
+
+    def outputs(self, data: Data) -> int | None:
+        """Output units that its targets need, where they are its own."""
+        return None
 
     @abstractmethod
     def draw(self, data: Data, seed: int, step: int) -> Batch:

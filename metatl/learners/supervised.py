@@ -45,6 +45,7 @@ class Supervised(Learner):
         clip_norm: bound on the norm of a step's gradient.
         views: the labelled rows of every step as they might also have looked.
         streams: what is drawn beside the labelled `source` rows, by name: `target` rows of another domain.
+            One named `source` stands in their place: `Masked` rows, say, which need no labels.
     """
 
     steps: int = 1000
@@ -58,8 +59,9 @@ class Supervised(Learner):
     views: tuple[View, ...] = ()
 
     def outputs(self, data: Data) -> int:
-        """The number of source classes, or of the regression's targets."""
-        return max(data.classes("meta_train"), 1)
+        """The number of source classes, or of the regression's targets; what a stream `source` needs."""
+        own = self.streams["source"].outputs(data) if "source" in self.streams else None
+        return max(data.classes("meta_train"), 1) if own is None else own
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """The carried output layer must have a row for every source class; no term may hold a start."""
@@ -78,23 +80,27 @@ class Supervised(Learner):
                 )
         for stream in self.streams.values():
             stream.check(data)
-        if data.kind == "classification" and not data.classes("meta_train"):
+        labelled = "source" not in self.streams
+        if labelled and data.kind == "classification" and not data.classes("meta_train"):
             raise MetatlError(
                 f"{data.name} gives tasks whose labels are their own, and no classes to train on; learn "
                 "from its episodes (Episodic, Reptile, Scout)"
             )
         rows = net.rows(start.params)
         if rows != self.outputs(data):
+            has = "the data has {} source classes" if labelled else "the stream `source` needs {}"
             raise MetatlError(
-                f"the start's output layer has {rows} rows but the data has {self.outputs(data)} source "
-                "classes; leave `start` out or start from a run on the same classes"
+                f"the start's output layer has {rows} rows but {has.format(self.outputs(data))}; leave "
+                "`start` out or start from a run on the same classes"
             )
 
     def draw(self, data: Data, seed: int, step: int) -> dict[str, Batch]:
         """One mini-batch of meta_train, `source`, and one of every other stream."""
+        drawn = {name: stream.draw(data, seed, step) for name, stream in self.streams.items()}
+        if "source" in drawn:
+            return drawn
         rows = data.batch("meta_train", self.batch_size, seed, step)
-        drawn = {"source": viewed(self.views, number(seed, _VIEWS, step), rows, self.outputs(data))}
-        return drawn | {name: stream.draw(data, seed, step) for name, stream in self.streams.items()}
+        return {"source": viewed(self.views, number(seed, _VIEWS, step), rows, self.outputs(data)), **drawn}
 
     def init(self, net: Net, start: Transfer) -> State:
         """The start, with the terms' own weights and the rule's memory."""
@@ -122,12 +128,19 @@ class Supervised(Learner):
         memory = {role: held for role, held in state.memory.items() if role != _OWN}
         new, memory = moved(self.rule, before, grads, memory, size, None, self.clip_norm)
         buffers = net.updated_buffers(carried.buffers, rows.sink or {}, self.moment_rate)
-        output = tree.apply(Tensor.detach, passes["source"].output)
-        metrics = {"loss": loss.detach(), "score": score(output, _labels(self.views, drawn["source"].y))}
+        metrics = {"loss": loss.detach(), **self._told(passes, drawn)}
         learned = {name: new.get(name, p) for name, p in carried.params.items()}
         if own:
             memory[_OWN] = {name: new[full] for name, full in zip(own, _named(own), strict=True)}
         return State(replace(carried, params=learned, buffers=buffers), state.step + 1, memory), metrics
+
+    def _told(self, passes: dict[str, Pass], drawn: dict[str, Batch]) -> Metrics:
+        """The score on labelled rows, or what the terms tell of others."""
+        if "source" in self.streams:
+            seen = Seen(passes, drawn, Anchor({}, None), {}, 0.0)
+            return {name: value for term in self.terms for name, value in term.told(seen).items()}
+        output = tree.apply(Tensor.detach, passes["source"].output)
+        return {"score": score(output, _labels(self.views, drawn["source"].y))}
 
     def _passes(
         self, net: Net, params: Params, carried: Transfer, drawn: dict[str, Batch], rows: Rows

@@ -10,6 +10,7 @@ from metatl.objectives.one_hot import OneHot
 from metatl.objectives.own import Own
 from metatl.objectives.penalties import L2, L2SP
 from metatl.objectives.poisson import Poisson
+from metatl.objectives.reconstruction import Reconstruction
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Seen, Term
 
@@ -26,6 +27,7 @@ __all__ = [
     "OneHot",
     "Own",
     "Poisson",
+    "Reconstruction",
     "Seen",
     "TaskLoss",
     "Term",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from metatl.net import Net, Pass
-from metatl.types import Batch, MetatlError, Params, Transfer
+from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
 
 
 class Anchor(NamedTuple):
@@ -79,6 +79,10 @@ class Term:
     def over(self, params: Params, seen: Seen) -> Tensor:
         """The weighted value of a learner's step, 0-d; differentiable in params, passes and own weights."""
         return self(params, seen.passes["source"].output, seen.batches["source"], seen.anchor)
+
+    def told(self, seen: Seen) -> Metrics:
+        """What else a step's records say, 0-d, by name; nothing."""
+        return {}
 
 
 def total(terms: tuple[Term, ...], params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
