@@ -1,12 +1,13 @@
-"""Put the generated tables into README.md and the expected results into the configs' header comments.
+"""Put the generated tables into the pages, and the expected results into the configs' header comments.
 
     python scripts/readme.py            # write
     python scripts/readme.py --check    # exit 1 if anything would change
 
-A block `<!-- table results/NAME/report.json -->` ... `<!-- end -->` of README.md is replaced by that report's
+A block `<!-- table results/NAME/report.json -->` ... `<!-- end -->` of a page is replaced by that report's
 rows, a block `<!-- people results/NAME/report.json -->` by what it found over people, a block `<!-- guides
 results/A/report.json results/B/report.json ... -->` by every guide beside its controls, a block `<!--
-transfer results/NAME/report.json -->` by the scores of `metatl transfer`, a block `<!-- profile
+transfer results/NAME/report.json -->` by the scores of `metatl transfer`, `five` by those of five rows, a
+block `<!-- methods metatl/rows/transfer -->` by a line for every way of transferring, a block `<!-- profile
 results/profile-cpu.json -->` by the figures of `metatl profile`; the line `# Expected:` of a config by what
 its method reached (readme_headers.py). docs/examples.md shows the files of examples/.
 """
@@ -26,8 +27,10 @@ import readme_headers
 import readme_studies
 
 from metatl.lab.render.tables import p_value, plus_minus
+from metatl.transferring.rows import listing
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / name for name in ("README.md", "results/README.md", "docs/speed.md")]
 
 
 def table(report: dict[str, Any]) -> str:
@@ -109,13 +112,25 @@ BLOCKS = {
     "guides": gtl_readme.guides,
     "statistic": gtl_readme.statistic,
     "transfer": readme_studies.transfer,
+    "five": readme_studies.five,
 }
 OF_MANY = ("guides",)
 """Blocks that name several reports; the others name one."""
 
 
+def methods() -> str:
+    """A line for every way of transferring."""
+    lines = list[str]()
+    for row in listing():
+        name = f"`{row['method']}`" if row["usual"] else f"*`{row['method']}`*"
+        lines.append(f"- {name}: {row['about']}")
+    return "\n".join(lines)
+
+
 def readme(text: str) -> str:
     def filled(match: re.Match[str]) -> str:
+        if match[1] == "methods":
+            return f"<!-- methods {match[2]} -->\n{methods()}\n<!-- end -->"
         kind, paths = match[1], [ROOT / path for path in match[2].split()]
         found = {path.parent.name: json.loads(path.read_text()) for path in paths if path.is_file()}
         whole = found if kind in OF_MANY else next(iter(found.values()), None)
@@ -123,7 +138,7 @@ def readme(text: str) -> str:
             f"<!-- {kind} {match[2]} -->\n{BLOCKS[kind](whole) if found else '(not run yet)'}\n<!-- end -->"
         )
 
-    kinds = "|".join(BLOCKS)
+    kinds = "|".join(["methods", *BLOCKS])
     return re.sub(rf"<!-- ({kinds}) ([^>]+?) -->\n.*?<!-- end -->", filled, text, flags=re.S)
 
 
@@ -142,7 +157,7 @@ def examples() -> str:
 
 
 def main() -> int:
-    changes = {ROOT / "README.md": readme((ROOT / "README.md").read_text())} | readme_headers.headers(ROOT)
+    changes = {path: readme(path.read_text()) for path in PAGES} | readme_headers.headers(ROOT)
     changes[ROOT / "docs/examples.md"] = examples()
     changed = [path for path, text in changes.items() if not path.is_file() or path.read_text() != text]
     for path in changed:

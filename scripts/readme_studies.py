@@ -64,4 +64,14 @@ def sinusoid(report: dict[str, Any]) -> str:
 def transfer(report: dict[str, Any]) -> str:
     """A report of `metatl transfer`: what it was taken on, and the scores by number of labels."""
     _, about, reading, scores, *_ = tables.markdown(report).split("\n\n")
-    return "\n\n".join([f"{about} {reading} {tables.DEFAULT}", scores])
+    default = tables.DEFAULT.format(unit=report["protocol"].get("unit_of_data", "photo"))
+    return "\n\n".join([f"{about} {reading} {default}", scores])
+
+
+FIVE = ("no-transfer", "logistic-regression", "fine-tuning", "l2-sp", "lora")
+
+
+def five(report: dict[str, Any]) -> str:
+    """Of such a report the scores of five rows."""
+    some = {**report, "rows": [row for row in report["rows"] if row["method"] in FIVE]}
+    return tables.markdown(some).split("\n\n")[3]

@@ -1,4 +1,4 @@
-"""What README shows is run as it stands there; only paths and sizes are put in."""
+"""What README and docs/python.md show is run as it stands there; only paths and sizes are put in."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+import metatl
 from metatl.lab import cli
+from tests.photos import drawn
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+README, PYTHON = ((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/python.md"))
 SHAPE = (1, 28, 28)
 TINY = """
 name: gtl
@@ -40,19 +43,15 @@ class MyNet(nn.Sequential):
 
 
 def test_tables_and_headers_are_what_the_reports_say():
-    script = Path(__file__).parents[2] / "scripts" / "readme.py"
+    script = ROOT / "scripts" / "readme.py"
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")  # else: python scripts/readme.py
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of this language, in order."""
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
-
-
-def block(language: str, word: str) -> str:
-    """The one block that holds this word."""
-    (found,) = [text for text in blocks(language) if word in text]
+def block(language: str, word: str, page: str = PYTHON) -> str:
+    """The one fenced block of a page that is in this language and holds this word."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", page, flags=re.S)
+    (found,) = [text for text in blocks if word in text]
     return found
 
 
@@ -81,10 +80,13 @@ def test_a_finished_run_adapts_and_predicts(tmp_path: Path) -> None:
     }
     code = block("python", "metatl.load").replace("runs/gtl/0123456789-s0", str(done))
     exec(code, names)
+    shown = block("python", "metatl.load", README).replace("runs/gtl/0123456789-s0", str(done))
+    exec(shown.replace("ada.delta", str(tmp_path / "shown.delta")), names | {"metatl": metatl})
+    assert (tmp_path / "shown.delta").is_file()
     assert set(names["mine"].predict(names["new_x"])) <= {"ada", "bob", "eve"}
     assert names["mine"].probabilities(names["new_x"]).shape == (5, 3)
-    (delta,) = re.findall(r"`(mine\.save_delta\(.*?\))`", README)
-    (back,) = re.findall(r"`(metatl\.apply_delta\(.*?\))`", README)
+    (delta,) = re.findall(r"`(mine\.save_delta\(.*?\))`", PYTHON)
+    (back,) = re.findall(r"`(metatl\.apply_delta\(.*?\))`", PYTHON)
     here = str(tmp_path / "ada.delta")
     exec(delta.replace("ada.delta", here), names)
     exec("again = " + back.replace("ada.delta", here).replace("runs/gtl/0123456789-s0", str(done)), names)
@@ -109,10 +111,24 @@ def test_a_folder_of_images_a_net_and_a_guide_of_ones_own(package: Path) -> None
             path = package / "my_images" / name / f"{i}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.random.default_rng(i).integers(0, 255, (20, 20), dtype=np.uint8)).save(path)
-    guide = re.findall(r"`(guide: \{class_path: my_package.*?\})` in a config", README)
+    guide = re.findall(r"`(guide: \{class_path: my_package.*?\})` in a config", PYTHON)
     config = block("yaml", "ImageFolder") + "\n".join(guide)
     config += "\nname: mine\nadaptation: {steps: 2, head: {class_path: Zeros}}\n"
     config += "evaluation: {tasks: {way: 2, shot: 1, query: 2}, episodes: 3}\n"
     assert len(guide) == 1
     done = run(package, config)
     assert (done / "report.json").is_file()
+
+
+def test_a_folder_of_photos_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn(tmp_path / "photos", {"train": 5, "test": 3})
+    code = block("python", "metatl.transfer", README)
+    exec(code.replace("minutes=10", 'minutes=0.05, net="Conv4", size=24, methods="ridge"'), {})
+
+
+def test_every_page_that_a_page_names_is_there() -> None:
+    for page in [ROOT / "README.md", ROOT / "results/README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.relative_to(ROOT)}: {link}"
+    assert len(README.splitlines()) <= 150
