@@ -11,11 +11,12 @@ TEST_PROCESSES ?= $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 PYTHON_IN := $(VENV)/bin/python
 INSTALL := $(PYTHON_IN) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help install demo test lint lint-rules lint-format lint-types clean
+.PHONY: help install demo test docs lint lint-rules lint-format lint-types clean
 help:
 	@echo "make demo    install, then both jobs on embedded data: few-shot methods compared, and 'metatl transfer' on photos"
 	@echo "             (DEMO_ARGS=\"--key value\" and DEMO_MINUTES=1.5 for other sizes)"
 	@echo "make test    install with the peers higher and learn2learn, then run all tests (PYTEST_ARGS=...)"
+	@echo "make docs    build the documentation into build/site (opens from the disk: build/site/index.html)"
 	@echo "make lint    ruff, ruff format and pyright"
 	@echo "make install what make demo needs, and no more"
 	@echo "make clean   remove the environment and caches; runs/ and results/ stay"
@@ -29,6 +30,9 @@ demo: $(VENV)/.installed
 # A machine without a C compiler leaves no stamp for the peers, so that a later call looks again.
 test: $(VENV)/.tests $(VENV)/.peers
 	$(PYTHON_IN) -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(PYTHON_IN) -m mkdocs build --quiet
 
 lint: lint-rules lint-format lint-types
 lint-rules: $(VENV)/.tests
@@ -52,6 +56,11 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 $(VENV)/.tests: $(VENV)/.installed
 	@echo "metatl: installing pytest, ruff, pyright, timm and what else the tests need into $(VENV)"
 	@$(INSTALL) --no-build-isolation --editable '.[test,vision]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	@echo "metatl: installing mkdocs-material and mkdocstrings into $(VENV)"
+	@$(INSTALL) --no-build-isolation --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.peers: $(VENV)/.installed scripts/install_peers.sh
