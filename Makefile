@@ -39,7 +39,7 @@ lint-rules: $(VENV)/.tests
 	$(VENV)/bin/ruff check --output-format concise .
 lint-format: $(VENV)/.tests
 	$(VENV)/bin/ruff format --check .
-lint-types: $(VENV)/.tests
+lint-types: $(VENV)/.tests $(VENV)/.docs
 	$(VENV)/bin/pyright --pythonpath $(PYTHON_IN)
 
 $(VENV)/.created:
