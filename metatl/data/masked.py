@@ -35,6 +35,7 @@ class Masked(Stream):
             its own, so that columns know nothing of each other; `swap`: for all of a row those of one other
             row; `token`: one value that no column has.
         token: that value.
+        patch: of pictures [channels, h, w], squares of so many pixels are replaced or not as a whole.
         tell: whether the net's outputs are followed by as many that tell which values were replaced.
     """
 
@@ -43,6 +44,7 @@ class Masked(Stream):
     probability: float = 0.3
     fill: Fill = "marginal"
     token: float = -10.0
+    patch: int | None = None
     tell: bool = False
 
     def __post_init__(self) -> None:
@@ -59,6 +61,11 @@ class Masked(Stream):
         x = data.batch(self.split, 1, 0, 0).x
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise MetatlError(f"Masked replaces real values, and rows of {data.name} are none")
+        if self.patch is not None and (x.dim() != 4 or any(side % self.patch for side in x.shape[2:])):
+            raise MetatlError(
+                f"Masked: patches of {self.patch} pixels do not divide rows of {list(x.shape[1:])}; give "
+                "pictures [channels, h, w] whose sides they divide, or leave patch out"
+            )
 
     def outputs(self, data: Data) -> int:
         """A unit for each value of a row, or two."""
@@ -68,10 +75,18 @@ class Masked(Stream):
         """The rows of a step."""
         x: Tensor = data.batch(self.split, self.size, seed, step).x
         flat = x.flatten(1)
-        places = torch.arange(flat.numel(), device=x.device).view(flat.shape)
-        mask = uniform(bits(number(seed, _MASK, step), places)) < self.probability
+        mask = self._mask(x, number(seed, _MASK, step)).flatten(1)
         seen = torch.where(mask, self._filled(data, flat, seed, step), flat)
         return Batch(seen.view(x.shape), {"values": x, "masked": (seen != flat).view(x.shape)})
+
+    def _mask(self, x: Tensor, key: int) -> Tensor:
+        """Which values of x are replaced, in its shape."""
+        shape = x.shape if self.patch is None else (len(x), 1, *(side // self.patch for side in x.shape[2:]))
+        places = torch.arange(math.prod(shape), device=x.device).view(shape)
+        mask = uniform(bits(key, places)) < self.probability
+        if self.patch is None:
+            return mask
+        return mask.repeat_interleave(self.patch, 2).repeat_interleave(self.patch, 3).expand(x.shape)
 
     def _filled(self, data: Data, flat: Tensor, seed: int, step: int) -> Tensor:
         """What stands in the place of every value [n, columns]."""

@@ -87,11 +87,10 @@ class Supervised(Learner):
                 "from its episodes (Episodic, Reptile, Scout)"
             )
         rows = net.rows(start.params)
-        if rows != self.outputs(data):
-            has = "the data has {} source classes" if labelled else "the stream `source` needs {}"
+        if labelled and rows != self.outputs(data):
             raise MetatlError(
-                f"the start's output layer has {rows} rows but {has.format(self.outputs(data))}; leave "
-                "`start` out or start from a run on the same classes"
+                f"the start's output layer has {rows} rows but the data has {self.outputs(data)} source "
+                "classes; leave `start` out or start from a run on the same classes"
             )
 
     def draw(self, data: Data, seed: int, step: int) -> dict[str, Batch]:

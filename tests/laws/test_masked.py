@@ -16,11 +16,13 @@ from metatl.data.bank import Bank
 from metatl.engines import Loop
 from metatl.errors import MetatlError
 from metatl.learners import Supervised
-from metatl.models import MLP
+from metatl.models import MLP, PatchDecoder
 from metatl.objectives import Reconstruction
 from metatl.objectives.term import Anchor
+from metatl.pretrained import vision
 from metatl.rules import Adam
 from metatl.types import Batch
+from metatl.weights.fitting import best_fit
 
 COLUMNS = 6
 ANCHOR = Anchor({}, None)
@@ -114,6 +116,49 @@ def test_columns_of_noise_are_not() -> None:
 def test_mask_and_values_are_learned_together() -> None:
     found = learned(table(4), Masked(size=64, tell=True), Reconstruction(2.0, "all", 1.0))
     assert found["masked_error"] < 0.7 * found["mean_error"]
+
+
+def pictures(seed: int, rows: int = 64) -> ClassData:
+    """Pictures [1, 32, 32] of nearly one grey: what a patch holds can be told from the others."""
+    draws = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 1, 1, 1, generator=draws) + 0.1 * torch.randn(rows, 1, 32, 32, generator=draws)
+    return ClassData("made", {"meta_train": Bank.sorted_by_class(x, [rows // 2] * 2, ("a", "b"))})
+
+
+def test_patches_are_replaced_as_a_whole() -> None:
+    x, values, mask = drawn(Masked(size=60, probability=0.5, fill="token", patch=8), pictures(0))
+    assert torch.equal(x[mask], torch.full_like(x[mask], -10.0))
+    squares = F.unfold(mask.float(), 8, stride=8).mean(1)
+    assert ((squares == 0) | (squares == 1)).all()
+    assert 0.4 < squares.mean() < 0.6
+    assert torch.equal(values, pictures(0).banks["meta_train"].x[_places(values, pictures(0))])
+
+
+def _places(values: Tensor, data: ClassData) -> Tensor:
+    return torch.cdist(values.flatten(1), data.banks["meta_train"].x.flatten(1)).argmin(1)
+
+
+def test_a_transformer_fills_in_patches_and_its_weights_fit_the_net_of_its_name() -> None:
+    size: dict[str, Any] = {"patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2}
+    data, stream = pictures(1), Masked(size=16, probability=0.4, fill="zero", patch=8)
+    learner = Supervised(60, 16, Adam(3e-3), (Reconstruction(),), streams={"source": stream})
+    module = PatchDecoder((1, 32, 32), 1024, "vit_tiny_patch16_224", size)
+    x = torch.randn(2, 1, 32, 32)
+    tokens = module.body.forward_features(x)[:, 1:]
+    first = module.head(tokens)[:, 5].view(2, 8, 8)  # the second patch of the second row
+    torch.testing.assert_close(module(x).view(2, 32, 32)[:, 8:16, 8:16], first)
+    net, seen = Net.of(module, "head"), list[dict[str, float]]()
+    learner.check(net, net.start(), data)
+    recorders = [lambda state, metrics: seen.append({n: m.item() for n, m in metrics.items()})]
+    state = train(learner, net, Loop(), learner.init(net, net.start()), data, 0, recorders)  # pyright: ignore[reportArgumentType]
+    ends = {name: sum(one[name] for one in seen[-10:]) / 10 for name in seen[-1]}
+    assert ends["masked_error"] < 0.7 * ends["mean_error"]
+    plain = vision.timm().create_model("vit_tiny_patch16_224", num_classes=3, img_size=32, in_chans=1, **size)
+    fit = best_fit(plain.state_dict(), state.transfer.params)
+    assert set(fit.new) == {"head.weight", "head.bias"} or "head.weight" in fit.other_shape
+    assert torch.equal(
+        fit.tensors["blocks.0.attn.qkv.weight"], state.transfer.params["body.blocks.0.attn.qkv.weight"]
+    )
 
 
 def test_labels_are_not_read() -> None:
