@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from metatl.adapt import check_outputs
 from metatl.data.given_targets import class_targets
 from metatl.data.targets import Targets
-from metatl.transferring.estimating import TransferEstimator, as_value_error
+from metatl.transferring.estimating import TransferEstimator
+from metatl.transferring.input_errors import as_value_error
 from metatl.transferring.model import SavedModel
 
 

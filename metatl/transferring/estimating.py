@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,26 +19,12 @@ from metatl.data.given import Known, given
 from metatl.data.targets import Kind, Targets
 from metatl.transferring.backbone import backbone
 from metatl.transferring.features import BATCH
+from metatl.transferring.input_errors import InputError, as_value_error, not_fitted
 from metatl.transferring.model import SavedModel, Transferred
 from metatl.transferring.one_way import OneWay, fit_one
 from metatl.transferring.open_model import open_model
 from metatl.transferring.predict import prepared
 from metatl.types import MetatlError
-
-
-class InputError(MetatlError, ValueError):
-    """A mistake in what an estimator was given, for code that expects scikit-learn's ValueError."""
-
-
-@contextmanager
-def as_value_error() -> Iterator[None]:
-    """Mistakes as InputError."""
-    try:
-        yield
-    except ValueError:
-        raise
-    except MetatlError as error:
-        raise InputError(*error.args) from error
 
 
 class TransferEstimator(ABC):
@@ -139,7 +124,7 @@ class TransferEstimator(ABC):
     def model(self) -> SavedModel:
         """What `fit` made; raises MetatlError (scikit-learn's NotFittedError too) before."""
         if not self.__sklearn_is_fitted__():
-            raise _not_fitted(f"this {type(self).__name__} is not fitted; call fit(X, y) first")
+            raise not_fitted(f"this {type(self).__name__} is not fitted; call fit(X, y) first")
         return self._model
 
     def to_module(self) -> Transferred:
@@ -199,12 +184,3 @@ def _batch(model: SavedModel, inputs: Inputs, first: int) -> Tensor:
 
 def _names(of: type[TransferEstimator]) -> list[str]:
     return list(inspect.signature(of).parameters)
-
-
-def _not_fitted(said: str) -> MetatlError:
-    """The error that scikit-learn knows, where that is there."""
-    try:
-        from sklearn.exceptions import NotFittedError
-    except ImportError:
-        return InputError(said)
-    return type("NotFitted", (InputError, NotFittedError), {})(said)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from metatl.data.examples import Examples
+from metatl.data.examples import Examples, Inputs
 from metatl.data.fixed import Fixed
 from metatl.lab.experiment import with_value
 from metatl.transferring import asked
@@ -68,6 +68,7 @@ def fit_one(
     if not isinstance(net, Backbone):
         net, _ = net_for(usual if net is None else net, way.size, source, examples, way.seed)
     found = {name: scaled(row, net.rate, net.seen) for name, row in found.items()}
+    _check_read(examples.inputs)
     problem = read_problem(_drawn(examples, way), net, way.seed)
     if problem.left_out:
         raise MetatlError(f"{problem.left_out[0]}; mend it or leave it out")
@@ -76,6 +77,14 @@ def fit_one(
     name = study.reference
     choice, fitted, scale = fit_all(study, name)
     return model_of(study, Settled(name, "named", {}), choice, (fitted, scale), examples.reader)
+
+
+def _check_read(inputs: Inputs) -> None:
+    """Raise MetatlError for the first row that cannot be read: nobody is there to be told of it."""
+    for why in inputs.lost.values():
+        raise MetatlError(why)
+    for place in range(len(inputs)):
+        inputs.digest(place)
 
 
 def _drawn(examples: Examples, way: OneWay) -> Examples:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from metatl.adapt import check_outputs
 from metatl.data.given_targets import real_targets
 from metatl.data.targets import Targets
-from metatl.transferring.estimating import TransferEstimator, as_value_error
+from metatl.transferring.estimating import TransferEstimator
+from metatl.transferring.input_errors import as_value_error
 
 
 @final
@@ -23,7 +24,7 @@ class Regressor(TransferEstimator):
     kinds = ("real",)
 
     def _targets(self, y: Any) -> tuple[Targets, dict[str, Any]]:
-        return real_targets(y), {"flat": np.ndim(y) == 1}
+        return real_targets(y), {"flat": np.asarray(y).ndim == 1}
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Values [n], or [n, d] where they were fitted to such."""

@@ -14,7 +14,5 @@ def tags(kind: Literal["classifier", "regressor"]) -> Any:
         target_tags=TargetTags(required=True, multi_output=True),
         classifier_tags=ClassifierTags(multi_label=True) if kind == "classifier" else None,
         regressor_tags=RegressorTags() if kind == "regressor" else None,
-        input_tags=InputTags(
-            one_d_array=True, three_d_array=True, categorical=True, string=True, allow_nan=True
-        ),
+        input_tags=InputTags(three_d_array=True, categorical=True, string=True, allow_nan=True),
     )
