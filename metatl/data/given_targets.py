@@ -71,7 +71,9 @@ def _names(y: Any, count: int) -> tuple[str, ...]:
 def _array(y: Any) -> Array:
     if y is None:
         raise MetatlError("fit requires y to be passed, but the target y is None")
-    array = np.asarray(y) if isinstance(y, list | tuple) else as_numpy(y)
+    array = as_numpy(y)
+    if isinstance(y, list | tuple) and array.dtype.kind == "O" and all(isinstance(one, str) for one in y):
+        array = array.astype(np.str_)
     if array.dtype.kind == "c":
         raise MetatlError("Complex data not supported: give real targets")
     if array.ndim not in (1, 2) or not array.size:

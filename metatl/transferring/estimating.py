@@ -16,6 +16,7 @@ from torch import Tensor
 
 from metatl.data.examples import Examples, Inputs
 from metatl.data.given import Known, given
+from metatl.data.table_rows import TableReader
 from metatl.data.targets import Kind, Targets
 from metatl.transferring.backbone import backbone
 from metatl.transferring.features import BATCH
@@ -96,26 +97,25 @@ class TransferEstimator(ABC):
             raise MetatlError(f"fit: 1 sample ({inputs.unit}); give two or more")
         whole, none = np.arange(len(inputs)), np.zeros(0, np.int64)
         if inputs.columns is not None:
-            told |= {"features": list(inputs.columns), "named": hasattr(x, "columns")}
+            told |= {"named": hasattr(x, "columns")}
         return Examples("data", reader, inputs, targets, whole, none, "test"), told
 
     def _take(self, model: SavedModel) -> None:
         """Predict by this model from now on."""
-        self._model, names = model, model.made.get("features")
+        self._model, names = model, _columns(model)
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
         if names is not None:
             self.n_features_in_ = len(names)
-        if names is not None and model.made.get("named"):
+        if names is not None and model.made.get("named", True):
             self.feature_names_in_ = np.array(names, object)
 
     def _outputs(self, x: Any) -> Tensor:
         """[n, outputs] for rows; MetatlError for one that cannot be read."""
         with as_value_error():
             model = self.model
-            names, unit = model.made.get("features"), model.preparation.unit
-            formats = getattr(model.reader, "formats", {})
-            inputs, _ = given(x, Known(unit, None if names is None else tuple(names), formats))
+            unit = model.preparation.unit
+            inputs, _ = given(x, Known(unit, _columns(model), getattr(model.reader, "formats", {})))
             if inputs.unit != unit:
                 raise MetatlError(f"the model reads {unit}s, and these are {inputs.unit}s; give {unit}s")
             return torch.cat([_batch(model, inputs, first) for first in range(0, len(inputs), BATCH)])
@@ -180,6 +180,14 @@ def _batch(model: SavedModel, inputs: Inputs, first: int) -> Tensor:
 
     places = list(range(first, min(first + BATCH, len(inputs))))
     return model.outputs(prepared(model, inputs, places, refuse)[1])
+
+
+def _columns(model: SavedModel) -> tuple[str, ...] | None:
+    """The columns of the rows that it was fitted to; None where a row is none of a table."""
+    reader = model.reader
+    if not isinstance(reader, TableReader) or not reader.formats or reader.audio is not None:
+        return None
+    return tuple(name for name in reader.formats if name not in reader.left_out)
 
 
 def _names(of: type[TransferEstimator]) -> list[str]:
