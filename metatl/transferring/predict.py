@@ -40,7 +40,8 @@ def predict(
     """
     inputs = model.reader.read(places)
     found: list[Prediction] = []
-    for note in remarks(model.preparation, inputs):
+    read = () if inputs.columns is None else inputs.columns.notes
+    for note in (*read, *remarks(model.preparation, inputs)):
         unreadable(note)
     for first in range(0, len(inputs), BATCH):
         found += _batch(model, inputs, list(range(first, min(first + BATCH, len(inputs)))), unreadable)

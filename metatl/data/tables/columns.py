@@ -73,7 +73,8 @@ class Columns(Mapping[str, Array]):
         missing = [name for name in names if name not in self.arrays]
         if not missing:
             return
-        close = get_close_matches(missing[0], list(self.arrays), 3, 0.4)
+        held = {name.lower(): name for name in self.arrays}
+        close = [held[one] for one in get_close_matches(missing[0].lower(), held, 3, 0.4)]
         meant = f"; did you mean {' or '.join(close)}?" if close else f"; it has {_some(self.arrays)}"
         if len(self.arrays) == 1:
             meant = f"; it has one column, {next(iter(self.arrays))!r}: separate fields by , ; | or a tab"
