@@ -62,9 +62,9 @@ def given(x: Any, known: Known = Known()) -> tuple[Inputs, Reader]:
         return _of_items(items, known, str(getattr(x, "name", None) or "") or None)
     array = as_numpy(x)
     if array.ndim == 4 or (array.ndim == 3 and (known.unit == "photo" or array.dtype == np.uint8)):
-        return Pictures(array), PhotoFiles()
+        return Pictures(list(array)), PhotoFiles()
     if known.unit == "photo":
-        return Pictures(array), PhotoFiles()  # which says what a picture is
+        return Pictures(list(array)), PhotoFiles()  # which says what a picture is
     if array.ndim == 3:
         return _columns(Columns(window_columns(array, "windows"), "windows"))
     return _table(_matrix(array, known), known)

@@ -53,8 +53,8 @@ class Cells:
         state = folder / "state.json"
         store.make_folder(folder)
         store.make_folder(folder / "cells")
-        value = store.read_json(state) if state.is_file() else None
-        known = None if value is None else _checked(folder, value, digests)
+        value: Any = store.read_json(state) if state.is_file() else {}
+        known = _checked(folder, value, digests) if state.is_file() else None
         if known is None:
             found = Cells(folder, dict(digests), {})
             found.note(0.0)

@@ -104,7 +104,8 @@ class TransferEstimator(ABC):
         """Predict by this model from now on."""
         self._model, names = model, _columns(model)
         for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
+            if hasattr(self, name):
+                delattr(self, name)
         if names is not None:
             self.n_features_in_ = len(names)
         if names is not None and model.made.get("named", True):

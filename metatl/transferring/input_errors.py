@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from metatl.types import MetatlError
@@ -13,7 +13,7 @@ class InputError(MetatlError, ValueError):
 
 
 @contextmanager
-def as_value_error() -> Iterator[None]:
+def as_value_error() -> Generator[None]:
     """Mistakes as InputError."""
     try:
         yield

@@ -69,7 +69,8 @@ NAMES = ["id", "alcohol", "acid", "day", "ward", "ok", "note", "batch", "price",
 
 def people() -> Rows:
     """Wines with columns as people have them; `kind` is told by alcohol, acid and ward."""
-    data, rows = datasets.load_wine(), list[list[Any]]()
+    data: Any = datasets.load_wine()
+    rows: Rows = []
     for i, (x, y) in enumerate(zip(data.data, data.target, strict=True)):
         ward = ["north", "south", "west"][(y + (i % 5 == 0)) % 3]
         day = f"{1 + i % 28:02d}.{1 + i % 12:02d}.2024"
@@ -92,8 +93,9 @@ def model(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
 def inputs(change: Callable[[list[Any]], None] | None = None, count: int = 6) -> Rows:
     """The first rows without their targets, each changed."""
     rows = [row[:-1] for row in people()[:count]]
-    for row in rows if change is not None else ():
-        change(row)  # pyright: ignore[reportOptionalCall]
+    if change is not None:
+        for row in rows:
+            change(row)
     return rows
 
 
