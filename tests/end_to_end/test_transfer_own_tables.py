@@ -118,6 +118,10 @@ KEPT: dict[str, tuple[bytes, str]] = {
     "a dropped column is another": (as_text(NAMES[:-1], inputs(to("price", "dear"))).encode(), ""),
     "an idle column is another": (as_text(NAMES[:-1], inputs(to("batch", "A", "7,5"))).encode(), ""),
     "spaces around names": (PLAIN.replace("alcohol", " alcohol ").encode(), ""),
+    "a column that it has not is a word above numbers": (
+        as_text([*NAMES[:-1], "new"], [[*r, "x" if i == 0 else i] for i, r in enumerate(inputs())]).encode(),
+        "new unknown to the model, ignored",
+    ),
     "one more column": (
         as_text([*NAMES[:-1], "new"], [[*r, "x"] for r in inputs()]).encode(),
         "new unknown to the model, ignored",
@@ -141,6 +145,7 @@ def test_other_ways_of_writing_a_table_change_no_prediction(name: str, model: Pa
     [
         (to("ward", "east", "north"), "3 values of ward not seen when fitted, taken as unknown"),
         (to("ward", "7", "yes"), "6 values of ward not seen"),
+        (to("ward", "west", "7", "8", "9", "10", "11"), "5 values of ward not seen"),
         (to("ward", ""), ""),
         (to("acid", "", "NA", "?"), ""),
         (to("day", "-"), ""),
