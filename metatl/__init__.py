@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from metatl.personalise import Personal, Personaliser, apply_delta, load
     from metatl.train import train
     from metatl.transferring.classifier import Classifier
+    from metatl.transferring.regressor import Regressor
     from metatl.transferring.transfer import Transferring, transfer
     from metatl.types import Batch, Episode, MetatlError, Transfer
 
@@ -57,6 +58,7 @@ __all__ = [
     "Personal",
     "Personaliser",
     "QueryLoss",
+    "Regressor",
     "Report",
     "SupportGuide",
     "Tasks",
@@ -92,6 +94,7 @@ _FOUND_IN = {
     "metatl.personalise": ("Personal", "Personaliser", "apply_delta", "load"),
     "metatl.train": ("train",),
     "metatl.transferring.classifier": ("Classifier",),
+    "metatl.transferring.regressor": ("Regressor",),
     "metatl.transferring.transfer": ("Transferring", "transfer"),
     "metatl.types": ("Batch", "Episode", "MetatlError", "Transfer"),
 }

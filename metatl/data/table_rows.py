@@ -16,6 +16,7 @@ from metatl.data.signals import heard
 from metatl.data.tables import Columns, read_table, target
 from metatl.data.tables.columns import as_text
 from metatl.data.tables.formats import check
+from metatl.data.tables.target import target_names
 from metatl.opening import text_of
 from metatl.types import MetatlError
 
@@ -85,6 +86,11 @@ class TableReader(Reader):
 
     id_name: ClassVar[str] = "line"
 
+    def of_use(self, columns: Sequence[str]) -> TableReader:
+        """The same where only these columns count: others (the target, ids) are read as they are written."""
+        formats = {name: form if name in columns else "text" for name, form in self.formats.items()}
+        return replace(self, formats=formats)
+
     def read(self, places: Sequence[Path]) -> TableRows:
         """The rows of one table; raises MetatlError for several, which have no lines in common."""
         if len(places) != 1:
@@ -97,7 +103,7 @@ class TableReader(Reader):
 def line_name(table: Columns, row: int, of: str | None) -> str:
     """What a prediction calls a row."""
     if of is not None and of in table:
-        return as_text(table[of][row : row + 1])[0] or str(table.line(row))
+        return (as_text(table[of][row : row + 1])[0] or "").strip() or str(table.line(row))
     return str(table.line(row))
 
 
@@ -148,7 +154,7 @@ def table_examples(
     if not strict:
         drop = [name for name in drop if name in table]
         group = group if group in table else None
-    table.require([*drop, *([group] if group else [])])
+    table.require([*target_names(table, target_name), *drop, *([group] if group else [])])
     judges = np.zeros(table.rows, bool)
     if test is not None:
         judges[test] = True
@@ -166,6 +172,8 @@ def table_examples(
     )
     names = tuple(line_name(table, int(row), reader.id) for row in of)
     columns = rest.drop([_ROW, *[name for name in gone if name in rest]])
+    if not len(columns):
+        raise MetatlError(f"{table.name} has no column beside {target_name!r} that could tell it; add some")
     found = Examples(
         text_of(Path(place).resolve().stem) if isinstance(place, str | Path) else table.name,
         reader,

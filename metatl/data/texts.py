@@ -100,7 +100,7 @@ def text_examples(place: Any, text: str, **words: Any) -> Examples:
     found, rest = table_examples(place, text=text, **words)
     reader = found.reader
     texts = of_column(rest, text, found.inputs.ids)
-    made = TextReader(text, dict(rest.formats), getattr(reader, "id", None))
+    made = TextReader(text, dict.fromkeys(rest.formats, "text"), getattr(reader, "id", None))
     return replace(found, inputs=texts, reader=made)
 
 

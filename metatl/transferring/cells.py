@@ -46,16 +46,20 @@ class Cells:
 
     @staticmethod
     def resumed(folder: Path, digests: Mapping[str, str]) -> Cells:
-        """What an earlier command left there. Raises MetatlError where it worked on something else."""
+        """What an earlier command left there. Raises MetatlError where it worked on something else.
+
+        One that was refused before its first cell left nothing: its mended table goes into the same folder.
+        """
         state = folder / "state.json"
         store.make_folder(folder)
         store.make_folder(folder / "cells")
-        if not state.is_file():
+        value: Any = store.read_json(state) if state.is_file() else {}
+        known = _checked(folder, value, digests) if state.is_file() else None
+        if known is None:
             found = Cells(folder, dict(digests), {})
             found.note(0.0)
             return found
-        value = store.read_json(state)
-        digests = _checked(folder, value, digests)
+        digests = known
         held: dict[Key, Cell] = {}
         for file in sorted((folder / "cells").glob("*.json")):
             try:
@@ -83,8 +87,11 @@ class Cells:
         return sorted(draw for row, labels, draw in self.held if row == name and labels == k)
 
 
-def _checked(folder: Path, value: Any, digests: Mapping[str, str]) -> dict[str, str]:
-    """The digests, and those of what an earlier command had beside it (a source)."""
+def _checked(folder: Path, value: Any, digests: Mapping[str, str]) -> dict[str, str] | None:
+    """The digests, and those of what an earlier command had beside it (a source).
+
+    None where that worked on something else, and did no cell; MetatlError where it did one.
+    """
     try:
         before = dict(value["digests"])
         float(value["spent"])
@@ -92,6 +99,8 @@ def _checked(folder: Path, value: Any, digests: Mapping[str, str]) -> dict[str, 
         raise MetatlError(f"{folder / 'state.json'} is damaged; delete it or choose another --out") from error
     late = {"source"} - before.keys()
     changed = [w for w, digest in digests.items() if w not in late and before.get(w) != digest]
+    if changed and not any((folder / "cells").glob("*.json")):
+        return None
     if changed:
         raise MetatlError(
             f"{folder} holds work on other {' and '.join(changed)}; choose another --out, or delete it to "

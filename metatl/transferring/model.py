@@ -75,7 +75,11 @@ class SavedModel:
         """[n, outputs] for prepared rows; MetatlError where an output is not finite."""
         found = self.outputs(x)
         check_outputs(found, self.reader.unit)
-        return found.softmax(-1) if self.kind == "classes" else found.sigmoid()
+        return self.shares(found)
+
+    def shares(self, outputs: Tensor) -> Tensor:
+        """Probabilities of outputs [n, outputs]: of classes together, of several labels each for itself."""
+        return outputs.softmax(-1) if self.kind == "classes" else outputs.sigmoid()
 
     def outputs(self, x: Any) -> Tensor:
         """[n, outputs] for prepared rows [n, ...], as they come."""

@@ -17,7 +17,8 @@ from metatl.data.texts import TEXTS, text_examples, text_folder_examples
 from metatl.pretrained import DEFAULT
 from metatl.types import MetatlError
 
-SENTENCES = "minilm"
+USUAL = {"photo": DEFAULT, "sentence": "minilm"}
+"""The net that is taken for rows of a kind; none for columns."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class _Folder:
 
 
 _FOLDERS = (
-    _Folder(PHOTOS, photo_examples, DEFAULT),
-    _Folder(TEXTS, text_folder_examples, SENTENCES),
+    _Folder(PHOTOS, photo_examples, USUAL["photo"]),
+    _Folder(TEXTS, text_folder_examples, USUAL["sentence"]),
     _Folder(RECORDINGS, recording_examples, None),
 )
 
@@ -82,7 +83,7 @@ def opened(data: Any, words: Words, strict: bool = True) -> tuple[Examples, str 
         "audio": words.audio,
     }
     if words.text is not None:
-        return text_examples(data, words.text, **rest), SENTENCES
+        return text_examples(data, words.text, **rest), USUAL["sentence"]
     return table_examples(data, **rest)[0], None
 
 

@@ -40,7 +40,8 @@ def predict(
     """
     inputs = model.reader.read(places)
     found: list[Prediction] = []
-    for note in remarks(model.preparation, inputs):
+    read = () if inputs.columns is None else inputs.columns.notes
+    for note in (*read, *remarks(model.preparation, inputs)):
         unreadable(note)
     for first in range(0, len(inputs), BATCH):
         found += _batch(model, inputs, list(range(first, min(first + BATCH, len(inputs)))), unreadable)
@@ -54,7 +55,7 @@ def _batch(
     model: SavedModel, inputs: Inputs, places: list[int], unreadable: Callable[[str], None]
 ) -> list[Prediction]:
     cells: dict[int, tuple[str, ...]] = {}
-    read, x = _prepared(model, inputs, places, unreadable)
+    read, x = prepared(model, inputs, places, unreadable)
     for place, row in zip(read, model.outputs(x) if read else (), strict=True):
         if bool(row.isfinite().all()):
             cells[place] = _cells(model, row)
@@ -63,10 +64,10 @@ def _batch(
     return [Prediction(inputs.ids[place], cells.get(place)) for place in places]
 
 
-def _prepared(
+def prepared(
     model: SavedModel, inputs: Inputs, places: list[int], unreadable: Callable[[str], None]
 ) -> tuple[list[int], Any]:
-    """Those of the rows that can be read, as the net takes them."""
+    """Those of the rows that can be read, as the net takes them; why others cannot is told."""
     if inputs.columns is not None:
         for place in places:
             if place in inputs.lost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import cast
 
 from metatl.adapt import Descent
@@ -14,7 +15,7 @@ from metatl.heads import Learned
 from metatl.lab.store.tensors import digest
 from metatl.net import Net
 from metatl.rules import Adam
-from metatl.transferring.backbone import Backbone, rebuilt
+from metatl.transferring.backbone import Backbone, backbone, no_net, rebuilt
 from metatl.transferring.fit import descended
 from metatl.transferring.judging import Scale
 from metatl.types import Batch, MetatlError
@@ -31,6 +32,19 @@ WAY = Descent(
 )
 RATE, SEEN = 10.0, 20.0
 """By which rates, and the rows that are seen, are multiplied for so small a net (see `Backbone`)."""
+
+
+def net_for(
+    name: str | Path | None, size: int | None, source: Examples | None, problem: Examples, seed: int
+) -> tuple[Backbone, list[str]]:
+    """The net of this name; without one, of columns, one that is learned on the source, or none."""
+    if name is not None:
+        return backbone(name, size), []
+    if size is not None:
+        raise MetatlError(
+            "size is of what a net reads, and there is none; leave it out, or name one with --net"
+        )
+    return (no_net(), []) if source is None else learned_on(source, problem, seed)
 
 
 def learned_on(source: Examples, problem: Examples, seed: int) -> tuple[Backbone, list[str]]:

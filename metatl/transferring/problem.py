@@ -123,3 +123,8 @@ def _check(whole: Examples, some: Examples) -> None:
     if not counts.all():
         name = names[int(counts.argmin())]
         raise MetatlError(f"{whole.name}: no {unit} of class {name!r} can be read; repair or replace them")
+    if some.test is None and some.group is None and counts.min() < 2:
+        name = names[int(counts.argmin())]
+        raise MetatlError(
+            f"{whole.name}: class {name!r} has one {unit} only: folds need two or more of each class"
+        )

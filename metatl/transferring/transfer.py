@@ -12,7 +12,7 @@ from metatl.data.examples import Examples
 from metatl.lab.record.console import Console
 from metatl.transferring import asked
 from metatl.transferring.applicable import applicable
-from metatl.transferring.backbone import Backbone, backbone, no_net
+from metatl.transferring.backbone import Backbone
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells
 from metatl.transferring.features import forward
@@ -20,7 +20,7 @@ from metatl.transferring.learned import learn, told
 from metatl.transferring.learning import Learning
 from metatl.transferring.model import SavedModel
 from metatl.transferring.opened import Words, opened
-from metatl.transferring.pretraining import learned_on
+from metatl.transferring.pretraining import net_for
 from metatl.transferring.problem import Problem, read_problem
 from metatl.transferring.protocol import protocol
 from metatl.transferring.report import report
@@ -82,7 +82,7 @@ def transfer(
     chosen_rows = asked.sourced(chosen_rows, names, others)
     counts = asked.counts(labelled, examples.targets.kind)
     name = usual if net is None else net
-    made, told_of_net = _net(name, size, others, examples, seed)
+    made, told_of_net = net_for(name, size, others, examples, seed)
     chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
     problem = _read(examples, made, seed)
     chosen_rows, notes = applicable(chosen_rows, names, made, problem)
@@ -105,19 +105,6 @@ def transfer(
     found = report(study, cells, facts)
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
     return Transferring(found, model, folder, write(folder, study, cells, settled, found, model))
-
-
-def _net(
-    name: str | Path | None, size: int | None, source: Examples | None, problem: Examples, seed: int
-) -> tuple[Backbone, list[str]]:
-    """The net of this name; without one, of columns, one that is learned on the source, or none."""
-    if name is not None:
-        return backbone(name, size), []
-    if size is not None:
-        raise MetatlError(
-            "size is of what a net reads, and there is none; leave it out, or name one with --net"
-        )
-    return (no_net(), []) if source is None else learned_on(source, problem, seed)
 
 
 def _learned(study: Study, source: SourceRows | None, folder: Path, budget: Budget) -> Study:

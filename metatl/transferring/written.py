@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metatl.data.examples import Reader
+from metatl.data.table_rows import TableReader
 from metatl.data.tables import Encoder
 from metatl.lab import render, store
 from metatl.lab.render.html import Section
@@ -41,6 +42,8 @@ def model_of(
         net = replace(
             no_net(), preparation=Encoder.fit(problem.inputs.columns.take(problem.task.everything()))
         )
+    if isinstance(reader, TableReader):
+        reader = reader.of_use(net.preparation.columns)
     told = problem.targets.kind, problem.targets.names, reader
     return saved_model(net, *fitted, told, made)
 

@@ -16,7 +16,7 @@ from metatl import Classifier, MetatlError
 from metatl.lab import store
 from metatl.lab.experiment import with_value
 from metatl.lab.store.tensors import read_tensors, write_tensors
-from metatl.transferring import classifier
+from metatl.transferring import one_way
 from metatl.transferring import transfer as transferring
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.choose import chosen, held_out, surely
@@ -113,7 +113,7 @@ def pictures() -> list[Image.Image]:
 
 def test_a_classifier_says_no_first_label(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patched(patch, classifier, **{"fine-tuning": far()})
+        patched(patch, one_way, **{"fine-tuning": far()})
         with pytest.raises(MetatlError, match="left the finite numbers"):
             Classifier(NET, "fine-tuning", SIZE).fit(pictures(), ["a", "b"] * 4)
     made = Classifier(NET, "ridge", SIZE).fit(pictures(), ["a", "b"] * 4)

@@ -223,10 +223,10 @@ def test_labels_keep_their_kind(tmp_path: Path, labels: list[Any]) -> None:
     ("x", "y", "said"),
     [
         (pictures(4)[0], ["a"] * 4, "two classes or more"),
-        (pictures(4)[0], ["a", "b"], "one label a picture"),
+        (pictures(4)[0], ["a", "b"], "4 photos and 2 targets"),
         (np.full((4, 20, 20, 3), 300.0), ["a", "b"] * 2, "floats from 0 to 1"),
         (np.zeros((4, 20), np.uint8), ["a", "b"] * 2, r"picture 0 is uint8 of shape \(20,\)"),
-        ([], [], "no pictures"),
+        ([], [], "there are no photos"),
         ("one.png", ["a"], "list of pictures"),
     ],
 )

@@ -114,9 +114,7 @@ def as_numpy(value: Any) -> Array:
     try:
         found = np.asarray(value)
         if found.dtype.kind in "US" and isinstance(value, list | tuple):
-            found = np.array([one if isinstance(one, str | bytes) else None for one in value], object)
-            if any(one is None for one in found):  # numpy made strings of numbers
-                found[:] = value
+            found = np.array(value, object)  # numpy made strings of numbers, and of None
     except (TypeError, ValueError, RuntimeError) as error:
         raise MetatlError("a column is no array: its rows differ in length; give one value a row") from error
     return found

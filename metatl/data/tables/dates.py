@@ -25,6 +25,14 @@ def date_format(values: Iterable[str]) -> str | None:
     return fitting[0] if len(fitting) == 1 else None
 
 
+def written_otherwise(values: Iterable[str]) -> tuple[str, str] | None:
+    """The first value, and the first that no format has in common with it; None where there is none."""
+    first, *rest = values
+    own = [parse for parse in DATES.values() if parse(first) is not None]
+    other = next((value for value in rest if all(parse(value) is None for parse in own)), None)
+    return None if other is None else (first, other)
+
+
 def _iso(value: str) -> np.datetime64 | None:
     if not _ISO.fullmatch(value):
         return None

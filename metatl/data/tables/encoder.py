@@ -123,7 +123,11 @@ class Encoder:
         return found
 
     def notes(self, columns: Columns) -> tuple[str, ...]:
-        """What is worth saying of these rows: columns that play no part, and values that were not seen."""
+        """What is worth saying of these rows: columns that play no part, and values that were not seen.
+
+        Raises MetatlError where one that plays a part is not there.
+        """
+        columns.require(self.columns)
         extra = [name for name in columns if name not in self.plan.uses and name not in self.left_out]
         said = [f"{columns.name}: {', '.join(extra)} unknown to the model, ignored"] if extra else []
         for name, count in self.unknown(columns).items():

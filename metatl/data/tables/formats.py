@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metatl.data.tables.columns import Array
-from metatl.data.tables.dates import DATES, date_format, is_date_like
+from metatl.data.tables.dates import DATES, date_format, is_date_like, written_otherwise
 from metatl.types import MetatlError
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "-", "?"})
@@ -140,6 +140,12 @@ def _told(form: str, name: str) -> str:
 
 def _unclear(name: str, read: Sequence[str | None], where: Callable[[int], str]) -> str:
     first = next(i for i, value in enumerate(read) if value is not None)
+    if apart := written_otherwise(value for value in read if value is not None):
+        one, other = (f"{value!r} ({where(read.index(value))})" for value in apart)
+        return (
+            f"column {name} is read as categories: {one} and {other} are dates written in different ways; "
+            "write dates as 2024-12-31"
+        )
     return (
         f"column {name} is read as categories: day and month of {read[first]!r} ({where(first)}) cannot be "
         "told apart; write dates as 2024-12-31"

@@ -75,6 +75,7 @@ def _typed(found: Records, path: Path, given: Mapping[str, str], notes: list[str
     columns = dict(zip(_named(found.names), map(list, zip(*found.rows, strict=True)), strict=True))
     arrays: dict[str, Array] = {}
     formats: dict[str, str] = {}
+    like_another = any(form != "text" for form in given.values())
     notes += found.notes
     for name, values in columns.items():
         blank = name not in found.names
@@ -83,7 +84,8 @@ def _typed(found: Records, path: Path, given: Mapping[str, str], notes: list[str
                 notes.append(f"{name} has no name and counts the rows: left out")
             continue
         read = typed(values, name, lambda i: f"{where} line {found.lines[i]}", given.get(name))
-        _check_second_header(values, read.format, name, found, where)
+        if name not in given and not like_another:
+            _check_second_header(values, read.format, name, found, where)
         arrays[name], formats[name] = read.array, read.format
         notes += [read.note] if read.note else []
     if len(arrays) == 1 and (mark := next((m for m in (":", " ", "^") if m in next(iter(arrays))), None)):

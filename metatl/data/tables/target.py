@@ -34,8 +34,7 @@ def target(
     Raises MetatlError where a column is not there (with the nearest names), has no value or always the same
     one, or holds what no target can be.
     """
-    names = [name] if name in columns else [one.strip() for one in name.split(",")]
-    columns.require(names)
+    names = target_names(columns, name)
     if len({*names}) < len(names):
         raise MetatlError(f"target {name!r} names a column twice")
     held = np.logical_and.reduce([~missing(columns[one]) for one in names])
@@ -48,6 +47,13 @@ def target(
         notes = [*notes, f"{left} of {columns.rows} rows have no {name} and are left out ({first} the first)"]
     _check_varied(found, columns.name, name)
     return found, replace(rows.drop(names), notes=(*rows.notes, *notes))
+
+
+def target_names(columns: Columns, name: str) -> list[str]:
+    """The column of this name, or those that it names with commas; MetatlError for one that is not there."""
+    names = [name] if name in columns else [one.strip() for one in name.split(",")]
+    columns.require(names)
+    return names
 
 
 def _targets(
