@@ -1,0 +1,48 @@
+"""Learned vectors that rescale keys, values and what a feed-forward layer takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metatl.net import Net
+from metatl.transforms.rescaled import Rescaled
+from metatl.transforms.targets import check_pattern, linear, meant, nothing_meant
+from metatl.transforms.transform import Transform, extended
+from metatl.types import Transfer
+
+KEYS_VALUES = r"(^|[._])(k|v|key|value|k_proj|v_proj|k_lin|v_lin|qkv|query_key_value|kv|c_attn)$"
+FEED_FORWARD = r"(mlp\.(fc2|c_proj|down_proj)|(?<!attention\.)output\.dense|linear2|down_proj|ffn\.lin2|wo)$"
+
+
+@dataclass(frozen=True)
+class IA3(Transform):
+    """l_k * (K x), l_v * (V x) and W2 (l_ff * h): the vectors move, from 1; all else but the head stays.
+
+    A layer that gives query, key and value at once is rescaled whole (scaling a query is scaling its key).
+    Merged it is diag(l) W, or W diag(l). Source: Liu et al. 2022, arXiv 2205.05638.
+
+    Args:
+        outputs: regular expression that is found in the names of layers whose outputs are rescaled.
+        inputs: one for layers whose inputs are; both know the names of common nets by default.
+
+    Calling it raises MetatlError where no layer is meant, and where one has an addition already.
+    """
+
+    outputs: str = KEYS_VALUES
+    inputs: str = FEED_FORWARD
+
+    def __post_init__(self) -> None:
+        """Refuse a broken regular expression."""
+        check_pattern("IA3", self.outputs)
+        check_pattern("IA3", self.inputs)
+
+    def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
+        """The net with additions and the transfer with the vectors."""
+        taken = meant(net, linear, self.inputs)
+        given = [name for name in meant(net, linear, self.outputs) if name not in taken]
+        if not given and not taken:
+            raise nothing_meant("IA3", net, linear, f"{self.outputs}' and '{self.inputs}")
+        added = [Rescaled(name, "output") for name in given] + [Rescaled(name, "input") for name in taken]
+        params = transfer.params
+        sides = {one.vector: params[f"{one.layer}.weight"].transpose(0, one.of == "input") for one in added}
+        return extended(net, transfer, added, {n: w.new_ones(len(w)) for n, w in sides.items()})
