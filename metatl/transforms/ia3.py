@@ -43,6 +43,6 @@ class IA3(Transform):
         if not given and not taken:
             raise nothing_meant("IA3", net, linear, f"{self.outputs}' and '{self.inputs}")
         added = [Rescaled(name, "output") for name in given] + [Rescaled(name, "input") for name in taken]
-        params = transfer.params
-        sides = {one.vector: params[f"{one.layer}.weight"].transpose(0, one.of == "input") for one in added}
-        return extended(net, transfer, added, {n: w.new_ones(len(w)) for n, w in sides.items()})
+        weights = {one: transfer.params[f"{one.layer}.weight"] for one in added}
+        made = {one.vector: w.new_ones(w.shape[one.of == "input"]) for one, w in weights.items()}
+        return extended(net, transfer, added, made)

@@ -18,6 +18,11 @@ from metatl.weights.files import held
 
 CONFIG, TENSORS, PREFIX = "adapter_config.json", "adapter_model.safetensors", "base_model.model."
 _OWN = re.compile(r"\.(lora_A\.weight|lora_B\.weight|lora_magnitude_vector(\.weight)?|ia3_l)$")
+_OTHER = (
+    *("use_qalora", "use_bdlora", "kasa_config", "velora_config", "monteclora_config", "arrow_config"),
+    *("alora_invocation_tokens", "fan_in_fan_out", "lora_bias", "target_parameters", "layer_replication"),
+)
+"""Settings that make it another function."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,9 @@ def placed(adapter: PeftAdapter, known: Collection[str], folder: Path) -> str:
 
 
 def _check_known(path: Path, config: Mapping[str, Any]) -> None:
+    other = next((key for key in _OTHER if config.get(key)), None)
+    if other is not None:
+        raise MetatlError(f"{path}: '{other}' is set, which is not read; merge the adapter with peft instead")
     kind, start = config.get("peft_type"), str(config.get("init_lora_weights", True)).lower()
     if kind not in ("LORA", "IA3"):
         raise MetatlError(f"{path}: peft_type {str(kind)[:40]!r} is not read; LORA and IA3 are")
