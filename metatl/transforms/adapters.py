@@ -73,7 +73,7 @@ class Adapters(Transform):
         """The net with bottlenecks and the transfer with their weights."""
         layers = meant(net, _dense, self.targets)
         if not layers:
-            raise nothing_meant("Adapters", net, _dense, self.targets)
+            raise nothing_meant("Adapters", net, _dense, self.targets if self.targets != SUBLAYERS else "")
         generator, made = torch.Generator().manual_seed(self.seed), Params()
         for one in (added := [Bottleneck(name) for name in layers]):
             like = transfer.params[f"{one.layer}.weight"]

@@ -41,7 +41,10 @@ class IA3(Transform):
         taken = meant(net, linear, self.inputs)
         given = [name for name in meant(net, linear, self.outputs) if name not in taken]
         if not given and not taken:
-            raise nothing_meant("IA3", net, linear, f"{self.outputs}' and '{self.inputs}")
+            own = [self.outputs] * (self.outputs != KEYS_VALUES) + [self.inputs] * (
+                self.inputs != FEED_FORWARD
+            )
+            raise nothing_meant("IA3", net, linear, "' and '".join(own))
         added = [Rescaled(name, "output") for name in given] + [Rescaled(name, "input") for name in taken]
         weights = {one: transfer.params[f"{one.layer}.weight"] for one in added}
         made = {one.vector: w.new_ones(w.shape[one.of == "input"]) for one, w in weights.items()}

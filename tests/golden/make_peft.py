@@ -3,7 +3,7 @@
     python tests/golden/make_peft.py
 
 needs peft (extra `oracles`). For every kind: the adapter before and after three steps of SGD (rate 0.5, mean
-cross-entropy), as peft saves them, and the outputs of both; base, inputs and labels are in `base`. In float64.
+cross-entropy), as peft saves them, and the outputs of both; base, inputs and labels are in `base`, float64.
 """
 
 from __future__ import annotations
