@@ -6,6 +6,7 @@ from metatl.transforms.from_peft import FromPeft
 from metatl.transforms.ia3 import IA3
 from metatl.transforms.lora import LoRA
 from metatl.transforms.parallel_adapters import ParallelAdapters
+from metatl.transforms.quantised import Quantised
 from metatl.transforms.series_adapters import SeriesAdapters
 from metatl.transforms.transform import Transform, transformed
 
@@ -16,6 +17,7 @@ __all__ = [
     "FromPeft",
     "LoRA",
     "ParallelAdapters",
+    "Quantised",
     "SeriesAdapters",
     "Transform",
     "transformed",

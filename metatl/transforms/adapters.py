@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from metatl.additions import Addition
 from metatl.net import Net
-from metatl.transforms.targets import check_pattern, linear, meant, norm_weights, nothing_meant
+from metatl.transforms.targets import check_pattern, dense, meant, norm_weights, nothing_meant
 from metatl.transforms.transform import Transform, extended
 from metatl.types import MetatlError, Params, Transfer
 
@@ -71,9 +71,9 @@ class Adapters(Transform):
 
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with bottlenecks and the transfer with their weights."""
-        layers = meant(net, _dense, self.targets)
+        layers = meant(net, dense, self.targets)
         if not layers:
-            raise nothing_meant("Adapters", net, _dense, self.targets if self.targets != SUBLAYERS else "")
+            raise nothing_meant("Adapters", net, dense, self.targets if self.targets != SUBLAYERS else "")
         generator, made = torch.Generator().manual_seed(self.seed), Params()
         for one in (added := [Bottleneck(name) for name in layers]):
             like = transfer.params[f"{one.layer}.weight"]
@@ -83,7 +83,3 @@ class Adapters(Transform):
             made[down_bias], made[up_bias] = like.new_zeros(self.m), like.new_zeros(len(like))
             made[up] = like.new_zeros(len(like), self.m)
         return extended(net, transfer, added, made, moving=norm_weights(net))
-
-
-def _dense(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.Linear) and linear(layer)

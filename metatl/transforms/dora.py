@@ -50,7 +50,7 @@ class DoRA(Transform):
             raise nothing_meant("DoRA", net, linear, self.targets)
         scale = scale_of(self.alpha, self.r, self.scaling)
         added = [Decomposed(name, scale, self.dropout) for name in layers]
-        made = low_rank(transfer.params, layers, self.r, self.seed)
+        made = low_rank({n: transfer.params[f"{n}.weight"] for n in layers}, self.r, self.seed)
         for one in added:
             made[one.magnitude] = transfer.params[f"{one.layer}.weight"].flatten(1).norm(dim=1)
         return extended(net, transfer, added, made)

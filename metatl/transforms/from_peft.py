@@ -12,7 +12,7 @@ from metatl.net import Net
 from metatl.transforms.decomposed import Decomposed
 from metatl.transforms.low_rank import LowRank
 from metatl.transforms.rescaled import Rescaled
-from metatl.transforms.targets import linear
+from metatl.transforms.targets import adaptable, linear, weight_of
 from metatl.transforms.transform import Transform, extended
 from metatl.types import MetatlError, Params, Transfer
 from metatl.weights.peft import PeftAdapter, placed, read_peft
@@ -42,10 +42,11 @@ class FromPeft(Transform):
         added, made = list[Addition](), Params()
         for layer, tensors in adapter.layers.items():
             name = before + layer
-            if not linear(net.module.get_submodule(name)):
-                raise MetatlError(f"{folder}: layer '{name}' is neither linear nor a 1x1 convolution here")
-            weight = transfer.params[f"{name}.weight"]
             one = _addition(adapter, layer, name)
+            takes = adaptable if isinstance(one, LowRank) else linear
+            if not takes(net.module.get_submodule(name)):
+                raise MetatlError(f"{folder}: layer '{name}' is neither linear nor a 1x1 convolution here")
+            weight = weight_of(net, transfer.params, name)
             added.append(one)
             made |= _fitted(one, tensors, weight, folder)
         own = {before + name: leaf for name, leaf in adapter.rest.items()}

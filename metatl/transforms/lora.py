@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from metatl.net import Net
 from metatl.transforms.low_rank import LowRank, Scaling, low_rank, scale_of
-from metatl.transforms.targets import check_pattern, check_rank, check_share, linear, meant, nothing_meant
+from metatl.transforms.targets import (
+    adaptable,
+    check_pattern,
+    check_rank,
+    check_share,
+    meant,
+    nothing_meant,
+    weight_of,
+)
 from metatl.transforms.transform import Transform, extended
 from metatl.types import Transfer
 
@@ -23,8 +31,8 @@ class LoRA(Transform):
     Args:
         r: rank.
         alpha: numerator of the scale.
-        targets: `all-linear` (every linear layer and 1x1 convolution but the output layer), or a regular
-            expression that is found in the names of the layers meant.
+        targets: `all-linear` (every linear layer, quantised or not, and 1x1 convolution but the output
+            layer), or a regular expression that is found in the names of the layers meant.
         scaling: what alpha is divided by.
         seed: of A.
         dropout: share of x's entries that are left out of A x where the net's own dropout is on, which is in
@@ -48,9 +56,9 @@ class LoRA(Transform):
 
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with additions and the transfer with A and B; all else but the head is frozen."""
-        layers = meant(net, linear, self.targets, "all-linear")
+        layers = meant(net, adaptable, self.targets, "all-linear")
         if not layers:
-            raise nothing_meant("LoRA", net, linear, self.targets)
+            raise nothing_meant("LoRA", net, adaptable, self.targets)
         scale = scale_of(self.alpha, self.r, self.scaling)
-        made = low_rank(transfer.params, layers, self.r, self.seed)
+        made = low_rank({n: weight_of(net, transfer.params, n) for n in layers}, self.r, self.seed)
         return extended(net, transfer, [LowRank(name, scale, self.dropout) for name in layers], made)

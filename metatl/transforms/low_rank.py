@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,12 +70,11 @@ def scale_of(alpha: float, r: int, scaling: Scaling) -> float:
     return alpha / (r if scaling == "standard" else math.sqrt(r))
 
 
-def low_rank(params: Params, layers: Sequence[str], r: int, seed: int) -> Params:
-    """A uniform in +-1 / sqrt(in) and B 0 for layers with these weights."""
+def low_rank(weights: Params, r: int, seed: int) -> Params:
+    """A uniform in +-1 / sqrt(in) and B 0 for layers with these weights, by layer."""
     generator = torch.Generator().manual_seed(seed)
     made: Params = {}
-    for name in layers:
-        weight = params[f"{name}.weight"]
+    for name, weight in weights.items():
         down = torch.rand(r, *weight.shape[1:], generator=generator) * 2 - 1
         made[f"{name}.lora_A.weight"] = (down / math.sqrt(weight.shape[1])).to(weight)
         made[f"{name}.lora_B.weight"] = weight.new_zeros(len(weight), r, *weight.shape[2:])

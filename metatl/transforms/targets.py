@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from metatl.net import Net
-from metatl.types import MetatlError
+from metatl.transforms.quantised_linear import QuantisedLinear
+from metatl.types import MetatlError, Params
 
 
 def check_pattern(who: str, pattern: str) -> None:
@@ -53,11 +54,27 @@ def nothing_meant(who: str, net: Net, takes: Callable[[nn.Module], bool], patter
     return MetatlError(f"{who}: no layer is meant by {by}; {kind} are {shown}")
 
 
+def dense(layer: nn.Module) -> bool:
+    """Whether a layer is nn.Linear, called as a module, with a weight of its own."""
+    return isinstance(layer, nn.Linear) and not isinstance(
+        layer, NonDynamicallyQuantizableLinear | QuantisedLinear
+    )
+
+
+def adaptable(layer: nn.Module) -> bool:
+    """Whether a layer is `linear`, or a linear one whose weight is held as codes."""
+    return linear(layer) or isinstance(layer, QuantisedLinear)
+
+
+def weight_of(net: Net, params: Params, layer: str) -> Tensor:
+    """The weight of a linear layer: the carried one, or what its codes say."""
+    held = params.get(f"{layer}.weight")
+    return net.module.get_submodule(layer).weight if held is None else held  # pyright: ignore[reportReturnType]
+
+
 def linear(layer: nn.Module) -> bool:
     """Whether a layer is linear in its input and called as a module: nn.Linear, or a 1x1 convolution."""
-    if isinstance(layer, nn.Linear):
-        return not isinstance(layer, NonDynamicallyQuantizableLinear)
-    return (
+    return dense(layer) or (
         isinstance(layer, nn.Conv2d)
         and layer.kernel_size == (1, 1)
         and layer.groups == 1

@@ -8,9 +8,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from metatl.additions import Addition, attach_
 from metatl.net import Net
+from metatl.transforms.quantised_linear import QuantisedLinear
 from metatl.types import Buffers, MetatlError, Params, Transfer
 
 
@@ -71,8 +73,9 @@ def extended(
 def merged(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
     """The same function without additions: in the layers' own weights, else as a part of the module.
 
-    A layer's new weights have guide 1 again.
+    A layer's new weights have guide 1 again; those that were held as codes are numbers again.
     """
+    net, transfer = _restored(net, transfer)
     params, guide, buffers = dict(transfer.params), dict(transfer.guide), dict(transfer.buffers)
     module, own = net.module, list[Addition]()
     for one in net.additions:
@@ -90,3 +93,18 @@ def merged(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
     still = frozenset(name for name, p in module.named_parameters() if not p.requires_grad)
     new_net = replace(net, module=module, additions=(), frozen=still)
     return new_net, replace(transfer, params=params, guide=new_net.held(guide), buffers=buffers)
+
+
+def _restored(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
+    """The pair with plain linear layers in place of those whose weights are held as codes."""
+    coded = {n: one for n, one in net.module.named_modules() if isinstance(one, QuantisedLinear)}
+    if not coded:
+        return net, transfer
+    module, params, buffers = copy.deepcopy(net.module), dict(transfer.params), dict(transfer.buffers)
+    for name, one in coded.items():
+        held = {own: buffers.pop(f"{name}.{own}") for own, _ in one.named_buffers(recurse=False)}
+        layer = nn.Linear(one.in_features, one.out_features, one.bias is not None)
+        params[f"{name}.weight"] = one.said_by(held)
+        module.set_submodule(name, layer.to(params[f"{name}.weight"]).eval())
+    guide = transfer.guide | {f"{name}.weight": torch.ones_like(params[f"{name}.weight"]) for name in coded}
+    return replace(net, module=module), replace(transfer, params=params, guide=guide, buffers=buffers)

@@ -83,7 +83,10 @@ def _unlike(values: dict[str, Any], most: Any) -> dict[str, Any]:
 
 def _shaped(one: Addition, name: str, params: Params) -> Tensor:
     """A vector with the axes that peft gives it; all else as it is."""
-    leaf, axes = params[name], params[f"{one.layer}.weight"].dim()
+    leaf = params[name]
+    if leaf.dim() > 1:
+        return leaf
+    axes = params[f"{one.layer}.weight"].dim()
     if name.endswith("ia3_l"):
         first = axes > 2 or one == Rescaled(one.layer, "input")
         return leaf.view(*((1, -1) if first else (-1, 1)), *(1,) * (axes - 2))
