@@ -103,7 +103,7 @@ def _restored(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
     module, params, buffers = copy.deepcopy(net.module), dict(transfer.params), dict(transfer.buffers)
     for name, one in coded.items():
         held = {own: buffers.pop(f"{name}.{own}") for own, _ in one.named_buffers(recurse=False)}
-        layer = nn.Linear(one.in_features, one.out_features, one.bias is not None)
+        layer = nn.Linear(one.in_features, one.out_features, "bias" in dict(one.named_parameters()))
         params[f"{name}.weight"] = one.said_by(held)
         module.set_submodule(name, layer.to(params[f"{name}.weight"]).eval())
     guide = transfer.guide | {f"{name}.weight": torch.ones_like(params[f"{name}.weight"]) for name in coded}

@@ -1,4 +1,4 @@
-"""What lies in `peft/`, and the program that wrote it with peft itself.
+"""What lies in `from_peft/`, and the program that wrote it with peft itself.
 
     python tests/golden/make_peft.py
 
@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FOLDER = Path(__file__).with_name("peft")
+FOLDER = Path(__file__).with_name("from_peft")
 LAYERS, STEPS, RATE = ["qkv", "out", "mix"], 3, 0.5
 LOW: dict[str, Any] = {"r": 2, "lora_alpha": 3, "init_lora_weights": False}
 
@@ -41,7 +41,7 @@ class Block(nn.Module):
 
 def configs() -> dict[str, Any]:
     """One a kind; layers as a list, as a pattern, and with patterns of rank and alpha."""
-    from peft import IA3Config, LoraConfig  # pyright: ignore[reportMissingImports]
+    from peft import IA3Config, LoraConfig  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
 
     shared: dict[str, Any] = {"modules_to_save": ["head"]}
     patterns = {"rank_pattern": {"out": 3}, "alpha_pattern": {"out": 5}}
@@ -57,7 +57,7 @@ def configs() -> dict[str, Any]:
 
 def main() -> None:
     """Write the folder anew."""
-    from peft import get_peft_model  # pyright: ignore[reportMissingImports]
+    from peft import get_peft_model  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
 
     torch.manual_seed(0)
     base = Block().double().eval()

@@ -1,6 +1,6 @@
 """peft's own numbers: what it wrote is read, learned on and written, and gives what peft gives.
 
-`tests/golden/peft` was made by peft (`tests/golden/make_peft.py`); where peft is installed (extra `oracles`)
+`tests/golden/from_peft` was made by peft (`tests/golden/make_peft.py`); where peft is installed (extra `oracles`)
 it also opens what was written here.
 """
 
