@@ -48,8 +48,8 @@ class Adapters(Transform):
 
     Args:
         m: width of the bottleneck.
-        targets: regular expression that is found in the names of the linear layers before a residual sum;
-            the names of common nets by default.
+        targets: regular expression that is found in the names of the linear layers before a residual sum,
+            or `sublayers`: those of common nets.
         deviation: of W1; the published code's.
         seed: of W1.
 
@@ -57,7 +57,7 @@ class Adapters(Transform):
     """
 
     m: int = 64
-    targets: str = SUBLAYERS
+    targets: str = "sublayers"
     deviation: float = 1e-3
     seed: int = 0
 
@@ -71,9 +71,9 @@ class Adapters(Transform):
 
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with bottlenecks and the transfer with their weights."""
-        layers = meant(net, dense, self.targets)
+        layers = meant(net, dense, SUBLAYERS if self.targets == "sublayers" else self.targets)
         if not layers:
-            raise nothing_meant("Adapters", net, dense, self.targets if self.targets != SUBLAYERS else "")
+            raise nothing_meant("Adapters", net, dense, self.targets)
         generator, made = torch.Generator().manual_seed(self.seed), Params()
         for one in (added := [Bottleneck(name) for name in layers]):
             like = transfer.params[f"{one.layer}.weight"]

@@ -10,8 +10,13 @@ from metatl.transforms.targets import check_pattern, linear, meant, nothing_mean
 from metatl.transforms.transform import Transform, extended
 from metatl.types import Transfer
 
-KEYS_VALUES = r"(^|[._])(k|v|key|value|k_proj|v_proj|k_lin|v_lin|qkv|query_key_value|kv|c_attn)$"
-FEED_FORWARD = r"(mlp\.(fc2|c_proj|down_proj)|(?<!attention\.)output\.dense|linear2|down_proj|ffn\.lin2|wo)$"
+KNOWN = {
+    "keys-values": r"(^|[._])(k|v|key|value|k_proj|v_proj|k_lin|v_lin|qkv|query_key_value|kv|c_attn)$",
+    "feed-forward": (
+        r"(mlp\.(fc2|c_proj|down_proj)|(?<!attention\.)output\.dense|linear2|down_proj|ffn\.lin2|wo)$"
+    ),
+}
+"""Names of layers in timm's, transformers' and torch's nets."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +27,15 @@ class IA3(Transform):
     Merged it is diag(l) W, or W diag(l). Source: Liu et al. 2022, arXiv 2205.05638.
 
     Args:
-        outputs: regular expression that is found in the names of layers whose outputs are rescaled.
-        inputs: one for layers whose inputs are; both know the names of common nets by default.
+        outputs: regular expression that is found in the names of layers whose outputs are rescaled, or
+            `keys-values`: those of common nets.
+        inputs: one for layers whose inputs are, or `feed-forward`: the second ones there, in common nets.
 
     Calling it raises MetatlError where no layer is meant, and where one has an addition already.
     """
 
-    outputs: str = KEYS_VALUES
-    inputs: str = FEED_FORWARD
+    outputs: str = "keys-values"
+    inputs: str = "feed-forward"
 
     def __post_init__(self) -> None:
         """Refuse a broken regular expression."""
@@ -38,13 +44,10 @@ class IA3(Transform):
 
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with additions and the transfer with the vectors."""
-        taken = meant(net, linear, self.inputs)
-        given = [name for name in meant(net, linear, self.outputs) if name not in taken]
+        taken = meant(net, linear, KNOWN.get(self.inputs, self.inputs))
+        given = [n for n in meant(net, linear, KNOWN.get(self.outputs, self.outputs)) if n not in taken]
         if not given and not taken:
-            own = [self.outputs] * (self.outputs != KEYS_VALUES) + [self.inputs] * (
-                self.inputs != FEED_FORWARD
-            )
-            raise nothing_meant("IA3", net, linear, "' and '".join(own))
+            raise nothing_meant("IA3", net, linear, f"{self.outputs}' and '{self.inputs}")
         added = [Rescaled(name, "output") for name in given] + [Rescaled(name, "input") for name in taken]
         weights = {one: transfer.params[f"{one.layer}.weight"] for one in added}
         made = {one.vector: w.new_ones(w.shape[one.of == "input"]) for one, w in weights.items()}

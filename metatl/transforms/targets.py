@@ -46,12 +46,11 @@ def meant(net: Net, takes: Callable[[nn.Module], bool], pattern: str, every: str
 
 
 def nothing_meant(who: str, net: Net, takes: Callable[[nn.Module], bool], pattern: str) -> MetatlError:
-    """What is said where no layer is meant, with a pattern of the user's, or with "" for a default one."""
+    """What is said where no layer is meant."""
     known = [name for name, layer in net.module.named_modules() if takes(layer)]
     kind = "convolutions that it takes" if takes is spatial else "linear layers"
     shown = ", ".join(known[:8]) or "none"
-    by = f"targets '{pattern}'" if pattern else "the names of common nets"
-    return MetatlError(f"{who}: no layer is meant by {by}; {kind} are {shown}")
+    return MetatlError(f"{who}: no layer is meant by targets '{pattern}'; {kind} are {shown}")
 
 
 def dense(layer: nn.Module) -> bool:

@@ -1,7 +1,7 @@
 """peft's own numbers: what it wrote is read, learned on and written, and gives what peft gives.
 
-`tests/golden/from_peft` was made by peft (`tests/golden/make_peft.py`); where peft is installed (extra `oracles`)
-it also opens what was written here.
+`tests/golden/from_peft` was made by peft (`tests/golden/make_peft.py`); where peft is installed (extra
+`oracles`) it also opens what was written here.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from metatl import Descent, Net
+from metatl.lab import config
+from metatl.lab.run import prepare
 from metatl.lab.store import save_peft
 from metatl.rules import SGD
 from metatl.transforms import IA3, DoRA, FromPeft, LoRA
 from metatl.transforms.transform import Transform
 from metatl.types import Batch, MetatlError, Transfer
+from tests.commands import config_of
 from tests.golden.make_peft import FOLDER, RATE, STEPS, Block
 
 KINDS = ["lora", "rslora", "dora", "ia3"]
@@ -136,3 +139,24 @@ def test_tensors_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
     net = Net.of(copy.deepcopy(base()))
     with pytest.raises(MetatlError, match="the net has nothing"):
         save_peft(tmp_path, net, net.start())
+
+
+def test_a_run_is_named_by_what_the_folder_holds(
+    tmp_path: Path, cache_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a config's transform reads it."""
+    monkeypatch.chdir(tmp_path)
+    values = config_of("lora", 2)
+    first = prepare(config.parse(values))
+    moved = {n: leaf + 0.1 * ("lora_B" in n) for n, leaf in first.first.params.items()}
+    given = values | {
+        "transforms": [{"class_path": "FromPeft", "init_args": {"folder": str(tmp_path / "a")}}]
+    }
+    digests: list[str] = []
+    for params in (first.first.params, moved):
+        save_peft(tmp_path / "a", first.net, Transfer(params, first.first.guide))
+        run = prepare(config.parse(given))
+        own = {n for one in run.net.additions for n in one.names()}
+        assert all(torch.equal(run.first.params[name], params[name]) for name in own)
+        digests.append(run.digest)
+    assert digests[0] != digests[1]
