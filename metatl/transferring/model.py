@@ -99,7 +99,7 @@ class SavedModel:
         write_tensors(folder / WEIGHTS, "model", tensors, {})
         adaptation = describe(readout.adaptation.saved)
         layer = {"adaptation": adaptation, "width": readout.width, "tensors": len(leaves)}
-        values = {
+        values: dict[str, Any] = {
             "version": VERSION,
             "targets": self.kind,
             "classes": list(self.names),
