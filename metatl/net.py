@@ -109,8 +109,10 @@ class Net:
         if not self.plain:
             # What a forward writes into its buffers is written into these copies.
             buffers = {name: leaf.clone() for name, leaf in buffers.items()}
-        with nullcontext() if self.plain else norms_at_the_call(), added(self.module, self.additions, params):
-            output = module_checks.called(self.module, (without(self.additions, params), buffers), x)
+        own = {**params, **buffers} if self.additions else params
+        with nullcontext() if self.plain else norms_at_the_call(), added(self.module, self.additions, own):
+            tensors = without(self.additions, params), without(self.additions, buffers)
+            output = module_checks.called(self.module, tensors, x)
         if sink is not None:
             names = {id(leaf): name for name, leaf in buffers.items()}
             for key in [key for key in sink if key in names]:

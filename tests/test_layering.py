@@ -59,7 +59,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "learners": r"learner|skipping",
     "models": r"(?!)",
     "objectives": r"term|losses",
-    "transforms": r"transform",
+    "transforms": r"transform|targets|low_rank|decomposed|rescaled|residual|quantised_linear|codes",
     "views": r"view",
 }
 CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to name them

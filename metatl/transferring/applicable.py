@@ -35,17 +35,26 @@ def applicable(
         elif name in named:
             raise MetatlError(f"method {name!r} {why}")
         elif of:
-            left.setdefault(of, []).append(name if of != _NET else f"{name} is left out: it {why}.")
+            lacking = row.transform is not None and of == _NET
+            left.setdefault("" if lacking else of, []).append(
+                name if of != _NET else f"{name} is left out: it {why}."
+            )
     for name in [name for name in REFERENCES if name in kept][1:]:
         if name not in rows(named or [ALL]):
             del kept[name]
     if not kept:
         raise MetatlError(f"none of {', '.join(found)} fits these data; see 'metatl methods'")
-    notes = left.pop(_NET, [])
+    notes = left.pop(_NET, []) + _together(left.pop("", []))
     return kept, [*notes, *(f"Left out, {of}: {', '.join(names)}." for of, names in left.items())]
 
 
 _NET = "in this net"
+
+
+def _together(notes: list[str]) -> list[str]:
+    """Notes on rows whose transforms find no layer: the first whole, the others by name."""
+    names = ", ".join(note.split(" ", 1)[0] for note in notes[1:])
+    return notes[:1] + ([f"Nor has it layers for: {names}."] if names else [])
 
 
 def _hindrance(row: Row, net: Backbone, problem: Problem) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from metatl import tree
 from metatl.adapt import Descent
+from metatl.additions import attached
 from metatl.guides.fisher import SupportFisher, fisher
 from metatl.heads import FromNames, Head
 from metatl.net import Net
@@ -130,8 +131,8 @@ def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
     if descent.moments != "frozen":
         transfer = _settled(net, transfer, tree.at(support.x, slice(MOMENT_ROWS)))
     if row.transform is not None:
-        _, transfer = row.transform.merge(net, transfer)
-    return _model(start, backbone.head, transfer)
+        net, transfer = row.transform.merge(net, transfer)
+    return _model(net.module if attached(net.module) else start, backbone.head, transfer)
 
 
 def started(row: Row, backbone: Backbone, start: nn.Module, outputs: int) -> tuple[Net, Transfer]:

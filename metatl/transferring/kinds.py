@@ -1,4 +1,7 @@
-"""What lies before a net, by the words under which a saved model names it: how rows are read and prepared."""
+"""What lies around a net, by the words under which a saved model names it.
+
+How rows are read and prepared, and what was added at layers.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from metatl.additions import Addition
 from metatl.data.examples import Reader
 from metatl.data.photos import PhotoFiles
 from metatl.data.recordings import RecordingFiles
@@ -15,6 +19,8 @@ from metatl.data.table_rows import TableReader
 from metatl.data.tables import Encoder
 from metatl.data.texts import TextReader
 from metatl.pretrained import Preparation, TextPreparation
+from metatl.transforms.adapters import Bottleneck
+from metatl.transforms.series_adapters import Series
 
 READERS: Mapping[str, type[Any]] = {
     "photos": PhotoFiles,
@@ -28,6 +34,8 @@ PREPARATIONS: Mapping[str, type[Any]] = {
     "columns": Encoder,
 }
 """Classes with `values() -> (plain values, tensors)` and `of(values, tensors)`."""
+ADDITIONS: Mapping[str, type[Any]] = {"bottleneck": Bottleneck, "series": Series}
+"""Those that no weights of a layer stand in for; they are made of a layer's name."""
 
 
 def preparation_values(preparation: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -39,6 +47,18 @@ def preparation_values(preparation: Any) -> tuple[dict[str, Any], dict[str, Tens
 def opened_preparation(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Any:
     """The preparation of a saved model; raises KeyError, TypeError or ValueError for what is none."""
     return PREPARATIONS[values.get("kind", "pictures")].of(_rest(values), dict(tensors))
+
+
+def addition_values(additions: Iterable[Addition]) -> list[dict[str, str]]:
+    """Additions that are a part of a module, as plain values."""
+    return [{"kind": _word(ADDITIONS, one), "layer": one.layer} for one in additions]
+
+
+def opened_additions(values: Iterable[Mapping[str, Any]]) -> list[Addition]:
+    """The additions of a saved model; raises KeyError or ValueError for what is none."""
+    if not _words(one["layer"] for one in values):
+        raise ValueError("a layer without a name")
+    return [ADDITIONS[one["kind"]](one["layer"]) for one in values]
 
 
 def reader_values(reader: Reader) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from metatl import tree
 from metatl.adapt import check_outputs
+from metatl.additions import attached
 from metatl.data.examples import Reader
 from metatl.data.targets import Kind
 from metatl.lab import store
@@ -23,6 +24,7 @@ from metatl.transferring.features import BATCH, passed
 from metatl.transferring.fit import Model
 from metatl.transferring.judging import Scale
 from metatl.transferring.kinds import (
+    addition_values,
     preparation_values,
     reader_values,
 )
@@ -101,7 +103,7 @@ class SavedModel:
         write_tensors(folder / WEIGHTS, "model", tensors, {})
         adaptation = describe(readout.adaptation.saved)
         layer = {"adaptation": adaptation, "width": readout.width, "tensors": len(leaves)}
-        values = {
+        values: dict[str, Any] = {
             "version": VERSION,
             "targets": self.kind,
             "classes": list(self.names),
@@ -113,6 +115,8 @@ class SavedModel:
             "readout": layer,
             "made": dict(self.made),
         }
+        if own := attached(self.module.body):
+            values["additions"] = addition_values(own)
         store.write_json(folder / FACTS, values)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from metatl import importing
+from metatl.additions import Addition, attach_
 from metatl.data.targets import Kind
 from metatl.lab import store
 from metatl.lab.store.tensors import read_tensors
 from metatl.transferring.backbone import headless, rebuilt
 from metatl.transferring.judging import Scale
 from metatl.transferring.kinds import (
+    opened_additions,
     opened_preparation,
     opened_reader,
 )
@@ -63,11 +65,13 @@ _FIRST = {"targets": "classes", "reader": {"kind": "photos"}}
 def _opened(values: Mapping[str, Any], tensors: Mapping[str, Tensor], own: str | None) -> SavedModel:
     head, names, layer = str(values["head"]), tuple(map(str, values["classes"])), values["readout"]
     held, prepared, scale = (_group(tensors, name) for name in ("body", "preparation", "scale"))
+    additions = opened_additions(values.get("additions", []))
     if values["net"].get("kind") != "own":  # no size in a file is believed before its weights have it
         with torch.device("meta"):
-            _check_fits(headless(rebuilt(values["net"]), head), held)
+            _check_fits(headless(rebuilt(values["net"]), head), held, additions)
     body = headless(rebuilt(values["net"], own), head)
-    _check_fits(body, held)
+    _check_fits(body, held, additions)
+    attach_(body, additions, held)
     body.load_state_dict(held)
     leaves = [tensors[f"readout{SEP}{i}"] for i in range(int(layer["tensors"]))]
     if not 0 < int(layer["width"]) * len(names) <= sum(leaf.numel() for leaf in leaves):
@@ -95,7 +99,9 @@ def _group(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key.removeprefix(before): leaf for key, leaf in tensors.items() if key.startswith(before)}
 
 
-def _check_fits(body: nn.Module, held: Mapping[str, Tensor]) -> None:
-    shapes = {name: leaf.shape for name, leaf in body.state_dict().items()}
+def _check_fits(body: nn.Module, held: Mapping[str, Tensor], additions: Sequence[Addition]) -> None:
+    """That the tensors are the body's and the additions', whose own sizes are whatever they are."""
+    added = {name: held[name].shape for one in additions for name in one.names()}
+    shapes = {name: leaf.shape for name, leaf in body.state_dict().items()} | added
     if shapes != {name: leaf.shape for name, leaf in held.items()}:
         raise ValueError("its weights are not those of its net")

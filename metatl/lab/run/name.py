@@ -35,6 +35,7 @@ LATER: dict[str, dict[str, Any]] = {
         "clip_norm": None,
     },
     "metatl.learners.supervised.Supervised": {"streams": {}, "clip_norm": None, "views": []},
+    "metatl.transforms.lora.LoRA": {"dropout": 0.0},
     "evaluation": {"score": None},
     _DESCENT: {"shuffle": False, "schedule": "constant", "clip_norm": None, "views": [], "stopping": None},
     "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},

@@ -22,6 +22,7 @@ from metatl.lab.store.files import (
 from metatl.lab.store.folders import locked, make_folder
 from metatl.lab.store.kept import given, keep, kept, path_of, placed, renamed, strings, words
 from metatl.lab.store.owner import not_own, owner
+from metatl.lab.store.peft import save_peft
 from metatl.lab.store.reports import load_report, save_report
 from metatl.lab.store.tensors import load_checkpoint, load_transfer, save_checkpoint, save_transfer
 
@@ -52,6 +53,7 @@ __all__ = [
     "renamed",
     "save_checkpoint",
     "save_delta",
+    "save_peft",
     "save_report",
     "save_transfer",
     "stamp",

@@ -1,0 +1,64 @@
+"""A low-rank change of a weight's direction, with its magnitude apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from metatl.additions import Addition
+from metatl.transforms.low_rank import LowRank
+from metatl.types import Params
+
+
+@dataclass(frozen=True)
+class Decomposed(Addition):
+    """m / |V| * (V x) + b with V = W + scale * B A, |V| [out] the norm of its rows, m [out] magnitudes.
+
+    |V| counts as a constant of the gradient. It is found from thin products; V is not made.
+    """
+
+    layer: str
+    scale: float
+    dropout: float = 0.0
+
+    @property
+    def direction(self) -> LowRank:
+        """scale * B A."""
+        return LowRank(self.layer, self.scale, self.dropout)
+
+    @property
+    def magnitude(self) -> str:
+        """The name of m."""
+        return f"{self.layer}.lora_magnitude_vector"
+
+    def names(self) -> tuple[str, ...]:
+        """A, B and m."""
+        return *self.direction.names(), self.magnitude
+
+    def __call__(self, tensors: Params, x: Tensor, output: Tensor, training: bool = False) -> Tensor:
+        """The layer's output and the low-rank product, rescaled; the bias is as it was."""
+        weight, bias = tensors[f"{self.layer}.weight"], tensors.get(f"{self.layer}.bias")
+        along = (-1,) + (1,) * (weight.dim() - 2)
+        scale = (tensors[self.magnitude] / self.norm(tensors).detach()).view(along)
+        thin = self.scale * self.direction.thin(tensors, x, training)
+        if bias is None:
+            return scale * (output + thin)
+        return scale * (output - bias.view(along) + thin) + bias.view(along)
+
+    def norm(self, tensors: Params) -> Tensor:
+        """|W + scale * B A| by row: |W|^2 + 2 scale (W A') . B + scale^2 (B A A') . B under the root."""
+        down, up = (tensors[name].flatten(1) for name in self.direction.names())
+        weight = tensors[f"{self.layer}.weight"].flatten(1)
+        cross = ((weight @ down.T) * up).sum(1)
+        square = ((up @ (down @ down.T)) * up).sum(1)
+        return (
+            ((weight * weight).sum(1) + 2 * self.scale * cross + self.scale**2 * square).clamp_min(0).sqrt()
+        )
+
+    def merged(self, params: Params) -> Params:
+        """m / |V| * V."""
+        name = f"{self.layer}.weight"
+        whole = params[name] + self.direction.product(params)
+        scale = params[self.magnitude] / whole.flatten(1).norm(dim=1)
+        return {name: whole * scale.view(-1, *(1,) * (whole.dim() - 1))}

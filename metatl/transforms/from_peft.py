@@ -1,0 +1,89 @@
+"""Additions that peft has written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from metatl.additions import Addition
+from metatl.net import Net
+from metatl.transforms.decomposed import Decomposed
+from metatl.transforms.low_rank import LowRank
+from metatl.transforms.rescaled import Rescaled
+from metatl.transforms.targets import adaptable, linear, weight_of
+from metatl.transforms.transform import Transform, extended
+from metatl.types import MetatlError, Params, Transfer
+from metatl.weights.peft import PeftAdapter, placed, read_peft
+
+
+@dataclass(frozen=True)
+class FromPeft(Transform):
+    """The LoRA, rsLoRA, DoRA or (IA)^3 of a folder that peft's save_pretrained wrote, as it was learned.
+
+    Layers are found by name, also behind a wrapper's prefix. Weights that the file holds whole (an output
+    layer among `modules_to_save`) take the place of the net's. What moves is as with `LoRA`.
+
+    Args:
+        folder: with adapter_config.json and adapter_model.safetensors.
+
+    Calling it raises MetatlError for other kinds of adapters, for layers that the net lacks or that are not
+    linear, for tensors of other shapes, and for layers that have an addition already.
+    """
+
+    folder: str
+
+    def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
+        """The net with additions and the transfer with their weights."""
+        folder = Path(self.folder)
+        adapter = read_peft(folder)
+        before = placed(adapter, [name for name, _ in net.module.named_modules()], folder)
+        added, made = list[Addition](), Params()
+        for layer, tensors in adapter.layers.items():
+            name = before + layer
+            one = _addition(adapter, layer, name)
+            takes = adaptable if isinstance(one, LowRank) else linear
+            if not takes(net.module.get_submodule(name)):
+                raise MetatlError(f"{folder}: layer '{name}' is neither linear nor a 1x1 convolution here")
+            weight = weight_of(net, transfer.params, name)
+            added.append(one)
+            made |= _fitted(one, tensors, weight, folder)
+        own = {before + name: leaf for name, leaf in adapter.rest.items()}
+        for name, leaf in own.items():
+            if name not in transfer.params or (
+                leaf.shape != transfer.params[name].shape and not net.is_head(name)
+            ):
+                raise MetatlError(f"{folder}: there is no place for '{name}' {list(leaf.shape)} in this net")
+        own = {name: leaf.to(transfer.params[name]) for name, leaf in own.items()}
+        new, carried = extended(net, transfer, added, made)
+        return new, replace(carried, params=carried.params | own)
+
+
+def _addition(adapter: PeftAdapter, layer: str, name: str) -> Addition:
+    tensors = adapter.layers[layer]
+    if "ia3_l" in tensors:
+        return Rescaled(name, "input" if adapter.before(layer) else "output")
+    scale = adapter.scale(layer, len(tensors.get("lora_A.weight", ())))
+    kind = Decomposed if adapter.config.get("use_dora") else LowRank
+    return kind(name, scale, float(adapter.config.get("lora_dropout", 0)))
+
+
+def _fitted(one: Addition, tensors: dict[str, Tensor], weight: Tensor, folder: Path) -> Params:
+    """peft's tensors by our names; MetatlError where one is missing or of another shape."""
+    given = {f"{one.layer}.{own}": leaf.to(weight) for own, leaf in tensors.items()}
+    vectors = {name for name in given if name.endswith(("vector", "ia3_l"))}
+    found = {name: leaf.flatten() if name in vectors else leaf for name, leaf in given.items()}
+    rank = len(found.get(f"{one.layer}.lora_A.weight", ()))
+    sizes = {
+        "lora_A.weight": (rank, *weight.shape[1:]),
+        "lora_B.weight": (len(weight), rank, *weight.shape[2:]),
+        "ia3_l": (weight.shape[1] if one == Rescaled(one.layer, "input") else len(weight),),
+        "lora_magnitude_vector": (len(weight),),
+    }
+    for name in one.names():
+        leaf, size = found.get(name), sizes[name.removeprefix(f"{one.layer}.")]
+        if leaf is None or tuple(leaf.shape) != size:
+            there = "is missing" if leaf is None else f"has shape {list(leaf.shape)}"
+            raise MetatlError(f"{folder}: '{name}' {there}; the layer takes {list(size)}")
+    return {name: found[name] for name in one.names()}

@@ -1,0 +1,162 @@
+"""peft's own numbers: what it wrote is read, learned on and written, and gives what peft gives.
+
+`tests/golden/from_peft` was made by peft (`tests/golden/make_peft.py`); where peft is installed (extra
+`oracles`) it also opens what was written here.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from metatl import Descent, Net
+from metatl.lab import config
+from metatl.lab.run import prepare
+from metatl.lab.store import save_peft
+from metatl.rules import SGD
+from metatl.transforms import IA3, DoRA, FromPeft, LoRA
+from metatl.transforms.transform import Transform
+from metatl.types import Batch, MetatlError, Transfer
+from tests.commands import config_of
+from tests.golden.make_peft import FOLDER, RATE, STEPS, Block
+
+KINDS = ["lora", "rslora", "dora", "ia3"]
+NEAR: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-12}
+
+
+@cache
+def stored() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    return load_file(FOLDER / "base.safetensors"), load_file(FOLDER / "outputs.safetensors")
+
+
+def base() -> Block:
+    module = Block().double().eval()
+    module.load_state_dict({n: leaf for n, leaf in stored()[0].items() if n not in ("x", "y")})
+    return module
+
+
+def opened(folder: Path) -> tuple[Net, Transfer]:
+    net = Net.of(base())
+    return FromPeft(str(folder))(net, net.start())
+
+
+def given() -> Batch:
+    return Batch(stored()[0]["x"], stored()[0]["y"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_peft_wrote_gives_its_outputs_and_learns_as_there(kind: str) -> None:
+    net, carried = opened(FOLDER / kind / "before")
+    outputs, batch = stored()[1], given()
+    torch.testing.assert_close(net(carried.params, {}, batch.x), outputs[f"{kind}.before"], **NEAR)
+    fitted = Descent(SGD(RATE), STEPS)(net, carried, batch)
+    torch.testing.assert_close(net(fitted, {}, batch.x), outputs[f"{kind}.after"], **NEAR)
+    _, after = opened(FOLDER / kind / "after")
+    assert fitted.keys() == after.params.keys()
+    for name, leaf in after.params.items():
+        torch.testing.assert_close(fitted[name], leaf, **NEAR)
+    plain, whole = FromPeft("").merge(net, Transfer(fitted, carried.guide))
+    assert not plain.additions
+    torch.testing.assert_close(plain(whole.params, {}, batch.x), outputs[f"{kind}.after"], **NEAR)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_read_is_written_and_read_again(kind: str, tmp_path: Path) -> None:
+    net, carried = opened(FOLDER / kind / "after")
+    save_peft(tmp_path, net, carried)
+    again, found = opened(tmp_path)
+    assert [one.layer for one in again.additions] == [one.layer for one in net.additions]
+    assert all(torch.equal(found.params[name], leaf) for name, leaf in carried.params.items())
+    torch.testing.assert_close(again(found.params, {}, given().x), stored()[1][f"{kind}.after"], **NEAR)
+    there, written = (load_file(f / "adapter_model.safetensors") for f in (FOLDER / kind / "after", tmp_path))
+    assert {n: leaf.shape for n, leaf in there.items()} == {n: leaf.shape for n, leaf in written.items()}
+
+
+MADE = [LoRA(2), LoRA(2, 3.0, "(out|mix)", "rank_stabilised"), DoRA(3, 2.0), IA3("qkv", "out")]
+
+
+@pytest.mark.parametrize("transform", MADE, ids=str)
+def test_peft_opens_what_was_written(transform: Transform, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft", exc_type=ImportError)
+    net = Net.of(base())
+    net, carried = transform(net, net.start())
+    fitted = Descent(SGD(RATE), STEPS)(net, carried, given())
+    save_peft(tmp_path, net, Transfer(fitted, carried.guide))
+    theirs = peft.PeftModel.from_pretrained(base(), str(tmp_path), autocast_adapter_dtype=False)
+    torch.testing.assert_close(theirs(given().x).detach(), net(fitted, {}, given().x).detach(), **NEAR)
+
+
+def test_a_wrapper_around_the_net_is_found_by_itself() -> None:
+    module = torch.nn.Sequential(base())
+    net = Net.of(module)
+    net, carried = FromPeft(str(FOLDER / "lora" / "after"))(net, net.start())
+    assert {one.layer for one in net.additions} == {"0.qkv", "0.out", "0.mix"}
+    torch.testing.assert_close(net(carried.params, {}, given().x), stored()[1]["lora.after"], **NEAR)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"peft_type": "LOHA"}, "'LOHA' is not read"),
+        ({"init_lora_weights": "pissa"}, "may have changed the base"),
+        ({"use_qalora": True}, "'use_qalora' is set"),
+        ({"use_dora": True}, "lora_magnitude_vector' is missing"),
+    ],
+)
+def test_other_adapters_are_one_line(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    shutil.copytree(FOLDER / "lora" / "before", folder)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | change))
+    with pytest.raises(MetatlError, match=said):
+        opened(folder)
+
+
+def test_tensors_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(MetatlError, match=r"holds no adapter_config\.json"):
+        opened(tmp_path)
+    shutil.copytree(FOLDER / "lora" / "before", tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "adapter_model.safetensors"
+    first = load_file(path)
+    wrong = {
+        "base_model.model.nowhere.lora_A.weight": (torch.zeros(2, 6), "'nowhere', which the net lacks"),
+        "base_model.model.out.lora_B.weight": (torch.zeros(5, 3), r"has shape \[5, 3\]; the layer takes"),
+        "base_model.model.norm.bias": (torch.zeros(5), "no place for 'norm.bias'"),
+    }
+    for name, (leaf, said) in wrong.items():
+        save_file(first | {name: leaf}, path)
+        with pytest.raises(MetatlError, match=said):
+            opened(tmp_path)
+    net = Net.of(copy.deepcopy(base()))
+    with pytest.raises(MetatlError, match="the net has nothing"):
+        save_peft(tmp_path, net, net.start())
+
+
+def test_a_run_is_named_by_what_the_folder_holds(
+    tmp_path: Path, cache_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a config's transform reads it."""
+    monkeypatch.chdir(tmp_path)
+    values = config_of("lora", 2)
+    first = prepare(config.parse(values))
+    moved = {n: leaf + 0.1 * ("lora_B" in n) for n, leaf in first.first.params.items()}
+    given = values | {
+        "transforms": [{"class_path": "FromPeft", "init_args": {"folder": str(tmp_path / "a")}}]
+    }
+    digests: list[str] = []
+    for params in (first.first.params, moved):
+        save_peft(tmp_path / "a", first.net, Transfer(params, first.first.guide))
+        run = prepare(config.parse(given))
+        own = {n for one in run.net.additions for n in one.names()}
+        assert all(torch.equal(run.first.params[name], params[name]) for name in own)
+        digests.append(run.digest)
+    assert digests[0] != digests[1]
