@@ -11,10 +11,14 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
+from metatl.data.balance import Balance, balanced_epoch, part_of
 from metatl.data.bank import Bank
+from metatl.data.counter import number
 from metatl.data.episodes import MOST, Draw, batch_rows, draw_rows, epoch_order, key_of
 from metatl.data.source import SPLITS, Data, Kind, Tasks, indices
 from metatl.types import Batch, Episode, Labels, MetatlError, Split
+
+_BALANCED = 5
 
 
 @final
@@ -35,8 +39,8 @@ class ClassData(Data):
     negative: bool = False
     capturable: ClassVar[bool] = True
     shape: tuple[int, ...] = field(init=False)
-    _epochs: dict[tuple[Split, int, int], Tensor] = field(
-        default_factory=dict[tuple[Split, int, int], Tensor], repr=False, compare=False
+    _epochs: dict[tuple[Split, int, int, Balance | None], Tensor] = field(
+        default_factory=dict[tuple[Split, int, int, Balance | None], Tensor], repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
@@ -118,15 +122,20 @@ class ClassData(Data):
 
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
         """Examples step * size onwards of an endless stream of shuffled epochs; y = class in the split."""
+        return self._batch(split, size, seed, step, None)
+
+    def balanced(self, split: Split, size: int, seed: int, step: int, balance: Balance) -> Batch:
+        """The same of epochs with as many examples of every class."""
+        return self._batch(split, size, seed, step, balance)
+
+    def _batch(self, split: Split, size: int, seed: int, step: int, balance: Balance | None) -> Batch:
         bank, key = self._bank(split), key_of(seed, split)
-        n = sum(bank.sizes)
+        held = {None: sum(bank.sizes), "over": bank.classes * max(bank.sizes)}
+        n = held.get(balance, bank.classes * min(bank.sizes))
         start, stop = step * size, (step + 1) * size
-        parts = [
-            self._epoch(split, key, epoch)[max(start - epoch * n, 0) : stop - epoch * n]
-            for epoch in range(start // n, (stop - 1) // n + 1)
-        ]
+        order = part_of(lambda epoch: self._epoch(split, key, epoch, balance), n, start, stop)
         positions = torch.arange(start, stop, device=bank.x.device)
-        rows, labels = batch_rows(bank, torch.cat(parts), key, positions)
+        rows, labels = batch_rows(bank, order, key, positions)
         return Batch(bank.gather(rows), labels)
 
     def describe(self) -> dict[str, Any]:
@@ -151,10 +160,16 @@ class ClassData(Data):
             raise MetatlError(f"{self.name} has no {split}: it has {', '.join(self.banks) or 'nothing'}")
         return self.banks[split]
 
-    def _epoch(self, split: Split, key: int, epoch: int) -> Tensor:
+    def _epoch(self, split: Split, key: int, epoch: int, balance: Balance | None) -> Tensor:
         """The order of an epoch, kept while it is in use: sorting it anew for every batch would be slow."""
-        if (split, key, epoch) not in self._epochs:
+        named = split, key, epoch, balance
+        if named not in self._epochs:
             if len(self._epochs) > 3:
                 self._epochs.pop(next(iter(self._epochs)))
-            self._epochs[split, key, epoch] = epoch_order(self._bank(split), key, epoch)
-        return self._epochs[split, key, epoch]
+            bank = self._bank(split)
+            if balance is None:
+                self._epochs[named] = epoch_order(bank, key, epoch)
+            else:
+                labels = torch.arange(bank.classes, device=bank.x.device).repeat_interleave(bank.counts)
+                self._epochs[named] = balanced_epoch(labels, balance, number(key, _BALANCED, epoch))
+        return self._epochs[named]

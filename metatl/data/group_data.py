@@ -10,6 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from metatl.data.balance import Balance, balanced_epoch, part_of
 from metatl.data.counter import bits, first_of_shuffle, number
 from metatl.data.groups import Groups, Words
 from metatl.data.source import SPLITS, Data, Kind, Tasks
@@ -118,6 +119,18 @@ class GroupData(Data):
             for epoch in epochs
         ]
         rows = torch.cat(orders)[position - epochs[0] * n]
+        return Batch(part.x[rows], part.label[rows])
+
+    def balanced(self, split: Split, size: int, seed: int, step: int, balance: Balance) -> Batch:
+        """The same of epochs with as many rows of every class."""
+        part, key = self.groups[split], number(_EPOCH, seed, SPLITS.index(split), 1)
+        counts = part.label.bincount()
+        length = int((counts > 0).sum() * (counts.max() if balance == "over" else counts[counts > 0].min()))
+
+        def epoch(number_of: int) -> Tensor:
+            return balanced_epoch(part.label, balance, number(key, number_of))
+
+        rows = part_of(epoch, length, step * size, (step + 1) * size)
         return Batch(part.x[rows], part.label[rows])
 
     def describe(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from metatl.data.balance import Balance
 from metatl.types import Batch, Episode, Labels, MetatlError, Split
 
 if TYPE_CHECKING:
@@ -89,6 +90,10 @@ class Data(ABC):
     @abstractmethod
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
         """One ordinary mini-batch for supervised training; y = class index within the split's classes."""
+
+    def balanced(self, split: Split, size: int, seed: int, step: int, balance: Balance) -> Batch:
+        """A mini-batch from epochs with as many rows of every class; MetatlError where there are none."""
+        raise MetatlError(f"{self.name} has no classes to balance its mini-batches by; leave balance out")
 
     @abstractmethod
     def classes(self, split: Split) -> int:

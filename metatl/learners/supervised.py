@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.adapt import check_mixing, score
+from metatl.data.balance import Balance, check_balance
 from metatl.data.counter import number
 from metatl.data.source import Data
 from metatl.data.streams import Stream
@@ -44,6 +45,8 @@ class Supervised(Learner):
         moment_rate: weight of the newest batch in the running moments.
         clip_norm: bound on the norm of a step's gradient.
         views: the labelled rows of every step as they might also have looked.
+        balance: epochs have as many labelled rows of every class: of the largest (`over`), the smallest
+            (`under`).
         streams: what is drawn beside the labelled `source` rows, by name: `target` rows of another domain.
     """
 
@@ -56,6 +59,7 @@ class Supervised(Learner):
     streams: dict[str, Stream] = field(default_factory=dict[str, Stream])
     clip_norm: float | None = None
     views: tuple[View, ...] = ()
+    balance: Balance | None = None
 
     def outputs(self, data: Data) -> int:
         """The number of source classes, or of the regression's targets."""
@@ -64,6 +68,9 @@ class Supervised(Learner):
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """The carried output layer must have a row for every source class; no term may hold a start."""
         check_mixing(self.views, self.terms, data.kind == "classification")
+        check_balance(self.balance, "Supervised")
+        if self.balance is not None:
+            data.balanced("meta_train", 1, 0, 0, self.balance)
         for term in self.terms:
             if term.needs_anchor:
                 raise MetatlError(
@@ -92,7 +99,8 @@ class Supervised(Learner):
 
     def draw(self, data: Data, seed: int, step: int) -> dict[str, Batch]:
         """One mini-batch of meta_train, `source`, and one of every other stream."""
-        rows = data.batch("meta_train", self.batch_size, seed, step)
+        asked = ("meta_train", self.batch_size, seed, step)
+        rows = data.batch(*asked) if self.balance is None else data.balanced(*asked, self.balance)
         drawn = {"source": viewed(self.views, number(seed, _VIEWS, step), rows, self.outputs(data))}
         return drawn | {name: stream.draw(data, seed, step) for name, stream in self.streams.items()}
 

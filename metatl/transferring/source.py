@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from metatl import tree
+from metatl.data.balance import Balance
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.examples import Examples, Inputs
@@ -126,6 +127,10 @@ class SourceTasks(Data):
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
         """An ordinary mini-batch; y = class of the source."""
         return self._seen(self.places.batch(split, size, seed, step))
+
+    def balanced(self, split: Split, size: int, seed: int, step: int, balance: Balance) -> Batch:
+        """The same of epochs with as many rows of every class."""
+        return self._seen(self.places.balanced(split, size, seed, step, balance))
 
     def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
         """Of the places that these episodes draw."""

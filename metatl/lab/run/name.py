@@ -34,9 +34,16 @@ LATER: dict[str, dict[str, Any]] = {
         "objective": {"class_path": "metatl.objectives.task_loss.TaskLoss", "init_args": {"weight": 1.0}},
         "clip_norm": None,
     },
-    "metatl.learners.supervised.Supervised": {"streams": {}, "clip_norm": None, "views": []},
+    "metatl.learners.supervised.Supervised": {"streams": {}, "clip_norm": None, "views": [], "balance": None},
     "evaluation": {"score": None},
-    _DESCENT: {"shuffle": False, "schedule": "constant", "clip_norm": None, "views": [], "stopping": None},
+    _DESCENT: {
+        "shuffle": False,
+        "schedule": "constant",
+        "clip_norm": None,
+        "views": [],
+        "stopping": None,
+        "balance": None,
+    },
     "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},
     "metatl.data.arrays.ImageFolder": {"smallest": 0},
 }
