@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from metatl.data.omniglot import Omniglot
     from metatl.data.patterns import Patterns, PatternsData
     from metatl.data.sentences import Sentences
+    from metatl.data.shapes import Tasks
+    from metatl.data.shots import AsTheyCome, MetaDataset, Shots
     from metatl.data.sinusoid import Sinusoid, SinusoidData
-    from metatl.data.source import SPLITS, Data, Source, Tasks
+    from metatl.data.source import SPLITS, Data, Source
     from metatl.data.streams import Stream, Unlabelled
     from metatl.data.tables.source import Table
     from metatl.data.taskset_data import TasksetData
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SPLITS",
     "Arrays",
+    "AsTheyCome",
     "Bank",
     "ClassData",
     "Data",
@@ -34,11 +37,13 @@ __all__ = [
     "GroupData",
     "Hapt",
     "ImageFolder",
+    "MetaDataset",
     "Mnist",
     "Omniglot",
     "Patterns",
     "PatternsData",
     "Sentences",
+    "Shots",
     "Sinusoid",
     "SinusoidData",
     "Source",
@@ -65,7 +70,9 @@ __getattr__, __dir__ = door(
         "patterns": "Patterns PatternsData",
         "sentences": "Sentences",
         "sinusoid": "Sinusoid SinusoidData",
-        "source": "SPLITS Data Source Tasks",
+        "shapes": "Tasks",
+        "shots": "AsTheyCome MetaDataset Shots",
+        "source": "SPLITS Data Source",
         "streams": "Stream Unlabelled",
         "tables.source": "Table",
         "taskset_data": "TasksetData",

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from metatl.data.balance import Balance, balanced_epoch, part_of
 from metatl.data.bank import Bank
-from metatl.data.counter import number
-from metatl.data.episodes import MOST, Draw, batch_rows, draw_rows, epoch_order, key_of
+from metatl.data.class_episodes import composition, picked, unequal
+from metatl.data.counter import bits, number
+from metatl.data.episodes import MOST, Draw, batch_rows, draw_classes, draw_rows, epoch_order, key_of
 from metatl.data.source import SPLITS, Data, Kind, Tasks, indices
-from metatl.types import Batch, Episode, Labels, MetatlError, Split
+from metatl.types import Batch, Episode, Labels, MetatlError, Ragged, Split
 
 _BALANCED = 5
 
@@ -50,8 +51,8 @@ class ClassData(Data):
         object.__setattr__(self, "shape", shapes.pop())
 
     def outputs(self, tasks: Tasks) -> int:
-        """One unit for each class of an episode."""
-        return tasks.way
+        """One unit for each class of an episode: of the most, where they differ."""
+        return tasks.ways[1]
 
     def numbering(self, tasks: Tasks) -> Labels:
         """Their own: classes are drawn; shared where every episode of any split has all classes in order."""
@@ -67,18 +68,22 @@ class ClassData(Data):
         """Raise MetatlError for more classes or examples than the split has, naming the smallest class."""
         tasks.check()
         bank, (name, size) = self._bank(split), self._bank(split).smallest
-        if tasks.way > bank.classes:
+        way, _ = tasks.ways
+        if way > bank.classes:
             raise MetatlError(
-                f"way is {tasks.way}, but {split} of {self.name} has {bank.classes} classes: lower way"
+                f"way is {way}, but {split} of {self.name} has {bank.classes} classes: lower way"
+                f"{self._without()}"
             )
-        if tasks.shot + tasks.query > size:
+        needed = 2 if tasks.shots is None else tasks.shots[1] + tasks.query
+        if needed > size:
+            what = "shots from sizes need 2 rows" if tasks.shots is None else f"shot + query is {needed}"
             raise MetatlError(
-                f"shot + query is {tasks.shot + tasks.query}, but class {name!r} in {split} of {self.name} "
-                f"has {size} examples: lower shot or query"
+                f"{what}, but class {name!r} in {split} of {self.name} has {size} examples: lower shot or "
+                f"query, or leave such classes out (data.smallest {needed}, where the source has it)"
             )
-        if tasks.subsets == "enumerated" and comb(bank.classes, tasks.way) > MOST:
+        if tasks.subsets == "enumerated" and comb(bank.classes, way) > MOST:
             raise MetatlError(
-                f"{split} of {self.name} has too many subsets of {tasks.way} out of {bank.classes} classes "
+                f"{split} of {self.name} has too many subsets of {way} out of {bank.classes} classes "
                 "to enumerate: use subsets: random"
             )
 
@@ -90,23 +95,38 @@ class ClassData(Data):
 
     def class_names(self, split: Split, tasks: Tasks, seed: int, index: int) -> tuple[str, ...]:
         """Of the classes of episode `index`; raises MetatlError as `check`."""
-        drawn = self.plan(split, tasks, seed, index, 1).classes[0].tolist()
-        return tuple(self._bank(split).names[place] for place in drawn)
+        self.check(split, tasks)
+        bank, key = self._bank(split), key_of(seed, split)
+        places = indices(index, 1, bank.x.device)
+        drawn = draw_classes(bank.classes, tasks.drawn(key, index, bank.classes), bits(key, places), places)
+        return tuple(bank.names[place] for place in drawn[0].tolist())
 
-    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
+    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode | Ragged:
         """Episodes first .. first + count - 1, stacked; raises MetatlError as `check`."""
+        if tasks.varied:
+            self.check(split, tasks)
+            return unequal(self._bank(split), tasks, key_of(seed, split), range(first, first + count))
         rows, bank = self.plan(split, tasks, seed, first, count).rows, self._bank(split)
-        labels = torch.arange(tasks.way, device=rows.device)
+        way, shot, _ = tasks.one
+        labels = torch.arange(way, device=rows.device)
 
         def part(rows: Tensor) -> Batch:
             flat = rows.reshape(count, -1)
             return Batch(bank.gather(flat), labels.repeat(count, rows.shape[1]))
 
-        return Episode(part(rows[:, : tasks.shot]), part(rows[:, tasks.shot :]))
+        return Episode(part(rows[:, :shot]), part(rows[:, shot:]))
 
     def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
         """Of the content and of the rows (which include the turns) that episodes 0 .. count - 1 use."""
         digest = hashlib.sha256(self.content.encode() + repr((split, tasks)).encode())
+        if tasks.varied:
+            bank, key = self._bank(split), key_of(seed, split)
+            for index in range(count):
+                of = composition(bank, tasks, key, index)
+                digest.update(repr(of).encode())
+                _, *rows = picked(bank, tasks, key, of, [index])
+                digest.update(torch.cat(rows, 1).cpu().numpy().astype("<i8").tobytes())
+            return digest.hexdigest()[:16]
         for first in range(0, count, 256):
             rows = self.plan(split, tasks, seed, first, min(256, count - first)).rows
             digest.update(rows.cpu().contiguous().numpy().astype("<i8").tobytes())
@@ -154,6 +174,11 @@ class ClassData(Data):
             return told
         scale, shift = told
         return -scale, shift + 255 * scale
+
+    def _without(self) -> str:
+        """Said of a split with too few classes: how many the source left out."""
+        left = len(self.facts.get("left_out", ()))
+        return f" ({left} classes with fewer than {self.facts.get('smallest')} are left out)" if left else ""
 
     def _bank(self, split: Split) -> Bank:
         if split not in self.banks:

@@ -49,11 +49,11 @@ class GroupData(Data):
 
     def check(self, split: Split, tasks: Tasks) -> None:
         """Raise MetatlError if shot or query is beyond the smallest (group, side, class), naming it."""
-        tasks.check()
+        tasks.check(self.name)
         if split not in self.groups:
             raise MetatlError(f"{self.name} has no {self.words.one} in {split}: give it some")
         group, label, size = self.groups[split].smallest
-        for word, wanted in (("shot", tasks.shot), ("query", tasks.query)):
+        for word, wanted in (("shot", tasks.one.shot), ("query", tasks.one.query)):
             if wanted > size:
                 one, _, row, part = self.words
                 raise MetatlError(
@@ -83,7 +83,7 @@ class GroupData(Data):
             turns = found.unflatten(0, (count, joined)).transpose(1, 2)
             return turns.reshape(count, joined * take, len(self.labels))
 
-        return rows(side, tasks.shot), rows(1 - side, tasks.query)
+        return rows(side, tasks.one.shot), rows(1 - side, tasks.one.query)
 
     def class_names(self, split: Split, tasks: Tasks, seed: int, index: int) -> tuple[str, ...]:
         """Of every episode alike."""

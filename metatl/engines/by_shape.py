@@ -1,0 +1,72 @@
+"""Tasks that differ in shape: those that are alike at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from metatl import tree
+from metatl.engines.engine import Each, Engine, TaskFunction
+from metatl.loss import Loss
+from metatl.net import Net
+from metatl.types import Metrics, Params, Ragged
+
+
+@final
+@dataclass(frozen=True)
+class ByShape(Engine):
+    """Runs the parts of a `Ragged` meta-batch one after another on `engine`; a stacked one as that does.
+
+    No row is added to make shapes equal, so what a task computes is what it computes alone, whatever net,
+    terms and adaptation are; results come back in the order of the tasks.
+    """
+
+    engine: Engine
+
+    def ready(self, net: Net) -> Net:
+        """The engine's."""
+        return self.engine.ready(net)
+
+    def map(self, fn: TaskFunction, tasks: Any) -> Any:
+        """fn of every task; results must be alike for all of them to be stacked."""
+        if not isinstance(tasks, Ragged):
+            return self.engine.map(fn, tasks)
+        return _ordered([self.engine.map(fn, part) for part in tasks.parts], tasks)
+
+    def grad(self, loss: Loss, variables: Params, tasks: Any, calls: int = 1) -> tuple[Params, Metrics]:
+        """The parts' means, weighted by their tasks; a shape comes too seldom to prepare for."""
+        if not isinstance(tasks, Ragged):
+            return self.engine.grad(loss, variables, tasks, calls)
+        found = [self.engine.grad(loss, variables, part) for part in tasks.parts]
+        weights = [len(places) / tasks.count for places in tasks.places]
+        gradients, metrics = zip(*found, strict=True)
+        return _sum(gradients, weights), _sum(metrics, weights)
+
+    def grads(self, loss: Loss, variables: Params, tasks: Any) -> Each:
+        """Every task's own."""
+        if not isinstance(tasks, Ragged):
+            return self.engine.grads(loss, variables, tasks)
+        return Each(*_ordered([self.engine.grads(loss, variables, part) for part in tasks.parts], tasks))
+
+
+def by_shape(engine: Engine) -> Engine:
+    """The engine for tasks of whatever shapes."""
+    return engine if isinstance(engine, ByShape) else ByShape(engine)
+
+
+def _ordered(found: list[Any], tasks: Ragged) -> Any:
+    """Results part by part -> results in the order of the tasks."""
+    order = torch.tensor([place for places in tasks.places for place in places]).argsort()
+
+    def joined(parts: list[Tensor]) -> Tensor:
+        return torch.cat(parts)[order.to(parts[0].device)]
+
+    return tree.gather(found, joined)
+
+
+def _sum(trees: tuple[Params, ...], weights: list[float]) -> Params:
+    return reduce(tree.add, [tree.scale(one, weight) for one, weight in zip(trees, weights, strict=True)])
