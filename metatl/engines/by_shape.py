@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.engines.engine import Each, Engine, TaskFunction
+from metatl.engines.engine import Each, Engine, TaskFunction, parts_of
 from metatl.loss import Loss
 from metatl.net import Net
 from metatl.types import Metrics, Params, Ragged
@@ -35,13 +35,13 @@ class ByShape(Engine):
         """fn of every task; results must be alike for all of them to be stacked."""
         if not isinstance(tasks, Ragged):
             return self.engine.map(fn, tasks)
-        return _ordered([self.engine.map(fn, part) for part in tasks.parts], tasks)
+        return _ordered([engine.map(fn, part) for engine, part, _ in parts_of(self.engine, tasks)], tasks)
 
     def grad(self, loss: Loss, variables: Params, tasks: Any, calls: int = 1) -> tuple[Params, Metrics]:
         """The parts' means, weighted by their tasks; a shape comes too seldom to prepare for."""
         if not isinstance(tasks, Ragged):
             return self.engine.grad(loss, variables, tasks, calls)
-        found = [self.engine.grad(loss, variables, part) for part in tasks.parts]
+        found = [engine.grad(loss, variables, part) for engine, part, _ in parts_of(self.engine, tasks)]
         weights = [len(places) / tasks.count for places in tasks.places]
         gradients, metrics = zip(*found, strict=True)
         return _sum(gradients, weights), _sum(metrics, weights)
@@ -50,7 +50,8 @@ class ByShape(Engine):
         """Every task's own."""
         if not isinstance(tasks, Ragged):
             return self.engine.grads(loss, variables, tasks)
-        return Each(*_ordered([self.engine.grads(loss, variables, part) for part in tasks.parts], tasks))
+        found = [engine.grads(loss, variables, part) for engine, part, _ in parts_of(self.engine, tasks)]
+        return Each(*_ordered(found, tasks))
 
 
 def by_shape(engine: Engine) -> Engine:

@@ -112,16 +112,16 @@ def evaluate(
             drawn = data.draw(split, tasks, evaluation.seed, first, count)
             began = time.perf_counter()
             chunk = torch.empty(count, dtype=torch.float64)
-            for alike_in_shape, places in parts_of(drawn):
-                told = runner.map(one, alike_in_shape)
-                chunk[list(places)] = _scored(evaluation, judged, told, alike_in_shape, first, places)
+            for runs, part, places in parts_of(runner, drawn):
+                numbers = [first + place for place in places]
+                chunk[list(places)] = _scored(evaluation, judged, runs.map(one, part), part, numbers)
             found.append(chunk)
             seconds += time.perf_counter() - began
             if progress is not None:
                 progress(first + count, total)
         example = task(data.draw(split, tasks, evaluation.seed, 0, 1), 0)
         facts: dict[str, Any] = {
-            "trainable": adaptation.trainable(net, transfer, example.support),
+            "trainable": adaptation.trainable(net.for_task(example), transfer, example.support),
             "ms_per_task": 1000.0 * seconds / total,
         }
     protocol = _protocol(net, adaptation, data, evaluation, split, total, judged)
@@ -130,12 +130,12 @@ def evaluate(
 
 
 def _scored(
-    evaluation: Evaluation, judged: Score, told: Any, some: Episode, first: int, places: tuple[int, ...]
+    evaluation: Evaluation, judged: Score, told: Any, some: Episode, numbers: list[int]
 ) -> torch.Tensor:
     """The score of every one of some episodes alike in shape [episodes], NaN where it diverged."""
     taken, same = told
     if evaluation.score:
-        taken = _of_each(judged, taken, some.query.y, [first + place for place in places])
+        taken = _of_each(judged, taken, some.query.y, numbers)
     if bool(same.any()):
         swallowed = same & (too_large(some.support.x) | too_large(some.query.x))
         taken = torch.where(swallowed.to(taken.device), torch.nan, taken)

@@ -60,8 +60,8 @@ def predicted(
         for first in range(0, count, evaluation.chunk):
             some = min(evaluation.chunk, count - first)
             drawn = data.draw(split, evaluation.tasks, evaluation.seed, first, some)
-            for part, places in parts_of(drawn):
-                output, y = runner.map(one, part), part.query.y
+            for runs, part, places in parts_of(runner, drawn):
+                output, y = runs.map(one, part), part.query.y
                 if not _one_class_a_row(output, y):
                     return None
                 told = map(_told, output.cpu().double(), y.cpu())
