@@ -28,7 +28,7 @@ from metatl.rules import SGD
 from metatl.testing import check_learner
 from metatl.train import train
 from metatl.types import MetatlError, Ragged
-from tests.toys import INPUTS, assert_bitwise, assert_close, toy_data, toy_net
+from tests.toys import INPUTS, assert_close, toy_data, toy_net
 
 DRAWN = Tasks((2, 5), (1, 4), 3)
 UNEQUAL = (2, 5, 9, 14, 30, 80)
@@ -157,23 +157,26 @@ def test_as_they_come() -> None:
     assert held == {0: 2, 1: 5, 2: 7}
 
 
-HEADS: tuple[Head, ...] = (Zeros(), Prototypes(), Ridge())
+CASES: list[tuple[Head, Engine]] = [
+    (Zeros(), Auto()),
+    (Ridge(), Auto()),
+    (Prototypes(), Auto()),
+    (Prototypes(), Batched()),
+]
 
 
-@pytest.mark.parametrize(
-    "engine", [Batched(), Batched(2, record=True), Auto()], ids=["all", "recorded", "auto"]
-)
-@pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
-def test_a_gradient_is_the_mean_over_each_task_alone(engine: Engine, head: Head) -> None:
+@pytest.mark.parametrize(("head", "engine"), CASES, ids=lambda part: type(part).__name__)
+def test_a_gradient_is_the_mean_over_each_task_alone(head: Head, engine: Engine) -> None:
     """In second order, through batch norm; a task's own loss knows its own classes alone."""
     torch.manual_seed(0)
     net = toy_net(norm=True)
-    tasks = _double(drawn(toy_data(), DRAWN))
+    tasks = _double(drawn(toy_data(), replace(DRAWN, way=(2, 3), shot=(1, 2)), count=6))
     loss = QueryLoss(net, Descent(SGD(0.2), 2, head, moments="support"), net.start())
-    found, metrics = ByShape(engine).grad(loss, loss.variables, tasks, 300)
-    assert tasks_of(tasks) == 12
+    found, metrics = ByShape(engine).grad(loss, loss.variables, tasks)
+    assert tasks_of(tasks) == 6
+    assert 1 < len(tasks.parts) < 6
     each = []
-    for place in range(12):
+    for place in range(6):
         one = task(tasks, place)
         own = replace(loss, net=net.with_outputs(len(one.classes)))
         single = tree.apply(lambda leaf: leaf[None], one._replace(classes=None))
@@ -235,12 +238,12 @@ def test_single_predictions_lie_in_the_order_of_episodes() -> None:
 
 
 LEARNERS: dict[str, Learner] = {
-    "episodic": Episodic(3, 6, DRAWN, Descent(SGD(0.2), 1, Prototypes(), moments="batch")),
+    "episodic": Episodic(3, 4, DRAWN, Descent(SGD(0.2), 1, Prototypes(), moments="batch")),
     "bad tasks": Episodic(
-        3, 6, DRAWN, Descent(SGD(0.2), 1, Zeros(), moments="batch"), skip_bad_tasks=True, multi_step=2
+        3, 4, DRAWN, Descent(SGD(0.2), 1, Zeros(), moments="batch"), skip_bad_tasks=True, multi_step=2
     ),
-    "reptile": Reptile(3, 6, DRAWN, Descent(SGD(0.2), 3, Zeros(), batch_size=2, moments="batch")),
-    "scout": Scout(2, 6, DRAWN, Descent(SGD(0.2), 3, Zeros(), moments="batch"), shape=MinMax()),
+    "reptile": Reptile(3, 4, DRAWN, Descent(SGD(0.2), 3, Zeros(), batch_size=2, moments="batch")),
+    "scout": Scout(2, 4, DRAWN, Descent(SGD(0.2), 3, Zeros(), moments="batch"), shape=MinMax()),
 }
 
 
@@ -248,9 +251,9 @@ LEARNERS: dict[str, Learner] = {
 def test_learners_learn_from_them(name: str) -> None:
     learner, data = LEARNERS[name], toy_data()
     found = []
-    for engine in (Loop(), Batched(), Auto()):
+    for engine in (Loop(), Auto()):
         torch.manual_seed(0)
-        net = toy_net(norm=True, dtype=torch.float32)
+        net = toy_net(dtype=torch.float32)
         learner.check(net, net.start(), data)
         state = train(learner, net, engine, learner.init(net, net.start()), data, 0)
         found.append(learner.finish(net, state))
@@ -290,7 +293,7 @@ def test_tasks_that_cannot_be_drawn_are_a_line(tasks: Tasks, told: str) -> None:
 
 
 def test_shots_from_sizes_need_two_rows() -> None:
-    with pytest.raises(MetatlError, match="need 2 rows, but class 'class 1' .* has 1 "):
+    with pytest.raises(MetatlError, match=r"need 2 rows, but class 'class 1' .* has 1 "):
         unequal((4, 1, 5)).check("meta_test", Tasks((2, 3), AsTheyCome(), 2))
 
 
@@ -317,4 +320,3 @@ def test_tasks_of_one_shape_are_described_as_ever() -> None:
 def test_a_learner_of_unequal_episodes_keeps_the_laws() -> None:
     net, data = toy_net(dtype=torch.float32), toy_data()
     check_learner(LEARNERS["episodic"], net, net.start(), data)
-    assert_bitwise(net.start().params, net.start().params)
