@@ -17,6 +17,7 @@ from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine, parts_of, task
 from metatl.engines.loop import Loop
 from metatl.evaluation import scores
+from metatl.evaluation.drawn import Shapes
 from metatl.evaluation.report import Report, counted
 from metatl.evaluation.scores import Score
 from metatl.net import Net
@@ -104,7 +105,7 @@ def evaluate(
         output = adaptation.answer(fast.for_task(episode), transfer, episode, evaluation.seed, moving)
         return output if evaluation.score else score(output, episode.query.y), alike(output)
 
-    found: list[torch.Tensor] = []
+    found, shapes = list[torch.Tensor](), Shapes()
     seconds = 0.0
     with torch.no_grad():
         for first in range(0, total, evaluation.chunk):
@@ -114,6 +115,7 @@ def evaluate(
             chunk = torch.empty(count, dtype=torch.float64)
             for runs, part, places in parts_of(runner, drawn):
                 numbers = [first + place for place in places]
+                shapes.add(part, len(places))
                 chunk[list(places)] = _scored(evaluation, judged, runs.map(one, part), part, numbers)
             found.append(chunk)
             seconds += time.perf_counter() - began
@@ -123,6 +125,7 @@ def evaluate(
         facts: dict[str, Any] = {
             "trainable": adaptation.trainable(net.for_task(example), transfer, example.support),
             "ms_per_task": 1000.0 * seconds / total,
+            **shapes.facts(data, tasks),
         }
     protocol = _protocol(net, adaptation, data, evaluation, split, total, judged)
     values, facts["diverged"] = counted(torch.cat(found).numpy(), judged.worst)
