@@ -10,9 +10,6 @@ from metatl.data.counter import number
 from metatl.data.shots import Shots
 from metatl.types import Episode, MetatlError, Ragged
 
-Range = int | tuple[int, int]
-"""A number, or the least and the most of numbers that are drawn, all alike likely."""
-Subsets = Literal["random", "enumerated"]
 S = TypeVar("S", bound=Hashable)
 _SHAPES, _WAY, _SHOT, ROWS = 9, 0, 1, 2
 
@@ -39,10 +36,10 @@ class Tasks:
     their own order.
     """
 
-    way: Range = 5
-    shot: Range | Shots = 1
+    way: int | tuple[int, int] = 5
+    shot: int | tuple[int, int] | Shots = 1
     query: int = 15
-    subsets: Subsets = "random"
+    subsets: Literal["random", "enumerated"] = "random"
 
     def __post_init__(self) -> None:
         """Pairs from a file are lists."""
@@ -137,7 +134,7 @@ def ragged(shapes: Sequence[S], draw: Callable[[S, tuple[int, ...]], Episode]) -
     return Ragged(parts, tuple(map(tuple, places.values())))
 
 
-def _pair(given: Range) -> tuple[int, int]:
+def _pair(given: int | tuple[int, int]) -> tuple[int, int]:
     return given if isinstance(given, tuple) else (given, given)
 
 

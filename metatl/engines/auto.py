@@ -79,11 +79,6 @@ class Auto(Engine):
         """The net as the batched engine runs it; it is the same function in a loop."""
         return self._engines[0].ready(net)
 
-    @property
-    def alone(self) -> Engine:
-        """The loop, whose sizes need not be looked at."""
-        return self._engines[1]
-
     def map(self, fn: TaskFunction, tasks: Any) -> Any:
         """fn of every task on the chosen engine."""
         key = ("map", fn.__qualname__, *_shapes(tasks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, final
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.engines.engine import Each, Engine, TaskFunction, parts_of
+from metatl.engines.engine import Each, Engine, TaskFunction, tasks_of
+from metatl.engines.loop import Loop
 from metatl.loss import Loss
 from metatl.net import Net
 from metatl.types import Metrics, Params, Ragged
@@ -52,6 +54,26 @@ class ByShape(Engine):
             return self.engine.grads(loss, variables, tasks)
         found = [engine.grads(loss, variables, part) for engine, part, _ in parts_of(self.engine, tasks)]
         return Each(*_ordered(found, tasks))
+
+
+def parts_of(engine: Engine, tasks: Any) -> Iterator[tuple[Engine, Any, tuple[int, ...]]]:
+    """What runs them, stacked tasks of one shape, and their places in the meta-batch: part by part."""
+    if not isinstance(tasks, Ragged):
+        yield engine, tasks, tuple(range(tasks_of(tasks)))
+        return
+    for part, places in zip(tasks.parts, tasks.places, strict=True):
+        yield engine if len(places) > 1 else _alone(engine), part, places
+
+
+def _alone(engine: Engine) -> Engine:
+    """What runs a task with which none runs at once: batching it would cost, and save nothing."""
+    from metatl.engines.auto import Auto  # evaluating on a loop wants none of them
+    from metatl.engines.batched import Batched
+    from metatl.engines.split import Split
+
+    if isinstance(engine, Split):
+        return Split(_alone(engine.engine))
+    return Loop() if isinstance(engine, Batched | Auto) else engine
 
 
 def by_shape(engine: Engine) -> Engine:

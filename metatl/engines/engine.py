@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -41,11 +41,6 @@ class Engine(ABC):
     def ready(self, net: Net) -> Net:
         """The net as this engine runs it fastest, the same function of the same weights; for use in `map`."""
         return net
-
-    @property
-    def alone(self) -> Engine:
-        """The engine that runs a task with which none runs at once."""
-        return self
 
     @abstractmethod
     def map(self, fn: TaskFunction, tasks: Any) -> Any:
@@ -95,15 +90,6 @@ def gradient_of(loss: Tensor, variables: list[Tensor]) -> list[Tensor]:
 def tasks_of(tasks: Any) -> int:
     """Number of tasks in a meta-batch."""
     return tasks.count if isinstance(tasks, Ragged) else tree.first(tasks).shape[0]
-
-
-def parts_of(engine: Engine, tasks: Any) -> Iterator[tuple[Engine, Any, tuple[int, ...]]]:
-    """What runs them, stacked tasks of one shape, and their places in the meta-batch: part by part."""
-    if not isinstance(tasks, Ragged):
-        yield engine, tasks, tuple(range(tasks_of(tasks)))
-        return
-    for part, places in zip(tasks.parts, tasks.places, strict=True):
-        yield engine if len(places) > 1 else engine.alone, part, places
 
 
 def task(tasks: Any, index: int | slice) -> Any:

@@ -32,11 +32,6 @@ class Split(Engine):
         """The engine's."""
         return self.engine.ready(net)
 
-    @property
-    def alone(self) -> Split:
-        """The engine's, in one process."""
-        return Split(self.engine.alone)
-
     def map(self, fn: TaskFunction, tasks: Any) -> Any:
         """fn of every task, each by one process, gathered from all."""
         counts = _counts(tasks_of(tasks))

@@ -28,7 +28,7 @@ class Shapes:
             self.seen.setdefault(name, []).extend([value] * count)
 
     def facts(self, data: Data, tasks: Tasks) -> dict[str, Any]:
-        """Least, mean and most of each where they may differ; classes that the data left out, with their rows."""
+        """Least, mean and most of each where they may differ; classes that were left out, and their rows."""
         found: dict[str, Any] = {}
         if tasks.varied:
             found["shapes"] = {

@@ -14,7 +14,8 @@ from metatl import tree
 from metatl.adapt import Adaptation, alike, check_finite, check_guide, moving_names, score, too_large
 from metatl.adapt.carried import check_ways
 from metatl.data.source import Data, Tasks
-from metatl.engines.engine import Engine, parts_of, task
+from metatl.engines.by_shape import parts_of
+from metatl.engines.engine import Engine, task
 from metatl.engines.loop import Loop
 from metatl.evaluation import scores
 from metatl.evaluation.drawn import Shapes

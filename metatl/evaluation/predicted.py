@@ -11,7 +11,8 @@ from torch import Tensor
 
 from metatl.adapt import Adaptation, moving_names
 from metatl.data.source import Data
-from metatl.engines.engine import Engine, parts_of
+from metatl.engines.by_shape import parts_of
+from metatl.engines.engine import Engine
 from metatl.engines.loop import Loop
 from metatl.evaluation.evaluate import Evaluation
 from metatl.net import Net

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from metatl import tree
-from metatl.adapt import ClosedForm, Descent, LogisticRegression, QueryLoss, RidgeRegression
+from metatl.adapt import ClosedForm, Descent, EarlyStopping, LogisticRegression, QueryLoss, RidgeRegression
 from metatl.adapt.scores import named
 from metatl.data import AsTheyCome, Bank, ClassData, MetaDataset, Sinusoid, Tasks
 from metatl.data.counter import number
@@ -23,6 +25,10 @@ from metatl.evaluation.evaluate import Evaluation, evaluate
 from metatl.evaluation.predicted import predicted
 from metatl.guides import MinMax
 from metatl.heads import Head, Learned, Prototypes, Ridge, Zeros
+from metatl.lab import config, families
+from metatl.lab.describe import merged
+from metatl.lab.run.prepare import prepare
+from metatl.lab.run.report import report
 from metatl.learners import Episodic, Reptile, Scout
 from metatl.learners.learner import Learner
 from metatl.rules import SGD
@@ -153,8 +159,8 @@ def test_the_rule_of_meta_dataset(total: int) -> None:
 def test_as_they_come() -> None:
     assert AsTheyCome().support([2, 9, 30], 1, 0) == (1, 8, 29)
     assert AsTheyCome(5).support([2, 9, 30], 1, 0) == (1, 5, 5)
-    (part,) = drawn(unequal((4, 7, 9)), Tasks(3, AsTheyCome(), 2), 0, 1).parts
-    held = dict(zip(part.classes[0].tolist(), part.support.y[0].bincount().tolist(), strict=True))
+    one = task(drawn(unequal((4, 7, 9)), Tasks(3, AsTheyCome(), 2), 0, 1), 0)
+    held = dict(zip(one.classes.tolist(), one.support.y.bincount().tolist(), strict=True))
     assert held == {0: 2, 1: 5, 2: 7}
 
 
@@ -205,11 +211,10 @@ ADAPTATIONS = {
 }
 
 
-SCORED = [("zeros", None), ("batches", None), ("prototypes", None), ("ridge", "log loss")]
-SCORED += [("logistic", "balanced accuracy")]
+SCORED = {"zeros": None, "batches": None, "prototypes": None, "ridge": "log loss", "logistic": "macro F1"}
 
 
-@pytest.mark.parametrize(("way", "score"), SCORED)
+@pytest.mark.parametrize(("way", "score"), SCORED.items())
 def test_a_score_is_that_of_the_episode_alone(way: str, score: str | None) -> None:
     """In episode order, on every engine and in chunks of any size; intervals are those of any scores."""
     torch.manual_seed(0)
@@ -273,11 +278,13 @@ def test_learners_learn_from_them(name: str) -> None:
 
 
 def test_reptile_draws_support_rows_alone() -> None:
-    (part, *_) = Reptile(tasks=DRAWN).draw(toy_data(), 0, 0).parts
+    found = Reptile(tasks=DRAWN).draw(toy_data(), 0, 0)
+    assert isinstance(found, Ragged)
+    (part, *_) = found.parts
     assert part.query.x.shape[1] == 0
     with pytest.raises(MetatlError, match="query is 0: with shots from sizes"):
         Reptile(tasks=Tasks(3, AsTheyCome(), 0)).draw(unequal(), 0, 0)
-    assert Reptile(tasks=Tasks(3, AsTheyCome(), 2)).draw(unequal(), 0, 0).parts
+    assert tasks_of(Reptile(tasks=Tasks(3, AsTheyCome(), 2)).draw(unequal(), 0, 0)) == 5
 
 
 @pytest.mark.parametrize(
@@ -326,3 +333,77 @@ def test_tasks_of_one_shape_are_described_as_ever() -> None:
 def test_a_learner_of_unequal_episodes_keeps_the_laws() -> None:
     net, data = toy_net(dtype=torch.float32), toy_data()
     check_learner(LEARNERS["episodic"], net, net.start(), data)
+
+
+CONFIG: dict[str, Any] = {
+    "name": "drawn",
+    "data": "Glyphs",
+    "model": {"class_path": "MLP", "init_args": {"hidden": [8]}},
+    "learner": {"class_path": "Keep"},
+    "adaptation": {"class_path": "Descent", "init_args": {"steps": 0, "head": "Prototypes"}},
+    "evaluation": {"episodes": 5, "tasks": {"way": [3, 6], "shot": [1, 3], "query": 5}},
+}
+
+
+def test_a_config_says_ranges_and_rules_and_says_them_again() -> None:
+    found = config.parse(CONFIG)
+    assert found.evaluation.tasks == Tasks((3, 6), (1, 3), 5)
+    assert config.parse(config.describe(found)) == found
+    words = ["--evaluation.tasks.shot", "{class_path: MetaDataset, init_args: {total: 90}}"]
+    ruled = config.parse(CONFIG, [*words, "--evaluation.tasks.way=[5, 50]"])
+    assert ruled.evaluation.tasks == Tasks((5, 50), MetaDataset(90), 5)
+    assert config.parse(config.describe(ruled)) == ruled
+    again = config.parse(CONFIG, ["--evaluation.tasks.shot", "2", "--evaluation.tasks.way", "4"])
+    assert again.evaluation.tasks == Tasks(4, 2, 5)
+    learner = {"class_path": "Supervised", "init_args": {"balance": "over"}}
+    stopping = {"stopping": {"watch": "AUROC"}, "balance": "under"}
+    other = {**CONFIG, "learner": learner, "adaptation": {"class_path": "Descent", "init_args": stopping}}
+    read = config.parse(other)
+    assert (read.learner.balance, read.adaptation.balance) == ("over", "under")  # pyright: ignore
+    assert read.adaptation.stopping == EarlyStopping(watch="AUROC")  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--evaluation.tasks.shot", "MetaDatset"], "MetaDataset"),
+        (["--evaluation.tasks.way", "[6, 3]"], "least, most"),
+        (["--evaluation.tasks.way", "[3, 4, 5]"], "way"),
+        (["--adaptation.stopping", "{watch: accurcy}"], "nearest: accuracy"),
+        (["--adaptation.balance", "all"], "balance"),
+    ],
+)
+def test_what_a_config_cannot_say_is_a_line(words: list[str], told: str) -> None:
+    with pytest.raises(MetatlError, match=told) as raised:
+        prepare(config.parse(CONFIG, words))
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["Tasks", "MetaDataset", "AsTheyCome", "EarlyStopping", "Evaluation"])
+def test_what_stands_at_a_key_without_a_name_is_described(name: str) -> None:
+    said = families.told(name)
+    assert said[0].startswith(f"{name}, a")
+    example = (
+        yaml.safe_load("\n".join(said[said.index(next(s for s in said if s.endswith(":"))) :]))
+        if any(line.endswith(":") for line in said)
+        else yaml.safe_load(said[-1])
+    )
+    assert config.parse(merged(CONFIG, example))
+
+
+def test_a_run_says_the_shapes_and_the_classes_left_out(tmp_path: Path) -> None:
+    y = np.repeat(np.arange(9), [12, 12, 12, 12, 12, 12, 12, 12, 3])
+    x = np.random.default_rng(0).normal(size=(len(y), 4)).astype(np.float32)
+    names = np.array([f"kind {i}" for i in range(9)])
+    np.savez(tmp_path / "own.npz", x=x, y=y, names=names)
+    data = {"path": str(tmp_path / "own.npz"), "smallest": 8, "fractions": [0.0, 0.0, 1.0]}
+    own = {**CONFIG, "data": {"class_path": "Arrays", "init_args": data}, "runs": str(tmp_path / "runs")}
+    run = prepare(config.parse(own))
+    made = report(run)
+    assert made.facts["left_out"] == {"kind 8": 3}
+    least, mean, most = made.facts["shapes"]["classes"]
+    assert 3 <= least <= mean <= most <= 6
+    page = next((tmp_path / "runs").rglob("report.html")).read_text()
+    assert "3 to 6-way 1 to 3-shot" in page
+    assert "classes of an episode" in page
+    assert "kind 8 (3)" in page
