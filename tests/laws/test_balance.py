@@ -42,6 +42,7 @@ def test_an_epoch_has_as_many_rows_of_every_class(balance: Balance) -> None:
         for held, of_class in zip(SIZES, (0, 1, 5), strict=True):
             seen = drawn[labels[drawn] == of_class].bincount(minlength=len(labels))[labels == of_class]
             assert {int(seen.min()), int(seen.max())} <= {size // held, -(-size // held)}
+    drawn = balanced_epoch(labels, balance, 4)
     assert torch.equal(drawn, balanced_epoch(labels, balance, 4))
     assert not torch.equal(drawn, balanced_epoch(labels, balance, 3))
     every = torch.cat([balanced_epoch(labels, balance, key) for key in range(40)])
