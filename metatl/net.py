@@ -15,7 +15,7 @@ from metatl import module_checks, tree
 from metatl.additions import Addition, added, without
 from metatl.norm import has_batch_norm, rows_now
 from metatl.norm_calls import norms_at_the_call
-from metatl.types import Buffers, Guide, MetatlError, Params, Transfer
+from metatl.types import Buffers, Episode, Guide, MetatlError, Params, Transfer
 
 
 class Pass(NamedTuple):
@@ -84,6 +84,10 @@ class Net:
     def with_outputs(self, outputs: int) -> Net:
         """The same net for tasks with another number of outputs."""
         return replace(self, outputs=outputs)
+
+    def for_task(self, task: Episode) -> Net:
+        """The same net with an output for each class of the task, where tasks differ in them."""
+        return self if task.classes is None else self.with_outputs(task.classes.shape[0])
 
     def start(self) -> Transfer:
         """The module's own weights as a Transfer; its guide is 1, and 0 where requires_grad is False."""

@@ -10,6 +10,7 @@ import torch
 
 from metatl.capture import Graph, captured
 from metatl.data.source import Data
+from metatl.engines.by_shape import by_shape
 from metatl.engines.engine import Engine
 from metatl.lab import store
 from metatl.learners.learner import Learner, State
@@ -38,7 +39,7 @@ def train(
     """
 
     def plain(state: State) -> tuple[State, Metrics]:
-        return learner.step(net, engine, state, learner.draw(data, seed, state.step))
+        return learner.step(net, by_shape(engine), state, learner.draw(data, seed, state.step))
 
     with torch.inference_mode(False), torch.enable_grad():  # learning inside `no_grad` learns
         may = graph is not None and engine.capturable and data.capturable

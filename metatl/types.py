@@ -60,11 +60,31 @@ class Episode(NamedTuple):
     """One task's support and query examples; a meta-batch has a leading task axis on every tensor.
 
     Rows are ordered round by round: example k of every class, then example k + 1 of every class, so that any
-    contiguous slice whose length is a multiple of `way` is balanced over classes.
+    contiguous slice whose length is a multiple of `way` is balanced over classes (where all give as many).
+
+    classes: places in the split of the task's classes [way], whose number is that of the task's outputs; None
+    where all tasks have as many outputs.
     """
 
     support: Batch
     query: Batch
+    classes: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A meta-batch of tasks that differ in shape.
+
+    parts: stacked episodes, those of a part alike; places: of each part's tasks in the meta-batch.
+    """
+
+    parts: tuple[Episode, ...]
+    places: tuple[tuple[int, ...], ...]
+
+    @property
+    def count(self) -> int:
+        """Number of tasks."""
+        return sum(map(len, self.places))
 
 
 def _nothing() -> dict[str, Tensor]:

@@ -62,7 +62,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "transforms": r"transform|targets|low_rank|decomposed|rescaled|residual|quantised_linear|codes",
     "views": r"view",
 }
-CHOOSERS = {"engines/auto.py"}  # a member that chooses between others has to name them
+CHOOSERS = {"engines/auto.py", "engines/by_shape.py"}  # a member that chooses between others has to name them
 # recorders append to streams, the compiled kernels are built once and kept; all else is stored
 TOUCHES_FILES = (
     *("opening.py", "data/", "lab/store/", "lab/record/"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from metatl.data.shapes import Tasks
 from metatl.heads import Head
 from metatl.net import Net
 from metatl.types import Guide, MetatlError, Params, Transfer
@@ -14,6 +15,15 @@ def check_output_layer(net: Net, transfer: Transfer, head: Head) -> None:
         raise MetatlError(
             f"head Learned carries {rows} outputs but the episodes need {net.outputs}; choose "
             "adaptation.head Zeros, Prototypes or Ridge, or a start that was trained on such episodes"
+        )
+
+
+def check_ways(carries: bool, tasks: Tasks) -> None:
+    """Raise MetatlError where tasks differ in their classes and share a carried output layer."""
+    if carries and isinstance(tasks.way, tuple):
+        raise MetatlError(
+            f"way is {list(tasks.way)} and head Learned carries one output layer for all tasks; choose "
+            "adaptation.head Zeros, Prototypes or Ridge, or give way as a number"
         )
 
 

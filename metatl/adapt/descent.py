@@ -20,6 +20,7 @@ from metatl.adapt.rest import rest_of
 from metatl.adapt.stopping import EarlyStopping, stopped
 from metatl.adapt.support import at_the_door
 from metatl.adapt.support_guide import SupportGuide
+from metatl.data.balance import Balance
 from metatl.heads import Head, Learned
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
@@ -51,6 +52,7 @@ class Descent(Adaptation):
         clip_norm: bound on the norm of a step's gradient, over all entries that may move.
         views: the rows of every step as they might also have looked.
         stopping: ends the descent early, where a task is fitted outside every learner, task by task.
+        balance: epochs have as many rows of every class: of the largest (`over`), the smallest (`under`).
     """
 
     rule: Rule = SGD(0.1)
@@ -66,6 +68,7 @@ class Descent(Adaptation):
     clip_norm: float | None = None
     views: tuple[View, ...] = ()
     stopping: EarlyStopping | None = None
+    balance: Balance | None = None
 
     guided_by_transfer: ClassVar[bool] = True
 
@@ -113,8 +116,8 @@ class Descent(Adaptation):
         fresh = self.fresh(net, transfer)
         free = None if moving is None else moving | fresh
         rest = None
-        once = once and not self.views and (self.moments == "frozen" or not net.batch_moments)
-        if once and free is not None:
+        once = once and (self.moments == "frozen" or not net.batch_moments)
+        if once and free is not None and not self.views and self.balance is None:
             start = replace(transfer, params=inner.params)
             with self.support_moments():
                 rest = rest_of(net, start, free, support.x, self.batch_size, self.steps)
@@ -125,7 +128,7 @@ class Descent(Adaptation):
                 output = rest.call(weights, rows) if rest else net(weights, transfer.buffers, rows)
             return inner.objective(weights, output, piece)
 
-        given = None if rest is None else pieces_of(self, rest.rows, key)
+        given = None if rest is None else pieces_of(self, rest.rows, support, key)
         steps = ((piece, piece.batch.x if given is None else next(given)) for piece in inner.pieces)
         return descend(
             objective,
@@ -147,8 +150,8 @@ class Descent(Adaptation):
 
     @property
     def batched(self) -> bool:
-        """Unless it stops early: then every task has a number of steps of its own."""
-        return self.stopping is None
+        """Unless it stops early, or reads labels to balance its draws: then tasks run one by one."""
+        return self.stopping is None and self.balance is None
 
     def moving(self, transfer: Transfer) -> frozenset[str]:
         """Names of the carried weights that some step may move."""

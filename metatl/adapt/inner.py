@@ -10,8 +10,10 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.adapt.descend import Guided
+from metatl.data.balance import balanced_epoch, check_balance, part_of
 from metatl.data.counter import first_of_shuffle, number
 from metatl.net import Net
+from metatl.norm_calls import transformed
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Term, total
 from metatl.rules.clipping import check_clip_norm
@@ -58,25 +60,18 @@ def pieces(rows: Step, size: int | None, steps: int, order: int | None = None) -
             continue
         begin, device = step * size, tree.first(rows).device
         if order is not None:
-            yield tree.at(rows, _shuffled(order, begin, size, held, device))
+
+            def epoch(number_of: int, key: int = order, at: torch.device = device) -> Tensor:
+                own = torch.full((), number(key, number_of), dtype=torch.int64, device=at)
+                return first_of_shuffle(own, held, held, held)
+
+            yield tree.at(rows, part_of(epoch, held, begin, begin + size))
             continue
         index = [(begin + i) % held for i in range(size)]
         start = index[0]
         # A slice is a view; only a step that wraps around the end has to gather.
         where = slice(start, start + size) if start + size <= held else torch.tensor(index, device=device)
         yield tree.at(rows, where)
-
-
-def _shuffled(key: int, begin: int, size: int, held: int, device: torch.device) -> Tensor:
-    """Places begin .. begin + size - 1 of an endless stream of shuffled epochs of `held` rows."""
-
-    def epoch(number_of: int) -> Tensor:
-        own = torch.full((), number(key, number_of), dtype=torch.int64, device=device)
-        return first_of_shuffle(own, held, held, held)
-
-    first = begin // held
-    stream = torch.cat([epoch(i) for i in range(first, (begin + size - 1) // held + 1)])
-    return stream[begin - first * held :][:size]
 
 
 def _seen(
@@ -97,10 +92,35 @@ def check_mixing(views: tuple[View, ...], terms: tuple[Term, ...], labels: bool)
     check_views(views, not (labels and any(isinstance(term, TaskLoss) for term in terms)))
 
 
-def pieces_of(descent: Descent, rows: Step, key: int) -> Iterator[Step]:
-    """The rows of every step of a descent, before its views."""
-    order = number(key, _ORDER) if descent.shuffle else None
-    return pieces(rows, descent.batch_size, descent.steps, order)
+def pieces_of(descent: Descent, rows: Step, support: Batch, key: int) -> Iterator[Step]:
+    """The rows of every step of a descent, before its views; support: whose labels balance draws."""
+    order = number(key, _ORDER)
+    if descent.balance is not None:
+        return balanced_pieces(rows, descent, support, order)
+    return pieces(rows, descent.batch_size, descent.steps, order if descent.shuffle else None)
+
+
+def balanced_pieces(rows: Step, descent: Descent, support: Batch, order: int) -> Iterator[Step]:
+    """The rows of every step from epochs with as many rows of each class; a whole epoch without batch_size.
+
+    Rows of weight 0 are none. MetatlError for targets that are no labels, and under vmap.
+    """
+    y, weight, balance = support.y, support.weight, descent.balance
+    assert balance is not None
+    if not isinstance(y, Tensor) or y.dtype == torch.bool or y.is_floating_point() or y.dim() != 1:
+        raise MetatlError("balance draws rows by their class; it needs class labels, one a row")
+    if transformed(y, *([] if weight is None else [weight])):
+        raise MetatlError("balanced draws read labels, which no batch of tasks can; choose engine Loop")
+    places = torch.arange(len(y), device=y.device) if weight is None else weight.nonzero()[:, 0]
+    labels = y[places].long()
+
+    def epoch(number_of: int) -> Tensor:
+        return places[balanced_epoch(labels, balance, number(order, number_of))]
+
+    length = len(epoch(0))
+    size = descent.batch_size or length
+    for step in range(descent.steps):
+        yield tree.at(rows, part_of(epoch, length, step * size, (step + 1) * size))
 
 
 def check_given(descent: Descent) -> None:
@@ -115,6 +135,7 @@ def check_given(descent: Descent) -> None:
     if not descent.terms:
         raise MetatlError("adaptation: terms is empty; TaskLoss is the plain objective")
     check_clip_norm(descent.clip_norm, "adaptation")
+    check_balance(descent.balance, "adaptation")
 
 
 def check_whole(descent: Descent) -> None:
@@ -141,7 +162,7 @@ def inner_of(descent: Descent, net: Net, transfer: Transfer, support: Batch, key
     asked, anchor = any(term.needs_anchor_output for term in descent.terms), None
     if asked and not descent.views:
         anchor = anchored(support)
-    rows = pieces_of(descent, Piece(support, anchor), key)
+    rows = pieces_of(descent, Piece(support, anchor), support, key)
     if descent.views:
         rows = _seen(rows, descent.views, key, net.outputs, anchored if asked else None)
     fresh = descent.fresh(net, transfer)

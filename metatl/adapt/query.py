@@ -132,7 +132,7 @@ class QueryLoss(Loss):
         """`query_loss` of the task."""
         carried, weights = self.carried(variables, held), held[-1]
         given = (self.unroll, self.moving, weights, self.objective)
-        return query_loss(self.net, self.adaptation, carried, task, *given)
+        return query_loss(self.net.for_task(task), self.adaptation, carried, task, *given)
 
     def key(self) -> Hashable:
         """Net and adaptation by identity, what moves, how it is unrolled, what is learned."""

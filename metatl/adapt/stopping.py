@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from metatl import tree
 from metatl.adapt.descend import Point
 from metatl.adapt.prediction import predict
+from metatl.adapt.scores import named
 from metatl.adapt.scoring import score
 from metatl.data.counter import first_of_shuffle, number
 from metatl.net import Net
@@ -36,13 +38,14 @@ class EarlyStopping:
         share: of the labelled rows, taken out class by class: at least one of every class that has two, and
             never the last one of a class.
         patience: steps without a better point before it ends.
-        watch: the objective's value on those rows, or their `score` (accuracy, averaged precision of several
-            labels, mean squared error of real targets).
+        watch: the objective's value on those rows (`loss`), their `score` (accuracy, averaged precision of
+            several labels, mean squared error of real targets), or any score by its name (AUROC, macro F1,
+            ...), which knows which way is better.
     """
 
     share: float = 0.2
     patience: int = 10
-    watch: Literal["loss", "score"] = "loss"
+    watch: str = "loss"
 
     def __post_init__(self) -> None:
         """Raise MetatlError for values that mean nothing."""
@@ -51,7 +54,7 @@ class EarlyStopping:
         if self.patience < 1:
             raise MetatlError(f"stopping: patience is {self.patience}; give 1 step or more")
         if self.watch not in ("loss", "score"):
-            raise MetatlError(f"stopping: watch is {self.watch!r}; it is loss or score")
+            _named(self.watch)
 
     def parted(self, support: Batch, key: int) -> tuple[Batch, Batch]:
         """The rows to learn from, in their order, and those taken out; MetatlError where none can be."""
@@ -105,11 +108,32 @@ def stopped(
         output = predict(net, weights, transfer, Episode(inside, outside), descent.moments)
         if stopping.watch == "loss":
             return float(total(terms, weights, output, outside, Anchor(weights, None)))
-        real = all(leaf.is_floating_point() for leaf in tree.leaves(outside.y))
-        return float(score(output, outside.y)) * (1.0 if real else -1.0)
+        return _watched(stopping.watch, output, outside.y)
 
     points = plain.trajectory(net, transfer, inside, "first_order", moving, True, key)
     return _best(points, worth, stopping.patience)
+
+
+def _watched(watch: str, output: Any, y: Any) -> float:
+    """A score's value, turned so that less is better; MetatlError where it has none for these targets."""
+    if watch == "score":
+        real = all(leaf.is_floating_point() for leaf in tree.leaves(y))
+        return float(score(output, y)) * (1.0 if real else -1.0)
+    judged = named(watch)
+    value = judged(output, y)
+    if math.isnan(value) and all(bool(leaf.isfinite().all()) for leaf in tree.leaves(output)):
+        raise MetatlError(
+            f"stopping: {watch} has no value for the {tree.rows(y)} rows taken out (of one class, or "
+            "targets that do not vary); take more (share), or watch another score"
+        )
+    return -judged.sign * value
+
+
+def _named(watch: str) -> None:
+    try:
+        named(watch)
+    except MetatlError as error:
+        raise MetatlError(f"stopping: watch is loss, score or the name of a score; {error}") from error
 
 
 def _best(points: Iterator[Point], worth: Callable[[Params], float], patience: int) -> Params:

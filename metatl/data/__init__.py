@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from metatl.data.omniglot import Omniglot
     from metatl.data.patterns import Patterns, PatternsData
     from metatl.data.sentences import Sentences
+    from metatl.data.shapes import Tasks
+    from metatl.data.shots import AsTheyCome, MetaDataset, Shots
     from metatl.data.sinusoid import Sinusoid, SinusoidData
-    from metatl.data.source import SPLITS, Data, Source, Tasks
+    from metatl.data.source import SPLITS, Data, Source
     from metatl.data.streams import Stream, Unlabelled
     from metatl.data.tables.source import Table
     from metatl.data.taskset_data import TasksetData
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SPLITS",
     "Arrays",
+    "AsTheyCome",
     "Bank",
     "ClassData",
     "Data",
@@ -36,11 +39,13 @@ __all__ = [
     "Hapt",
     "ImageFolder",
     "Masked",
+    "MetaDataset",
     "Mnist",
     "Omniglot",
     "Patterns",
     "PatternsData",
     "Sentences",
+    "Shots",
     "Sinusoid",
     "SinusoidData",
     "Source",
@@ -68,7 +73,9 @@ __getattr__, __dir__ = door(
         "patterns": "Patterns PatternsData",
         "sentences": "Sentences",
         "sinusoid": "Sinusoid SinusoidData",
-        "source": "SPLITS Data Source Tasks",
+        "shapes": "Tasks",
+        "shots": "AsTheyCome MetaDataset Shots",
+        "source": "SPLITS Data Source",
         "streams": "Stream Unlabelled",
         "tables.source": "Table",
         "taskset_data": "TasksetData",

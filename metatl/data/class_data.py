@@ -11,10 +11,15 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
+from metatl.data.balance import Balance, balanced_epoch, part_of
 from metatl.data.bank import Bank
-from metatl.data.episodes import MOST, Draw, batch_rows, draw_rows, epoch_order, key_of
+from metatl.data.class_episodes import composition, picked, unequal
+from metatl.data.counter import bits, number
+from metatl.data.episodes import MOST, Draw, batch_rows, draw_classes, draw_rows, epoch_order, key_of
 from metatl.data.source import SPLITS, Data, Kind, Tasks, indices
-from metatl.types import Batch, Episode, Labels, MetatlError, Split
+from metatl.types import Batch, Episode, Labels, MetatlError, Ragged, Split
+
+_BALANCED = 5
 
 
 @final
@@ -35,8 +40,8 @@ class ClassData(Data):
     negative: bool = False
     capturable: ClassVar[bool] = True
     shape: tuple[int, ...] = field(init=False)
-    _epochs: dict[tuple[Split, int, int], Tensor] = field(
-        default_factory=dict[tuple[Split, int, int], Tensor], repr=False, compare=False
+    _epochs: dict[tuple[Split, int, int, Balance | None], Tensor] = field(
+        default_factory=dict[tuple[Split, int, int, Balance | None], Tensor], repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
@@ -46,8 +51,8 @@ class ClassData(Data):
         object.__setattr__(self, "shape", shapes.pop())
 
     def outputs(self, tasks: Tasks) -> int:
-        """One unit for each class of an episode."""
-        return tasks.way
+        """One unit for each class of an episode: of the most, where they differ."""
+        return tasks.ways[1]
 
     def numbering(self, tasks: Tasks) -> Labels:
         """Their own: classes are drawn; shared where every episode of any split has all classes in order."""
@@ -63,18 +68,22 @@ class ClassData(Data):
         """Raise MetatlError for more classes or examples than the split has, naming the smallest class."""
         tasks.check()
         bank, (name, size) = self._bank(split), self._bank(split).smallest
-        if tasks.way > bank.classes:
+        way, _ = tasks.ways
+        if way > bank.classes:
             raise MetatlError(
-                f"way is {tasks.way}, but {split} of {self.name} has {bank.classes} classes: lower way"
+                f"way is {way}, but {split} of {self.name} has {bank.classes} classes: lower way"
+                f"{self._without()}"
             )
-        if tasks.shot + tasks.query > size:
+        needed = 2 if tasks.shots is None else tasks.shots[1] + tasks.query
+        if needed > size:
+            what = "shots from sizes need 2 rows" if tasks.shots is None else f"shot + query is {needed}"
             raise MetatlError(
-                f"shot + query is {tasks.shot + tasks.query}, but class {name!r} in {split} of {self.name} "
-                f"has {size} examples: lower shot or query"
+                f"{what}, but class {name!r} in {split} of {self.name} has {size} examples: lower shot or "
+                f"query, or leave such classes out (data.smallest {needed}, where the source has it)"
             )
-        if tasks.subsets == "enumerated" and comb(bank.classes, tasks.way) > MOST:
+        if tasks.subsets == "enumerated" and comb(bank.classes, way) > MOST:
             raise MetatlError(
-                f"{split} of {self.name} has too many subsets of {tasks.way} out of {bank.classes} classes "
+                f"{split} of {self.name} has too many subsets of {way} out of {bank.classes} classes "
                 "to enumerate: use subsets: random"
             )
 
@@ -86,23 +95,38 @@ class ClassData(Data):
 
     def class_names(self, split: Split, tasks: Tasks, seed: int, index: int) -> tuple[str, ...]:
         """Of the classes of episode `index`; raises MetatlError as `check`."""
-        drawn = self.plan(split, tasks, seed, index, 1).classes[0].tolist()
-        return tuple(self._bank(split).names[place] for place in drawn)
+        self.check(split, tasks)
+        bank, key = self._bank(split), key_of(seed, split)
+        places = indices(index, 1, bank.x.device)
+        drawn = draw_classes(bank.classes, tasks.drawn(key, index, bank.classes), bits(key, places), places)
+        return tuple(bank.names[place] for place in drawn[0].tolist())
 
-    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
+    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode | Ragged:
         """Episodes first .. first + count - 1, stacked; raises MetatlError as `check`."""
+        if tasks.varied:
+            self.check(split, tasks)
+            return unequal(self._bank(split), tasks, key_of(seed, split), range(first, first + count))
         rows, bank = self.plan(split, tasks, seed, first, count).rows, self._bank(split)
-        labels = torch.arange(tasks.way, device=rows.device)
+        way, shot, _ = tasks.one
+        labels = torch.arange(way, device=rows.device)
 
         def part(rows: Tensor) -> Batch:
             flat = rows.reshape(count, -1)
             return Batch(bank.gather(flat), labels.repeat(count, rows.shape[1]))
 
-        return Episode(part(rows[:, : tasks.shot]), part(rows[:, tasks.shot :]))
+        return Episode(part(rows[:, :shot]), part(rows[:, shot:]))
 
     def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
         """Of the content and of the rows (which include the turns) that episodes 0 .. count - 1 use."""
         digest = hashlib.sha256(self.content.encode() + repr((split, tasks)).encode())
+        if tasks.varied:
+            bank, key = self._bank(split), key_of(seed, split)
+            for index in range(count):
+                of = composition(bank, tasks, key, index)
+                digest.update(repr(of).encode())
+                _, *rows = picked(bank, tasks, key, of, [index])
+                digest.update(torch.cat(rows, 1).cpu().numpy().astype("<i8").tobytes())
+            return digest.hexdigest()[:16]
         for first in range(0, count, 256):
             rows = self.plan(split, tasks, seed, first, min(256, count - first)).rows
             digest.update(rows.cpu().contiguous().numpy().astype("<i8").tobytes())
@@ -118,15 +142,20 @@ class ClassData(Data):
 
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
         """Examples step * size onwards of an endless stream of shuffled epochs; y = class in the split."""
+        return self._batch(split, size, seed, step, None)
+
+    def balanced(self, split: Split, size: int, seed: int, step: int, balance: Balance) -> Batch:
+        """The same of epochs with as many examples of every class."""
+        return self._batch(split, size, seed, step, balance)
+
+    def _batch(self, split: Split, size: int, seed: int, step: int, balance: Balance | None) -> Batch:
         bank, key = self._bank(split), key_of(seed, split)
-        n = sum(bank.sizes)
+        held = {None: sum(bank.sizes), "over": bank.classes * max(bank.sizes)}
+        n = held.get(balance, bank.classes * min(bank.sizes))
         start, stop = step * size, (step + 1) * size
-        parts = [
-            self._epoch(split, key, epoch)[max(start - epoch * n, 0) : stop - epoch * n]
-            for epoch in range(start // n, (stop - 1) // n + 1)
-        ]
+        order = part_of(lambda epoch: self._epoch(split, key, epoch, balance), n, start, stop)
         positions = torch.arange(start, stop, device=bank.x.device)
-        rows, labels = batch_rows(bank, torch.cat(parts), key, positions)
+        rows, labels = batch_rows(bank, order, key, positions)
         return Batch(bank.gather(rows), labels)
 
     def describe(self) -> dict[str, Any]:
@@ -146,15 +175,26 @@ class ClassData(Data):
         scale, shift = told
         return -scale, shift + 255 * scale
 
+    def _without(self) -> str:
+        """Said of a split with too few classes: how many the source left out."""
+        left = len(self.facts.get("left_out", ()))
+        return f" ({left} classes with fewer than {self.facts.get('smallest')} are left out)" if left else ""
+
     def _bank(self, split: Split) -> Bank:
         if split not in self.banks:
             raise MetatlError(f"{self.name} has no {split}: it has {', '.join(self.banks) or 'nothing'}")
         return self.banks[split]
 
-    def _epoch(self, split: Split, key: int, epoch: int) -> Tensor:
+    def _epoch(self, split: Split, key: int, epoch: int, balance: Balance | None) -> Tensor:
         """The order of an epoch, kept while it is in use: sorting it anew for every batch would be slow."""
-        if (split, key, epoch) not in self._epochs:
+        named = split, key, epoch, balance
+        if named not in self._epochs:
             if len(self._epochs) > 3:
                 self._epochs.pop(next(iter(self._epochs)))
-            self._epochs[split, key, epoch] = epoch_order(self._bank(split), key, epoch)
-        return self._epochs[split, key, epoch]
+            bank = self._bank(split)
+            if balance is None:
+                self._epochs[named] = epoch_order(bank, key, epoch)
+            else:
+                labels = torch.arange(bank.classes, device=bank.x.device).repeat_interleave(bank.counts)
+                self._epochs[named] = balanced_epoch(labels, balance, number(key, _BALANCED, epoch))
+        return self._epochs[named]

@@ -37,19 +37,29 @@ def draw_rows(bank: Bank, tasks: Tasks, key: int, episodes: Tensor) -> Draw:
     Classes are drawn without replacement, then shot + query examples of each without replacement (so support
     and query share none), then a turn for each class where the bank has turned images.
     """
-    own = bits(key, episodes)
+    own, shape = bits(key, episodes), tasks.one
+    classes = draw_classes(bank.classes, tasks, own, episodes)
+    rows, turns = class_rows(bank, own, classes, shape.shot + shape.query)
+    return Draw(classes, rows.transpose(1, 2), turns)
+
+
+def draw_classes(held: int, tasks: Tasks, own: Tensor, episodes: Tensor) -> Tensor:
+    """Places of classes, out of `held`, of the episodes with these keys and indices [b]: [b, way]."""
+    way, _ = tasks.ways
     if tasks.subsets == "enumerated":
-        classes = combinations(bank.classes, tasks.way, episodes)
-    else:
-        classes = first_of_shuffle(own + _CLASSES, bank.classes, bank.classes, tasks.way)
+        return combinations(held, way, episodes)
+    return first_of_shuffle(own + _CLASSES, held, held, way)
+
+
+def class_rows(bank: Bank, own: Tensor, classes: Tensor, take: int) -> tuple[Tensor, Tensor]:
+    """Rows [b, k, take] of classes [b, k] of the episodes with these keys [b], and their turns [b, k]."""
     keys = bits(own[:, None] + _EXAMPLES, classes)
-    taken = first_of_shuffle(keys, bank.counts[classes], max(bank.sizes), tasks.shot + tasks.query)
+    taken = first_of_shuffle(keys, bank.counts[classes], max(bank.sizes), take)
     turns = torch.zeros_like(classes)
     if bank.turns > 1:
         turns = bits(own[:, None] + _TURNS, classes) >> 62 & 3
     block = bank.x.shape[0] // bank.turns
-    rows = taken + (bank.offsets[classes] + turns * block).unsqueeze(-1)
-    return Draw(classes, rows.transpose(1, 2), turns)
+    return taken + (bank.offsets[classes] + turns * block).unsqueeze(-1), turns
 
 
 def batch_rows(bank: Bank, order: Tensor, key: int, positions: Tensor) -> tuple[Tensor, Tensor]:

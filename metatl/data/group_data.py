@@ -10,6 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from metatl.data.balance import Balance, balanced_epoch, part_of
 from metatl.data.counter import bits, first_of_shuffle, number
 from metatl.data.groups import Groups, Words
 from metatl.data.source import SPLITS, Data, Kind, Tasks
@@ -48,11 +49,11 @@ class GroupData(Data):
 
     def check(self, split: Split, tasks: Tasks) -> None:
         """Raise MetatlError if shot or query is beyond the smallest (group, side, class), naming it."""
-        tasks.check()
+        tasks.check(self.name)
         if split not in self.groups:
             raise MetatlError(f"{self.name} has no {self.words.one} in {split}: give it some")
         group, label, size = self.groups[split].smallest
-        for word, wanted in (("shot", tasks.shot), ("query", tasks.query)):
+        for word, wanted in (("shot", tasks.one.shot), ("query", tasks.one.query)):
             if wanted > size:
                 one, _, row, part = self.words
                 raise MetatlError(
@@ -82,7 +83,7 @@ class GroupData(Data):
             turns = found.unflatten(0, (count, joined)).transpose(1, 2)
             return turns.reshape(count, joined * take, len(self.labels))
 
-        return rows(side, tasks.shot), rows(1 - side, tasks.query)
+        return rows(side, tasks.one.shot), rows(1 - side, tasks.one.query)
 
     def class_names(self, split: Split, tasks: Tasks, seed: int, index: int) -> tuple[str, ...]:
         """Of every episode alike."""
@@ -118,6 +119,18 @@ class GroupData(Data):
             for epoch in epochs
         ]
         rows = torch.cat(orders)[position - epochs[0] * n]
+        return Batch(part.x[rows], part.label[rows])
+
+    def balanced(self, split: Split, size: int, seed: int, step: int, balance: Balance) -> Batch:
+        """The same of epochs with as many rows of every class."""
+        part, key = self.groups[split], number(_EPOCH, seed, SPLITS.index(split), 1)
+        counts = part.label.bincount()
+        length = int((counts > 0).sum() * (counts.max() if balance == "over" else counts[counts > 0].min()))
+
+        def epoch(number_of: int) -> Tensor:
+            return balanced_epoch(part.label, balance, number(key, number_of))
+
+        rows = part_of(epoch, length, step * size, (step + 1) * size)
         return Batch(part.x[rows], part.label[rows])
 
     def describe(self) -> dict[str, Any]:

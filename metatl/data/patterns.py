@@ -80,16 +80,16 @@ class PatternsData(Data):
 
     def check(self, split: Split, tasks: Tasks) -> None:
         """Raise MetatlError for more classes, examples or subsets than there are."""
-        tasks.check()
-        own = self.source
-        if tasks.way > own.categories or tasks.shot > own.examples or tasks.query > tasks.shot:
+        tasks.check(self.name)
+        own, (way, shot, query) = self.source, tasks.one
+        if way > own.categories or shot > own.examples or query > shot:
             raise MetatlError(
-                f"way {tasks.way}, shot {tasks.shot}, query {tasks.query}: patterns has {own.categories} "
+                f"way {way}, shot {shot}, query {query}: patterns has {own.categories} "
                 f"categories of {own.examples} examples, and scores support rows, so query is at most shot"
             )
-        if comb(own.categories, tasks.way) < 3 * own.subsets:
+        if comb(own.categories, way) < 3 * own.subsets:
             raise MetatlError(
-                f"{own.categories} categories have {comb(own.categories, tasks.way)} subsets of {tasks.way}, "
+                f"{own.categories} categories have {comb(own.categories, way)} subsets of {way}, "
                 f"but three times {own.subsets} are needed: lower data.subsets"
             )
 
@@ -98,8 +98,9 @@ class PatternsData(Data):
         self.check(split, tasks)
         classes, examples = self._plan(split, tasks, seed, self._indices(first, count))
         x = self.x[classes[:, None], examples].flatten(1, 2)
-        y = classes.repeat(1, tasks.shot)
-        rows = tasks.query * tasks.way
+        way, shot, query = tasks.one
+        y = classes.repeat(1, shot)
+        rows = query * way
         return Episode(Batch(x, y), Batch(x[:, :rows], y[:, :rows]))
 
     def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
@@ -124,13 +125,13 @@ class PatternsData(Data):
 
     def _plan(self, split: Split, tasks: Tasks, seed: int, episodes: Tensor) -> tuple[Tensor, Tensor]:
         """Categories [b, way] and examples [b, shot, way] of these episodes."""
-        own, total = self.source, comb(self.source.categories, tasks.way)
+        own, total = self.source, comb(self.source.categories, tasks.one.way)
         key = torch.tensor(number(_SUBSETS, own.seed), device=self.x.device)
         train, val, new = first_of_shuffle(key, total, total, 3 * own.subsets).view(3, -1)
         subsets = {"meta_train": train, "meta_val": val, "meta_test": torch.cat([train, new])}[split]
-        classes = combinations(own.categories, tasks.way, subsets[episodes % len(subsets)])
+        classes = combinations(own.categories, tasks.one.way, subsets[episodes % len(subsets)])
         keys = bits(bits(number(_EXAMPLES, seed, SPLITS.index(split)), episodes)[:, None], classes)
-        examples = first_of_shuffle(keys, own.examples, own.examples, tasks.shot)
+        examples = first_of_shuffle(keys, own.examples, own.examples, tasks.one.shot)
         return classes, examples.transpose(1, 2)
 
 

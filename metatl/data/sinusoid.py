@@ -57,7 +57,7 @@ class SinusoidData(Data):
 
     def check(self, split: Split, tasks: Tasks) -> None:
         """Only shot and query have to make sense."""
-        tasks.check()
+        tasks.check(self.name)
 
     def waves(self, split: Split, seed: int, first: int, count: int) -> tuple[Tensor, Tensor]:
         """Amplitudes and phases [count] of these episodes, float64."""
@@ -66,18 +66,18 @@ class SinusoidData(Data):
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
         """x, y [count, shot or query, 1] float32."""
         self.check(split, tasks)
-        x = self._places(split, seed, self._indices(first, count), tasks.shot + tasks.query)
+        x = self._places(split, seed, self._indices(first, count), tasks.one.shot + tasks.one.query)
         amplitude, phase = self.waves(split, seed, first, count)
         both = self._points(amplitude[:, None], phase[:, None], x)
         support, query = (
-            Batch(*(part.split([tasks.shot, tasks.query], 1)[k] for part in both)) for k in (0, 1)
+            Batch(*(part.split([tasks.one.shot, tasks.one.query], 1)[k] for part in both)) for k in (0, 1)
         )
         return Episode(support, query)
 
     def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
         """Of the ranges, the waves and the places x of episodes 0 .. count - 1."""
-        digest = hashlib.sha256(repr((self.describe(), split, tasks.shot, tasks.query)).encode())
-        x = self._places(split, seed, self._indices(0, count), tasks.shot + tasks.query)
+        digest = hashlib.sha256(repr((self.describe(), split, tasks.one.shot, tasks.one.query)).encode())
+        x = self._places(split, seed, self._indices(0, count), tasks.one.shot + tasks.one.query)
         for values in (*self.waves(split, seed, 0, count), x):
             digest.update(values.cpu().numpy().astype(np.dtype("<f8")).tobytes())
         return digest.hexdigest()[:16]

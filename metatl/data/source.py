@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from metatl.types import Batch, Episode, Labels, MetatlError, Split
+from metatl.data.balance import Balance
+from metatl.data.shapes import Tasks
+from metatl.types import Batch, Episode, Labels, MetatlError, Ragged, Split
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from metatl.data.images import Pixels
 
+__all__ = ["SPLITS", "Data", "Kind", "Source", "Tasks", "device_of", "indices"]
+
 SPLITS: tuple[Split, Split, Split] = ("meta_train", "meta_val", "meta_test")
 """The three disjoint sets, in the order in which reports name them."""
 Kind = Literal["classification", "regression", "multilabel"]
 """What targets are: class labels (one a row, or one a pixel), real values, several labels at once."""
-
-
-@dataclass(frozen=True)
-class Tasks:
-    """The shape of an episode: `way` classes with `shot` support and `query` query examples each.
-
-    subsets: "random" draws the classes; "enumerated" gives episode i the i-th combination of classes in
-    lexicographic order, modulo their number (say all C(10, 3) = 120 triples of digits), and takes subjects in
-    their own order.
-    """
-
-    way: int = 5
-    shot: int = 1
-    query: int = 15
-    subsets: Literal["random", "enumerated"] = "random"
-
-    def check(self) -> None:
-        """Refuse an episode that no data can serve; raises MetatlError."""
-        if self.way < 2:
-            raise MetatlError(f"way is {self.way}: a task needs at least 2 classes")
-        if self.shot < 1:
-            raise MetatlError(f"shot is {self.shot}: the support set needs at least 1 example a class")
-        if self.query < 0:
-            raise MetatlError(f"query is {self.query}: give 0 for no query set, or a positive number")
-        if self.subsets not in ("random", "enumerated"):
-            raise MetatlError(f"subsets is {self.subsets!r}: it is 'random' or 'enumerated'")
 
 
 class Data(ABC):
@@ -75,10 +52,11 @@ class Data(ABC):
         """Raise MetatlError if `split` cannot serve such episodes, naming what is too small."""
 
     @abstractmethod
-    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
+    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode | Ragged:
         """Episodes `first` to `first + count - 1`, stacked: support.x [count, way * shot, *shape].
 
-        x is float32, or int64 (token ids, counts). Rows lie round by round (see `Episode`);
+        Where their shapes vary (`tasks.varied`), stacked where they are alike. x is float32, or int64 (token
+        ids, counts). Rows lie round by round (see `Episode`);
         query = 0 gives an empty query. MetatlError as `check`.
         """
 
@@ -89,6 +67,10 @@ class Data(ABC):
     @abstractmethod
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
         """One ordinary mini-batch for supervised training; y = class index within the split's classes."""
+
+    def balanced(self, split: Split, size: int, seed: int, step: int, balance: Balance) -> Batch:
+        """A mini-batch from epochs with as many rows of every class; MetatlError where there are none."""
+        raise MetatlError(f"{self.name} has no classes to balance its mini-batches by; leave balance out")
 
     @abstractmethod
     def classes(self, split: Split) -> int:

@@ -39,7 +39,7 @@ class TasksetData(Data):
 
     def outputs(self, tasks: Tasks) -> int:
         """A unit for each class, or for each regression target or label."""
-        return self._targets or tasks.way
+        return self._targets or tasks.one.way
 
     def classes(self, split: Split) -> int:
         """None: the labels of a task are its own."""
@@ -47,12 +47,12 @@ class TasksetData(Data):
 
     def check(self, split: Split, tasks: Tasks) -> None:
         """Raise MetatlError when a task of the split has other classes, or fewer rows, than the episode."""
-        tasks.check()
+        tasks.check(self.name)
         self._episode(split, tasks, 0, 0)
 
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
         """Episodes first .. first + count - 1, sampled one by one; raises MetatlError as `check`."""
-        tasks.check()
+        tasks.check(self.name)
         drawn = [self._episode(split, tasks, seed, index) for index in range(first, first + count)]
         return tree.apply(lambda leaf: leaf.to(self.device), tree.gather(drawn, torch.stack))
 
@@ -88,28 +88,28 @@ class TasksetData(Data):
             return _rows(sample(), self.name)
 
     def _episode(self, split: Split, tasks: Tasks, seed: int, index: int) -> Episode:
-        task, both = self._sampled(split, seed, index), tasks.shot + tasks.query
+        task, both = self._sampled(split, seed, index), tasks.one.shot + tasks.one.query
         if task.y.dim() > 1:
             low, high = int(task.y.min()), int(task.y.max())
-            if self.kind == "classification" and not 0 <= low <= high < tasks.way:
+            if self.kind == "classification" and not 0 <= low <= high < tasks.one.way:
                 raise MetatlError(
                     f"{self.name}: a task of {split} has labels {low} to {high} of pixels, but way is "
-                    f"{tasks.way}: number them 0 to {tasks.way - 1}"
+                    f"{tasks.one.way}: number them 0 to {tasks.one.way - 1}"
                 )
             self._check_rows(split, "a task", len(task.x), both)
-            return _cut(task, tasks.shot, both)
+            return _cut(task, tasks.one.shot, both)
         labels, y = task.y.unique(return_inverse=True)
-        if len(labels) != tasks.way:
+        if len(labels) != tasks.one.way:
             raise MetatlError(
                 f"{self.name}: a task of {split} has {len(labels)} classes, but way is "
-                f"{tasks.way}: make them equal"
+                f"{tasks.one.way}: make them equal"
             )
         counts = y.bincount()
         self._check_rows(split, "a class of a task", int(counts.min()), both)
         # Round by round: row k of every class, then row k + 1.
         rounds = torch.arange(both)[:, None] + counts.cumsum(0) - counts
         order = y.argsort(stable=True)[rounds.reshape(-1)]
-        return _cut(Batch(task.x[order], y[order]), tasks.shot * tasks.way, both * tasks.way)
+        return _cut(Batch(task.x[order], y[order]), tasks.one.shot * tasks.one.way, both * tasks.one.way)
 
     def _check_rows(self, split: Split, what: str, rows: int, needed: int) -> None:
         if rows < needed:

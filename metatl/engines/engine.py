@@ -14,7 +14,7 @@ from torch import Tensor
 from metatl import tree
 from metatl.loss import Loss
 from metatl.net import Net
-from metatl.types import MetatlError, Metrics, Params
+from metatl.types import MetatlError, Metrics, Params, Ragged
 
 TaskFunction = Callable[[Any], Any]
 """One task (nested tensors) -> nested tuples and dicts of tensors."""
@@ -88,10 +88,13 @@ def gradient_of(loss: Tensor, variables: list[Tensor]) -> list[Tensor]:
 
 
 def tasks_of(tasks: Any) -> int:
-    """Number of tasks in a stacked meta-batch."""
-    return tree.first(tasks).shape[0]
+    """Number of tasks in a meta-batch."""
+    return tasks.count if isinstance(tasks, Ragged) else tree.first(tasks).shape[0]
 
 
 def task(tasks: Any, index: int | slice) -> Any:
-    """One task, or a slice of tasks, of a stacked meta-batch."""
+    """One task of a meta-batch, or a slice of tasks of a stacked one."""
+    if isinstance(tasks, Ragged) and isinstance(index, int):
+        held = zip(tasks.parts, tasks.places, strict=True)
+        return next(tree.at(part, where.index(index)) for part, where in held if index in where)
     return tree.at(tasks, index)

@@ -12,10 +12,13 @@ import torch
 
 from metatl import tree
 from metatl.adapt import Adaptation, alike, check_finite, check_guide, moving_names, score, too_large
+from metatl.adapt.carried import check_ways
 from metatl.data.source import Data, Tasks
-from metatl.engines.engine import Engine, task, tasks_of
+from metatl.engines.by_shape import parts_of
+from metatl.engines.engine import Engine, task
 from metatl.engines.loop import Loop
 from metatl.evaluation import scores
+from metatl.evaluation.drawn import Shapes
 from metatl.evaluation.report import Report, counted
 from metatl.evaluation.scores import Score
 from metatl.net import Net
@@ -60,6 +63,7 @@ def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data:
     That is: a moving weight has no guide, or a tensor is not finite.
     """
     check_finite(transfer)
+    check_ways(adaptation.carries, tasks)
     if adaptation.guided_by_transfer:
         check_guide(transfer)
     adaptation.check(net.with_outputs(data.outputs(tasks)), transfer, data.kind != "classification")
@@ -99,45 +103,58 @@ def evaluate(
     fast = runner.ready(net)
 
     def one(episode: Episode) -> tuple[Any, torch.Tensor]:
-        output = adaptation.answer(fast, transfer, episode, evaluation.seed, moving)
+        output = adaptation.answer(fast.for_task(episode), transfer, episode, evaluation.seed, moving)
         return output if evaluation.score else score(output, episode.query.y), alike(output)
 
-    found: list[torch.Tensor] = []
+    found, shapes = list[torch.Tensor](), Shapes()
     seconds = 0.0
     with torch.no_grad():
         for first in range(0, total, evaluation.chunk):
             count = min(evaluation.chunk, total - first)
             drawn = data.draw(split, tasks, evaluation.seed, first, count)
             began = time.perf_counter()
-            taken, same = runner.map(one, drawn)
-            if evaluation.score:
-                taken = _of_each(judged, taken, drawn.query.y, first)
-            if bool(same.any()):
-                swallowed = same & (too_large(drawn.support.x) | too_large(drawn.query.x))
-                taken = torch.where(swallowed.to(taken.device), torch.nan, taken)
-            found.append(taken.to("cpu", torch.float64))
+            chunk = torch.empty(count, dtype=torch.float64)
+            for runs, part, places in parts_of(runner, drawn):
+                numbers = [first + place for place in places]
+                shapes.add(part, len(places))
+                chunk[list(places)] = _scored(evaluation, judged, runs.map(one, part), part, numbers)
+            found.append(chunk)
             seconds += time.perf_counter() - began
             if progress is not None:
                 progress(first + count, total)
         example = task(data.draw(split, tasks, evaluation.seed, 0, 1), 0)
         facts: dict[str, Any] = {
-            "trainable": adaptation.trainable(net, transfer, example.support),
+            "trainable": adaptation.trainable(net.for_task(example), transfer, example.support),
             "ms_per_task": 1000.0 * seconds / total,
+            **shapes.facts(data, tasks),
         }
     protocol = _protocol(net, adaptation, data, evaluation, split, total, judged)
     values, facts["diverged"] = counted(torch.cat(found).numpy(), judged.worst)
     return Report(method, values, protocol, facts)
 
 
-def _of_each(judged: Score, outputs: Any, y: Any, first: int) -> torch.Tensor:
+def _scored(
+    evaluation: Evaluation, judged: Score, told: Any, some: Episode, numbers: list[int]
+) -> torch.Tensor:
+    """The score of every one of some episodes alike in shape [episodes], NaN where it diverged."""
+    taken, same = told
+    if evaluation.score:
+        taken = _of_each(judged, taken, some.query.y, numbers)
+    if bool(same.any()):
+        swallowed = same & (too_large(some.support.x) | too_large(some.query.x))
+        taken = torch.where(swallowed.to(taken.device), torch.nan, taken)
+    return taken.to("cpu", torch.float64)
+
+
+def _of_each(judged: Score, outputs: Any, y: Any, numbers: list[int]) -> torch.Tensor:
     """The score of every episode [episodes], NaN where an output is not finite."""
     values: list[float] = []
-    for place in range(tasks_of(y)):
+    for place, number in enumerate(numbers):
         output = task(outputs, place)
         values.append(judged(output, task(y, place)))
         if math.isnan(values[-1]) and all(bool(leaf.isfinite().all()) for leaf in tree.leaves(output)):
             raise MetatlError(
-                f"{judged.name} has no value for the query rows of episode {first + place} (of one class, or "
+                f"{judged.name} has no value for the query rows of episode {number} (of one class, or "
                 "targets that do not vary); choose another score, or more query rows"
             )
     return torch.tensor(values, dtype=torch.float64)
@@ -156,9 +173,7 @@ def _protocol(
     return {
         "data": data.name,
         "split": split,
-        "way": data.outputs(tasks),
-        "shot": tasks.shot,
-        "query": tasks.query,
+        **tasks.said(data.outputs(tasks)),
         "seed": evaluation.seed,
         "episodes": episodes,
         "episodes_hash": data.fingerprint(split, tasks, evaluation.seed, episodes),
@@ -174,7 +189,7 @@ def predictions(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Adapted outputs for one episode's query rows, and the query labels (pictures, calibration)."""
     with torch.no_grad():
-        return adaptation.answer(net, transfer, episode), episode.query.y
+        return adaptation.answer(net.for_task(episode), transfer, episode), episode.query.y
 
 
 def to_device(transfer: Transfer, device: str | torch.device) -> Transfer:

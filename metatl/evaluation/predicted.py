@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metatl.adapt import Adaptation, moving_names
 from metatl.data.source import Data
+from metatl.engines.by_shape import parts_of
 from metatl.engines.engine import Engine
 from metatl.engines.loop import Loop
 from metatl.evaluation.evaluate import Evaluation
@@ -53,21 +54,29 @@ def predicted(
     fast = runner.ready(net)
 
     def one(episode: Episode) -> Tensor:
-        return adaptation.answer(fast, transfer, episode, evaluation.seed, moving)
+        return adaptation.answer(fast.for_task(episode), transfer, episode, evaluation.seed, moving)
 
-    found: list[tuple[Tensor, Tensor]] = []
+    found: list[tuple[int, Tensor, Tensor, Tensor]] = []
     with torch.no_grad():
         for first in range(0, count, evaluation.chunk):
             some = min(evaluation.chunk, count - first)
             drawn = data.draw(split, evaluation.tasks, evaluation.seed, first, some)
-            output, y = runner.map(one, drawn), drawn.query.y
-            if not _one_class_a_row(output, y):
-                return None
-            found.append((output.flatten(0, 1).cpu().double(), y.flatten().cpu()))
-    output, y = (torch.cat(parts) for parts in zip(*found, strict=True))
+            for runs, part, places in parts_of(runner, drawn):
+                output, y = runs.map(one, part), part.query.y
+                if not _one_class_a_row(output, y):
+                    return None
+                told = map(_told, output.cpu().double(), y.cpu())
+                found += [(first + place, *one) for place, one in zip(places, told, strict=True)]
+    _, named, probability, true = zip(*sorted(found, key=lambda one: one[0]), strict=True)
+    rows = (torch.cat(parts).numpy() for parts in (named, probability, true))
+    return Predicted(count, *rows)
+
+
+def _told(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """An episode's rows: class, probability, true class; those whose outputs are not finite are left out."""
     held = output.isfinite().all(-1)
     probability, named = output[held].softmax(-1).max(-1)
-    return Predicted(count, named.numpy(), probability.numpy(), y[held].numpy())
+    return named, probability, y[held]
 
 
 def _one_class_a_row(output: object, y: object) -> bool:

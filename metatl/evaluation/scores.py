@@ -1,141 +1,26 @@
-"""Scores by name: what they are called, in which unit, which way is better, and of which targets."""
+"""The scores of data and of reports; what scores there are says `metatl.adapt.scores`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from metatl.adapt.label_ranking import label_ranking
+from metatl.adapt.scores import SCORES, Better, Score, default, default_for, named
 from metatl.data.source import Data, Kind
-from metatl.evaluation import formulas
 from metatl.objectives.losses import Target, target_of
-from metatl.objectives.task_loss import head
-from metatl.text import near
-from metatl.types import MetatlError
 
-Better = Literal["higher", "lower"]
-
-
-@dataclass(frozen=True)
-class Score:
-    """A number for outputs beside targets.
-
-    name: as configs, tables and reports have it; better: which way; takes: the targets that it means
-    something for; by_row: its value for every row [n], whose mean it then is; by_set: its value for a set of
-    rows that is no such mean; unit: `%` where tables print it times 100, else nothing; worst: what outputs
-    that are not finite count as, None where there is no worst value (then they leave no mean).
-    """
-
-    name: str
-    better: Better
-    takes: tuple[Target, ...]
-    by_row: Callable[[Tensor, Tensor], Tensor] | None = None
-    by_set: Callable[[Tensor, Tensor], float] | None = None
-    unit: Literal["%", ""] = ""
-    worst: float | None = None
-
-    @property
-    def per_row(self) -> bool:
-        """Whether it is a mean over rows."""
-        return self.by_row is not None
-
-    @property
-    def factor(self) -> int:
-        """What tables multiply it with."""
-        return 100 if self.unit == "%" else 1
-
-    @property
-    def places(self) -> int:
-        """Decimals in tables."""
-        return 2 if self.unit == "%" else 4
-
-    @property
-    def sign(self) -> float:
-        """1 where higher is better, -1 where lower is."""
-        return 1.0 if self.better == "higher" else -1.0
-
-    @property
-    def titled(self) -> str:
-        """The name with its unit, as a heading has it."""
-        return f"{self.name}, {self.unit}" if self.unit else self.name
-
-    def check(self, kind: Target) -> None:
-        """Raise MetatlError for targets that it means nothing for, with the scores that do."""
-        if kind not in self.takes:
-            fit = ", ".join(name for name, score in SCORES.items() if kind in score.takes)
-            raise MetatlError(f"{self.name} is no score of {kind}; there are: {fit}")
-
-    def rows(self, output: Tensor, y: Tensor) -> Tensor:
-        """Its value for every row, [n]: NaN where an output is not finite. MetatlError for another score."""
-        self.check(target_of(y))
-        if self.by_row is None:
-            rows = ", ".join(name for name, score in SCORES.items() if score.per_row)
-            raise MetatlError(f"{self.name} has no value for a single row; scores that have: {rows}")
-        values = self.by_row(output, y)
-        return torch.where(output.isfinite().flatten(1).all(1), values, torch.nan)
-
-    def __call__(self, output: Any, y: Any) -> float:
-        """Its value for outputs [n, ...] beside y [n, ...]; of several targets by name the mean over them.
-
-        NaN where an output is not finite, and where the score has no value: for no rows at all, for rows of
-        one class (AUROC), for targets that do not vary (R2).
-        """
-        if isinstance(y, Mapping):
-            found = [self(head(output, name), part) for name, part in y.items()]
-            return sum(found) / len(found)
-        self.check(target_of(y))
-        if not len(y) or not bool(output.isfinite().all()):
-            return float("nan")
-        if self.by_set is not None:
-            return float(self.by_set(output, y))
-        return float(self.rows(output, y).mean())
-
-
-_CLASSES: tuple[Target, ...] = ("class labels",)
-_LABELS: tuple[Target, ...] = ("several labels",)
-_REAL: tuple[Target, ...] = ("real values",)
-_BOTH = _CLASSES + _LABELS
-
-SCORES: Mapping[str, Score] = {
-    score.name: score
-    for score in (
-        Score("accuracy", "higher", _CLASSES, formulas.right, unit="%", worst=0.0),
-        Score(
-            "balanced accuracy", "higher", _CLASSES, by_set=formulas.balanced_accuracy, unit="%", worst=0.0
-        ),
-        Score("macro F1", "higher", _BOTH, by_set=formulas.macro_f1, unit="%", worst=0.0),
-        Score("AUROC", "higher", _BOTH, by_set=formulas.auroc, worst=0.0),
-        Score("log loss", "lower", _BOTH, formulas.log_loss),
-        Score("calibration error", "lower", _CLASSES, by_set=formulas.calibration_error, worst=1.0),
-        Score("averaged precision", "higher", _LABELS, label_ranking, unit="%", worst=0.0),
-        Score(
-            "macro averaged precision",
-            "higher",
-            _BOTH,
-            by_set=formulas.macro_average_precision,
-            unit="%",
-            worst=0.0,
-        ),
-        Score("MSE", "lower", _REAL, formulas.squared),
-        Score("MAE", "lower", _REAL, formulas.absolute),
-        Score("R2", "higher", _REAL, by_set=formulas.r2),
-    )
-}
-"""Every score by its name."""
-
-
-def default(y: Tensor) -> Score:
-    """The score where none is named: accuracy, averaged precision of several labels, MSE of real values."""
-    return default_for(target_of(y))
-
-
-def default_for(kind: Target) -> Score:
-    """The same by what targets are."""
-    return next(score for score in SCORES.values() if score.per_row and score.takes == (kind,))
+__all__ = [
+    "SCORES",
+    "Better",
+    "Score",
+    "Target",
+    "default",
+    "default_for",
+    "named",
+    "of_data",
+    "of_protocol",
+    "target_of",
+]
 
 
 def of_data(data: Data, name: str | None = None) -> Score:
@@ -158,12 +43,3 @@ def of_data(data: Data, name: str | None = None) -> Score:
 def of_protocol(protocol: Mapping[str, Any]) -> Score:
     """The score that a report's protocol names."""
     return named(str(protocol.get("score", "accuracy")))
-
-
-def named(name: str) -> Score:
-    """The score of this name; raises MetatlError with the nearest. `loss` is how reports call an MSE."""
-    if name == "loss":
-        return replace(SCORES["MSE"], name="loss")
-    if name not in SCORES:
-        raise MetatlError(f"there is no score {name!r}{near(name, SCORES)}")
-    return SCORES[name]

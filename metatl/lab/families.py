@@ -18,6 +18,7 @@ from metatl.types import MetatlError
 
 FAMILIES: Mapping[str, tuple[str, str, str]] = {
     "source": ("metatl.data", "metatl.data.Source", "data"),
+    "rule of shots": ("metatl.data", "metatl.data.Shots", "evaluation.tasks.shot"),
     "stream": ("metatl.data", "metatl.data.Stream", "learner.streams"),
     "model": ("metatl.models", "torch.nn.Module", "model"),
     "learner": ("metatl.learners", "metatl.learners.Learner", "learner"),
@@ -36,6 +37,15 @@ FAMILIES: Mapping[str, tuple[str, str, str]] = {
     "engine": ("metatl.engines", "metatl.engines.Engine", "engine"),
 }
 """Package, class of which all are, and the key of a config that takes one, by what a member is called."""
+VALUES: Mapping[str, tuple[str, str]] = {
+    "Evaluation": ("metatl.evaluation.evaluate", "evaluation: {episodes: 600}"),
+    "EarlyStopping": (
+        "metatl.adapt",
+        "adaptation:\n  init_args: {stopping: {watch: AUROC, patience: 10}}",
+    ),
+    "Tasks": ("metatl.data", "evaluation:\n  tasks: {way: [5, 20], shot: [1, 10], query: 10}"),
+}
+"""Values that stand at a key without being named: module, and an example."""
 _LISTS = ("terms", "views", "transforms", "streams")
 
 
@@ -57,7 +67,8 @@ def members(family: str) -> dict[str, type[Any]]:
 
 def listing() -> list[str]:
     """A line for every family: what it is called, and its members."""
-    return [f"{family}: {', '.join(members(family))}" for family in FAMILIES]
+    lines = [f"{family}: {', '.join(members(family))}" for family in FAMILIES]
+    return [*lines, f"values: {', '.join(VALUES)}"]
 
 
 def told(name: str | None) -> list[str]:
@@ -67,19 +78,26 @@ def told(name: str | None) -> list[str]:
     """
     if name is None:
         return listing()
+    if name in VALUES:
+        module, example = VALUES[name]
+        return [*_told(name, "a value", getattr(import_module(module), name)), *example.split("\n")]
     found = {one: (family, made) for family in FAMILIES for one, made in members(family).items()}
     if name not in found:
         listed = "sources, rules, learners and the like ('metatl describe' lists all)"
-        raise MetatlError(f"there is no {name!r} among {listed}{near(name, found)}")
+        raise MetatlError(f"there is no {name!r} among {listed}{near(name, [*found, *VALUES])}")
     family, made = found[name]
-    about = (inspect.getdoc(made) or "").partition("\n\n")[0].replace("\n", " ")
     article = "an" if family[0] in "aeiou" else "a"
+    needed = [key for key, _, default in _keys(made) if default is None]
+    return [*_told(name, f"{article} {family}", made), *_example(name, family, needed)]
+
+
+def _told(name: str, what: str, made: type[Any]) -> list[str]:
+    """What it is, and its keys."""
+    about = (inspect.getdoc(made) or "").partition("\n\n")[0].replace("\n", " ")
     keys = list(_keys(made))
     width = max((len(key) for key, _, _ in keys), default=0)
-    lines = [f"{name}, {article} {family}: {about}"]
-    for key, kind, default in keys:
-        lines.append(f"  {key:<{width}}  {kind}" + ("" if default is None else f" = {default}"))
-    return [*lines, *_example(name, family, [key for key, _, default in keys if default is None])]
+    said = [f"{key:<{width}}  {kind}" + ("" if one is None else f" = {one}") for key, kind, one in keys]
+    return [f"{name}, {what}: {about}", *(f"  {line}" for line in said)]
 
 
 def config_keys() -> list[str]:
@@ -112,7 +130,7 @@ def _inner(made: type[Any], key: str) -> Iterator[str]:
 def _keys(made: type[Any]) -> Iterator[tuple[str, str, str | None]]:
     """Name, type and default (None without one) of what a class is made from."""
     for one in inspect.signature(made).parameters.values():
-        kind = one.annotation if isinstance(one.annotation, str) else getattr(one.annotation, "__name__", "")
+        kind = one.annotation if isinstance(one.annotation, str) else inspect.formatannotation(one.annotation)
         if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
             continue
         yield one.name, str(kind), None if one.default is one.empty else _default(one.default)
@@ -129,6 +147,8 @@ def _example(name: str, family: str, needed: list[str]) -> list[str]:
     given = f", init_args: {{{', '.join(f'{one}: ...' for one in needed)}}}" if needed else ""
     value = f"{{class_path: {name}{given}}}"
     value = f"[{value}]" if key in _LISTS else value
+    if above == ["evaluation", "tasks"]:
+        return ["evaluation:", f"  tasks: {{{key}: {value}}}"]
     if above:
         return [f"{above[0]}:", f"  init_args: {{{key}: {value}}}"]
     return [f"{key}: {value}"]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.adapt import Descent, QueryLoss, check_outer
+from metatl.adapt.carried import check_ways
 from metatl.aggregates import Aggregate, Mean
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine
@@ -21,7 +22,7 @@ from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Term
 from metatl.rules import Adam, Rule
 from metatl.rules.schedule import Named, Schedule, size_at
-from metatl.types import Episode, Labels, MetatlError, Metrics, Params, Transfer, Unroll
+from metatl.types import Episode, Labels, MetatlError, Metrics, Params, Ragged, Transfer, Unroll
 
 _AGGREGATE = "aggregate"
 """Where a state keeps what the aggregate goes on from."""
@@ -84,6 +85,7 @@ class Episodic(Learner):
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """Episodes must be possible, a carried output layer must fit, Adam must be differentiable."""
         data.check("meta_train", self.tasks)
+        check_ways(self.adaptation.carries, self.tasks)
         check_outer(self.objective)
         rows = net.rows(start.params)
         if not self.adaptation.head.fresh and rows != self.outputs(data):
@@ -98,7 +100,7 @@ class Episodic(Learner):
                 "its eps_root, 1e-8 say, or unroll first_order"
             )
 
-    def draw(self, data: Data, seed: int, step: int) -> Episode:
+    def draw(self, data: Data, seed: int, step: int) -> Episode | Ragged:
         """One meta-batch of meta_train."""
         return data.draw("meta_train", self.tasks, seed, step * self.meta_batch, self.meta_batch)
 
@@ -121,7 +123,7 @@ class Episodic(Learner):
         how = (self.unroll, learn_guide, weights, self.objective)
         return QueryLoss(net, self.adaptation, carried, *how)
 
-    def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
+    def step(self, net: Net, engine: Engine, state: State, drawn: Episode | Ragged) -> tuple[State, Metrics]:
         """One meta-batch."""
         loss, memory = self.loss(net, state), dict(state.memory)
         grads, metrics, aggregated, bad = self._gradient(engine, loss, drawn, memory.pop(_AGGREGATE, {}))
@@ -136,7 +138,7 @@ class Episodic(Learner):
         return State(self._carried(state.transfer, after), state.step + 1, memory), metrics
 
     def _gradient(
-        self, engine: Engine, loss: QueryLoss, drawn: Episode, state: Params
+        self, engine: Engine, loss: QueryLoss, drawn: Episode | Ragged, state: Params
     ) -> tuple[Params, Metrics, Params, int]:
         variables, calls = loss.variables, self.steps
         if self.skip_bad_tasks:
@@ -154,7 +156,7 @@ class Episodic(Learner):
 
     def capturable(self, step: int) -> bool:
         """Once the losses of the early inner steps have gone: every step is alike from there."""
-        looks = self.skip_bad_tasks or not self.aggregate.capturable  # at numbers
+        looks = self.skip_bad_tasks or not self.aggregate.capturable or self.tasks.varied  # at numbers
         return step >= self.multi_step and not looks
 
     def remark(self, state: State) -> str:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 from metatl import tree
 from metatl.adapt import Descent, displacement_and_memory
+from metatl.adapt.carried import check_ways
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine
 from metatl.learners.learner import Learner, State
 from metatl.net import Net
 from metatl.rules import CarriedAdam
 from metatl.rules.schedule import Named, Schedule, size_at
-from metatl.types import Episode, Labels, MetatlError, Metrics, Transfer
+from metatl.types import Episode, Labels, MetatlError, Metrics, Params, Ragged, Transfer
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Reptile(Learner):
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """Episodes must be possible and the carried output layer must fit them."""
         data.check("meta_train", self.tasks)
+        check_ways(self.adaptation.carries, self.tasks)
         rows = net.rows(start.params)
         if not self.adaptation.head.fresh and rows != self.outputs(data):
             raise MetatlError(
@@ -57,10 +59,9 @@ class Reptile(Learner):
                 "choose a fresh head (Zeros, Prototypes) or another start"
             )
 
-    def draw(self, data: Data, seed: int, step: int) -> Episode:
+    def draw(self, data: Data, seed: int, step: int) -> Episode | Ragged:
         """One meta-batch of meta_train, support rows only."""
-        support_only = Tasks(self.tasks.way, self.tasks.shot, 0, self.tasks.subsets)
-        return data.draw("meta_train", support_only, seed, step * self.meta_batch, self.meta_batch)
+        return data.draw("meta_train", self.tasks.support_only, seed, step * self.meta_batch, self.meta_batch)
 
     def init(self, net: Net, start: Transfer) -> State:
         """The start, with what its rule goes on from."""
@@ -71,16 +72,18 @@ class Reptile(Learner):
         return State(replace(start, memory={**start.memory, **memory}), 0, {})
 
     def capturable(self, step: int) -> bool:
-        """Always: every step is alike."""
-        return True
+        """Every step is alike, unless tasks differ in shape."""
+        return not self.tasks.varied
 
-    def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
+    def step(self, net: Net, engine: Engine, state: State, drawn: Episode | Ragged) -> tuple[State, Metrics]:
         """One meta-batch."""
         carried = state.transfer
         net = engine.ready(net)
-        moves, left = engine.map(
-            lambda task: displacement_and_memory(net, self.adaptation, carried, task.support), drawn
-        )
+
+        def one(task: Episode) -> tuple[Params, Params]:
+            return displacement_and_memory(net.for_task(task), self.adaptation, carried, task.support)
+
+        moves, left = engine.map(one, drawn)
         mean = tree.mean(moves)
         size = self.rate * size_at(self.schedule, state.step, self.steps)
         params = {n: p + size * mean[n] if n in mean else p for n, p in carried.params.items()}

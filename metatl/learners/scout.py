@@ -9,6 +9,7 @@ import torch
 
 from metatl import tree
 from metatl.adapt import Descent, displacement
+from metatl.adapt.carried import check_ways
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine
 from metatl.guides.shape import MinMax, Shape
@@ -16,7 +17,7 @@ from metatl.heads import Zeros
 from metatl.learners.learner import Learner, State
 from metatl.net import Net
 from metatl.rules import SGD
-from metatl.types import Episode, Labels, Metrics, Params, Transfer
+from metatl.types import Episode, Labels, Metrics, Params, Ragged, Transfer
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,13 @@ class Scout(Learner):
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """Sub-problems must be possible."""
         data.check("meta_train", self.tasks)
+        check_ways(self.adaptation.carries, self.tasks)
         fresh, body = tree.split(start.params, lambda n: self.adaptation.head.fresh and net.is_head(n))
         self.shape(body, net.head_size(start.params, self.outputs(data)) if fresh else 0)  # as at the end
 
-    def draw(self, data: Data, seed: int, step: int) -> Episode:
+    def draw(self, data: Data, seed: int, step: int) -> Episode | Ragged:
         """One group of sub-problems of meta_train."""
-        support_only = Tasks(self.tasks.way, self.tasks.shot, 0, self.tasks.subsets)
-        return data.draw("meta_train", support_only, seed, step * self.scouts, self.scouts)
+        return data.draw("meta_train", self.tasks.support_only, seed, step * self.scouts, self.scouts)
 
     def init(self, net: Net, start: Transfer) -> State:
         """Sums of zero, in float32 at least."""
@@ -77,12 +78,12 @@ class Scout(Learner):
         counts = {"count": {"scouts": one.new_zeros(())}, "left_out": {"scouts": left_out}}
         return State(start, 0, {"sum": sums, **counts})
 
-    def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
+    def step(self, net: Net, engine: Engine, state: State, drawn: Episode | Ragged) -> tuple[State, Metrics]:
         """One group of scouts: add up their moments."""
         start = replace(state.transfer, guide=net.held(tree.ones(state.transfer.params)))
         net = engine.ready(net)
         moves: Params = engine.map(
-            lambda task: displacement(net, self.adaptation, start, task.support), drawn
+            lambda task: displacement(net.for_task(task), self.adaptation, start, task.support), drawn
         )
         sizes = torch.stack([leaf.flatten(1).square().sum(1) for leaf in moves.values()]).sum(0).sqrt()
         finite = sizes.isfinite()

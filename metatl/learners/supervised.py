@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.adapt import check_mixing, score
+from metatl.data.balance import Balance, check_balance
 from metatl.data.counter import number
 from metatl.data.source import Data
 from metatl.data.streams import Stream
@@ -44,6 +45,8 @@ class Supervised(Learner):
         moment_rate: weight of the newest batch in the running moments.
         clip_norm: bound on the norm of a step's gradient.
         views: the labelled rows of every step as they might also have looked.
+        balance: epochs have as many labelled rows of every class: of the largest (`over`), the smallest
+            (`under`).
         streams: what is drawn beside the labelled `source` rows, by name: `target` rows of another domain.
             One named `source` stands in their place: `Masked` rows, say, which need no labels.
     """
@@ -57,6 +60,7 @@ class Supervised(Learner):
     streams: dict[str, Stream] = field(default_factory=dict[str, Stream])
     clip_norm: float | None = None
     views: tuple[View, ...] = ()
+    balance: Balance | None = None
 
     def outputs(self, data: Data) -> int:
         """The number of source classes, or of the regression's targets; what a stream `source` needs."""
@@ -66,6 +70,9 @@ class Supervised(Learner):
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """The carried output layer must have a row for every source class; no term may hold a start."""
         check_mixing(self.views, self.terms, data.kind == "classification")
+        check_balance(self.balance, "Supervised")
+        if self.balance is not None:
+            data.balanced("meta_train", 1, 0, 0, self.balance)
         for term in self.terms:
             if term.needs_anchor:
                 raise MetatlError(
@@ -98,7 +105,8 @@ class Supervised(Learner):
         drawn = {name: stream.draw(data, seed, step) for name, stream in self.streams.items()}
         if "source" in drawn:
             return drawn
-        rows = data.batch("meta_train", self.batch_size, seed, step)
+        asked = ("meta_train", self.batch_size, seed, step)
+        rows = data.batch(*asked) if self.balance is None else data.balanced(*asked, self.balance)
         return {"source": viewed(self.views, number(seed, _VIEWS, step), rows, self.outputs(data)), **drawn}
 
     def init(self, net: Net, start: Transfer) -> State:

@@ -121,14 +121,14 @@ class Setting:
         carried = self.state.transfer
         transfer = Transfer(*(tree.map(double, part) for part in carried.groups()))
         memory = {role: tree.map(double, leaves) for role, leaves in self.state.memory.items()}
-        episodes = Episode(*(Batch(double(part.x), double(part.y)) for part in self.episodes))
+        episodes: Episode = tree.apply(double, self.episodes)
         net = replace(self.net, module=copy.deepcopy(self.net.module).double())
         return replace(self, net=net, episodes=episodes, state=State(transfer, self.state.step, memory))
 
     def operations(self) -> float:
         """Operations of the products in one task's outer gradient; the limit counts no others."""
         one, adaptation = task(self.episodes, 0), self.learner.adaptation
-        support, query = (products(self.net, self.state.transfer, part.x) for part in one)
+        support, query = (products(self.net, self.state.transfer, x) for x in (one.support.x, one.query.x))
         rows = one.support.x.shape[0]
         share = min(adaptation.batch_size or rows, rows) / rows
         steps = adaptation.steps * share * support.inner_step(self.learner.unroll)
@@ -168,7 +168,7 @@ def built(variant: Variant, device: str) -> Setting:
     adaptation = Descent(SGD(0.1), variant.steps, moments="batch")
     learner = Episodic(meta_batch=shape.meta_batch, tasks=tasks, adaptation=adaptation)
     net = Net.of(shape.model().to(device))
-    episodes = Episode(*(_rows(shape, n, device) for n in (shape.shot, variant.queries)))
+    episodes = Episode(_rows(shape, shape.shot, device), _rows(shape, variant.queries, device))
     return Setting(net, learner, learner.init(net, net.start()), episodes)
 
 
@@ -186,4 +186,7 @@ def _from_config(variant: Variant, device: str) -> Setting:
     run, learner = prepare(experiment), experiment.learner
     assert isinstance(learner, Episodic)
     net = run.net.with_outputs(learner.outputs(run.data))
-    return Setting(net, learner, learner.init(net, run.first), learner.draw(run.data, experiment.seed, 0))
+    drawn = learner.draw(run.data, experiment.seed, 0)
+    if not isinstance(drawn, Episode):
+        raise MetatlError(f"{variant.workload}: tasks of one shape are timed; give way and shot as numbers")
+    return Setting(net, learner, learner.init(net, run.first), drawn)

@@ -11,12 +11,13 @@ from torch import Tensor
 from metatl.adapt import check_guide
 from metatl.data.source import Data
 from metatl.engines import Loop
+from metatl.engines.by_shape import by_shape
 from metatl.engines.engine import Engine
 from metatl.learners.learner import Learner, State
 from metatl.net import Net
 from metatl.testing.claims import claim, copies, same
 from metatl.train import train
-from metatl.types import Params, Transfer
+from metatl.types import Params, Ragged, Transfer
 
 
 def check_learner(
@@ -29,7 +30,7 @@ def check_learner(
     state before it as it is; metrics are 0-d; what is carried on covers the start's weights, is finite, and
     has a guide for each.
     """
-    engine = engine or Loop()
+    engine = by_shape(engine or Loop())
     guarded: Any = _WithoutMetaTest(data)
     learner.check(net, start, guarded)
     before = copies(start)
@@ -89,6 +90,8 @@ def _of_state(state: State) -> Params:
 def _alike(one: Any, two: Any) -> bool:
     if isinstance(one, Tensor):
         return torch.equal(one, two)
+    if isinstance(one, Ragged):
+        return one.places == two.places and _alike(one.parts, two.parts)
     if isinstance(one, dict):
         return one.keys() == two.keys() and all(_alike(one[key], two[key]) for key in one)
     if isinstance(one, Iterable) and not isinstance(one, str):

@@ -128,11 +128,12 @@ def fitting(learner: Learner, data: SourceTasks) -> tuple[Learner, str]:
     if not isinstance(tasks, Tasks):
         return learner, ""
     name, least = data.places.banks["meta_train"].smallest
-    way, query = min(tasks.way, data.classes("meta_train")), min(tasks.query, least // 2)
-    shot = min(tasks.shot, least - query)
+    asked = tasks.one
+    way, query = min(asked.way, data.classes("meta_train")), min(asked.query, least // 2)
+    shot = min(asked.shot, least - query)
     for key, value in {"way": way, "shot": shot, "query": query}.items():
         learner = with_value(learner, f"tasks.{key}", value)
-    if (way, shot, query) == (tasks.way, tasks.shot, tasks.query):
+    if (way, shot, query) == asked:
         return learner, ""
     said = f"tasks of {way} classes with {shot} + {query} {data.unit}s each instead of {tasks.way} with "
     return learner, (

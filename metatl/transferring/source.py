@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from metatl import tree
+from metatl.data.balance import Balance
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.examples import Examples, Inputs
@@ -19,7 +20,7 @@ from metatl.data.targets import Targets
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.prepared import Prepared, prepared_rows
 from metatl.transferring.problem import Problem
-from metatl.types import Batch, Episode, MetatlError, Split
+from metatl.types import Batch, Episode, MetatlError, Ragged, Split
 
 
 @dataclass(frozen=True)
@@ -112,20 +113,26 @@ class SourceTasks(Data):
 
     def outputs(self, tasks: Tasks) -> int:
         """One unit for each class of an episode."""
-        return tasks.way
+        return self.places.outputs(tasks)
 
     def check(self, split: Split, tasks: Tasks) -> None:
         """Raise MetatlError for more classes or rows than there are."""
         self.places.check(split, tasks)
 
-    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
+    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode | Ragged:
         """Episodes first .. first + count - 1, stacked."""
         drawn = self.places.draw(split, tasks, seed, first, count)
-        return Episode(self._seen(drawn.support), self._seen(drawn.query))
+        if isinstance(drawn, Ragged):
+            return replace(drawn, parts=tuple(map(self._read, drawn.parts)))
+        return self._read(drawn)
 
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
         """An ordinary mini-batch; y = class of the source."""
         return self._seen(self.places.batch(split, size, seed, step))
+
+    def balanced(self, split: Split, size: int, seed: int, step: int, balance: Balance) -> Batch:
+        """The same of epochs with as many rows of every class."""
+        return self._seen(self.places.balanced(split, size, seed, step, balance))
 
     def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
         """Of the places that these episodes draw."""
@@ -138,6 +145,9 @@ class SourceTasks(Data):
     def describe(self) -> dict[str, Any]:
         """Classes and rows."""
         return self.places.describe()
+
+    def _read(self, drawn: Episode) -> Episode:
+        return drawn._replace(support=self._seen(drawn.support), query=self._seen(drawn.query))
 
     def _seen(self, rows: Batch) -> Batch:
         """Prepared rows [..., *shape] in place of their places [..., 1]."""

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from metatl import text
-from metatl.evaluation import formulas
+from metatl.adapt import formulas
 from metatl.lab.render import html, learning_curves
 
 NAMES = (

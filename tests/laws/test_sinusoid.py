@@ -17,7 +17,7 @@ def test_points_lie_on_their_wave() -> None:
     amplitude, phase = own.waves("meta_train", 0, 4, 25)
     assert episode.support.x.shape == episode.support.y.shape == (25, 10, 1)
     assert episode.query.x.shape == (25, 7, 1)
-    for x, y, _ in episode:
+    for x, y, _ in (episode.support, episode.query):
         assert x.dtype == y.dtype == torch.float32
         wave = amplitude[:, None, None] * torch.sin(x.double() - phase[:, None, None])
         assert torch.allclose(y.double(), wave, rtol=0, atol=1e-6)

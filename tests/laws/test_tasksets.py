@@ -68,13 +68,13 @@ def test_episodes_are_split_class_by_class(module: str) -> None:
     data = Taskset(f"{module}.own").load()
     assert (data.shape, data.kind, data.outputs(Tasks(3, 2, 3))) == ((2,), "classification", 3)
     episode = data.draw("meta_train", Tasks(3, 2, 3), 0, 0, 4)
-    assert [list(part.x.shape) for part in episode] == [[4, 6, 2], [4, 9, 2]]
+    assert [list(part.x.shape) for part in episode[:2]] == [[4, 6, 2], [4, 9, 2]]
     for part, each in ((episode.support, 2), (episode.query, 3)):
         assert part.y.tolist() == [[0, 1, 2] * each] * 4
         own = part.x[..., 0].floor()
         assert bool((own.view(4, each, 3) == own[:, None, :3]).all()), "a label means one class"
     for i in range(4):
-        support, query = (set(map(tuple, part.x[i].tolist())) for part in episode)
+        support, query = (set(map(tuple, part.x[i].tolist())) for part in episode[:2])
         assert not support & query
     assert float(data.draw("meta_test", Tasks(3, 1, 1), 0, 0, 1).support.x.min()) >= 200, (
         "each split has its own"
@@ -108,7 +108,7 @@ def test_regression(module: str) -> None:
     data = Taskset(f"{module}.waves").load()
     assert (data.kind, data.outputs(Tasks(2, 4, 5)), data.shape) == ("regression", 1, (1,))
     episode = data.draw("meta_val", Tasks(2, 4, 5), 0, 0, 2)
-    assert [list(part.y.shape) for part in episode] == [[2, 4, 1], [2, 5, 1]]
+    assert [list(part.y.shape) for part in episode[:2]] == [[2, 4, 1], [2, 5, 1]]
     assert episode.support.x.dtype == episode.support.y.dtype == torch.float32
 
 

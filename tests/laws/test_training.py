@@ -109,7 +109,7 @@ def test_the_scheduled_and_clipped_descent_is_that_of_torch() -> None:
     params = [p.detach().clone().requires_grad_() for p in net.start().params.values()]
     optimiser = torch.optim.AdamW(params, 0.05, weight_decay=1e-2)
     falling = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda t: float(CosineDecay(2, 0.1)(t, 6)))
-    for piece in pieces_of(way, task.support, 0):
+    for piece in pieces_of(way, task.support, task.support, 0):
         optimiser.zero_grad()
         output = net(dict(zip(net.start().params, params, strict=True)), {}, piece.x)
         nn.functional.cross_entropy(output, piece.y).backward()
@@ -146,14 +146,14 @@ def test_what_is_frozen_counts_for_no_norm() -> None:
 def test_an_epoch_of_shuffled_batches_holds_every_row_once() -> None:
     way = Descent(steps=6, batch_size=4, shuffle=True)
     batch = Batch(torch.arange(12), torch.arange(12))
-    drawn = [piece.x.tolist() for piece in pieces_of(way, batch, 5)]
+    drawn = [piece.x.tolist() for piece in pieces_of(way, batch, batch, 5)]
     one, two = (list(itertools.chain(*half)) for half in (drawn[:3], drawn[3:]))
     assert sorted(one) == sorted(two) == list(range(12))
     assert one != two
     assert one != list(range(12))
-    assert drawn == [piece.x.tolist() for piece in pieces_of(way, batch, 5)]
-    assert drawn != [piece.x.tolist() for piece in pieces_of(way, batch, 6)]
-    over = [p.x.tolist() for p in pieces_of(replace(way, batch_size=5), batch, 5)]
+    assert drawn == [piece.x.tolist() for piece in pieces_of(way, batch, batch, 5)]
+    assert drawn != [piece.x.tolist() for piece in pieces_of(way, batch, batch, 6)]
+    over = [p.x.tolist() for p in pieces_of(replace(way, batch_size=5), batch, batch, 5)]
     assert sorted(list(itertools.chain(*over))[:12]) == list(range(12))
 
 

@@ -136,7 +136,7 @@ def test_squared_errors_are_no_numbers() -> None:
     class Waves(Huge):
         def draw(self, *given: Any) -> Episode:
             drawn = super().draw(*given)
-            y = [side.x.sum(-1, keepdim=True) for side in drawn]
+            y = [side.x.sum(-1, keepdim=True) for side in drawn[:2]]
             return Episode(Batch(drawn.support.x, y[0]), Batch(drawn.query.x, y[1]))
 
         def outputs(self, tasks: Tasks) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from metatl import tree
 from metatl.data.source import Data, Tasks
+from metatl.engines.engine import task
 from metatl.lab.experiment import Experiment
 from metatl.net import Net
 from metatl.types import MetatlError, Transfer
@@ -71,7 +72,7 @@ def _given(experiment: Experiment, data: Data) -> tuple[Any, int]:
     x = examples(data, tasks, device)
     if experiment.learner.steps:
         return x, tree.rows(x)
-    support = tree.at(data.draw("meta_test", tasks, 0, 0, 1).support, 0)
+    support = task(data.draw("meta_test", tasks, 0, 0, 1), 0).support
     return experiment.adaptation.given(support, x), tree.rows(x)
 
 
@@ -80,7 +81,7 @@ def examples(data: Data, tasks: Tasks, device: str) -> Any:
     try:
         x = data.batch("meta_train", 2, 0, 0).x
     except (MetatlError, LookupError):
-        x = tree.at(tree.at(data.draw("meta_test", tasks, 0, 0, 1).support.x, 0), slice(0, 2))
+        x = tree.at(task(data.draw("meta_test", tasks, 0, 0, 1), 0).support.x, slice(0, 2))
     return tree.apply(lambda leaf: leaf.to(device), x)
 
 

@@ -164,7 +164,8 @@ def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report, folder
     behind = experiment.learner.steps + 1
     with record.tensorboard(folder, experiment.learner.steps) as recorder:
         episode = task(run.tested.draw("meta_test", tasks, experiment.evaluation.seed, 0, 1), 0)
-        output, _ = predictions(run.net.with_outputs(made.protocol["way"]), transfer, adaptation, episode)
+        net = run.net.with_outputs(run.tested.outputs(tasks))
+        output, _ = predictions(net, transfer, adaptation, episode)
         pictures = run.data.kind == "classification" and len(run.data.shape) == 3
         if pictures and episode.query.y.dim() == 1 and 0 not in made.diverged:
             names = run.tested.class_names("meta_test", tasks, experiment.evaluation.seed, 0)

@@ -16,6 +16,7 @@ from metatl.lab.render import html
 from metatl.lab.render.ends import at_an_end
 from metatl.lab.render.html import Html, Section
 from metatl.lab.render.reports.curves import curves
+from metatl.lab.render.reports.drawn import left_out, shapes
 from metatl.lab.render.reports.measure import Measure
 from metatl.lab.render.reports.origin import code, command_words
 from metatl.lab.render.reports.plots import distribution
@@ -105,6 +106,7 @@ def _numbers(files: RunFiles) -> dict[str, Any]:
         "worst tenth": measure.said(float(measure.scaled(worst))),
         "standard deviation": measure.said(float(scores.std(ddof=1))),
         "diverged episodes": None if lost is None else len(lost),
+        **shapes(facts),
         "inner steps": files.protocol.get("steps"),
         "moments of batch norm": files.protocol.get("moments"),
         "weights that may change": facts.get("trainable"),
@@ -164,6 +166,7 @@ def _notes(files: RunFiles) -> list[str]:
         said.append(f"{len(lost)} of {len(files.scores)} episodes diverged and count as wrong: {lost[:20]}.")
     if "learned_on" in facts:
         said.append(f"Learned on {facts['learned_on']}, evaluated on {files.protocol['data']}.")
+    said += left_out(facts)
     if remark := files.learned.get("remark"):
         said.append(f"While learning: {remark}.")
     if files.provenance.get("resumed"):
