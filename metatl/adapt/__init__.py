@@ -28,7 +28,7 @@ from metatl.adapt.solvers import (
 )
 from metatl.adapt.stopping import EarlyStopping
 from metatl.adapt.support import in_rounds
-from metatl.adapt.support_guide import SupportGuide
+from metatl.adapt.support_guide import Outputs, SupportGuide, gradients
 
 __all__ = [
     "Adaptation",
@@ -44,6 +44,7 @@ __all__ = [
     "LogisticRegression",
     "NearestCentroid",
     "NearestNeighbours",
+    "Outputs",
     "Piece",
     "Point",
     "QueryLoss",
@@ -61,6 +62,7 @@ __all__ = [
     "descend",
     "displacement",
     "displacement_and_memory",
+    "gradients",
     "guide_at",
     "in_rounds",
     "moving_names",

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from metatl.adapt.adaptation import Adaptation
+from metatl.adapt.anew import Anew, averaged
 from metatl.adapt.carried import check_output_layer, movable, weight_of
 from metatl.adapt.covering import moving_names
 from metatl.adapt.descend import Guided, Point, descend, last
 from metatl.adapt.inner import Inner, Piece, check_given, check_whole, inner_of, pieces_of
 from metatl.adapt.prediction import predict
-from metatl.adapt.rest import rest_of
+from metatl.adapt.rest import rest_under
 from metatl.adapt.stopping import EarlyStopping, stopped
 from metatl.adapt.support import at_the_door
 from metatl.adapt.support_guide import SupportGuide
@@ -51,6 +52,8 @@ class Descent(Adaptation):
         clip_norm: bound on the norm of a step's gradient, over all entries that may move.
         views: the rows of every step as they might also have looked.
         stopping: ends the descent early, where a task is fitted outside every learner, task by task.
+        anew: whether every epoch starts the rule and the guide from the support anew, as Auto-RGN does.
+        average: share of the way from start to end where the weights are taken, as WiSE-FT; 1 for the end.
     """
 
     rule: Rule = SGD(0.1)
@@ -66,6 +69,8 @@ class Descent(Adaptation):
     clip_norm: float | None = None
     views: tuple[View, ...] = ()
     stopping: EarlyStopping | None = None
+    anew: Anew = "never"
+    average: float = 1.0
 
     guided_by_transfer: ClassVar[bool] = True
 
@@ -112,12 +117,8 @@ class Descent(Adaptation):
         inner = self.inner(net, transfer, support, key)
         fresh = self.fresh(net, transfer)
         free = None if moving is None else moving | fresh
-        rest = None
-        once = once and not self.views and (self.moments == "frozen" or not net.batch_moments)
-        if once and free is not None:
-            start = replace(transfer, params=inner.params)
-            with self.support_moments():
-                rest = rest_of(net, start, free, support.x, self.batch_size, self.steps)
+        start = replace(transfer, params=inner.params)
+        rest = rest_under(self, net, start, free, support.x) if once and free is not None else None
 
         def objective(weights: Params, step: tuple[Piece, Any]) -> Tensor:
             piece, rows = step
@@ -127,7 +128,7 @@ class Descent(Adaptation):
 
         given = None if rest is None else pieces_of(self, rest.rows, key)
         steps = ((piece, piece.batch.x if given is None else next(given)) for piece in inner.pieces)
-        return descend(
+        points = descend(
             objective,
             inner.params,
             steps,
@@ -139,7 +140,9 @@ class Descent(Adaptation):
             memory={key: leaf for key, leaf in transfer.memory.items() if weight_of(key) not in fresh},
             size=lambda step: size_at(self.schedule, step, self.steps),
             clip_norm=self.clip_norm,
+            anew=inner.anew,
         )
+        return averaged(points, inner.params, self.average)
 
     def inner(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Inner:
         """The problem that `trajectory` descends on."""
