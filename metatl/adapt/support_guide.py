@@ -3,8 +3,7 @@
 # No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
 from torch import Tensor
 from torch.func import grad
@@ -15,13 +14,8 @@ from metatl.net import Net
 from metatl.objectives.task_loss import nll
 from metatl.types import Batch, Guide, Params
 
-
-class Outputs(Protocol):
-    """The net's outputs for support rows, as a function of its weights."""
-
-    def __call__(self, params: Params, rows: Batch | None = None, /) -> Tensor:
-        """[n, outputs] for these rows; for all of the support set without any."""
-        ...
+Outputs = Callable[..., Tensor]
+"""(weights, rows) -> outputs [n, ...] of the net for a Batch of rows; (weights) for all support rows."""
 
 
 class SupportGuide(ABC):

@@ -33,7 +33,9 @@ def add(
         help="labels of each class [1,2,5,10,all, of sentences 0 too; of real values 10,20,50,100,all]",
     )
     transfer.add_argument("--draws", type=int, default=10, help="draws of the labelled rows [10]")
-    transfer.add_argument("--methods", help="comma-separated rows; see 'metatl methods' [all]")
+    transfer.add_argument(
+        "--methods", help="comma-separated rows, or all; see 'metatl methods' [the usual ones]"
+    )
     transfer.add_argument("--minutes", type=float, default=10.0, help="time for all of it [10]")
     transfer.add_argument(
         "--out", help="folder for the table, the plots and the model [runs/transfer-<name>]"

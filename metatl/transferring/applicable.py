@@ -76,7 +76,7 @@ def _hindered(row: Row, net: Backbone, problem: Problem) -> str:
     try:
         if row.mask is not None:
             _large_enough(row, net, len(problem.targets.names))
-        if row.transform is not None:
+        if row.transform is not None or (row.guide is not None and row.learner is None):
             started(row, net, net.module, 2)
     except MetatlError as error:
         return f"has nothing to act on in this net ({error})"

@@ -49,9 +49,11 @@ def names(methods: str | Sequence[str] | None) -> list[str] | None:
     return list(dict.fromkeys(word.strip() for word in words))
 
 
-def with_references(names: Sequence[str] | None) -> list[str] | None:
-    """The rows asked for and those that others are compared with."""
-    return None if names is None else list(dict.fromkeys([*names, *REFERENCES]))
+def table(names: Sequence[str] | None) -> dict[str, Row]:
+    """The rows asked for and those that others are compared with; for None the usual ones, all for `all`."""
+    if names is not None and ALL in names:
+        return rows.rows()
+    return rows.rows(rows.usual() if names is None else list(dict.fromkeys([*names, *REFERENCES])))
 
 
 def check_source(found: Mapping[str, Row], named: Sequence[str], source: bool, columns: bool) -> None:

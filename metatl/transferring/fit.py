@@ -20,6 +20,7 @@ from metatl.transferring.backbone import Backbone, headless
 from metatl.transferring.features import forward
 from metatl.transferring.readout import Readout, answers, fit_readout, layer_of, linear_readout
 from metatl.transferring.rows import Row
+from metatl.transferring.taken import taken_over
 from metatl.types import Batch, Episode, Guide, MetatlError, Params, Transfer
 
 FISHER_ROWS = 32
@@ -119,7 +120,7 @@ def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
     if row.probe is not None:
         probe = fit_readout(row.probe, labelled.features, labelled.y, labelled.outputs, labelled.key)
         descent = replace(descent, head=_Given(*layer_of(probe)))
-    start = backbone.module if row.start == "pretrained" else backbone.random()
+    start = taken_over(backbone, row.taken)
     net, transfer = started(row, backbone, start, labelled.outputs)
     support = Batch(labelled.rows(), labelled.y)
     if row.mask is not None:

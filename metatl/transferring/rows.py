@@ -17,7 +17,7 @@ from metatl.adapt import Adaptation, ClosedForm
 from metatl.guides import SupportFisher
 from metatl.guides.guide import TransferGuide
 from metatl.lab import store
-from metatl.lab.describe import completed, describe, merged
+from metatl.lab.describe import completed, merged
 from metatl.lab.experiment import with_value
 from metatl.lab.instances import instance
 from metatl.lab.yaml_values import yaml_values
@@ -28,6 +28,11 @@ from metatl.types import MetatlError
 FOLDER = Path(__file__).parent.parent / "rows" / "transfer"
 REFERENCES, NO_TRANSFER = ("logistic-regression", "ridge"), "no-transfer"
 """Rows that differences are paired with, the first that fits the targets; the one that says who is harmed."""
+FAMILIES = (
+    *("no transfer", "names", "columns", "features", "fine-tuning", "what moves", "rates", "anchors"),
+    *("added weights", "learned on a source"),
+)
+"""Kinds of rows: what they do with a pre-trained net."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Row:
         about: what it is, in one line.
         formula: what it does, in plain text.
         source: who published it.
+        family: what kind of way it is, one of FAMILIES.
         adaptation: how labelled rows are used; on frozen features where only the head moves.
         moves: the head alone, or the body too.
         reads: labelled rows, or the names of the classes, which need no label.
@@ -72,9 +78,11 @@ class Row:
         transform: of the net and what it carries, before the body moves; merged again afterwards.
         probe: fitted on frozen features first; its linear layer is where the output layer starts.
         mask: guide from the Fisher information of the labelled rows.
-        start: the pre-trained weights, or random ones.
+        taken: share of the blocks, from the input on, whose pre-trained weights are taken over; others start
+            at random.
         schedule: how long the body is trained.
         select: values to choose by cross-validation inside the labelled rows.
+        usual: whether it is in tables for which no rows are named.
         order: place in tables.
     """
 
@@ -82,6 +90,7 @@ class Row:
     adaptation: Adaptation
     formula: str = ""
     source: str = ""
+    family: str = ""
     moves: Literal["head", "body"] = "head"
     reads: Literal["labels", "names"] = "labels"
     on: Literal["features", "inputs"] = "features"
@@ -90,9 +99,10 @@ class Row:
     transform: Transform | None = None
     probe: ClosedForm | None = None
     mask: SupportFisher | None = None
-    start: Literal["pretrained", "random"] = "pretrained"
+    taken: float = 1.0
     schedule: Schedule = Schedule()
     select: dict[str, list[Any]] | None = None
+    usual: bool = True
     order: int = 0
 
 
@@ -117,6 +127,11 @@ def rows(chosen: Sequence[str] | None = None) -> dict[str, Row]:
             raise MetatlError(f"method {name!r} is none of: {', '.join(known)}{meant}")
     found = {name: read(path) for name, path in known.items() if not chosen or name in chosen}
     return dict(sorted(found.items(), key=lambda item: item[1].order))
+
+
+def usual() -> list[str]:
+    """The names of the rows that are in tables for which none are named."""
+    return [name for name, path in files().items() if _values(path).get("usual", True)]
 
 
 def scaled(row: Row, rate: float, seen: float) -> Row:
@@ -171,19 +186,3 @@ def parsed(values: Mapping[str, Any], made: type[Any], where: str) -> Any:
     except Exception as error:
         said = " ".join(str(error).split())[:400]
         raise MetatlError(f"{where}: {said}") from error
-
-
-def listing() -> list[dict[str, Any]]:
-    """What `metatl methods` says of every row."""
-    return [
-        {
-            "method": name,
-            "about": row.about,
-            "formula": row.formula,
-            "source": row.source,
-            "moves": row.moves,
-            "needs_source": row.learner is not None,
-            "select": cast(dict[str, Any], describe(row.select) or {}),
-        }
-        for name, row in rows().items()
-    ]

@@ -14,7 +14,7 @@ from metatl.transferring import asked
 from metatl.transferring.applicable import applicable
 from metatl.transferring.backbone import Backbone, backbone, no_net
 from metatl.transferring.budget import Budget
-from metatl.transferring.cells import Cells
+from metatl.transferring.cells import ALL, Cells
 from metatl.transferring.features import forward
 from metatl.transferring.learned import learn, told
 from metatl.transferring.learning import Learning
@@ -24,7 +24,7 @@ from metatl.transferring.pretraining import learned_on
 from metatl.transferring.problem import Problem, read_problem
 from metatl.transferring.protocol import protocol
 from metatl.transferring.report import report
-from metatl.transferring.rows import rows, scaled
+from metatl.transferring.rows import scaled
 from metatl.transferring.running import missing, planned, run_bodies, run_heads
 from metatl.transferring.settle import fit_all, reserve, settle, validate
 from metatl.transferring.source import SourceRows, distinct, source_rows
@@ -63,28 +63,28 @@ def transfer(
 
     data: a folder of photos, sentences or recordings, or a table, as `opened` takes them, with `words` on its
     columns; net: the pre-trained one, by name, else the one for such data; labelled: labels of each class (of
-    real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, all for None;
-    minutes: in all, those of interrupted commands with the same `out` included; size: of pictures in pixels,
-    instead of the net's own; source: data like `data` with other classes, whose labelled part some rows learn
-    on first. Writes table.md, report.json, plots and model/ into `out`. Raises MetatlError in one line for
-    whatever cannot work.
+    real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, the usual ones for
+    None, `all` that there are; minutes: in all, those of interrupted commands with the same `out` included;
+    size: of pictures in pixels, instead of the net's own; source: data like `data` with other classes, whose
+    labelled part some rows learn on first. Writes table.md, report.json, plots and model/ into `out`. Raises
+    MetatlError in one line for whatever cannot work.
     """
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
     names = asked.names(methods)
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
-    chosen_rows = rows(asked.with_references(names))
-    asked.check_source(chosen_rows, names or (), source is not None, usual is None)
+    chosen_rows, names = asked.table(names), [name for name in names or () if name != ALL]
+    asked.check_source(chosen_rows, names, source is not None, usual is None)
     others = None if source is None else opened(source, words, strict=False)[0]
     asked.check_alike(examples, others)
     others, repeated = (None, list[str]()) if others is None else distinct(others, examples)
-    chosen_rows = asked.sourced(chosen_rows, names or (), others)
+    chosen_rows = asked.sourced(chosen_rows, names, others)
     counts = asked.counts(labelled, examples.targets.kind)
     name = usual if net is None else net
     made, told_of_net = _net(name, size, others, examples, seed)
     chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
     problem = _read(examples, made, seed)
-    chosen_rows, notes = applicable(chosen_rows, names or (), made, problem)
+    chosen_rows, notes = applicable(chosen_rows, names, made, problem)
     possible, large = asked.possible(problem, counts, chosen_rows)
     other = None if others is None else source_rows(others, problem)
     study = Study(problem, made, chosen_rows, possible, draws, seed)

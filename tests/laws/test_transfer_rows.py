@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +20,15 @@ from metatl.data.images import as_seen
 from metatl.guides import TopK
 from metatl.lab import store
 from metatl.rules import Adam
-from metatl.transferring import choose
+from metatl.transferring import asked, choose
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled, fit, judged
 from metatl.transferring.judging import Scale
+from metatl.transferring.listing import listing
 from metatl.transferring.open_model import open_model
-from metatl.transferring.rows import Row, Schedule, listing, rows, scaled
+from metatl.transferring.rows import FAMILIES, Row, Schedule, rows, scaled
+from metatl.transferring.taken import taken_over
 from tests.photos import COLOURS, photo_model
 
 NET, SIZE = "Conv4", 24
@@ -58,6 +61,9 @@ def test_every_row_is_listed_with_what_it_is() -> None:
     said = listing()
     assert {row["method"] for row in said} == {path.stem for path in _configs()}
     assert all(row["about"] and row["formula"] and row["source"] for row in said)
+    assert all("\n" not in row["about"] for row in said)
+    assert {row["method"]: row["family"] for row in said if row["family"] not in FAMILIES} == {}
+    assert {row["family"] for row in said} == set(FAMILIES)
     assert sum(row["moves"] == "head" for row in said) >= 4
     assert sum(row["moves"] == "body" for row in said) >= 9
     with pytest.raises(MetatlError, match=r"'finetuning' is none of: .*; did you mean fine-tuning\?"):
@@ -84,11 +90,38 @@ def test_a_row_that_moves_the_body_moves_what_it_says(net: Backbone, name: str) 
         assert all(key.endswith("bias") for key in moved)
     if name == "last-block":
         assert {key.split(".")[1] for key in moved} == {"3"}
-    if name != "no-transfer":
+    if name.startswith("surgical"):
+        place = {"first": {"0"}, "middle": {"1", "2"}, "last": {"3"}}[name.removeprefix("surgical-")]
+        assert {key.split(".")[1] for key in moved} == place
+    if name == "norms-only":
+        assert {key.split(".")[2] for key in moved} == {"1"}
+    if rows()[name].taken == 1:
         assert not any("running" in key for key in moved)
     x = labelled(net).rows()
     again = fit(row, net, labelled(net)).outputs(torch.zeros(0), lambda: x)
     assert torch.equal(again, model.outputs(torch.zeros(0), lambda: x))
+
+
+@pytest.mark.parametrize(("share", "blocks"), [(0.0, 0), (0.5, 2), (0.7, 3), (1.0, 4)])
+def test_the_first_blocks_are_taken_over_and_the_others_are_fresh(
+    net: Backbone, share: float, blocks: int
+) -> None:
+    """All of a block, running moments too; above it lies the net that `no-transfer` starts from."""
+    module = copy.deepcopy(net.module)
+    module.load_state_dict({key: leaf + 1 for key, leaf in module.state_dict().items()})
+    taught = replace(net, module=module)
+    found, fresh, own = (one.state_dict() for one in (taken_over(taught, share), net.random(), module))
+    for key, leaf in found.items():
+        taken = share == 1 or (key.startswith("blocks") and int(key.split(".")[1]) < blocks)
+        assert torch.equal(leaf, (own if taken else fresh)[key]), key
+    assert not torch.equal(own["blocks.0.0.weight"], fresh["blocks.0.0.weight"])
+
+
+def test_rows_that_nobody_names_are_the_usual_ones() -> None:
+    assert all(row.usual for row in asked.table(None).values())
+    assert {"fine-tuning", "gtl", "extra-trees"} <= set(asked.table(None))
+    assert set(asked.table(["all"])) == set(rows()) > set(asked.table(None))
+    assert set(asked.table(["wise-ft"])) == {"wise-ft", "logistic-regression", "ridge"}
 
 
 def test_a_mask_moves_few_weights(net: Backbone) -> None:
