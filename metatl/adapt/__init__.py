@@ -19,12 +19,14 @@ from metatl.adapt.prediction import alike, check_outputs, predict, predict_with,
 from metatl.adapt.query import QueryLoss, check_outer, outer, query_loss
 from metatl.adapt.scoring import score
 from metatl.adapt.solvers import (
+    CosineClassifier,
     LinearDiscriminant,
     LogisticRegression,
     NearestCentroid,
     RidgeRegression,
     SoftNeighbours,
     Solver,
+    UnitLogistic,
 )
 from metatl.adapt.stopping import EarlyStopping
 from metatl.adapt.support import in_rounds
@@ -33,6 +35,7 @@ from metatl.adapt.support_guide import Outputs, SupportGuide, gradients
 __all__ = [
     "Adaptation",
     "ClosedForm",
+    "CosineClassifier",
     "Descent",
     "EarlyStopping",
     "Estimator",
@@ -52,6 +55,7 @@ __all__ = [
     "SoftNeighbours",
     "Solver",
     "SupportGuide",
+    "UnitLogistic",
     "alike",
     "check_finite",
     "check_guide",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.adapt.anew import Anew, renewal, started
+from metatl.adapt.carried import importance_in
 from metatl.adapt.descend import Guided
 from metatl.data.counter import first_of_shuffle, number
 from metatl.net import Net
@@ -153,9 +154,11 @@ def inner_of(descent: Descent, net: Net, transfer: Transfer, support: Batch, key
     if descent.views:
         rows = _seen(rows, descent.views, key, net.outputs, anchored if asked else None)
     fresh = descent.fresh(net, transfer)
+    importance = importance_in(transfer.memory)
 
     def objective(weights: Params, output: Tensor, piece: Piece) -> Tensor:
-        return total(descent.terms, weights, output, piece.batch, Anchor(frozen, piece.anchor_output, fresh))
+        anchor = Anchor(frozen, piece.anchor_output, fresh, importance)
+        return total(descent.terms, weights, output, piece.batch, anchor)
 
     if descent.anew == "never":
         return Inner(params, guide, rows, objective)

@@ -98,6 +98,8 @@ def _tried(row: Row, problem: Problem) -> None:
     strata = problem.task.labels
     places = np.concatenate([np.flatnonzero(strata == label)[:2] for label in np.unique(strata)[:5]])
     y = Scale.of(targets.values[places]).down(targets.values[places])
+    if row.teacher is not None:
+        y = {"labels": y, "teacher": torch.zeros(len(places), len(targets.names))}
     x = torch.randn(len(places), 3, generator=torch.Generator().manual_seed(0))
     adaptation = row.adaptation
     if isinstance(adaptation, Descent):

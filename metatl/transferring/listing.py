@@ -20,6 +20,7 @@ def listing() -> list[dict[str, Any]]:
             "source": row.source,
             "moves": row.moves,
             "needs_source": row.learner is not None,
+            "needs_teacher": row.teacher is not None,
             "usual": row.usual,
             "select": cast(dict[str, Any], describe(row.select) or {}),
         }

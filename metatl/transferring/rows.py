@@ -77,6 +77,7 @@ class Row:
         guide: which weights move, and how far; None for what is carried, 1 where nothing was learned.
         transform: of the net and what it carries, before the body moves; merged again afterwards.
         probe: fitted on frozen features first; its linear layer is where the output layer starts.
+        teacher: fitted on a larger net's frozen features; what it says of labelled rows is learned too.
         mask: guide from the Fisher information of the labelled rows.
         taken: share of the blocks, from the input on, whose pre-trained weights are taken over; others start
             at random.
@@ -98,6 +99,7 @@ class Row:
     guide: TransferGuide | None = None
     transform: Transform | None = None
     probe: ClosedForm | None = None
+    teacher: ClosedForm | None = None
     mask: SupportFisher | None = None
     taken: float = 1.0
     schedule: Schedule = Schedule()

@@ -54,7 +54,8 @@ def labelled(net: Backbone, each: int = 3, seed: int = 1) -> Labelled:
     x = torch.randn(2 * each, 3, SIZE, SIZE, generator=generator)
     y = torch.arange(2 * each) % 2
     x[y == 1, 0] += 1
-    return Labelled(forward(net.body(), x), y, lambda: x, 2)
+    features = forward(net.body(), x)
+    return Labelled(features, y, lambda: x, 2, teacher=torch.cat([features, x.flatten(1)], 1))
 
 
 def test_every_row_is_listed_with_what_it_is() -> None:
@@ -115,6 +116,33 @@ def test_the_first_blocks_are_taken_over_and_the_others_are_fresh(
         taken = share == 1 or (key.startswith("blocks") and int(key.split(".")[1]) < blocks)
         assert torch.equal(leaf, (own if taken else fresh)[key]), key
     assert not torch.equal(own["blocks.0.0.weight"], fresh["blocks.0.0.weight"])
+
+
+def test_a_student_needs_a_teacher_and_learns_from_it(net: Backbone) -> None:
+    row, given = replace(rows()["distillation"], schedule=SHORT), labelled(net)
+    with pytest.raises(MetatlError, match="learns from a larger net; name it with --teacher"):
+        fit(row, net, replace(given, teacher=None))
+    asked_of = [fit(row, net, one) for one in (given, replace(given, teacher=torch.zeros(6, 3)))]
+    one, other = (made.outputs(torch.zeros(0), given.rows) for made in asked_of)
+    assert not torch.equal(one, other)
+    part = choose.part_of(given, np.array([4, 1]))
+    assert part.teacher is not None
+    assert given.teacher is not None
+    assert torch.equal(part.teacher, given.teacher[[4, 1]])
+
+
+def test_what_mattered_nothing_on_the_source_moves_freely(net: Backbone) -> None:
+    """EWC whose F is 0 is LP-FT, bit by bit; without an F it is refused."""
+    rows_, given = {name: replace(rows()[name], schedule=SHORT) for name in ("ewc", "lp-ft")}, labelled(net)
+    body = {name: leaf for name, leaf in net.module.named_parameters() if not name.startswith(net.head)}
+    zeros = replace(net, memory={f"importance.{name}": torch.zeros_like(leaf) for name, leaf in body.items()})
+    one, other = fit(rows_["ewc"], zeros, given), fit(rows_["lp-ft"], net, given)
+    assert torch.equal(one.outputs(torch.zeros(0), given.rows), other.outputs(torch.zeros(0), given.rows))
+    ones = replace(net, memory={key: torch.ones_like(leaf) for key, leaf in zeros.memory.items()})
+    held = fit(rows_["ewc"], ones, given).outputs(torch.zeros(0), given.rows)
+    assert not torch.equal(held, other.outputs(torch.zeros(0), given.rows))
+    with pytest.raises(MetatlError, match="learn it with the learner Importance"):
+        fit(rows_["ewc"], net, given)
 
 
 def test_rows_that_nobody_names_are_the_usual_ones() -> None:
