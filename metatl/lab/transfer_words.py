@@ -57,6 +57,19 @@ def add(
     methods.add_argument("--json", action="store_true", help="as JSON")
 
 
+def add_net(net: argparse.ArgumentParser) -> None:
+    """Give `metatl net` its arguments."""
+    net.add_argument(
+        "what",
+        help="a net as --net of 'metatl transfer' names it; a config; or YAML with model, shape, outputs",
+    )
+    net.add_argument("--method", help="row of 'metatl methods': what it would move, and the memory of a step")
+    net.add_argument("--outputs", type=int, help="rows of the output layer [its own]")
+    net.add_argument("--size", type=int, help="pixels of a picture's side [the net's own]")
+    net.add_argument("--json", action="store_true", help="as JSON")
+    trust(net, "the run directory")
+
+
 def trust(parser: argparse.ArgumentParser, what: str) -> None:
     """Give a command the word that lets received files import the modules that they name."""
     parser.add_argument(
