@@ -45,6 +45,9 @@ def add(
     transfer.add_argument(
         "--source", help="data like DATA to learn on first, of other classes or other people [none]"
     )
+    transfer.add_argument(
+        "--sweep", choices=("layers",), help="curves over the blocks that are taken over, and frozen [none]"
+    )
     transfer.add_argument("--teacher", help="a larger net, named as --net is, for distillation [none]")
     trust(transfer, "the run directory that --net names")
     predict.add_argument("model", help="folder that 'metatl transfer' wrote, or the model/ in it")

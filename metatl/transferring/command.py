@@ -39,6 +39,7 @@ def transfer(words: argparse.Namespace) -> None:
             words.source,
             Words(words.target, words.text, words.group, words.drop, words.several, words.audio),
             words.teacher,
+            words.sweep,
         )
     saved, lacking = found.report["protocol"]["saved"], found.report["protocol"]["missing"]
     say(tables.console(found.report))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
-from metatl.transferring.backbone import Backbone
+from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import Computed, Features, features, forward, readable
 from metatl.transferring.prepared import check_unit, prepared_rows
 from metatl.transferring.problem import Problem
@@ -28,6 +29,14 @@ def teachable(found: Mapping[str, Row], named: list[str], teacher: bool) -> dict
     if teacher and not needing:
         raise MetatlError(f"teacher: none of {', '.join(found)} learns from one; leave --teacher out")
     return {name: row for name, row in found.items() if teacher or row.teacher is None}
+
+
+def learned_from(name: str | Path | None, problem: Problem) -> tuple[Backbone | None, Features | None]:
+    """The teacher of this name, if any, and its features."""
+    if name is None:
+        return None, None
+    teacher = backbone(name)
+    return teacher, features_of(teacher, problem)
 
 
 def features_of(teacher: Backbone, problem: Problem) -> Features:

@@ -29,7 +29,8 @@ from metatl.transferring.running import missing, planned, run_bodies, run_heads
 from metatl.transferring.settle import fit_all, reserve, settle, validate
 from metatl.transferring.source import SourceRows, distinct, source_rows
 from metatl.transferring.study import Study, moving
-from metatl.transferring.teacher import features_of, teachable, told_of
+from metatl.transferring.sweep import Sweep, swept
+from metatl.transferring.teacher import learned_from, teachable, told_of
 from metatl.transferring.written import model_of, write
 from metatl.types import MetatlError
 
@@ -60,6 +61,7 @@ def transfer(
     source: Any = None,
     words: Words = Words(),
     teacher: str | Path | None = None,
+    sweep: Sweep | None = None,
 ) -> Transferring:
     """Compare ways of transferring to a problem of one's own, and fit the best one on all labelled rows.
 
@@ -68,13 +70,13 @@ def transfer(
     real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, the usual ones for
     None, `all` that there are; minutes: in all, those of interrupted commands with the same `out` included;
     size: of pictures in pixels, instead of the net's own; source: data like `data` with other classes, whose
-    labelled part some rows learn on first; teacher: a larger net, named as `net` is, that others learn from.
-    Writes table.md, report.json, plots and model/ into `out`. Raises MetatlError in one line for whatever
-    cannot work.
+    labelled part some rows learn on first; teacher: a larger net, named as `net` is, that others learn from;
+    sweep: rows over what is transferred instead of the usual ones. Writes table.md, report.json, plots and
+    model/ into `out`. Raises MetatlError in one line for whatever cannot work.
     """
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
-    names = asked.names(methods)
+    names = [] if sweep and methods is None else asked.names(methods)
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
     chosen_rows, names = asked.table(names), [name for name in names or () if name != ALL]
     asked.check_source(chosen_rows, names, source is not None, usual is None)
@@ -86,13 +88,13 @@ def transfer(
     counts = asked.counts(labelled, examples.targets.kind)
     name = usual if net is None else net
     made, told_of_net = _net(name, size, others, examples, seed)
+    chosen_rows |= {} if sweep is None else swept(made)
     chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
     problem = _read(examples, made, seed)
     chosen_rows, notes = applicable(chosen_rows, names, made, problem)
     possible, large = asked.possible(problem, counts, chosen_rows)
     other = None if others is None else source_rows(others, problem)
-    larger = None if teacher is None else backbone(teacher)
-    taught = None if larger is None else features_of(larger, problem)
+    larger, taught = learned_from(teacher, problem)
     study = Study(problem, made, chosen_rows, possible, draws, seed, teacher=taught)
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{problem.name}"
     cells = Cells.resumed(folder, asked.digests(problem, made, seed, other, larger))
