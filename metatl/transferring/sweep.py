@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from metatl import text
 from metatl.guides import LastBlocks
@@ -81,7 +82,7 @@ def picture(found: Mapping[str, Any]) -> Figure:
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=11)
     axes.set_xlabel("blocks from the input on that keep their pre-trained weights", fontsize=12, color=FAINT)
     axes.yaxis.set_major_formatter("{x:g} %" if protocol["unit"] == "%" else "{x:g}")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
     name = protocol["score"][:1].upper() + protocol["score"][1:]
