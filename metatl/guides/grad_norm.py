@@ -45,8 +45,8 @@ class RelativeGradNorm(SupportGuide):
                 {name: g.norm() / params[name].norm().clamp_min(1e-12) for name, g in ranked.items()}
             )
         ratio = tree.mean(tree.gather(found, torch.stack))
-        largest = torch.stack(list(ratio.values())).max().clamp_min(1e-12)
-        one = torch.ones_like(largest)
+        one = next(iter(params.values())).new_ones(())
+        largest = torch.stack([one * 1e-12, *ratio.values()]).max()
         return {
             name: ratio[name] / largest if name in ratio else (one if net.is_head(name) else one * 0.0)
             for name in params

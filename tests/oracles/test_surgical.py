@@ -209,6 +209,14 @@ def test_one_entry_along_the_first_axis_has_no_variance_and_moves() -> None:
     assert float(guide["0.weight"]) == 1.0
 
 
+@pytest.mark.parametrize("guide", [RelativeGradNorm(), SignalToNoise()])
+def test_a_net_that_is_an_output_layer_alone_moves(guide: RelativeGradNorm | SignalToNoise) -> None:
+    net, task = Net.of(nn.Sequential(nn.Linear(4, 3)).double()), toy_task()
+    descent = Descent(SGD(0.1), 2, Zeros(), guide_from_support=guide)
+    plain = replace(descent, guide_from_support=None)
+    assert_bitwise(*(one(net, net.start(), task.support) for one in (descent, plain)))
+
+
 @pytest.mark.parametrize(("steps", "rise"), [(100, 0.1), (30, 0.3), (1000, 0.01)])
 def test_slanted_triangles_as_published(steps: int, rise: float) -> None:
     schedule, cut = SlantedTriangular(rise), math.floor(steps * rise)
