@@ -162,3 +162,13 @@ class BatchNorm(nn.Module):
 def has_batch_norm(module: nn.Module) -> bool:
     """Whether any layer is a batch norm, torch's, ours or a subclass."""
     return any(isinstance(child, BatchNorm | nn.modules.batchnorm._BatchNorm) for child in module.modules())  # pyright: ignore[reportPrivateUsage]
+
+
+def norm_weights(module: nn.Module) -> set[str]:
+    """Scale and shift of every norm: of modules with Norm in the name of a class that they come from."""
+    return {
+        f"{layer}.{name}".lstrip(".")
+        for layer, one in module.named_modules()
+        if any("norm" in made.__name__.lower() for made in type(one).__mro__)
+        for name, _ in one.named_parameters(recurse=False)
+    }

@@ -98,8 +98,8 @@ class Transfer:
     It is the whole interface between learning and using: every learner returns one, every evaluation and
     every personalisation starts from one, every checkpoint holds one.
 
-    memory: what the inner rule goes on from in a new task, as `<role>.<weight>` (second moments, say; see
-        `rules.CarriedAdam`); empty where every task starts its rule anew.
+    memory: what the inner rule and objective go on from in a new task, as `<role>.<weight>`: second moments,
+        say (`rules.CarriedAdam`), and `importance` (`learners.Importance`); empty where tasks start anew.
     """
 
     params: Params

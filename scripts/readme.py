@@ -27,7 +27,7 @@ import readme_headers
 import readme_studies
 
 from metatl.lab.render.tables import p_value, plus_minus
-from metatl.transferring.rows import listing
+from metatl.transferring.listing import listing
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / name for name in ("README.md", "results/README.md", "docs/speed.md")]

@@ -19,22 +19,25 @@ from metatl.adapt.prediction import alike, check_outputs, predict, predict_with,
 from metatl.adapt.query import QueryLoss, check_outer, outer, query_loss
 from metatl.adapt.scoring import score
 from metatl.adapt.solvers import (
+    CosineClassifier,
     LinearDiscriminant,
     LogisticRegression,
     NearestCentroid,
     RidgeRegression,
     SoftNeighbours,
     Solver,
+    UnitLogistic,
 )
 from metatl.adapt.stopping import EarlyStopping
 from metatl.adapt.support import in_rounds
-from metatl.adapt.support_guide import SupportGuide
+from metatl.adapt.support_guide import Outputs, SupportGuide, gradients
 from metatl.adapt.tree_transfer import ContinuedBoosting, TreeTransfer
 
 __all__ = [
     "Adaptation",
     "ClosedForm",
     "ContinuedBoosting",
+    "CosineClassifier",
     "Descent",
     "EarlyStopping",
     "Estimator",
@@ -46,6 +49,7 @@ __all__ = [
     "LogisticRegression",
     "NearestCentroid",
     "NearestNeighbours",
+    "Outputs",
     "Piece",
     "Point",
     "QueryLoss",
@@ -54,6 +58,7 @@ __all__ = [
     "Solver",
     "SupportGuide",
     "TreeTransfer",
+    "UnitLogistic",
     "alike",
     "check_finite",
     "check_guide",
@@ -64,6 +69,7 @@ __all__ = [
     "descend",
     "displacement",
     "displacement_and_memory",
+    "gradients",
     "guide_at",
     "in_rounds",
     "moving_names",

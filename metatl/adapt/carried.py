@@ -40,3 +40,8 @@ def movable(params: Params, guide: Guide, steps: int) -> int:
 def weight_of(key: str) -> str:
     """The weight of which a `<role>.<weight>` tells."""
     return key.partition(".")[2]
+
+
+def importance_in(memory: Params) -> Params:
+    """By weight, what is carried as `importance.<weight>`."""
+    return {weight_of(key): leaf for key, leaf in memory.items() if key.startswith("importance.")}

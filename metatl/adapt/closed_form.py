@@ -46,8 +46,8 @@ class ClosedForm(Adaptation):
 
     @property
     def order_free(self) -> bool:
-        """Every solver sums over rows."""
-        return True
+        """As the solver is."""
+        return self.solver.order_free
 
     def check(self, net: Net, transfer: Transfer, real: bool) -> None:
         """The net needs features, and the solver targets of its kind."""

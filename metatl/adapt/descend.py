@@ -60,12 +60,14 @@ def descend(
     memory: Params | None = None,
     size: Callable[[int], Any] | None = None,
     clip_norm: float | None = None,
+    anew: Callable[[int, Params], Guide | None] | None = None,
 ) -> Iterator[Point]:
     """Guided descent, theta <- theta + guide * rule(grad objective(theta)), point by point.
 
     unroll: `full` differentiates through the gradients; `first_order` takes them as constants, and then
     nothing of the inner passes is recorded for the outer derivative. memory: what earlier tasks left to the
-    rule; size: a factor on each step; clip_norm: bound on the gradient's norm (see `clipped`).
+    rule; size: a factor on each step; clip_norm: bound on the gradient's norm (see `clipped`); anew: (step,
+    weights) -> the guide with which the rule starts anew before that step, None where both go on.
 
     Raises MetatlError for a weight without a guide.
     """
@@ -79,6 +81,8 @@ def descend(
     fixed = tree.detach(still) if first_order else still
     state = rule.resume(_wide(free), memory or {})
     for step, piece in enumerate(pieces):
+        if step and anew and (again := anew(step, _in_order(params, free, still))) is not None:
+            guide, state = again, rule.init(_wide(free))
         point = tree.detach(free) if first_order else free
 
         def loss_at(weights: Params, piece: Step = piece) -> Tensor:

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from metatl.adapt.adaptation import Adaptation
+from metatl.adapt.anew import Anew, averaged
 from metatl.adapt.carried import check_output_layer, movable, weight_of
 from metatl.adapt.covering import moving_names
 from metatl.adapt.descend import Guided, Point, descend, last
 from metatl.adapt.inner import Inner, Piece, check_given, check_whole, inner_of, pieces_of
 from metatl.adapt.prediction import predict
-from metatl.adapt.rest import rest_of
+from metatl.adapt.rest import rest_under
 from metatl.adapt.stopping import EarlyStopping, stopped
 from metatl.adapt.support import at_the_door
 from metatl.adapt.support_guide import SupportGuide
@@ -32,6 +33,8 @@ from metatl.rules.schedule import Named, Schedule, size_at
 from metatl.types import Batch, Episode, Moments, Params, Transfer, Unroll
 from metatl.views import View
 
+Names = frozenset[str]
+
 
 @dataclass(frozen=True)
 class Descent(Adaptation):
@@ -43,16 +46,18 @@ class Descent(Adaptation):
         head: how the output layer starts.
         terms: the objective on the support rows.
         moments: which rows give batch norm its moments in predictions; `batch` is transductive.
-        batch_size: support rows per step, contiguous and cycling; all rows for None.
+        batch_size: support rows a step, contiguous and cycling; all for None.
         guide_from_support: a guide computed per task, multiplied with the transfer's.
-        guided: what the guide scales: the finished `update`, or the `gradient` before the rule, as both
-            published GTL code bases do (under Adam that cancels all but the zeros).
+        guided: what the guide scales: the finished `update`, or the `gradient` before the rule, as published
+            for GTL (under Adam that cancels all but the zeros).
         shuffle: whether every epoch of batches has an order of its own, drawn from the fit's key.
         schedule: of the steps' size.
         clip_norm: bound on the norm of a step's gradient, over all entries that may move.
         views: the rows of every step as they might also have looked.
         stopping: ends the descent early, where a task is fitted outside every learner, task by task.
-        balance: epochs have as many rows of every class: of the largest (`over`), the smallest (`under`).
+        balance: epochs have as many rows of each class: of the largest (`over`), the smallest (`under`).
+        anew: whether each epoch starts rule and support guide anew, as Auto-RGN does.
+        average: share of the way from start to end where weights are taken, as WiSE-FT; 1 for the end.
     """
 
     rule: Rule = SGD(0.1)
@@ -69,6 +74,8 @@ class Descent(Adaptation):
     views: tuple[View, ...] = ()
     stopping: EarlyStopping | None = None
     balance: Balance | None = None
+    anew: Anew = "never"
+    average: float = 1.0
 
     guided_by_transfer: ClassVar[bool] = True
 
@@ -115,12 +122,8 @@ class Descent(Adaptation):
         inner = self.inner(net, transfer, support, key)
         fresh = self.fresh(net, transfer)
         free = None if moving is None else moving | fresh
-        rest = None
-        once = once and (self.moments == "frozen" or not net.batch_moments)
-        if once and free is not None and not self.views and self.balance is None:
-            start = replace(transfer, params=inner.params)
-            with self.support_moments():
-                rest = rest_of(net, start, free, support.x, self.batch_size, self.steps)
+        start = replace(transfer, params=inner.params)
+        rest = rest_under(self, net, start, free, support.x) if once and free is not None else None
 
         def objective(weights: Params, step: tuple[Piece, Any]) -> Tensor:
             piece, rows = step
@@ -130,7 +133,7 @@ class Descent(Adaptation):
 
         given = None if rest is None else pieces_of(self, rest.rows, support, key)
         steps = ((piece, piece.batch.x if given is None else next(given)) for piece in inner.pieces)
-        return descend(
+        points = descend(
             objective,
             inner.params,
             steps,
@@ -142,7 +145,9 @@ class Descent(Adaptation):
             memory={key: leaf for key, leaf in transfer.memory.items() if weight_of(key) not in fresh},
             size=lambda step: size_at(self.schedule, step, self.steps),
             clip_norm=self.clip_norm,
+            anew=inner.anew,
         )
+        return averaged(points, inner.params, self.average)
 
     def inner(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Inner:
         """The problem that `trajectory` descends on."""
@@ -182,12 +187,7 @@ class Descent(Adaptation):
         return 0 if inner is None else movable(inner.params, inner.guide, self.steps)
 
     def answer(
-        self,
-        net: Net,
-        transfer: Transfer,
-        episode: Episode,
-        key: int = 0,
-        moving: frozenset[str] | None = None,
+        self, net: Net, transfer: Transfer, episode: Episode, key: int = 0, moving: Names | None = None
     ) -> Any:
         """Outputs for one task's query rows; only `moving` weights are differentiated for."""
         if self.stopping is not None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from metatl import tree
+from metatl.adapt.anew import Anew, renewal, started
+from metatl.adapt.carried import importance_in
 from metatl.adapt.descend import Guided
 from metatl.data.balance import balanced_epoch, check_balance, part_of
 from metatl.data.counter import first_of_shuffle, number
@@ -39,13 +41,15 @@ class Inner(NamedTuple):
     """One task's inner problem, whoever descends on it.
 
     params: the start, output layer included; guide: scales of the updates; pieces: the rows of every step;
-    objective: (weights, the net's output on a piece's rows, that piece) -> scalar.
+    objective: (weights, the net's output on a piece's rows, that piece) -> scalar; anew: (step, weights) ->
+    the guide with which the rule starts anew there, None where both go on.
     """
 
     params: Params
     guide: Guide
     pieces: Iterator[Piece]
     objective: Callable[[Params, Tensor, Piece], Tensor]
+    anew: Callable[[int, Params], Guide | None] | None = None
 
 
 def pieces(rows: Step, size: int | None, steps: int, order: int | None = None) -> Iterator[Step]:
@@ -134,6 +138,11 @@ def check_given(descent: Descent) -> None:
         )
     if not descent.terms:
         raise MetatlError("adaptation: terms is empty; TaskLoss is the plain objective")
+    if descent.anew not in get_args(Anew) or not 0.0 <= descent.average <= 1.0:
+        raise MetatlError(
+            f"adaptation: anew is one of {', '.join(get_args(Anew))}, average a share from 0 to 1; they are "
+            f"{descent.anew!r} and {descent.average}"
+        )
     check_clip_norm(descent.clip_norm, "adaptation")
     check_balance(descent.balance, "adaptation")
 
@@ -152,7 +161,7 @@ def inner_of(descent: Descent, net: Net, transfer: Transfer, support: Batch, key
     labels = any(not y.is_floating_point() for y in tree.leaves(support.y))
     check_mixing(descent.views, descent.terms, labels)
     with descent.support_moments(support.weight):
-        params, guide = _start(descent, net, transfer, support)
+        params, guide = started(descent, net, transfer, support)
         frozen = tree.detach(params)
 
     def anchored(batch: Batch) -> Tensor:
@@ -166,20 +175,12 @@ def inner_of(descent: Descent, net: Net, transfer: Transfer, support: Batch, key
     if descent.views:
         rows = _seen(rows, descent.views, key, net.outputs, anchored if asked else None)
     fresh = descent.fresh(net, transfer)
+    importance = importance_in(transfer.memory)
 
     def objective(weights: Params, output: Tensor, piece: Piece) -> Tensor:
-        return total(descent.terms, weights, output, piece.batch, Anchor(frozen, piece.anchor_output, fresh))
+        anchor = Anchor(frozen, piece.anchor_output, fresh, importance)
+        return total(descent.terms, weights, output, piece.batch, anchor)
 
-    return Inner(params, guide, rows, objective)
-
-
-def _start(descent: Descent, net: Net, transfer: Transfer, support: Batch) -> tuple[Params, Guide]:
-    """The weights that a task starts from, output layer included, and the scales of their updates."""
-    params, guide = descent.head.init(net, transfer, support)
-    if descent.guide_from_support is None or not descent.steps:
-        return params, guide
-    at = tree.detach(params)
-    if descent.head.blind:
-        at = tree.detach(descent.guide_from_support.head.init(net, transfer, support)[0])
-    extra = descent.guide_from_support(net, at, lambda p: net(p, transfer.buffers, support.x), support)
-    return params, {name: guide[name] * extra[name] for name in params}
+    if descent.anew == "never":
+        return Inner(params, guide, rows, objective)
+    return Inner(params, guide, rows, objective, renewal(descent, net, transfer, support))

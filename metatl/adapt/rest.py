@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,12 +15,23 @@ from metatl.net import Net
 from metatl.norm_calls import transformed
 from metatl.types import Params, Transfer
 
+if TYPE_CHECKING:
+    from metatl.adapt.descent import Descent
+
 MOST_BYTES = 1 << 29
 """Of what is kept of all rows together; where it would be more, nothing is."""
 OPERATION = {"cpu": 1 << 25}
 """Multiply-adds that take as long as recording one operation (about a millisecond)."""
 _ELSEWHERE = 1 << 31
 """The same where a GPU multiplies."""
+
+
+def rest_under(descent: Descent, net: Net, transfer: Transfer, moving: frozenset[str], x: Any) -> Rest | None:
+    """`rest_of` a descent's passes; None where views, balance or norms look at every step's rows themselves."""
+    if descent.views or descent.balance is not None or (descent.moments != "frozen" and net.batch_moments):
+        return None
+    with descent.support_moments():
+        return rest_of(net, transfer, moving, x, descent.batch_size, descent.steps)
 
 
 def rest_of(

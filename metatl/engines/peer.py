@@ -45,9 +45,10 @@ def expressed(loss: Loss) -> QueryLoss:
         )
     inner = loss.adaptation
     check_whole(inner)
-    if inner.clip_norm is not None or inner.schedule != "constant":
+    plain = inner.clip_norm is None and inner.schedule == "constant" and inner.anew == "never"
+    if not plain or inner.average != 1.0:
         raise MetatlError(
-            "a peer's inner loop has no clip_norm and no schedule; choose engine Batched or Loop"
+            "a peer's inner loop has no clip_norm, schedule, anew or average; choose engine Batched or Loop"
         )
     return loss
 

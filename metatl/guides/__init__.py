@@ -8,12 +8,15 @@ from metatl.guides.grad_norm import RelativeGradNorm
 from metatl.guides.guide import TransferGuide, layers
 from metatl.guides.last_blocks import LastBlocks
 from metatl.guides.masks import MagnitudeMask, RandomMask
+from metatl.guides.norms import Norms
 from metatl.guides.ones import Ones
 from metatl.guides.per_step import PerStep
 from metatl.guides.power_law import PowerLaw
 from metatl.guides.shape import MinMax, Shape, TopK
 from metatl.guides.shaped import InTurn, Shaped
+from metatl.guides.signal_to_noise import SignalToNoise
 from metatl.guides.support_random import SupportRandom
+from metatl.guides.surgical import Surgical
 from metatl.guides.unfreeze import Unfreeze
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "LayerMean",
     "MagnitudeMask",
     "MinMax",
+    "Norms",
     "Ones",
     "PerStep",
     "Permuted",
@@ -33,8 +37,10 @@ __all__ = [
     "RelativeGradNorm",
     "Shape",
     "Shaped",
+    "SignalToNoise",
     "SupportFisher",
     "SupportRandom",
+    "Surgical",
     "TopK",
     "TransferGuide",
     "Unfreeze",

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import vjp, vmap
 
 from metatl import tree
-from metatl.adapt import SupportGuide
+from metatl.adapt import Outputs, SupportGuide
 from metatl.guides.shape import Shape, TopK
 from metatl.heads import Head, Ridge
 from metatl.net import Net
@@ -78,7 +78,7 @@ class SupportFisher(SupportGuide):
     kind: FisherKind = "empirical"
     head: Head = Ridge()
 
-    def __call__(self, net: Net, params: Params, output: Callable[[Params], Tensor], support: Batch) -> Guide:
+    def __call__(self, net: Net, params: Params, output: Outputs, support: Batch) -> Guide:
         """The guide of one task."""
         raw = fisher(output, params, support.y, self.kind, support.weight)
         head, body = tree.split(raw, net.is_head)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import pairwise
+from typing import Literal, get_args
 
 import torch
+from torch import Tensor
 
 from metatl.net import Net
-from metatl.order_of_use import weights_in_order
+from metatl.order_of_use import blocks_in_order, weights_in_order
 from metatl.types import Guide, MetatlError, Params, Transfer, check_rates
+
+Depth = Literal["layer", "block"]
+"""In what depth is counted: `layers`, or blocks as `order_of_use.blocks_in_order` finds them."""
 
 
 class TransferGuide(ABC):
@@ -37,6 +43,41 @@ def layers(net: Net, params: Params) -> list[list[str]]:
             groups.append([])
         groups[-1].append(name)
     return groups
+
+
+Ranked = Literal["body", "all"]
+"""Whose gradients are compared: those of the body alone, or of the output layer too."""
+
+
+def is_ranked(net: Net, name: str, leaf: Tensor, ranked: Ranked) -> bool:
+    """Whether a tensor is compared with others: one with two axes or more, or of an output layer that is."""
+    return ranked == "all" if net.is_head(name) else leaf.dim() > 1
+
+
+def check_depth(of: object, by: Depth, parts: int | None) -> None:
+    """Raise MetatlError for a way to count depth that there is not."""
+    if by not in get_args(Depth) or (parts is not None and parts < 1):
+        name = type(of).__name__
+        raise MetatlError(f"{name}: by is layer or block, parts 1 or more; they are {by!r} and {parts}")
+
+
+def by_depth(net: Net, params: Params, by: Depth = "layer", parts: int | None = None) -> list[list[str]]:
+    """The names of the weights by layer or block, input first; the output layer, where there is one, last.
+
+    parts: into how many groups of neighbours what lies below the output layer is joined, as equal in number
+    as can be; raises MetatlError where the net has fewer.
+    """
+    groups = layers(net, params) if by == "layer" else blocks_in_order(net, params)
+    if parts is None:
+        return groups
+    body = [group for group in groups if not any(map(net.is_head, group))]
+    if len(body) < parts:
+        raise MetatlError(
+            f"the net has {len(body)} {by}s below its output layer, which make no {parts} parts"
+        )
+    ends = [round(i * len(body) / parts) for i in range(parts + 1)]
+    joined = [[name for group in body[low:high] for name in group] for low, high in pairwise(ends)]
+    return [*joined, *(group for group in groups if group not in body)]
 
 
 def filled(params: Params, values: dict[str, float]) -> Guide:

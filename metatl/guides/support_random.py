@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt import SupportGuide
+from metatl.adapt import Outputs, SupportGuide
 from metatl.data.counter import bits, uniform
 from metatl.guides.shape import TopK
 from metatl.net import Net
@@ -32,7 +31,7 @@ class SupportRandom(SupportGuide):
     density: float = 0.005
     seed: int = 0
 
-    def __call__(self, net: Net, params: Params, output: Callable[[Params], Tensor], support: Batch) -> Guide:
+    def __call__(self, net: Net, params: Params, output: Outputs, support: Batch) -> Guide:
         """The mask of one task."""
         head, body = tree.split(params, net.is_head)
         key = _key(support.x) + self.seed

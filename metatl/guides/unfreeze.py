@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from metatl.guides.guide import TransferGuide, layers
+from metatl.guides.guide import Depth, TransferGuide, by_depth, check_depth
 from metatl.net import Net
 from metatl.types import Guide, Transfer
 
@@ -20,13 +20,21 @@ class Unfreeze(TransferGuide):
 
     Args:
         every: inner steps between two layers.
+        by: what opens, a layer or a block.
+        parts: groups of neighbours that the body's layers or blocks are joined to; each alone for None.
     """
 
     every: int = 1
+    by: Depth = "layer"
+    parts: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be counted."""
+        check_depth(self, self.by, self.parts)
 
     def __call__(self, net: Net, transfer: Transfer) -> Guide:
         """Entries [steps, 1, ...]; the last row serves all later steps."""
-        groups = layers(net, transfer.params)
+        groups = by_depth(net, transfer.params, self.by, self.parts)
         steps = torch.arange((len(groups) - 1) * self.every + 1)
         guide: Guide = {}
         for depth, group in enumerate(reversed(groups)):

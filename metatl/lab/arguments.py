@@ -20,6 +20,7 @@ ABOUT = {
     "predict": "a line for each photo, sentence or row, by a model that 'metatl transfer' saved",
     "describe": "keys, defaults and an example of a source, rule, learner, guide, ...; or list them all",
     "methods": "list the rows of 'metatl transfer'",
+    "net": "a net layer by layer: shapes, weights, what a method would move, and the memory of a step",
 }
 OVERRIDING = {
     "run": ("--learn-only", "--again", "--print_config", "--help-config", "--record-diff"),
@@ -115,6 +116,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("list", "verify", "download"))
     data.add_argument("name", nargs="?", help="data set")
     transfer_words.add(of["transfer"], of["predict"], of["methods"])
+    transfer_words.add_net(of["net"])
     return made
 
 

@@ -125,6 +125,12 @@ def _methods(words: argparse.Namespace, rest: list[str]) -> None:
     command.methods(words)
 
 
+def _net(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.transferring import net_command
+
+    net_command.net(words)
+
+
 def _describe(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl.lab import families
 
@@ -151,6 +157,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "transfer": _transfer,
     "predict": _predict,
     "methods": _methods,
+    "net": _net,
     "describe": _describe,
 }
 

@@ -45,6 +45,10 @@ def add(
     transfer.add_argument(
         "--source", help="data like DATA to learn on first, of other classes or other people [none]"
     )
+    transfer.add_argument(
+        "--sweep", choices=("layers",), help="curves over the blocks that are taken over, and frozen [none]"
+    )
+    transfer.add_argument("--teacher", help="a larger net, named as --net is, for distillation [none]")
     trust(transfer, "the run directory that --net names")
     predict.add_argument("model", help="folder that 'metatl transfer' wrote, or the model/ in it")
     predict.add_argument(
@@ -54,6 +58,19 @@ def add(
     predict.add_argument("--own", help="dotted path of your own net's class, where the model is one")
     trust(predict, "the model")
     methods.add_argument("--json", action="store_true", help="as JSON")
+
+
+def add_net(net: argparse.ArgumentParser) -> None:
+    """Give `metatl net` its arguments."""
+    net.add_argument(
+        "what",
+        help="a net as --net of 'metatl transfer' names it; a config; or YAML with model, shape, outputs",
+    )
+    net.add_argument("--method", help="row of 'metatl methods': what it would move, and the memory of a step")
+    net.add_argument("--outputs", type=int, help="rows of the output layer [its own]")
+    net.add_argument("--size", type=int, help="pixels of a picture's side [the net's own]")
+    net.add_argument("--json", action="store_true", help="as JSON")
+    trust(net, "the run directory")
 
 
 def trust(parser: argparse.ArgumentParser, what: str) -> None:

@@ -1,6 +1,7 @@
 """Learners: ways of learning what is carried."""
 
 from metatl.learners.episodic import Episodic
+from metatl.learners.importance import Importance
 from metatl.learners.keep import Keep
 from metatl.learners.learner import Learner, State
 from metatl.learners.reptile import Reptile
@@ -9,4 +10,15 @@ from metatl.learners.source_fisher import SourceFisher
 from metatl.learners.supervised import Supervised
 from metatl.learners.until import Until
 
-__all__ = ["Episodic", "Keep", "Learner", "Reptile", "Scout", "SourceFisher", "State", "Supervised", "Until"]
+__all__ = [
+    "Episodic",
+    "Importance",
+    "Keep",
+    "Learner",
+    "Reptile",
+    "Scout",
+    "SourceFisher",
+    "State",
+    "Supervised",
+    "Until",
+]

@@ -3,6 +3,8 @@
 from metatl.objectives.binary_cross_entropy import BinaryCrossEntropy
 from metatl.objectives.cross_entropy import CrossEntropy
 from metatl.objectives.dann import DANN
+from metatl.objectives.distillation import Distillation
+from metatl.objectives.ewc import EWC
 from metatl.objectives.focal import Focal
 from metatl.objectives.huber import Huber
 from metatl.objectives.kl_anchor import KLAnchor
@@ -16,11 +18,13 @@ from metatl.objectives.term import Anchor, Seen, Term
 
 __all__ = [
     "DANN",
+    "EWC",
     "L2",
     "L2SP",
     "Anchor",
     "BinaryCrossEntropy",
     "CrossEntropy",
+    "Distillation",
     "Focal",
     "Huber",
     "KLAnchor",

@@ -14,7 +14,7 @@ from torch import Tensor
 from metatl import tree
 from metatl.rules.carried_adam import CarriedAdam
 from metatl.rules.rule import Rule, RuleState, unwatched, with_decay
-from metatl.rules.schedule import CosineDecay, LinearDecay, Schedule, WarmUp
+from metatl.rules.schedule import CosineDecay, LinearDecay, Schedule, SlantedTriangular, WarmUp
 from metatl.types import MetatlError, Params
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Rule",
     "RuleState",
     "Schedule",
+    "SlantedTriangular",
     "WarmUp",
 ]
 

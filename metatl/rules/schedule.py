@@ -100,6 +100,43 @@ class CosineDecay(Schedule):
         return self.floor + (1.0 - self.floor) * ((1.0 + cos) / 2.0)
 
 
+@dataclass(frozen=True)
+class SlantedTriangular(Schedule):
+    """A short linear rise and a long linear fall: (1 + p (ratio - 1)) / ratio, the rate itself at the peak.
+
+    p = t / cut before step cut = floor(rise T), 1 - (t - cut) / (T - cut) from there on, for t = 0 .. T - 1.
+    The published denominator cut (1 / rise - 1) is T - cut where rise T is whole; elsewhere it takes p below
+    0. A run too short for a rise starts at the peak. Source: Howard & Ruder 2018, arXiv 1801.06146.
+
+    Args:
+        rise: share of the steps that rise, 0 to 1.
+        ratio: of the largest factor to the smallest.
+    """
+
+    rise: float = 0.1
+    ratio: float = 32.0
+
+    def __post_init__(self) -> None:
+        """Refuse a rise that is no share, and a ratio below 1."""
+        if not 0.0 <= self.rise < 1.0 or self.ratio < 1.0:
+            raise MetatlError(
+                f"SlantedTriangular: rise is a share from 0 to 1, ratio 1 or more; they are {self.rise} and "
+                f"{self.ratio}"
+            )
+
+    def after(self, share: float | Tensor) -> float | Tensor:
+        """Of the whole run: 1 / ratio + (1 - 1 / ratio) (1 - t), as there is no warm-up."""
+        return (1.0 + (1.0 - share) * (self.ratio - 1.0)) / self.ratio
+
+    def __call__(self, step: int | Tensor, steps: int) -> float | Tensor:
+        """As above."""
+        cut = math.floor(self.rise * steps)
+        if isinstance(step, Tensor):
+            t = step.double()
+            return self.after(torch.where(t < cut, 1.0 - t / max(cut, 1), (t - cut) / max(steps - cut, 1)))
+        return self.after(1.0 - step / cut if step < cut else (step - cut) / max(steps - cut, 1))
+
+
 _NAMED: dict[str, Schedule] = {"constant": WarmUp(), "linear": LinearDecay(), "cosine": CosineDecay()}
 
 

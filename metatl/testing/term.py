@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from metatl import tree
+from metatl.adapt.carried import importance_in
 from metatl.net import Net, Pass
 from metatl.objectives.term import Anchor, Seen, Term
 from metatl.testing.claims import claim, close, copies, same
@@ -48,7 +49,8 @@ def check_term(
     def value_on(rows: Mapping[str, Batch], output: Tensor) -> Value:
         def value(weights: Params, mine: Params) -> Tensor:
             passes = {name: _passed(net, weights, transfer, part) for name, part in rows.items()}
-            anchor = Anchor(tree.detach(transfer.params), output)
+            importance = importance_in(transfer.memory)
+            anchor = Anchor(tree.detach(transfer.params), output, importance=importance)
             return term.over(weights, Seen(passes, dict(rows), anchor, mine, 0.5))
 
         return value

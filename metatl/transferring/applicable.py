@@ -85,7 +85,7 @@ def _hindered(row: Row, net: Backbone, problem: Problem) -> str:
     try:
         if row.mask is not None:
             _large_enough(row, net, len(problem.targets.names))
-        if row.transform is not None:
+        if row.transform is not None or (row.guide is not None and row.learner is None):
             started(row, net, net.module, 2)
     except MetatlError as error:
         return f"has nothing to act on in this net ({error})"
@@ -107,6 +107,8 @@ def _tried(row: Row, problem: Problem) -> None:
     strata = problem.task.labels
     places = np.concatenate([np.flatnonzero(strata == label)[:2] for label in np.unique(strata)[:5]])
     y = Scale.of(targets.values[places]).down(targets.values[places])
+    if row.teacher is not None:
+        y = {"labels": y, "teacher": torch.zeros(len(places), len(targets.names))}
     x = torch.randn(len(places), 3, generator=torch.Generator().manual_seed(0))
     adaptation = row.adaptation
     if isinstance(adaptation, Descent):

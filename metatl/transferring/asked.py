@@ -118,8 +118,10 @@ def _smallest(problem: Problem) -> str:
     return "the smallest class has" if problem.targets.kind == "classes" else "there are"
 
 
-def digests(problem: Problem, net: Backbone, seed: int, source: SourceRows | None) -> dict[str, str]:
-    """What cells depend on, beside their own row, number of labels and draw; a source, if any."""
+def digests(
+    problem: Problem, net: Backbone, seed: int, source: SourceRows | None, teacher: Backbone | None = None
+) -> dict[str, str]:
+    """What cells depend on, beside their own row, number of labels and draw: source and teacher, if any."""
 
     def digest(value: Any) -> str:
         return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
@@ -133,4 +135,5 @@ def digests(problem: Problem, net: Backbone, seed: int, source: SourceRows | Non
         "seed": str(seed),
         "methods": rows.digest(),
     }
-    return found if source is None else {**found, "source": source.key}
+    found |= {} if source is None else {"source": source.key}
+    return found if teacher is None else {**found, "teacher": teacher.key}

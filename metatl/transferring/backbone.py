@@ -7,14 +7,14 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from metatl.pretrained import Pretrained, TextPreparation, name_vectors, pretrained, rebuild
-from metatl.types import Guide, MetatlError
+from metatl.types import Guide, MetatlError, Params
 
 MADE = 2
 """How features are made; another number where that changes, so that kept ones are not taken for new ones."""
@@ -27,9 +27,9 @@ class Backbone:
     module: the net with its own output layer, in eval mode; head: that layer's dotted name; preparation:
     a row -> its input, None where there is no net and columns are taken as they are; key: digest of weights
     and preparation, by which features are kept; facts: for reports; guide: how far each weight's updates
-    count, where that was learned; taught: what the output layer's rows mean, where they mean this problem's
-    targets; rate, seen: by which the rates of ways, and the rows that they see, are multiplied (they are set
-    for nets of some million weights).
+    count, memory: what else of each weight, where that was learned (as in `Transfer`); taught: what the
+    output layer's rows mean, where they mean this problem's targets; rate, seen: by which the rates of ways,
+    and the rows that they see, are multiplied (they are set for nets of some million weights).
     """
 
     module: nn.Module
@@ -39,6 +39,7 @@ class Backbone:
     key: str
     facts: dict[str, Any]
     guide: Guide | None = None
+    memory: Params = field(default_factory=dict[str, Tensor])
     taught: tuple[str, ...] = ()
     rate: float = 1.0
     seen: float = 1.0

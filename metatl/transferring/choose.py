@@ -104,7 +104,8 @@ def part_of(labelled: Labelled, rows: Index) -> Labelled:
     def some(whole: Callable[[], Any] = labelled.rows) -> Any:
         return tree.at(whole(), at)
 
-    return replace(labelled, features=labelled.features[at], y=labelled.y[at], rows=some)
+    teacher = None if labelled.teacher is None else labelled.teacher[at]
+    return replace(labelled, features=labelled.features[at], y=labelled.y[at], rows=some, teacher=teacher)
 
 
 def fits(row: Row, rows: int, classes: int, validate: bool) -> float:

@@ -12,7 +12,8 @@ from pathlib import Path
 from metatl import importing
 from metatl.lab import store
 from metatl.text import say, terminal
-from metatl.transferring import rows, tables
+from metatl.transferring import tables
+from metatl.transferring.listing import listing, say_listing
 from metatl.transferring.model import FACTS
 from metatl.transferring.open_model import open_model
 from metatl.transferring.opened import Words
@@ -37,6 +38,8 @@ def transfer(words: argparse.Namespace) -> None:
             words.seed,
             words.source,
             Words(words.target, words.text, words.group, words.drop, words.several, words.audio),
+            words.teacher,
+            words.sweep,
         )
     saved, lacking = found.report["protocol"]["saved"], found.report["protocol"]["missing"]
     say(tables.console(found.report))
@@ -87,15 +90,7 @@ def _check_encodable(text: str) -> None:
 
 def methods(words: argparse.Namespace) -> None:
     """`metatl methods`: a line for every row, or all of it as JSON."""
-    listed = rows.listing()
     if words.json:
-        say(json.dumps(listed, indent=2))
-        return
-    width = max(len(row["method"]) for row in listed)
-    for row in listed:
-        moves = "body moves" if row["moves"] == "body" else "head only"
-        say(
-            f"{row['method']:<{width}}  {moves:<10}  {row['about']}{'' if row['usual'] else ' (where named)'}"
-        )
-        for told in (row["formula"], row["source"]):
-            say(f"{'':<{width + 14}}{told}")
+        say(json.dumps(listing(), indent=2))
+    else:
+        say_listing()

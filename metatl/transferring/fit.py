@@ -14,13 +14,15 @@ from metatl import tree
 from metatl.adapt import Descent
 from metatl.additions import attached
 from metatl.guides.fisher import SupportFisher, fisher
-from metatl.heads import FromNames, Head
+from metatl.heads import FromNames
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.transferring.backbone import Backbone, headless
 from metatl.transferring.features import forward
+from metatl.transferring.given import Given, taught
 from metatl.transferring.readout import Readout, answers, fit_readout, layer_of, linear_readout
 from metatl.transferring.rows import Row
+from metatl.transferring.taken import taken_over
 from metatl.types import Batch, Episode, Guide, MetatlError, Params, Transfer
 
 FISHER_ROWS = 32
@@ -39,7 +41,7 @@ class Labelled:
 
     Rows stand round by round over the classes. Real values in y are standardised. key: of all that is drawn
     at random on the way. names: unit vectors [outputs, d] of the classes' names, where the net reads texts.
-    group [n]: whom each row comes from, where that is known.
+    group [n]: whom each row comes from, where that is known. teacher: features [n, d] of a larger net.
     """
 
     features: Tensor
@@ -49,6 +51,7 @@ class Labelled:
     key: int = 0
     names: Callable[[], Tensor] | None = None
     group: Any = None
+    teacher: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -62,18 +65,6 @@ class Model:
         """Outputs [n, outputs], from frozen features where the body did not move, else from prepared rows."""
         with torch.no_grad():
             return self.readout(features if self.body is None else forward(self.body, rows()))
-
-
-@dataclass(frozen=True)
-class _Given(Head):
-    """An output layer that is new to the task and starts from given weights."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
-        """The given ones."""
-        return self.weight, self.bias
 
 
 def fit(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
@@ -119,10 +110,10 @@ def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
     descent = replace(descent, steps=schedule.steps(rows), batch_size=schedule.batch)
     if row.probe is not None:
         probe = fit_readout(row.probe, labelled.features, labelled.y, labelled.outputs, labelled.key)
-        descent = replace(descent, head=_Given(*layer_of(probe)))
-    start = backbone.module if row.start == "pretrained" else backbone.random()
+        descent = replace(descent, head=Given(*layer_of(probe)))
+    start = taken_over(backbone, row.taken)
     net, transfer = started(row, backbone, start, labelled.outputs)
-    support = Batch(labelled.rows(), labelled.y)
+    support = Batch(labelled.rows(), labelled.y if row.teacher is None else taught(row.teacher, labelled))
     if row.mask is not None:
         found = fisher_guide(row.mask, descent, net, transfer, support)
         guide = {name: entry * found[name] for name, entry in transfer.guide.items()}
@@ -141,7 +132,7 @@ def started(row: Row, backbone: Backbone, start: nn.Module, outputs: int) -> tup
     Raises MetatlError where the net gives the transform nothing to act on.
     """
     net = Net.of(start, backbone.head, backbone.example()).with_outputs(outputs)
-    transfer = net.start()
+    transfer = replace(net.start(), memory=backbone.memory)
     if backbone.guide is not None:
         transfer = replace(transfer, guide=backbone.guide)
     if row.guide is not None:
@@ -183,7 +174,7 @@ def fisher_guide(
 
     Mean over the first FISHER_ROWS labelled rows; the output layer is not ranked and always moves.
     """
-    count = min(len(support.y), FISHER_ROWS)
+    count = min(tree.rows(support.x), FISHER_ROWS)
     params = tree.detach(descent.head.init(net, transfer, support)[0])
     total: Params = tree.zeros(params)
     with moments_from(Rows(frozen=True)):

@@ -84,7 +84,7 @@ def _carried(net: Backbone, transfer: Transfer) -> Backbone:
     same = all(torch.equal(leaf, transfer.params[name]) for name, leaf in module.named_parameters())
     module.load_state_dict({**transfer.params, **transfer.buffers}, strict=False)
     key = net.key if same else hashlib.sha256((net.key + digest(transfer.params)).encode()).hexdigest()[:24]
-    return replace(net, module=module, key=key, guide=transfer.guide)
+    return replace(net, module=module, key=key, guide=transfer.guide, memory=transfer.memory)
 
 
 def _features(carried: Backbone, net: Backbone, problem: Problem, read: bool) -> Features:

@@ -13,6 +13,7 @@ from metatl.lab.render.tables import p_value
 Row = Mapping[str, Any]
 CAPTIONS = {
     "plot.png": "Scores over numbers of labels; bars: 95 % interval.",
+    "sweep.png": "Scores over the blocks that keep their pre-trained weights; bars: 95 % interval.",
     "confusion.png": "What the saved row names rows that judge.",
     "mistakes.png": "The mistakes that it was surest of.",
 }
@@ -27,10 +28,10 @@ def page(found: Mapping[str, Any], pictures: Mapping[str, bytes], predictions: S
     """
     protocol = found["protocol"]
     drawn = {name: html.figure(pictures[name], said) for name, said in CAPTIONS.items() if name in pictures}
-    plot = drawn.pop("plot.png", Html())
+    plots = [drawn.pop(name) for name in ("plot.png", "sweep.png") if name in drawn]
     sections = [
         Section("", _headline(found)),
-        Section("Scores", html.joined((_scores(found), plot))),
+        Section("Scores", html.joined((_scores(found), *plots))),
         Section(f"Differences to {protocol['reference']}", _differences(found)),
         *(predictions or [Section("Predictions of the saved row", html.side_by_side(*drawn.values()))]),
         Section("What was chosen", _chosen(protocol["saved"], found)),

@@ -16,7 +16,7 @@ from metatl.adapt import Adaptation, ClosedForm
 from metatl.guides import SupportFisher
 from metatl.guides.guide import TransferGuide
 from metatl.lab import store
-from metatl.lab.describe import completed, describe, merged
+from metatl.lab.describe import completed, merged
 from metatl.lab.experiment import with_value
 from metatl.lab.instances import instance
 from metatl.lab.yaml_values import yaml_values
@@ -30,6 +30,11 @@ ALL, USUAL = "all", "usual"
 """Words for every row, and for those that run where none are named."""
 REFERENCES, NO_TRANSFER = ("logistic-regression", "ridge"), "no-transfer"
 """Rows that differences are paired with, the first that fits the targets; the one that says who is harmed."""
+FAMILIES = (
+    *("no transfer", "names", "columns", "features", "fine-tuning", "what moves", "rates", "anchors"),
+    *("added weights", "learned on a source"),
+)
+"""Kinds of rows: what they do with a pre-trained net."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Row:
         about: what it is, in one line.
         formula: what it does, in plain text.
         source: who published it.
+        family: what kind of way it is, one of FAMILIES.
         adaptation: how labelled rows are used; on frozen features where only the head moves.
         moves: the head alone, or the body too.
         reads: labelled rows, or the names of the classes, which need no label.
@@ -73,8 +79,10 @@ class Row:
         guide: which weights move, and how far; None for what is carried, 1 where nothing was learned.
         transform: of the net and what it carries, before the body moves; merged again afterwards.
         probe: fitted on frozen features first; its linear layer is where the output layer starts.
+        teacher: fitted on a larger net's frozen features; what it says of labelled rows is learned too.
         mask: guide from the Fisher information of the labelled rows.
-        start: the pre-trained weights, or random ones.
+        taken: share of the blocks, from the input on, whose pre-trained weights are taken over; others start
+            at random.
         schedule: how long the body is trained.
         select: values to choose by cross-validation inside the labelled rows.
         usual: whether it runs where no rows are named.
@@ -85,6 +93,7 @@ class Row:
     adaptation: Adaptation
     formula: str = ""
     source: str = ""
+    family: str = ""
     moves: Literal["head", "body"] = "head"
     reads: Literal["labels", "names"] = "labels"
     on: Literal["features", "inputs"] = "features"
@@ -92,8 +101,9 @@ class Row:
     guide: TransferGuide | None = None
     transform: Transform | None = None
     probe: ClosedForm | None = None
+    teacher: ClosedForm | None = None
     mask: SupportFisher | None = None
-    start: Literal["pretrained", "random"] = "pretrained"
+    taken: float = 1.0
     schedule: Schedule = Schedule()
     select: dict[str, list[Any]] | None = None
     usual: bool = True
@@ -180,20 +190,3 @@ def parsed(values: Mapping[str, Any], made: type[Any], where: str) -> Any:
     except Exception as error:
         said = " ".join(str(error).split())[:400]
         raise MetatlError(f"{where}: {said}") from error
-
-
-def listing() -> list[dict[str, Any]]:
-    """What `metatl methods` says of every row."""
-    return [
-        {
-            "method": name,
-            "about": row.about,
-            "formula": row.formula,
-            "source": row.source,
-            "moves": row.moves,
-            "usual": row.usual,
-            "needs_source": row.learner is not None,
-            "select": cast(dict[str, Any], describe(row.select) or {}),
-        }
-        for name, row in rows().items()
-    ]

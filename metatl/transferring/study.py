@@ -15,6 +15,7 @@ from metatl.transferring.backbone import Backbone
 from metatl.transferring.budget import Budget, work
 from metatl.transferring.cells import Cell, Cells, Key
 from metatl.transferring.choose import Choice, chosen, fits
+from metatl.transferring.features import Features
 from metatl.transferring.fit import Labelled, judged
 from metatl.transferring.judging import Scale, judge
 from metatl.transferring.learned import Learned
@@ -33,7 +34,7 @@ class Study:
 
     labelled: labels of each class, None for all; draws: of each of those numbers; validated: whether the rows
     that move the body choose their values by cross-validation, or take their defaults; learned: by row, what
-    was learned on the source and is started from.
+    was learned on the source and is started from; teacher: features of a larger net, where one is named.
     """
 
     problem: Problem
@@ -44,6 +45,7 @@ class Study:
     seed: int = 0
     validated: bool = False
     learned: Mapping[str, Learned] = field(default_factory=dict[str, Learned])
+    teacher: Features | None = None
 
     def keys(self, name: str) -> Iterator[Key]:
         """All cells of a row, smaller numbers of labels first."""
@@ -87,7 +89,8 @@ class Study:
         y, outputs = scale.down(problem.targets.values[places]), len(problem.targets.names)
         group = None if problem.task.group is None else problem.task.group[places]
         names = partial(self.net.name_vectors, problem.targets.names)
-        return Labelled(self.features(name, places, labelled), y, rows, outputs, key, names, group)
+        taught = None if self.teacher is None else self.teacher.of(places, labelled)
+        return Labelled(self.features(name, places, labelled), y, rows, outputs, key, names, group, taught)
 
     def part(self, key: Key) -> Part:
         """The labelled and the judging rows of a cell."""

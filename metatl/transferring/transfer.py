@@ -29,6 +29,8 @@ from metatl.transferring.running import missing, planned, run_bodies, run_heads
 from metatl.transferring.settle import fit_all, reserve, settle, validate
 from metatl.transferring.source import SourceRows, distinct, source_rows
 from metatl.transferring.study import Study, moving
+from metatl.transferring.sweep import Sweep, swept
+from metatl.transferring.teacher import learned_from, teachable, told_of
 from metatl.transferring.written import model_of, write
 from metatl.types import MetatlError
 
@@ -58,39 +60,44 @@ def transfer(
     seed: int = 0,
     source: Any = None,
     words: Words = Words(),
+    teacher: str | Path | None = None,
+    sweep: Sweep | None = None,
 ) -> Transferring:
     """Compare ways of transferring to a problem of one's own, and fit the best one on all labelled rows.
 
     data: a folder of photos, sentences or recordings, or a table, as `opened` takes them, with `words` on its
     columns; net: the pre-trained one, by name, else the one for such data; labelled: labels of each class (of
-    real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, by name or
-    as `usual` and `all`, the usual ones for None;
-    minutes: in all, those of interrupted commands with the same `out` included; size: of pictures in pixels,
-    instead of the net's own; source: data like `data` with other classes, whose labelled part some rows learn
-    on first. Writes table.md, report.json, plots and model/ into `out`. Raises MetatlError in one line for
-    whatever cannot work.
+    real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, by name or as
+    `usual` and `all`, the usual ones for None; minutes: in all, those of interrupted commands with the same
+    `out` included; size: of pictures in pixels, instead of the net's own; source: data like `data` with other
+    classes, whose labelled part some rows learn on first; teacher: a larger net, named as `net` is, that
+    others learn from; sweep: rows over what is transferred instead of the usual ones. Writes table.md,
+    report.json, plots and model/ into `out`. Raises MetatlError in one line for whatever cannot work.
     """
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
-    names = asked.words(methods)
+    names = [] if sweep and methods is None else asked.words(methods)
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
     chosen_rows = rows(asked.with_references(names))
     asked.check_source(chosen_rows, names, source is not None, usual is None)
     others = None if source is None else opened(source, words, strict=False)[0]
     asked.check_alike(examples, others)
     others, repeated = (None, list[str]()) if others is None else distinct(others, examples)
+    chosen_rows = teachable(chosen_rows, names, teacher is not None)
     chosen_rows = asked.sourced(chosen_rows, names, others)
     counts = asked.counts(labelled, examples.targets.kind)
     name = usual if net is None else net
     made, told_of_net = net_for(name, size, others, examples, seed)
+    chosen_rows |= {} if sweep is None else swept(made)
     chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
     problem = _read(examples, made, seed)
     chosen_rows, notes = applicable(chosen_rows, names, made, problem)
     possible, large = asked.possible(problem, counts, chosen_rows)
     other = None if others is None else source_rows(others, problem)
-    study = Study(problem, made, chosen_rows, possible, draws, seed)
+    larger, taught = learned_from(teacher, problem)
+    study = Study(problem, made, chosen_rows, possible, draws, seed, teacher=taught)
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{problem.name}"
-    cells = Cells.resumed(folder, asked.digests(problem, made, seed, other))
+    cells = Cells.resumed(folder, asked.digests(problem, made, seed, other, larger))
     budget.spent = cells.spent
     try:
         study = _learned(study, other, folder, budget)
@@ -101,7 +108,8 @@ def transfer(
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)
-    facts = protocol(study, settled, choice, minutes, [*told_of_net, *repeated, *notes, *large], learned)
+    notes = [*told_of_net, *repeated, *notes, *large, *told_of(larger)]
+    facts = protocol(study, settled, choice, minutes, notes, learned)
     found = report(study, cells, facts)
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
     return Transferring(found, model, folder, write(folder, study, cells, settled, found, model))

@@ -11,7 +11,7 @@ from metatl.data.table_rows import TableReader
 from metatl.data.tables import Encoder
 from metatl.lab import render, store
 from metatl.lab.render.html import Section
-from metatl.transferring import mistakes, plots, tables
+from metatl.transferring import mistakes, plots, sweep, tables
 from metatl.transferring.backbone import no_net
 from metatl.transferring.cells import Cells
 from metatl.transferring.choose import Choice
@@ -55,6 +55,8 @@ def write(
     store.write_json(folder / "report.json", found)
     store.write_text(folder / "table.md", tables.markdown(found))
     figures, sections = {"plot.png": render.png(plots.scores(found))}, list[Section]()
+    if sweep.points(found):
+        figures["sweep.png"] = render.png(sweep.picture(found))
     named = mistakes.named(study, cells, settled.method)
     if named is not None:
         figures["confusion.png"] = render.png(mistakes.confusion(study, named))

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from metatl.additions import Addition
 from metatl.net import Net
-from metatl.transforms.targets import check_pattern, dense, meant, norm_weights, nothing_meant
+from metatl.norm import norm_weights
+from metatl.transforms.targets import check_pattern, dense, meant, nothing_meant
 from metatl.transforms.transform import Transform, extended
 from metatl.types import MetatlError, Params, Transfer
 
@@ -82,4 +83,4 @@ class Adapters(Transform):
             made[down] = (self.deviation * start).to(like)
             made[down_bias], made[up_bias] = like.new_zeros(self.m), like.new_zeros(len(like))
             made[up] = like.new_zeros(len(like), self.m)
-        return extended(net, transfer, added, made, moving=norm_weights(net))
+        return extended(net, transfer, added, made, moving=norm_weights(net.module))

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from metatl.additions import Addition
 from metatl.net import Net
+from metatl.norm import norm_weights
 from metatl.transforms.residual import Start, filters, pointwise
-from metatl.transforms.targets import check_pattern, meant, norm_weights, nothing_meant, spatial
+from metatl.transforms.targets import check_pattern, meant, nothing_meant, spatial
 from metatl.transforms.transform import Transform, extended
 from metatl.types import Params, Transfer
 
@@ -75,7 +76,7 @@ class ParallelAdapters(Transform):
         added = [Parallel(name, _stride(net.module, name)) for name in layers]
         names = {one.layer: one.weight for one in added}
         made = filters(transfer.params, names, self.start, True, self.seed)
-        return extended(net, transfer, added, made, moving=norm_weights(net))
+        return extended(net, transfer, added, made, moving=norm_weights(net.module))
 
 
 def _stride(module: nn.Module, name: str) -> tuple[int, ...]:

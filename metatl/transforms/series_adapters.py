@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from metatl.additions import Addition
 from metatl.net import Net
+from metatl.norm import norm_weights
 from metatl.transforms.residual import Start, filters, pointwise
-from metatl.transforms.targets import check_pattern, meant, norm_weights, nothing_meant, spatial
+from metatl.transforms.targets import check_pattern, meant, nothing_meant, spatial
 from metatl.transforms.transform import Transform, extended
 from metatl.types import Buffers, Params, Transfer
 
@@ -85,7 +86,7 @@ class SeriesAdapters(Transform):
             scale, shift, mean, var = one.norm
             made[scale], made[shift] = like.new_ones(len(like)), like.new_zeros(len(like))
             moments[mean], moments[var] = _seen_after(net.module, one.layer, transfer.buffers, made[scale])
-        new, carried = extended(net, transfer, added, made, moments, norm_weights(net))
+        new, carried = extended(net, transfer, added, made, moments, norm_weights(net.module))
         return replace(new, batch_moments=True), carried
 
 

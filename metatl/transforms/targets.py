@@ -93,13 +93,3 @@ def spatial(layer: nn.Module) -> bool:
             for k, p, d in zip(layer.kernel_size, layer.padding, layer.dilation, strict=True)
         )
     )
-
-
-def norm_weights(net: Net) -> set[str]:
-    """Scale and shift of every norm: of modules with Norm in the name of a class that they come from."""
-    return {
-        f"{layer}.{name}".lstrip(".")
-        for layer, module in net.module.named_modules()
-        if any("norm" in made.__name__.lower() for made in type(module).__mro__)
-        for name, _ in module.named_parameters(recurse=False)
-    }

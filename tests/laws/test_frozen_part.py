@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional as F
 
 from metatl import Net, models, tree
-from metatl.adapt import Descent, descent, rest
+from metatl.adapt import Descent, rest
 from metatl.adapt.parts import Rest
 from metatl.guides import ByName, Unfreeze
 from metatl.guides.guide import TransferGuide
@@ -32,12 +32,13 @@ WAY = Descent(Adam(1e-2), 7, moments="frozen", batch_size=SIZE)  # 28 rows, so b
 def found(monkeypatch: pytest.MonkeyPatch) -> list[Rest | None]:
     """What `rest_of` gave, with recording for nothing, however little it saves."""
     seen: list[Rest | None] = []
+    real = rest.rest_of
 
     def watched(*given: Any) -> Rest | None:
-        seen.append(rest.rest_of(*given))
+        seen.append(real(*given))
         return seen[-1]
 
-    monkeypatch.setattr(descent, "rest_of", watched)
+    monkeypatch.setattr(rest, "rest_of", watched)
     monkeypatch.setattr(rest, "OPERATION", {"cpu": 0})
     return seen
 

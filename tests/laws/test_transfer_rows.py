@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +26,10 @@ from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled, fit, judged
 from metatl.transferring.judging import Scale
+from metatl.transferring.listing import listing
 from metatl.transferring.open_model import open_model
-from metatl.transferring.rows import Row, Schedule, listing, rows, scaled
+from metatl.transferring.rows import FAMILIES, Row, Schedule, rows, scaled
+from metatl.transferring.taken import taken_over
 from tests.photos import COLOURS, photo_model
 
 NET, SIZE = "Conv4", 24
@@ -52,13 +55,17 @@ def labelled(net: Backbone, each: int = 3, seed: int = 1) -> Labelled:
     x = torch.randn(2 * each, 3, SIZE, SIZE, generator=generator)
     y = torch.arange(2 * each) % 2
     x[y == 1, 0] += 1
-    return Labelled(forward(net.body(), x), y, lambda: x, 2)
+    features = forward(net.body(), x)
+    return Labelled(features, y, lambda: x, 2, teacher=torch.cat([features, x.flatten(1)], 1))
 
 
 def test_every_row_is_listed_with_what_it_is() -> None:
     said = listing()
     assert {row["method"] for row in said} == {path.stem for path in _configs()}
     assert all(row["about"] and row["formula"] and row["source"] for row in said)
+    assert all("\n" not in row["about"] for row in said)
+    assert {row["method"]: row["family"] for row in said if row["family"] not in FAMILIES} == {}
+    assert {row["family"] for row in said} == set(FAMILIES)
     assert sum(row["moves"] == "head" for row in said) >= 4
     assert sum(row["moves"] == "body" for row in said) >= 9
     with pytest.raises(MetatlError, match=r"'finetuning' is none of: .*; nearest: fine-tuning"):
@@ -85,11 +92,65 @@ def test_a_row_that_moves_the_body_moves_what_it_says(net: Backbone, name: str) 
         assert all(key.endswith("bias") for key in moved)
     if name == "last-block":
         assert {key.split(".")[1] for key in moved} == {"3"}
-    if name != "no-transfer":
+    if name.startswith("surgical"):
+        place = {"first": {"0"}, "middle": {"1", "2"}, "last": {"3"}}[name.removeprefix("surgical-")]
+        assert {key.split(".")[1] for key in moved} == place
+    if name == "norms-only":
+        assert {key.split(".")[2] for key in moved} == {"1"}
+    if rows()[name].taken == 1:
         assert not any("running" in key for key in moved)
     x = labelled(net).rows()
     again = fit(row, net, labelled(net)).outputs(torch.zeros(0), lambda: x)
     assert torch.equal(again, model.outputs(torch.zeros(0), lambda: x))
+
+
+@pytest.mark.parametrize(("share", "blocks"), [(0.0, 0), (0.5, 2), (0.7, 3), (1.0, 4)])
+def test_the_first_blocks_are_taken_over_and_the_others_are_fresh(
+    net: Backbone, share: float, blocks: int
+) -> None:
+    """All of a block, running moments too; above it lies the net that `no-transfer` starts from."""
+    module = copy.deepcopy(net.module)
+    module.load_state_dict({key: leaf + 1 for key, leaf in module.state_dict().items()})
+    taught = replace(net, module=module)
+    found, fresh, own = (one.state_dict() for one in (taken_over(taught, share), net.random(), module))
+    for key, leaf in found.items():
+        taken = share == 1 or (key.startswith("blocks") and int(key.split(".")[1]) < blocks)
+        assert torch.equal(leaf, (own if taken else fresh)[key]), key
+    assert not torch.equal(own["blocks.0.0.weight"], fresh["blocks.0.0.weight"])
+
+
+def test_a_student_needs_a_teacher_and_learns_from_it(net: Backbone) -> None:
+    row, given = replace(rows()["distillation"], schedule=SHORT), labelled(net)
+    with pytest.raises(MetatlError, match="learns from a larger net; name it with --teacher"):
+        fit(row, net, replace(given, teacher=None))
+    asked_of = [fit(row, net, one) for one in (given, replace(given, teacher=torch.zeros(6, 3)))]
+    one, other = (made.outputs(torch.zeros(0), given.rows) for made in asked_of)
+    assert not torch.equal(one, other)
+    part = choose.part_of(given, np.array([4, 1]))
+    assert part.teacher is not None
+    assert given.teacher is not None
+    assert torch.equal(part.teacher, given.teacher[[4, 1]])
+
+
+def test_what_mattered_nothing_on_the_source_moves_freely(net: Backbone) -> None:
+    """EWC whose F is 0 is LP-FT, bit by bit; without an F it is refused."""
+    rows_, given = {name: replace(rows()[name], schedule=SHORT) for name in ("ewc", "lp-ft")}, labelled(net)
+    body = {name: leaf for name, leaf in net.module.named_parameters() if not name.startswith(net.head)}
+    zeros = replace(net, memory={f"importance.{name}": torch.zeros_like(leaf) for name, leaf in body.items()})
+    one, other = fit(rows_["ewc"], zeros, given), fit(rows_["lp-ft"], net, given)
+    assert torch.equal(one.outputs(torch.zeros(0), given.rows), other.outputs(torch.zeros(0), given.rows))
+    ones = replace(net, memory={key: torch.ones_like(leaf) for key, leaf in zeros.memory.items()})
+    held = fit(rows_["ewc"], ones, given).outputs(torch.zeros(0), given.rows)
+    assert not torch.equal(held, other.outputs(torch.zeros(0), given.rows))
+    with pytest.raises(MetatlError, match="learn it with the learner Importance"):
+        fit(rows_["ewc"], net, given)
+
+
+def test_rows_that_nobody_names_are_the_usual_ones() -> None:
+    assert all(row.usual for row in asked.table(None).values())
+    assert {"fine-tuning", "gtl", "extra-trees"} <= set(asked.table(None))
+    assert set(asked.table(["all"])) == set(rows()) > set(asked.table(None))
+    assert set(asked.table(["wise-ft"])) == {"wise-ft", "logistic-regression", "ridge"}
 
 
 def test_a_mask_moves_few_weights(net: Backbone) -> None:

@@ -20,7 +20,7 @@ from metatl.adapt import (
     SoftNeighbours,
     Solver,
 )
-from metatl.adapt.solvers import logistic
+from metatl.adapt.solvers import UnitLogistic, logistic
 from metatl.adapt.solvers.solver import ABSENT, Linear
 from metatl.types import Batch, MetatlError
 from tests.toys import WAY, toy_net, toy_task
@@ -33,6 +33,7 @@ SOLVERS = [
     LogisticRegression(0.03, scaled=True),
     LinearDiscriminant(0.3),
     SoftNeighbours(0.2),
+    UnitLogistic(0.7),
 ]
 
 

@@ -1,14 +1,18 @@
 """Solvers: an output layer on fixed features, found without descending on the net."""
 
+from metatl.adapt.solvers.cosine import CosineClassifier, Cosines
 from metatl.adapt.solvers.linear_discriminant import LinearDiscriminant
 from metatl.adapt.solvers.logistic import LogisticRegression
 from metatl.adapt.solvers.nearest_centroid import Centroids, NearestCentroid
 from metatl.adapt.solvers.ridge import RidgeRegression
 from metatl.adapt.solvers.soft_neighbours import Neighbours, SoftNeighbours
 from metatl.adapt.solvers.solver import Linear, Solver
+from metatl.adapt.solvers.unit_logistic import UnitLogistic
 
 __all__ = [
     "Centroids",
+    "CosineClassifier",
+    "Cosines",
     "Linear",
     "LinearDiscriminant",
     "LogisticRegression",
@@ -17,4 +21,5 @@ __all__ = [
     "RidgeRegression",
     "SoftNeighbours",
     "Solver",
+    "UnitLogistic",
 ]

@@ -28,6 +28,8 @@ class Solver(ABC):
     """Whether `fit` and `predict` run under vmap, many tasks at once."""
     real: ClassVar[bool] = False
     """Whether it fits real targets as well as classes."""
+    order_free: ClassVar[bool] = True
+    """Whether what it fits is the same, but for rounding, in whatever order rows come."""
 
     @abstractmethod
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Any:

@@ -44,7 +44,13 @@ LATER: dict[str, dict[str, Any]] = {
         "views": [],
         "stopping": None,
         "balance": None,
+        "anew": "never",
+        "average": 1.0,
     },
+    "metatl.guides.depth_decay.DepthDecay": {"by": "layer", "parts": None},
+    "metatl.guides.unfreeze.Unfreeze": {"by": "layer", "parts": None},
+    "metatl.guides.grad_norm.RelativeGradNorm": {"batch_size": None, "batches": 5, "ranked": "body"},
+    "metatl.models.cnn.CNN": {"kernels": [3], "strides": [2]},
     "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},
     "metatl.data.arrays.ImageFolder": {"smallest": 0},
 }

@@ -1,0 +1,61 @@
+"""Signal-to-noise ratios of layers' gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metatl import tree
+from metatl.adapt import Outputs, SupportGuide, gradients
+from metatl.guides.guide import Ranked, is_ranked
+from metatl.heads import Head, Ridge
+from metatl.net import Net
+from metatl.types import Batch, Guide, Params
+
+
+@dataclass(frozen=True)
+class SignalToNoise(SupportGuide):
+    """Auto-SNR: 1 for tensors whose gradient has mean(g^2 / (var g + 1e-8)) >= cut, 0 for the others.
+
+    var is the unbiased variance along a tensor's first axis, as in the published code, the mean over entries
+    and over the first batches; a tensor with one entry along that axis has no variance and moves, as there.
+    Tensors with one axis (norms, biases) stay, the output layer moves. Source: Lee et al. 2023, arXiv
+    2210.11466, after Mahsereci et al. 2017, arXiv 1703.09580.
+
+    Args:
+        head: output layer that gradients are taken with where the adaptation's own starts at zero.
+        batch_size: rows of a batch; all of the support set at once for None.
+        batches: the first ones, over which ratios are averaged.
+        cut: the least ratio that moves.
+        ranked: the body alone, or the output layer too, weight and bias, as for a carried one.
+    """
+
+    head: Head = Ridge()
+    batch_size: int | None = None
+    batches: int = 5
+    cut: float = 0.95
+    ranked: Ranked = "body"
+
+    def __call__(self, net: Net, params: Params, output: Outputs, support: Batch) -> Guide:
+        """One 0-d entry a tensor."""
+        found: list[Params] = []
+        for grads in gradients(params, output, support, self.batch_size, self.batches):
+            ranked = {name: g for name, g in grads.items() if is_ranked(net, name, g, self.ranked)}
+            found.append(tree.map(_ratio, ranked))
+        ratio = tree.mean(tree.gather(found, torch.stack))
+        one = next(iter(params.values())).new_ones(())
+        return {
+            name: torch.where(ratio[name] < self.cut, 0.0, one)
+            if name in ratio
+            else (one if net.is_head(name) else one * 0.0)
+            for name in params
+        }
+
+
+def _ratio(g: Tensor) -> Tensor:
+    """Mean of g^2 / (var g + 1e-8); infinite where there is no variance to take."""
+    if g.shape[0] < 2:
+        return g.new_full((), torch.inf)
+    return (g.square() / (g.var(0, keepdim=True) + 1e-8)).mean()
