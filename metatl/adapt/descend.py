@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from metatl import tree
+from metatl.deadline import in_time
 from metatl.norm_calls import transforming
 from metatl.rules import Rule, RuleState
 from metatl.rules.clipping import clipped
@@ -79,6 +80,7 @@ def descend(
     fixed = tree.detach(still) if first_order else still
     state = rule.resume(_wide(free), memory or {})
     for step, piece in enumerate(pieces):
+        in_time()
         point = tree.detach(free) if first_order else free
 
         def loss_at(weights: Params, piece: Step = piece) -> Tensor:

@@ -110,9 +110,7 @@ def part_of(labelled: Labelled, rows: Index) -> Labelled:
 def fits(row: Row, rows: int, classes: int, validate: bool) -> float:
     """How many fits to all of the labelled rows choosing a row's values and fitting it amount to."""
     candidates, folds = len(_candidates(row)), min(MOST_FOLDS, rows // max(classes, 1))
-    if row.moves == "head" or candidates < 2 or folds < 2 or not validate:
-        return 1.0
-    return 1.0 + candidates * (folds - 1)
+    return 1.0 + candidates * (folds - 1) if validate and candidates > 1 and folds > 1 else 1.0
 
 
 def _candidates(row: Row) -> list[tuple[dict[str, Any], Row]]:

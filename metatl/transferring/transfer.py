@@ -95,8 +95,8 @@ def transfer(
         study = _learned(study, other, folder, budget)
         study = _decided(study, cells, budget)
         _work(study, cells, budget)
-        settled = settle(study, cells)
-        choice, fitted, scale = fit_all(study, settled.method)
+        settled = settle(study, cells, budget)
+        choice, fitted, scale = fit_all(study, settled.method, budget)
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)

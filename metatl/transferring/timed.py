@@ -1,0 +1,81 @@
+"""A cell within its seconds: with values chosen, with its defaults, or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from metatl.data.fixed import Part
+from metatl.deadline import OutOfTimeError, within
+from metatl.transferring.budget import Budget
+from metatl.transferring.cells import Cells, Key
+from metatl.transferring.choose import part_of
+from metatl.transferring.fit import judged
+from metatl.transferring.study import Study
+
+VALIDATION = "validation."
+"""Before a row's name: cells inside the labelled rows, by which the saved row is chosen."""
+Tell = Callable[[int], None]
+"""Called after every cell with its work, in rows."""
+
+
+def timed(
+    study: Study,
+    cells: Cells,
+    budget: Budget,
+    parts: Mapping[Key, Part],
+    seconds: float,
+    tell: Tell,
+    thorough: bool = True,
+) -> None:
+    """Do cells of one row and one number of labels, keep them, and learn from the time that they took.
+
+    Where they would take more than these seconds, which are known from fits to fewer rows, they take the
+    row's defaults, as do later ones beside them; where that is too much too, they are not done.
+    """
+    (first, part), count = next(iter(parts.items())), len(parts)
+    name = first[0].removeprefix(VALIDATION)
+    seconds -= tried(study, budget, name, part, seconds / 2)
+    once, all_fits = (count * study.cost(budget, name, part, whole) for whole in (False, True))
+    decided = (*first[:2], 0) in cells.held
+    thorough = thorough and not defaulted(cells, first) and (decided or all_fits <= seconds)
+    if (all_fits if thorough else once) > seconds:
+        return
+    began = time.perf_counter()
+    try:
+        with within(seconds):
+            found = study.cells(name, parts, thorough, seconds - once)
+    except OutOfTimeError:
+        budget.learn(name, *study.size(name, part, False), time.perf_counter() - began)
+        return
+    done = dict(zip(parts, found, strict=True))
+    cells.put(done)
+    for key, part in parts.items():
+        budget.learn(name, *study.size(name, part, done[key].how == "cv"), done[key].seconds)
+        tell(study.work(name, part))
+
+
+def defaulted(cells: Cells, key: Key) -> bool:
+    """Whether the first cell of the row at this number of labels took the defaults."""
+    first = cells.held.get((*key[:2], 0))
+    return first is not None and first.how == "default"
+
+
+def tried(study: Study, budget: Budget, name: str, part: Part, seconds: float) -> float:
+    """Time a row on frozen features on more and more rows before the first fit to many; what that took."""
+    row, began = study.rows[name], time.perf_counter()
+    while row.moves == "head" and (rows := budget.trial(name, len(part.labelled))):
+        left = seconds - (time.perf_counter() - began)
+        if budget.cost(name, row, rows, rows) > left:
+            break
+        inside, rest, _ = study.given(name, part, study.seed * 1000)
+        some, start = np.arange(rows), time.perf_counter()
+        try:
+            with within(left):
+                judged(row, study.start(name), [(part_of(inside, some), part_of(rest, some[: len(rest.y)]))])
+        except OutOfTimeError:
+            pass  # it takes this long at least
+        budget.learn(name, row, rows, rows, 1.0, time.perf_counter() - start)
+    return time.perf_counter() - began
