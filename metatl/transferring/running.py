@@ -24,7 +24,7 @@ def run_heads(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda wo
     names = [name for name in study.rows if name not in moving(study)]
     keys = [key for block in _rounds(study, names) for key in block if key not in cells.held]
     draws = max(1, int(LITTLE / (study.problem.features.width * len(study.problem.task.pool))))
-    moment = LEAST / max(1, len({key[:2] for key in keys}))
+    moment = budget.gone + LEAST
     while keys and (keys[0][2] == 0 or budget.left > 0):
         until = keys[0][2] + draws
         some = [key for key in keys if key[2] < until]
@@ -42,14 +42,16 @@ def _first(
 ) -> None:
     """First draws: every row has one fit before any chooses its values.
 
-    seconds: what is kept for later, and what a row may take at one number of labels whatever the time.
+    seconds: what is kept for later, and until when they are done whatever the time.
     """
     later = {key[:2]: study.part(key) for key in reversed(keys)}
     for at in dict.fromkeys(key[:2] for key in keys):
         parts = {key: study.part(key) for key in keys if key[:2] == at}
         del later[at]
         once = sum(study.cost(budget, name, part, False) for (name, _), part in later.items())
-        timed(study, cells, budget, parts, max(budget.left - seconds[0] - once, seconds[1]), tell)
+        timed(
+            study, cells, budget, parts, max(budget.left - seconds[0] - once, seconds[1] - budget.gone), tell
+        )
 
 
 def _further(study: Study, cells: Cells, budget: Budget, keys: list[Key], kept: float, tell: Tell) -> None:

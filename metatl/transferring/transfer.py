@@ -95,6 +95,11 @@ def transfer(
         study = _learned(study, other, folder, budget)
         study = _decided(study, cells, budget)
         _work(study, cells, budget)
+        if not cells.held:
+            raise MetatlError(
+                f"the {minutes:g} minutes did not reach a single fit; give more (--minutes), or fewer labels "
+                "(--labelled)"
+            )
         settled = settle(study, cells, budget)
         choice, fitted, scale = fit_all(study, settled.method, budget)
     finally:
