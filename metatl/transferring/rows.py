@@ -75,6 +75,7 @@ class Row:
         start: the pre-trained weights, or random ones.
         schedule: how long the body is trained.
         select: values to choose by cross-validation inside the labelled rows.
+        by: the score by which they are chosen; None for that of the table.
         order: place in tables.
     """
 
@@ -93,6 +94,7 @@ class Row:
     start: Literal["pretrained", "random"] = "pretrained"
     schedule: Schedule = Schedule()
     select: dict[str, list[Any]] | None = None
+    by: str | None = None
     order: int = 0
 
 

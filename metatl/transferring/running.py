@@ -8,10 +8,8 @@ from metatl.transferring.budget import LEAST, Budget
 from metatl.transferring.cells import Cells, Key
 from metatl.transferring.settle import reserve
 from metatl.transferring.study import Study, moving
-from metatl.transferring.timed import Tell, defaulted, timed
+from metatl.transferring.timed import TURN, Tell, defaulted, timed
 
-TURN = 10.0
-"""Seconds for which rows on frozen features work at most until what they did is kept."""
 LITTLE = 1e7
 """Numbers in the features of all labelled rows of draws that are done before their time is known."""
 
@@ -31,6 +29,7 @@ def run_heads(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda wo
         keys, kept = keys[len(some) :], reserve(study, cells, budget)
         if some[0][2] == 0:
             _first(study, cells, budget, some, (kept, moment), tell)
+            keys = [key for key in some if key[2] and key not in cells.held] + keys
         else:
             _further(study, cells, budget, some, kept, tell)
         each = _costs(study, cells, budget, [key for key in keys if key[2] == keys[0][2]] if keys else [])

@@ -17,6 +17,10 @@ from metatl.transferring.study import Study
 
 VALIDATION = "validation."
 """Before a row's name: cells inside the labelled rows, by which the saved row is chosen."""
+TURN = 10.0
+"""Seconds for which rows on frozen features work at most until what they did is kept."""
+WRONG = 2.0
+"""Times what it was thought to take, after which choosing is given up."""
 Tell = Callable[[int], None]
 """Called after every cell with its work, in rows."""
 
@@ -38,6 +42,8 @@ def timed(
     (first, part), count = next(iter(parts.items())), len(parts)
     name = first[0].removeprefix(VALIDATION)
     seconds -= tried(study, budget, name, part, seconds / 2)
+    if first[2] == 0 and count * study.cost(budget, name, part, thorough) > min(TURN, seconds):
+        parts, count = {first: part}, 1  # the others come when more is known
     once, all_fits = (count * study.cost(budget, name, part, whole) for whole in (False, True))
     decided = (*first[:2], 0) in cells.held
     thorough = thorough and not defaulted(cells, first) and (decided or all_fits <= seconds)
@@ -46,9 +52,9 @@ def timed(
     began = time.perf_counter()
     try:
         with within(seconds):
-            found = study.cells(name, parts, thorough, seconds - once)
+            found = study.cells(name, parts, thorough, min(seconds - once, WRONG * all_fits))
     except OutOfTimeError:
-        budget.learn(name, *study.size(name, part, False), time.perf_counter() - began)
+        budget.learn(name, *study.size(name, part, thorough), (time.perf_counter() - began) / count)
         return
     done = dict(zip(parts, found, strict=True))
     cells.put(done)
@@ -71,10 +77,10 @@ def tried(study: Study, budget: Budget, name: str, part: Part, seconds: float) -
         if budget.cost(name, row, rows, rows) > left:
             break
         inside, rest, _ = study.given(name, part, study.seed * 1000)
-        some, start = np.arange(rows), time.perf_counter()
+        start = time.perf_counter()
         try:
             with within(left):
-                judged(row, study.start(name), [(part_of(inside, some), part_of(rest, some[: len(rest.y)]))])
+                judged(row, study.start(name), [(part_of(inside, np.arange(rows)), rest)])
         except OutOfTimeError:
             pass  # it takes this long at least
         budget.learn(name, row, rows, rows, 1.0, time.perf_counter() - start)
