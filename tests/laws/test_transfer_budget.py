@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from metatl.adapt.solvers import LogisticRegression, Solver
 from metatl.deadline import OutOfTimeError, in_time, within
 from metatl.lab import store
 from metatl.transferring import fit
+from metatl.transferring import transfer as transferring
 from metatl.transferring.budget import GROWTH, Budget
+from metatl.transferring.opened import Words
 from metatl.transferring.readout import fit_readout
 from metatl.transferring.rows import rows
 from metatl.transferring.transfer import transfer
@@ -51,12 +54,16 @@ def test_many_rows_are_tried_on_fewer_first() -> None:
     assert budget.trial("zero-shot", 0) == 0
 
 
+def solver_of(name: str) -> Any:
+    return getattr(rows()[name].adaptation, "solver")  # noqa: B009
+
+
 class Slow:
     """Real fits, each of which takes a clock's seconds for every row."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float]) -> None:
         self.now, real = 0.0, fit.answers
-        by = {rows()[name].adaptation.solver.__class__: value for name, value in seconds.items()}  # type: ignore[attr-defined]
+        by = {type(solver_of(name)): value for name, value in seconds.items()}
 
         def answers(adaptation: Any, episodes: Any, keys: Any, outputs: int) -> Any:
             solver: Solver | None = getattr(adaptation, "solver", None)
@@ -70,6 +77,7 @@ class Slow:
         clock: Callable[[], float] = lambda: self.now  # noqa: E731
         monkeypatch.setattr(time, "monotonic", clock)
         monkeypatch.setattr(time, "perf_counter", clock)
+        monkeypatch.setattr(transferring, "Budget", partial(Budget, clock=clock))
 
 
 @pytest.mark.parametrize(
@@ -84,8 +92,6 @@ def test_minutes_are_kept_whatever_a_fit_takes(
     data = {"a": np.random.default_rng(0).normal(size=250) + y, "y": np.where(y, "yes", "no")}
     given: Any = {"labelled": "all", "methods": names, "minutes": 3.0, "out": tmp_path / "o"}
     np.savez(tmp_path / "t.npz", **data)
-    from metatl.transferring.opened import Words
-
     transfer(tmp_path / "t.npz", words=Words(target="y"), draws=2, **given)
     found = store.read_json(tmp_path / "o" / "report.json")
     at = {row["method"]: row for row in found["rows"]}
