@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,38 +40,39 @@ def reserve(study: Study, cells: Cells, budget: Budget) -> float:
     heads, bodies = _kinds(study)
     most, kept = SHARE * budget.seconds, 0.0
     for thorough in (False, True):
-        wanted = _cost(study, budget, _left(study, cells, heads), thorough)
+        wanted = _cost(study, budget, _left(study, cells, heads), heads if thorough else ())
         wanted += _last(study, budget, heads, thorough)
         kept = wanted if wanted <= most else kept
     fold = [one for one in _left(study, Cells(cells.folder, {}, {}), bodies) if one[0][2] == 0]
-    wanted = _cost(study, budget, fold) + _last(study, budget, bodies)
+    wanted = _cost(study, budget, fold, bodies) + _last(study, budget, bodies)
     return kept + (wanted if kept + wanted <= most else 0.0)
 
 
 def validate(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda work: None) -> None:
     """Cross-validate every row on all labelled rows, fold by fold, as far as the minutes go.
 
-    Values are chosen in every fold if that fits, on frozen features in all of them; else they are defaults,
-    and the dearest rows are left out where one fold of all would be too much.
+    Rows choose their values in every fold as far as that fits, on frozen features in all folds; others take
+    their defaults, and the dearest are left out where one fold of all would be too much.
     """
     for names, least in zip(_kinds(study), (MOST_FOLDS, 1), strict=True):
         left = _left(study, cells, names)
         folds = list(dict.fromkeys(key[2] for key, _ in left))
         some = [one for one in left if one[0][2] in folds[:least]]
-        thorough = _cost(study, budget, some) + _last(study, budget, names) <= budget.left
-        last = _last(study, budget, names, thorough)
+        last = _last(study, budget, names)
+        last = last if last <= budget.left else _last(study, budget, names, False)
+        choosing = _choosing(study, budget, some, budget.left - last)
         some = [one for one in left if one[0][2] in folds[:1]]
-        some.sort(key=lambda one: _cost(study, budget, [one], thorough))
-        while some and _cost(study, budget, some, thorough) + last > budget.left:
-            last = _last(study, budget, [_name(key) for key, _ in some[:-1]], thorough)
+        some.sort(key=lambda one: _cost(study, budget, [one], choosing))
+        while some and _cost(study, budget, some, choosing) + last > budget.left:
+            last = _last(study, budget, [_name(key) for key, _ in some[:-1]], False)
             some.pop()
         names = {_name(key) for key, _ in some}
         for fold in folds:
             block = [one for one in left if one[0][2] == fold and _name(one[0]) in names]
-            if _cost(study, budget, block, thorough) + last > budget.left:
+            if _cost(study, budget, block, choosing) + last > budget.left:
                 break
             for key, part in block:
-                timed(study, cells, budget, {key: part}, budget.left - last, tell, thorough)
+                timed(study, cells, budget, {key: part}, budget.left - last, tell, _name(key) in choosing)
 
 
 def _kinds(study: Study) -> tuple[list[str], list[str]]:
@@ -85,8 +86,19 @@ def _name(key: Key) -> str:
     return key[0].removeprefix(VALIDATION)
 
 
-def _cost(study: Study, budget: Budget, some: Sequence[tuple[Key, Part]], thorough: bool = True) -> float:
-    return sum(study.cost(budget, _name(key), part, thorough) for key, part in some)
+def _choosing(study: Study, budget: Budget, some: Sequence[tuple[Key, Part]], seconds: float) -> set[str]:
+    """The rows that choose their values in these cells: the cheapest ones first, beside one fit of all."""
+    found = set[str]()
+    for name in sorted(
+        {_name(key) for key, _ in some}, key=lambda name: study.cost(budget, name, some[0][1])
+    ):
+        if _cost(study, budget, some, {*found, name}) <= seconds:
+            found.add(name)
+    return found
+
+
+def _cost(study: Study, budget: Budget, some: Sequence[tuple[Key, Part]], choosing: Container[str]) -> float:
+    return sum(study.cost(budget, _name(key), part, _name(key) in choosing) for key, part in some)
 
 
 def _last(study: Study, budget: Budget, names: Sequence[str], thorough: bool = True) -> float:
