@@ -18,7 +18,8 @@ from metatl.data.fixed import MOST_FOLDS, Index, divided
 from metatl.evaluation.scores import Score, named
 from metatl.lab.experiment import with_value
 from metatl.transferring.backbone import Backbone
-from metatl.transferring.fit import DivergedError, Labelled, judged
+from metatl.transferring.fit import DivergedError, Labelled
+from metatl.transferring.judged import judged
 from metatl.transferring.judging import kind_of, score_of
 from metatl.transferring.rows import Row
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -12,17 +12,15 @@ from torch import Tensor, nn
 
 from metatl import tree
 from metatl.adapt import Descent
-from metatl.adapt.solvers.solver import ABSENT
 from metatl.guides.fisher import SupportFisher, fisher
 from metatl.heads import FromNames, Head
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.transferring.backbone import Backbone, headless
 from metatl.transferring.features import forward
-from metatl.transferring.judging import kind_of
-from metatl.transferring.readout import Readout, answers, fit_readout, layer_of, linear_readout
+from metatl.transferring.readout import Readout, fit_readout, layer_of, linear_readout
 from metatl.transferring.rows import Row
-from metatl.types import Batch, Episode, Guide, MetatlError, Params, Transfer
+from metatl.types import Batch, Guide, MetatlError, Params, Transfer
 
 FISHER_ROWS = 32
 """Labelled rows that the Fisher information is taken from, at most."""
@@ -85,64 +83,6 @@ def fit(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
         fitted = fit_readout(row.adaptation, labelled.features, labelled.y, labelled.outputs, labelled.key)
         return Model(fitted)
     return _tuned(row, backbone, labelled)
-
-
-def judged(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelled]]) -> list[Tensor]:
-    """Outputs [m, classes] for the rows of every second part after a fit to the first, NaN if it diverges.
-
-    Rows on frozen features answer all parts side by side. A class without a labelled row in a part is left
-    out of its fit, and has probability 0 there.
-    """
-    if row.reads == "names":
-        return [_judged(row, backbone, *part) for part in parts]
-    seen = [_seen(inside) for inside, _ in parts]
-    own = [_numbered(inside, classes) for (inside, _), classes in zip(parts, seen, strict=True)]
-    found: dict[int, Tensor] = {}
-    for outputs in {inside.outputs for inside in own}:
-        places = [i for i, inside in enumerate(own) if inside.outputs == outputs]
-        some = [(own[i], parts[i][1]) for i in places]
-        found |= zip(places, _answered(row, backbone, some), strict=True)
-    return [_among(found[i], classes, parts[i][0].outputs) for i, classes in enumerate(seen)]
-
-
-def _seen(labelled: Labelled) -> Tensor | None:
-    """The classes that have a labelled row; None where all have, and for other targets."""
-    if kind_of(labelled.y) != "classes":
-        return None
-    classes = torch.unique(labelled.y)
-    return classes if len(classes) < labelled.outputs else None
-
-
-def _numbered(labelled: Labelled, classes: Tensor | None) -> Labelled:
-    """The labelled rows as a problem of these classes alone."""
-    if classes is None:
-        return labelled
-    return replace(labelled, y=torch.searchsorted(classes, labelled.y), outputs=len(classes))
-
-
-def _among(found: Tensor, classes: Tensor | None, outputs: int) -> Tensor:
-    """Outputs for these classes as such for all, those that are missing never chosen."""
-    if classes is None:
-        return found
-    return found.new_full((len(found), outputs), ABSENT).index_copy(1, classes, found)
-
-
-def _answered(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelled]]) -> list[Tensor]:
-    """Outputs for parts with as many classes, all of which have labelled rows."""
-    first = parts[0][0]
-    if first.outputs == 1 and kind_of(first.y) == "classes":  # nothing to tell apart
-        return [rest.features.new_zeros(len(rest.y), 1) for _, rest in parts]
-    if row.moves == "head":
-        episodes = [Episode(Batch(inside.features, inside.y), Batch(rest.features)) for inside, rest in parts]
-        return answers(row.adaptation, episodes, [inside.key for inside, _ in parts], first.outputs)
-    return [_judged(row, backbone, inside, rest) for inside, rest in parts]
-
-
-def _judged(row: Row, backbone: Backbone, inside: Labelled, rest: Labelled) -> Tensor:
-    try:
-        return fit(row, backbone, inside).outputs(rest.features, rest.rows)
-    except DivergedError:
-        return torch.full((len(rest.y), inside.outputs), torch.nan)
 
 
 def _named(labelled: Labelled) -> Readout:

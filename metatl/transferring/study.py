@@ -17,7 +17,8 @@ from metatl.transferring.backbone import Backbone
 from metatl.transferring.budget import Budget, work
 from metatl.transferring.cells import Cell, Key
 from metatl.transferring.choose import Choice, chosen, fits
-from metatl.transferring.fit import Labelled, judged
+from metatl.transferring.fit import Labelled
+from metatl.transferring.judged import judged
 from metatl.transferring.judging import Scale, judge
 from metatl.transferring.learned import Learned
 from metatl.transferring.problem import Problem

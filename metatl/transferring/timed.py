@@ -12,7 +12,7 @@ from metatl.deadline import OutOfTimeError, within
 from metatl.transferring.budget import FEW, Budget
 from metatl.transferring.cells import Cells, Key
 from metatl.transferring.choose import part_of
-from metatl.transferring.fit import judged
+from metatl.transferring.judged import judged
 from metatl.transferring.study import Study
 
 VALIDATION = "validation."

@@ -10,7 +10,8 @@ import torch
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.choose import chosen
 from metatl.transferring.features import forward
-from metatl.transferring.fit import Labelled, judged
+from metatl.transferring.fit import Labelled
+from metatl.transferring.judged import judged
 from metatl.transferring.judging import judge
 from metatl.transferring.rows import Schedule, rows
 

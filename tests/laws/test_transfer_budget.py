@@ -16,7 +16,7 @@ from metatl.adapt import ClosedForm, Descent
 from metatl.adapt.solvers import LogisticRegression, Solver
 from metatl.deadline import OutOfTimeError, in_time, within
 from metatl.lab import store
-from metatl.transferring import fit
+from metatl.transferring import judged
 from metatl.transferring import transfer as transferring
 from metatl.transferring.budget import GROWTH, Budget
 from metatl.transferring.opened import Words
@@ -62,7 +62,7 @@ class Slow:
     """Real fits, each of which takes a clock's seconds for every row."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float]) -> None:
-        self.now, real = 0.0, fit.answers
+        self.now, real = 0.0, judged.answers
         by = {type(solver_of(name)): value for name, value in seconds.items()}
 
         def answers(adaptation: Any, episodes: Any, keys: Any, outputs: int) -> Any:
@@ -73,7 +73,7 @@ class Slow:
             in_time()
             return real(adaptation, episodes, keys, outputs)
 
-        monkeypatch.setattr(fit, "answers", answers)
+        monkeypatch.setattr(judged, "answers", answers)
         clock: Callable[[], float] = lambda: self.now  # noqa: E731
         monkeypatch.setattr(time, "monotonic", clock)
         monkeypatch.setattr(time, "perf_counter", clock)

@@ -22,7 +22,8 @@ from metatl.rules import Adam
 from metatl.transferring import choose
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import forward
-from metatl.transferring.fit import Labelled, fit, judged
+from metatl.transferring.fit import Labelled, fit
+from metatl.transferring.judged import judged
 from metatl.transferring.judging import Scale
 from metatl.transferring.open_model import open_model
 from metatl.transferring.rows import Row, Schedule, listing, rows, scaled
