@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from metatl.transferring.backbone import Backbone, backbone
+from metatl.transferring.cells import Cell, Cells
 from metatl.transferring.choose import chosen
 from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled
 from metatl.transferring.judged import judged
 from metatl.transferring.judging import judge
+from metatl.transferring.report import ends
 from metatl.transferring.rows import Schedule, rows
 
 SHORT = Schedule(passes=2, most=12, least=1, batch=4)
@@ -61,6 +66,20 @@ def test_values_are_chosen_where_a_fold_lacks_a_class(net: Backbone) -> None:
     for name in ("logistic-regression", "linear-discriminant"):
         choice = chosen(ROWS[name], net, [some])[0]
         assert choice.how == "cv"
+
+
+def test_what_is_chosen_at_an_end_is_said(tmp_path: Path) -> None:
+    def cell(l2: float, how: str = "cv") -> Cell:
+        return Cell([], [], [], {}, 0, seconds=0.0, selected={"solver.l2": l2}, how=how)
+
+    values = [1e-5, 1e-5, 1e-2]
+    held = {("logistic-regression", 5, draw): cell(l2) for draw, l2 in enumerate(values)}
+    held["logistic-regression", 1, 0] = cell(1e-2, "default")
+    study: Any = SimpleNamespace(rows={"logistic-regression": ROWS["logistic-regression"]})
+    said = "logistic-regression chose solver.l2 1e-05, an end of what is tried, in 2 of 3 draws."
+    assert ends(study, Cells(tmp_path, {}, dict(held))) == [said]
+    held["logistic-regression", 5, 3] = cell(1e-3)
+    assert ends(study, Cells(tmp_path, {}, dict(held))) == []
 
 
 def test_the_log_loss_of_probability_0_is_no_number() -> None:
