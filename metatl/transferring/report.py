@@ -83,9 +83,8 @@ def ends(study: Study, cells: Cells) -> list[str]:
             for end in sorted({*numbers[:1], *numbers[-1:]}):
                 count = sum(cell.selected[path] == end for cell in held)
                 if 2 * count > len(held):
-                    found.append(
-                        f"{name} chose {path} {end:g}, an end of what is tried, in {count} of {len(held)} draws."
-                    )
+                    said = f"an end of what is tried, in {count} of {len(held)} draws."
+                    found.append(f"{name} chose {path} {end:g}, {said}")
     return found
 
 

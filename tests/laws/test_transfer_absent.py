@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from metatl.transferring.backbone import Backbone, backbone
-from metatl.transferring.cells import Cell, Cells
+from metatl.transferring.cells import Cell, Cells, Key
 from metatl.transferring.choose import chosen
 from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled
@@ -73,7 +73,7 @@ def test_what_is_chosen_at_an_end_is_said(tmp_path: Path) -> None:
         return Cell([], [], [], {}, 0, seconds=0.0, selected={"solver.l2": l2}, how=how)
 
     values = [1e-5, 1e-5, 1e-2]
-    held = {("logistic-regression", 5, draw): cell(l2) for draw, l2 in enumerate(values)}
+    held: dict[Key, Cell] = {("logistic-regression", 5, d): cell(l2) for d, l2 in enumerate(values)}
     held["logistic-regression", 1, 0] = cell(1e-2, "default")
     study: Any = SimpleNamespace(rows={"logistic-regression": ROWS["logistic-regression"]})
     said = "logistic-regression chose solver.l2 1e-05, an end of what is tried, in 2 of 3 draws."

@@ -89,7 +89,7 @@ def test_minutes_are_kept_whatever_a_fit_takes(
 ) -> None:
     clock, names = Slow(monkeypatch, {"linear-discriminant": each}), "ridge,linear-discriminant"
     y = np.arange(250) % 2
-    data = {"a": np.random.default_rng(0).normal(size=250) + y, "y": np.where(y, "yes", "no")}
+    data: dict[str, Any] = {"a": np.random.default_rng(0).normal(size=250) + y, "y": np.where(y, "yes", "no")}
     given: Any = {"labelled": "all", "methods": names, "minutes": 3.0, "out": tmp_path / "o"}
     np.savez(tmp_path / "t.npz", **data)
     transfer(tmp_path / "t.npz", words=Words(target="y"), draws=2, **given)
