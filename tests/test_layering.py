@@ -17,7 +17,7 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"errors", "front_door", "opening", "text", "types", "tree", "threads", "recorded"},
+    {"deadline", "errors", "front_door", "opening", "text", "types", "tree", "threads", "recorded"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
     | {"arithmetic"},
     {"data", "importing", "language", "peers", "processes", "views", "weights"},

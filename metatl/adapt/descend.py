@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from metatl import tree
+from metatl.deadline import in_time
 from metatl.norm_calls import transforming
 from metatl.rules import Rule, RuleState
 from metatl.rules.clipping import clipped
@@ -81,6 +82,7 @@ def descend(
     fixed = tree.detach(still) if first_order else still
     state = rule.resume(_wide(free), memory or {})
     for step, piece in enumerate(pieces):
+        in_time()
         if step and anew and (again := anew(step, _in_order(params, free, still))) is not None:
             guide, state = again, rule.init(_wide(free))
         point = tree.detach(free) if first_order else free

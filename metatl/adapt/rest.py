@@ -27,7 +27,7 @@ _ELSEWHERE = 1 << 31
 
 
 def rest_under(descent: Descent, net: Net, transfer: Transfer, moving: frozenset[str], x: Any) -> Rest | None:
-    """`rest_of` a descent's passes; None where views, balance or norms look at every step's rows themselves."""
+    """`rest_of` a descent's passes; None where views, balance or norms look at a step's rows themselves."""
     if descent.views or descent.balance is not None or (descent.moments != "frozen" and net.batch_moments):
         return None
     with descent.support_moments():

@@ -14,7 +14,7 @@ from metatl.heads import Head, Ridge
 from metatl.learners.learner import Learner, State
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
-from metatl.types import Episode, Labels, MetatlError, Metrics, Params, Transfer
+from metatl.types import Episode, Labels, MetatlError, Metrics, Params, Ragged, Transfer
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Importance(Learner):
         """The tasks must be possible."""
         data.check("meta_train", self.tasks)
 
-    def draw(self, data: Data, seed: int, step: int) -> Episode:
+    def draw(self, data: Data, seed: int, step: int) -> Episode | Ragged:
         """One task of meta_train."""
         return data.draw("meta_train", self.tasks, seed, step, 1)
 
@@ -70,7 +70,7 @@ class Importance(Learner):
         }
         return State(start, 0, {"sum": sums})
 
-    def step(self, net: Net, engine: Engine, state: State, drawn: Episode) -> tuple[State, Metrics]:
+    def step(self, net: Net, engine: Engine, state: State, drawn: Episode | Ragged) -> tuple[State, Metrics]:
         """One task: add its mean information."""
         carried = state.transfer
 

@@ -14,6 +14,10 @@ TRAINING = 4.0
 """A row forward and back, in forward passes, until a row has been timed."""
 KEPT, LEAST = 0.03, 5.0
 """What is left for tables and pictures: a share of the minutes, and seconds at least."""
+GROWTH = 10
+"""A fit to more than so many times the rows of any that was timed is tried on fewer rows first."""
+FEW = 100
+"""Rows of a first trial."""
 
 
 @dataclass
@@ -47,22 +51,32 @@ class Budget:
     def cost(self, name: str, row: Row, labelled: int, test: int, fits: float = 1.0) -> float:
         """Seconds that a cell will take: by the pace of the row's cell with the nearest number of rows.
 
-        Before there is one, by that of the slowest other row, or a guess. On frozen features it is what the
-        row's last cell took with the nearest number of rows.
+        Before there is one, by that of the slowest other row, or a guess. On frozen features it is what a fit
+        took with the nearest number of rows, in proportion where that was smaller; 0 before there is one.
         """
         if row.moves == "head":
             took = self._took.get(name, {})
-            return took[_nearest(took, labelled)] if took else 0.0
+            near = _nearest(took, labelled) if took else 1
+            return fits * took.get(near, 0.0) * max(1.0, labelled / max(near, 1))
         seen = [self._pace[name]] if name in self._pace else list(self._pace.values())
         near = [paces[_nearest(paces, labelled)] for paces in seen]
         return max(near, default=1.0) * self.forward * work(row, labelled, test, fits)
 
     def learn(self, name: str, row: Row, labelled: int, test: int, fits: float, seconds: float) -> None:
         """A cell took so long."""
-        self._took.setdefault(name, {})[labelled] = seconds
+        self._took.setdefault(name, {})[labelled] = seconds / fits
         guess = self.forward * work(row, labelled, test, fits)
         if guess > 0:
             self._pace.setdefault(name, {})[labelled] = seconds / guess
+
+    def trial(self, name: str, labelled: int) -> int:
+        """Rows of the next trial before so many are fitted, 0 where nearly as many were."""
+        most = max((rows for rows in self._took.get(name, {}) if rows <= labelled), default=0)
+        if not most:
+            return min(FEW, labelled)
+        if labelled <= GROWTH * most:
+            return 0
+        return min(GROWTH * most, math.ceil(labelled / GROWTH))
 
 
 def _nearest(known: dict[int, float], rows: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,11 +13,14 @@ import torch
 from torch import Tensor
 
 from metatl import tree
+from metatl.adapt.estimators.outputs import FLOOR
 from metatl.data.fixed import MOST_FOLDS, Index, divided
+from metatl.evaluation.scores import Score, named
 from metatl.lab.experiment import with_value
 from metatl.transferring.backbone import Backbone
-from metatl.transferring.fit import DivergedError, Labelled, judged
-from metatl.transferring.judging import kind_of, row_scores, score_of
+from metatl.transferring.fit import DivergedError, Labelled
+from metatl.transferring.judged import judged
+from metatl.transferring.judging import kind_of, score_of
 from metatl.transferring.rows import Row
 
 
@@ -88,13 +92,19 @@ def held_out(row: Row, backbone: Backbone, draws: Sequence[tuple[Labelled, Index
     outputs = judged(row, backbone, parts)
     found: list[float] = []
     for draw, folds in draws:
-        total, better = 0.0, score_of(draw.y).sign
+        total, score = 0.0, score_of(draw.y) if row.by is None else named(row.by)
         for _ in range(int(folds.max()) + 1):
             (_, rest), said = parts.pop(0), outputs.pop(0)
             finite = bool(said.isfinite().all())
-            total += better * float(row_scores(said, rest.y).sum()) if finite else torch.nan
+            total += score.sign * float(_values(score, said, rest.y).sum()) if finite else torch.nan
         found.append(total / len(folds))
     return found
+
+
+def _values(score: Score, said: Tensor, y: Tensor) -> Tensor:
+    """[n]: the score of every row; of a class of probability 0 that of one of FLOOR."""
+    values = score.rows(said, y).double()
+    return values if y.is_floating_point() else values.clamp_max(-math.log(FLOOR))
 
 
 def part_of(labelled: Labelled, rows: Index) -> Labelled:
@@ -111,9 +121,7 @@ def part_of(labelled: Labelled, rows: Index) -> Labelled:
 def fits(row: Row, rows: int, classes: int, validate: bool) -> float:
     """How many fits to all of the labelled rows choosing a row's values and fitting it amount to."""
     candidates, folds = len(_candidates(row)), min(MOST_FOLDS, rows // max(classes, 1))
-    if row.moves == "head" or candidates < 2 or folds < 2 or not validate:
-        return 1.0
-    return 1.0 + candidates * (folds - 1)
+    return 1.0 + candidates * (folds - 1) if validate and candidates > 1 and folds > 1 else 1.0
 
 
 def _candidates(row: Row) -> list[tuple[dict[str, Any], Row]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -20,10 +20,10 @@ from metatl.norm import Rows, moments_from
 from metatl.transferring.backbone import Backbone, headless
 from metatl.transferring.features import forward
 from metatl.transferring.given import Given, taught
-from metatl.transferring.readout import Readout, answers, fit_readout, layer_of, linear_readout
+from metatl.transferring.readout import Readout, fit_readout, layer_of, linear_readout
 from metatl.transferring.rows import Row
 from metatl.transferring.taken import taken_over
-from metatl.types import Batch, Episode, Guide, MetatlError, Params, Transfer
+from metatl.types import Batch, Guide, MetatlError, Params, Transfer
 
 FISHER_ROWS = 32
 """Labelled rows that the Fisher information is taken from, at most."""
@@ -75,25 +75,6 @@ def fit(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
         fitted = fit_readout(row.adaptation, labelled.features, labelled.y, labelled.outputs, labelled.key)
         return Model(fitted)
     return _tuned(row, backbone, labelled)
-
-
-def judged(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelled]]) -> list[Tensor]:
-    """Outputs [m, classes] for the rows of every second part after a fit to the first, NaN if it diverges.
-
-    Rows on frozen features answer all parts side by side.
-    """
-    if row.moves == "head" and row.reads == "labels" and parts:
-        episodes = [Episode(Batch(inside.features, inside.y), Batch(rest.features)) for inside, rest in parts]
-        keys = [inside.key for inside, _ in parts]
-        return answers(row.adaptation, episodes, keys, parts[0][0].outputs)
-    return [_judged(row, backbone, inside, rest) for inside, rest in parts]
-
-
-def _judged(row: Row, backbone: Backbone, inside: Labelled, rest: Labelled) -> Tensor:
-    try:
-        return fit(row, backbone, inside).outputs(rest.features, rest.rows)
-    except DivergedError:
-        return torch.full((len(rest.y), inside.outputs), torch.nan)
 
 
 def _named(labelled: Labelled) -> Readout:

@@ -15,6 +15,8 @@ NO_CLASS = -1
 """Named for a row whose outputs are not finite: the largest of them would be the first class."""
 MANY = 30
 """Classes, beyond which scores that look at every class of every row are left out."""
+HUGE = 1e20
+"""No score: the log loss of a class of probability 0."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +102,12 @@ def judge(outputs: Tensor, y: Tensor) -> Judged:
 
 
 def _also(outputs: Tensor, y: Tensor, whole: bool) -> dict[str, float | None]:
-    """Every other score that takes such targets; none where an output is not finite."""
+    """Every other score that takes such targets and has a value; none where an output is not finite."""
     own, found = score_of(y).name, dict[str, float | None]()
     if not whole or not len(y) or (y.dim() == 1 and outputs.shape[1] > MANY):
         return found
     for name, score in SCORES.items():
         if name != own and target_of(y) in score.takes:
             value = float(score(outputs, y))
-            found[name] = None if value != value else round(value, 6)
+            found[name] = round(value, 6) if abs(value) < HUGE else None
     return found

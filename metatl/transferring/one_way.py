@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from metatl.lab.experiment import with_value
 from metatl.transferring import asked
 from metatl.transferring.applicable import applicable
 from metatl.transferring.backbone import Backbone
+from metatl.transferring.budget import Budget
 from metatl.transferring.model import SavedModel
 from metatl.transferring.opened import USUAL
 from metatl.transferring.pretraining import net_for
@@ -75,7 +77,7 @@ def fit_one(
     kept, _ = applicable(found, named, net, problem)
     study = Study(problem, net, kept, [None], 1, way.seed, validated=True)
     name = study.reference
-    choice, fitted, scale = fit_all(study, name)
+    choice, fitted, scale = fit_all(study, name, Budget(math.inf))
     return model_of(study, Settled(name, "named", {}), choice, (fitted, scale), examples.reader)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from metatl import importing, tree
 from metatl.adapt import Adaptation, Descent
+from metatl.deadline import in_time
 from metatl.engines import Batched, Loop
 from metatl.heads import Learned
 from metatl.net import Net
@@ -80,6 +81,7 @@ def answers(
     found: dict[int, Tensor] = {}
     with torch.no_grad():
         for places in _alike(episodes, side_by_side=adaptation.batched):
+            in_time()
             stacked = tree.gather([episodes[i] for i in places], torch.stack)
             net, transfer = head_net(stacked.support.x.shape[-1], outputs)
             answer = partial(adaptation.answer, net, transfer, key=keys[places[0]])

@@ -66,7 +66,26 @@ def report(study: Study, cells: Cells, protocol: Mapping[str, Any]) -> Values:
     score = score_of(study.problem.targets.values)
     told = {"score": score.name, "unit": score.unit, "better": score.better}
     meant = meaning(score, study.problem.unit, study.reference)
-    return {"protocol": {**protocol, **told, "meaning": meant, "missing": said}, "rows": found}
+    notes = [*protocol["notes"], *ends(study, cells)]
+    return {
+        "protocol": {**protocol, **told, "notes": notes, "meaning": meant, "missing": said},
+        "rows": found,
+    }
+
+
+def ends(study: Study, cells: Cells) -> list[str]:
+    """What rows chose at an end of the numbers that are tried, in more than half of their draws."""
+    found: list[str] = []
+    for name, row in study.rows.items():
+        held = [cell for key, cell in cells.held.items() if key[0] == name and cell.how == "cv"]
+        for path, values in (row.select or {}).items():
+            numbers = [value for value in values if isinstance(value, int | float)]
+            for end in sorted({*numbers[:1], *numbers[-1:]}):
+                count = sum(cell.selected[path] == end for cell in held)
+                if 2 * count > len(held):
+                    said = f"an end of what is tried, in {count} of {len(held)} draws."
+                    found.append(f"{name} chose {path} {end:g}, {said}")
+    return found
 
 
 def table_of(study: Study, cells: Cells, name: str, k: int | None, draws: Sequence[int]) -> Matrix:

@@ -85,6 +85,7 @@ class Row:
             at random.
         schedule: how long the body is trained.
         select: values to choose by cross-validation inside the labelled rows.
+        by: the score by which they are chosen; None for that of the table.
         usual: whether it runs where no rows are named.
         order: place in tables.
     """
@@ -106,6 +107,7 @@ class Row:
     taken: float = 1.0
     schedule: Schedule = Schedule()
     select: dict[str, list[Any]] | None = None
+    by: str | None = None
     usual: bool = True
     order: int = 0
 

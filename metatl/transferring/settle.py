@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from metatl.adapt import check_outputs
-from metatl.data.fixed import Index, Part
+from metatl.data.fixed import MOST_FOLDS, Index, Part
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells, Key
 from metatl.transferring.choose import Choice, folds_of, surely
 from metatl.transferring.fit import Model, fit
 from metatl.transferring.judging import Scale, score_of, shown
-from metatl.transferring.study import VALIDATION, Study, Tell, moving
+from metatl.transferring.study import Study, moving
+from metatl.transferring.timed import VALIDATION, Tell, timed
 from metatl.types import MetatlError
 
 SHARE = 0.3
@@ -31,36 +32,80 @@ class Settled:
 
 
 def reserve(study: Study, cells: Cells, budget: Budget) -> float:
-    """Seconds to keep for the choice and the last fit; of rows that move the body only up to a share."""
-    rows, folds, bodies = study.problem.task.everything(), _folds(study), moving(study)
-    whole = Part(rows, rows[:0])
-    if folds is None:
-        return max((study.cost(budget, name, whole) for name in study.rows), default=0.0)
-    heads = [name for name in study.rows if name not in bodies]
-    kept = sum(
-        study.cost(budget, key[0].removeprefix(VALIDATION), part) for key, part in _left(study, cells, heads)
-    )
-    kept += max((study.cost(budget, name, whole) for name in heads), default=0.0)
-    wanted = sum(study.cost(budget, name, _part(rows, folds, 0)) for name in bodies)
-    wanted += max((study.cost(budget, name, whole) for name in bodies), default=0.0)
-    return kept + (wanted if kept + wanted <= SHARE * budget.seconds else 0.0)
+    """Seconds to keep for the choice and the last fit, up to a share.
+
+    For rows on frozen features with their values chosen in every fold, or else with defaults; then for one
+    fold of the rows that move the body.
+    """
+    heads, bodies = _kinds(study)
+    most, kept = SHARE * budget.seconds, 0.0
+    for thorough in (False, True):
+        wanted = _cost(study, budget, _left(study, cells, heads), heads if thorough else ())
+        wanted += _last(study, budget, heads, thorough)
+        kept = wanted if wanted <= most else kept
+    fold = [one for one in _left(study, Cells(cells.folder, {}, {}), bodies) if one[0][2] == 0]
+    wanted = _cost(study, budget, fold, bodies) + _last(study, budget, bodies)
+    return kept + (wanted if kept + wanted <= most else 0.0)
 
 
 def validate(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda work: None) -> None:
-    """Cross-validate every row on all labelled rows, fold by fold, as far as the minutes go."""
-    rows, bodies = study.problem.task.everything(), moving(study)
-    whole = Part(rows, rows[:0])
-    for names in ([name for name in study.rows if name not in bodies], bodies):
-        blocks: dict[int, list[tuple[Key, Part]]] = {}
-        for key, part in _left(study, cells, names):
-            blocks.setdefault(key[2], []).append((key, part))
-        last = max((study.cost(budget, name, whole) for name in names), default=0.0)
-        for block in blocks.values():
-            cost = sum(study.cost(budget, key[0].removeprefix(VALIDATION), part) for key, part in block)
-            if cost + last > budget.left:
+    """Cross-validate every row on all labelled rows, fold by fold, as far as the minutes go.
+
+    Rows choose their values in every fold as far as that fits, on frozen features in all folds; others take
+    their defaults, and the dearest are left out where one fold of all would be too much.
+    """
+    for names, least in zip(_kinds(study), (MOST_FOLDS, 1), strict=True):
+        left = _left(study, cells, names)
+        folds = list(dict.fromkeys(key[2] for key, _ in left))
+        some = [one for one in left if one[0][2] in folds[:least]]
+        last = _last(study, budget, names)
+        last = last if last <= budget.left else _last(study, budget, names, False)
+        choosing = _choosing(study, budget, some, budget.left - last)
+        some = [one for one in left if one[0][2] in folds[:1]]
+        some.sort(key=lambda one: _cost(study, budget, [one], choosing))
+        while some and _cost(study, budget, some, choosing) + last > budget.left:
+            last = _last(study, budget, [_name(key) for key, _ in some[:-1]], False)
+            some.pop()
+        names = {_name(key) for key, _ in some}
+        for fold in folds:
+            block = [one for one in left if one[0][2] == fold and _name(one[0]) in names]
+            if _cost(study, budget, block, choosing) + last > budget.left:
                 break
             for key, part in block:
-                study.timed(cells, budget, {key: part}, tell)
+                timed(study, cells, budget, {key: part}, budget.left - last, tell, _name(key) in choosing)
+
+
+def _kinds(study: Study) -> tuple[list[str], list[str]]:
+    """The rows on frozen features, and those that move the body."""
+    bodies = moving(study)
+    return [name for name in study.rows if name not in bodies], bodies
+
+
+def _name(key: Key) -> str:
+    """The row of a cell of the validation."""
+    return key[0].removeprefix(VALIDATION)
+
+
+def _choosing(study: Study, budget: Budget, some: Sequence[tuple[Key, Part]], seconds: float) -> set[str]:
+    """The rows that choose their values in these cells: the cheapest ones first, beside one fit of all."""
+    found = set[str]()
+    for name in sorted(
+        {_name(key) for key, _ in some}, key=lambda name: study.cost(budget, name, some[0][1])
+    ):
+        if _cost(study, budget, some, {*found, name}) <= seconds:
+            found.add(name)
+    return found
+
+
+def _cost(study: Study, budget: Budget, some: Sequence[tuple[Key, Part]], choosing: Container[str]) -> float:
+    return sum(study.cost(budget, _name(key), part, _name(key) in choosing) for key, part in some)
+
+
+def _last(study: Study, budget: Budget, names: Sequence[str], thorough: bool = True) -> float:
+    """Seconds of a last fit to all labelled rows: of the dearest of these."""
+    rows = study.problem.task.everything()
+    whole = Part(rows, rows[:0])
+    return max((study.cost(budget, name, whole, thorough) for name in names), default=0.0)
 
 
 def _left(study: Study, cells: Cells, names: Sequence[str]) -> list[tuple[Key, Part]]:
@@ -72,12 +117,12 @@ def _left(study: Study, cells: Cells, names: Sequence[str]) -> list[tuple[Key, P
     return [(key, _part(rows, folds, key[2])) for key in keys if key not in cells.held]
 
 
-def settle(study: Study, cells: Cells) -> Settled:
+def settle(study: Study, cells: Cells, budget: Budget) -> Settled:
     """The row with the best cross-validated score on the rows that all candidates have judged.
 
     A candidate is a row with one fold or more, none of which diverged; of equals the earlier one in the
-    table. Without folds (one row of a class) it is the reference, or the first one. Raises MetatlError
-    where every row diverged.
+    table. Without folds (one row of a class), or minutes for them, it is the reference, or the row with the
+    cheapest fit where there is no time for that one. Raises MetatlError where every row diverged.
     """
     folds = _folds(study)
     done = {name: cells.draws(VALIDATION + name, None) for name in study.rows}
@@ -89,8 +134,8 @@ def settle(study: Study, cells: Cells) -> Settled:
             f"every row diverges in cross-validation: {', '.join(lost)}; name others by --methods"
         )
     if folds is None or not candidates:
-        name = study.reference
-        return Settled(name, "taken without choice: nothing to validate on", {})
+        why = "nothing to validate on" if folds is None else "for want of minutes"
+        return Settled(_without_choice(study, cells, budget), f"taken without choice: {why}", {})
     common = sorted(set.intersection(*(set(done[name]) for name in candidates)))
     of, score = score_of(study.problem.targets.values), dict[str, float]()
     for name in candidates:
@@ -107,15 +152,25 @@ def settle(study: Study, cells: Cells) -> Settled:
     return Settled(best, how, score)
 
 
-def fit_all(study: Study, name: str) -> tuple[Choice, Model, Scale]:
+def _without_choice(study: Study, cells: Cells, budget: Budget) -> str:
+    """The reference; where its fit is not in the minutes, the row of the table with the cheapest one."""
+    if _last(study, budget, [study.reference], thorough=False) <= budget.left:
+        return study.reference
+    done = [name for name in study.rows if any(key[0] == name for key in cells.held)]
+    return min(done, key=lambda name: _last(study, budget, [name], False), default=study.reference)
+
+
+def fit_all(study: Study, name: str, budget: Budget) -> tuple[Choice, Model, Scale]:
     """The row fitted on all labelled rows, its values chosen by cross-validation among them.
 
-    Raises MetatlError where that diverges.
+    They are its defaults where the minutes do not reach for that. Raises MetatlError where it diverges.
     """
     rows = study.problem.task.everything()
     labelled, _, scale = study.given(name, Part(rows, rows[:0]), study.seed * 1000)
     try:
-        choice = study.chosen(name, [labelled])[0]
+        once = _last(study, budget, [name], thorough=False)
+        thorough = _last(study, budget, [name]) <= budget.left
+        choice = study.chosen(name, [labelled], thorough, budget.left - once)[0]
         fitted = fit(surely(choice).row, study.start(name), labelled)
         check_outputs(fitted.outputs(labelled.features, labelled.rows), study.problem.unit)
     except MetatlError as error:

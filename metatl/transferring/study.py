@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,21 +12,18 @@ from typing import Any
 from torch import Tensor
 
 from metatl.data.fixed import Index, Part
+from metatl.deadline import OutOfTimeError, in_time, within
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.budget import Budget, work
-from metatl.transferring.cells import Cell, Cells, Key
+from metatl.transferring.cells import Cell, Key
 from metatl.transferring.choose import Choice, chosen, fits
 from metatl.transferring.features import Features
-from metatl.transferring.fit import Labelled, judged
+from metatl.transferring.fit import Labelled
+from metatl.transferring.judged import judged
 from metatl.transferring.judging import Scale, judge
 from metatl.transferring.learned import Learned
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import REFERENCES, Row
-
-VALIDATION = "validation."
-"""Before a row's name: cells inside the labelled rows, by which the saved row is chosen."""
-Tell = Callable[[int], None]
-"""Called after every cell with its work, in rows."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,7 @@ class Study:
     validated: bool = False
     learned: Mapping[str, Learned] = field(default_factory=dict[str, Learned])
     teacher: Features | None = None
+    _parts: dict[tuple[int | None, int], Part] = field(default_factory=dict[tuple[int | None, int], Part])
 
     def keys(self, name: str) -> Iterator[Key]:
         """All cells of a row, smaller numbers of labels first."""
@@ -94,16 +93,21 @@ class Study:
 
     def part(self, key: Key) -> Part:
         """The labelled and the judging rows of a cell."""
-        return self.problem.task.draw(key[1], key[2])
+        if key[1:] not in self._parts:
+            self._parts[key[1:]] = self.problem.task.draw(key[1], key[2])
+        return self._parts[key[1:]]
 
-    def cells(self, name: str, parts: Mapping[Key, Part]) -> list[Cell]:
+    def cells(
+        self, name: str, parts: Mapping[Key, Part], thorough: bool = True, choosing: float = math.inf
+    ) -> list[Cell]:
         """Choose, fit and predict; rows that judge are looked at here and nowhere else.
 
-        Parts of one size, side by side where the body stays; a cell's seconds are then its share.
+        Parts of one size, side by side where the body stays; a cell's seconds are then its share. thorough,
+        choosing: as in `chosen`.
         """
         began = time.perf_counter()
         some = [self.given(name, part, self.seed * 1000 + key[2]) for key, part in parts.items()]
-        choices = self.chosen(name, [labelled for labelled, _, _ in some])
+        choices = self.chosen(name, [labelled for labelled, _, _ in some], thorough, choosing)
         outputs: dict[int, Tensor] = {}
         for selected in {repr(choice.selected): choice.row for choice in choices}.values():
             places = [i for i, choice in enumerate(choices) if choice.row == selected]
@@ -113,31 +117,38 @@ class Study:
         seconds = (time.perf_counter() - began) / len(some)
         return [_cell(some[i][2].up(outputs[i]), y[i], choice, seconds) for i, choice in enumerate(choices)]
 
-    def chosen(self, name: str, draws: Sequence[Labelled]) -> list[Choice]:
-        """For every draw the row with values chosen among its rows, or its defaults."""
+    def chosen(
+        self, name: str, draws: Sequence[Labelled], thorough: bool = True, seconds: float = math.inf
+    ) -> list[Choice]:
+        """For every draw the row with values chosen among its rows; its defaults where that is not thorough.
+
+        So it is where choosing is not done within these seconds.
+        """
         row = self.rows[name]
-        return chosen(row, self.start(name), draws, self.validated or row.moves == "head")
+        if thorough and self.chooses(name):
+            try:
+                with within(seconds):
+                    return chosen(row, self.start(name), draws)
+            except OutOfTimeError:
+                in_time()
+        return chosen(row, self.start(name), draws, validate=False)
 
-    def _size(self, name: str, part: Part) -> tuple[Row, int, int, float]:
-        row, classes = self.rows[name], int(self.problem.task.labels.max()) + 1
-        return row, len(part.labelled), len(part.test), fits(row, len(part.labelled), classes, self.validated)
+    def chooses(self, name: str) -> bool:
+        """Whether the row chooses its values where the minutes allow."""
+        return self.validated or self.rows[name].moves == "head"
 
-    def cost(self, budget: Budget, name: str, part: Part) -> float:
+    def size(self, name: str, part: Part, thorough: bool = True) -> tuple[Row, int, int, float]:
+        """What a cell's time depends on: the row, labelled and judging rows, and fits."""
+        row, rows, classes = self.rows[name], len(part.labelled), int(self.problem.task.labels.max()) + 1
+        return row, rows, len(part.test), fits(row, rows, classes, thorough and self.chooses(name))
+
+    def cost(self, budget: Budget, name: str, part: Part, thorough: bool = True) -> float:
         """Seconds that the row will take on this part."""
-        return budget.cost(name, *self._size(name, part))
+        return budget.cost(name, *self.size(name, part, thorough))
 
     def work(self, name: str, part: Part) -> int:
         """What the row does on this part, in rows."""
-        return 1 + round(work(*self._size(name, part)))
-
-    def timed(self, cells: Cells, budget: Budget, parts: Mapping[Key, Part], tell: Tell) -> None:
-        """Do cells of one row and one number of labels, keep them, and learn from the time that they took."""
-        name = next(iter(parts))[0].removeprefix(VALIDATION)
-        done = dict(zip(parts, self.cells(name, parts), strict=True))
-        cells.put(done)
-        for key, part in parts.items():
-            budget.learn(name, *self._size(name, part), done[key].seconds)
-            tell(self.work(name, part))
+        return 1 + round(work(*self.size(name, part)))
 
 
 def _cell(outputs: Tensor, y: Tensor, choice: Choice, seconds: float) -> Cell:

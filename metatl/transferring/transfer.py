@@ -78,12 +78,9 @@ def transfer(
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
     names = [] if sweep and methods is None else asked.words(methods)
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
-    chosen_rows = rows(asked.with_references(names))
+    chosen_rows = teachable(rows(asked.with_references(names)), names, teacher is not None)
     asked.check_source(chosen_rows, names, source is not None, usual is None)
-    others = None if source is None else opened(source, words, strict=False)[0]
-    asked.check_alike(examples, others)
-    others, repeated = (None, list[str]()) if others is None else distinct(others, examples)
-    chosen_rows = teachable(chosen_rows, names, teacher is not None)
+    others, repeated = _others(source, words, examples)
     chosen_rows = asked.sourced(chosen_rows, names, others)
     counts = asked.counts(labelled, examples.targets.kind)
     name = usual if net is None else net
@@ -103,8 +100,13 @@ def transfer(
         study = _learned(study, other, folder, budget)
         study = _decided(study, cells, budget)
         _work(study, cells, budget)
-        settled = settle(study, cells)
-        choice, fitted, scale = fit_all(study, settled.method)
+        if not cells.held:
+            raise MetatlError(
+                f"the {minutes:g} minutes did not reach a single fit; give more (--minutes), or fewer labels "
+                "(--labelled)"
+            )
+        settled = settle(study, cells, budget)
+        choice, fitted, scale = fit_all(study, settled.method, budget)
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)
@@ -113,6 +115,13 @@ def transfer(
     found = report(study, cells, facts)
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
     return Transferring(found, model, folder, write(folder, study, cells, settled, found, model))
+
+
+def _others(source: Any, words: Words, examples: Examples) -> tuple[Examples | None, list[str]]:
+    """The source without rows that are the problem's too, and notes; nothing without one."""
+    others = None if source is None else opened(source, words, strict=False)[0]
+    asked.check_alike(examples, others)
+    return (None, []) if others is None else distinct(others, examples)
 
 
 def _learned(study: Study, source: SourceRows | None, folder: Path, budget: Budget) -> Study:

@@ -123,11 +123,11 @@ def test_an_interrupted_command_goes_on(
 ) -> None:
     real, asked = Study.cells, list[int]()
 
-    def cells(self: Study, name: str, parts: Any) -> Any:
+    def cells(self: Study, name: str, parts: Any, *words: Any) -> Any:
         asked.append(len(parts))
         if len(asked) == 5:
             raise KeyboardInterrupt
-        return real(self, name, parts)
+        return real(self, name, parts, *words)
 
     monkeypatch.setattr(Study, "cells", cells)
     found = metatl("transfer", photos, *ASKED, "--out", tmp_path / "o")

@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
 
 
 def asked(folder: Path, out: Path, *words: Any) -> Any:
-    few = ("--draws", "2", "--minutes", "0.3", "--labelled", "0,2,all", "--net", f"hf:{folder / 'net'}")
+    few = ("--draws", "2", "--minutes", "2", "--labelled", "0,2,all", "--net", f"hf:{folder / 'net'}")
     return metatl("transfer", *words, *few, "--out", out)
 
 

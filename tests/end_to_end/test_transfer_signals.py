@@ -16,7 +16,7 @@ from metatl.types import MetatlError
 from tests.commands import metatl, refused
 
 pytest.importorskip("sklearn")
-FEW = ("--methods", "logistic-regression,nearest-centroid", "--draws", "2", "--minutes", "0.3")
+FEW = ("--methods", "logistic-regression,nearest-centroid", "--draws", "2", "--minutes", "2")
 
 
 def tone(file: Path, pitch: float, seed: int, rate: int = 8000) -> Path:

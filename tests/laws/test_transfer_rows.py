@@ -24,7 +24,8 @@ from metatl.transferring import asked, choose
 from metatl.transferring import rows as transferring_rows
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import forward
-from metatl.transferring.fit import Labelled, fit, judged
+from metatl.transferring.fit import Labelled, fit
+from metatl.transferring.judged import judged
 from metatl.transferring.judging import Scale
 from metatl.transferring.listing import listing
 from metatl.transferring.open_model import open_model

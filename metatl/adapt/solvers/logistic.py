@@ -22,6 +22,7 @@ from metatl.adapt.solvers.solver import (
     one_hot,
     row_weights,
 )
+from metatl.deadline import in_time
 from metatl.types import MetatlError
 
 Array = NDArray[np.float64]
@@ -108,6 +109,7 @@ class LogisticRegression(Solver):
         classes, width = target.shape[1], rows.shape[1]
 
         def loss(flat: Array) -> tuple[float, Array]:
+            in_time()
             layer, gradient = flat.reshape(classes, width + 1), np.empty((classes, width + 1))
             weight = layer[:, :-1]
             log = rows @ weight.T + layer[:, -1]

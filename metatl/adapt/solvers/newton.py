@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from metatl.deadline import in_time
+
 Array = NDArray[np.float64]
 SOLVED, SLOPE, NOISE = 1e-14, 1e-4, 1e-15
 """A step that promises less than this is the last one, as the next would promise its square; the share of
@@ -74,6 +76,7 @@ def minimum(x: Array, target: Array, share: Array, l2: float, iterations: int) -
     at = np.zeros((len(x), target.shape[2] - 1, rows.shape[2]))
     left = np.ones(len(x), np.bool_)
     for _ in range(iterations):
+        in_time()
         if not left.any():
             break
         at[left], solved = _stepped(problems.at(left), at[left])

@@ -1,0 +1,105 @@
+"""Minutes are kept: work ends at its deadline, and a cell that would not fit is a smaller one, or none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from metatl.adapt import ClosedForm, Descent
+from metatl.adapt.solvers import LogisticRegression, Solver
+from metatl.deadline import OutOfTimeError, in_time, within
+from metatl.lab import store
+from metatl.transferring import judged
+from metatl.transferring import transfer as transferring
+from metatl.transferring.budget import GROWTH, Budget
+from metatl.transferring.opened import Words
+from metatl.transferring.readout import fit_readout
+from metatl.transferring.rows import rows
+from metatl.transferring.transfer import transfer
+
+pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
+
+
+def test_the_earliest_of_nested_deadlines_counts() -> None:
+    in_time()
+    with within(1e6), pytest.raises(OutOfTimeError), within(-1.0), within(1e6):
+        in_time()
+    in_time()
+
+
+@pytest.mark.parametrize("width", [2, 300])
+def test_a_fit_ends_at_its_deadline(width: int) -> None:
+    x, y = torch.randn(200, width), torch.arange(200) % 3
+    for adaptation in (ClosedForm(LogisticRegression()), Descent(steps=10_000)):
+        with pytest.raises(OutOfTimeError), within(0.0):
+            fit_readout(adaptation, x, y, 3)
+
+
+def test_many_rows_are_tried_on_fewer_first() -> None:
+    row, budget, sizes = rows()["ridge"], Budget(60.0), list[int]()
+    while rows_ := budget.trial("ridge", 8_700):
+        sizes.append(rows_)
+        budget.learn("ridge", row, rows_, rows_, 1.0, rows_ / 100)
+    assert sizes == [100, 870]
+    assert budget.cost("ridge", row, 8_700, 100, 13.0) == pytest.approx(13 * 87.0)
+    assert budget.trial("ridge", GROWTH * 870) == 0
+    assert budget.trial("ridge", 3) == 3
+    assert budget.trial("zero-shot", 0) == 0
+
+
+def solver_of(name: str) -> Any:
+    return getattr(rows()[name].adaptation, "solver")  # noqa: B009
+
+
+class Slow:
+    """Real fits, each of which takes a clock's seconds for every row."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float]) -> None:
+        self.now, real = 0.0, judged.answers
+        by = {type(solver_of(name)): value for name, value in seconds.items()}
+
+        def answers(adaptation: Any, episodes: Any, keys: Any, outputs: int) -> Any:
+            solver: Solver | None = getattr(adaptation, "solver", None)
+            for episode in episodes:
+                in_time()
+                self.now += by.get(type(solver), 0.0) * len(episode.support.y)
+            in_time()
+            return real(adaptation, episodes, keys, outputs)
+
+        monkeypatch.setattr(judged, "answers", answers)
+        clock: Callable[[], float] = lambda: self.now  # noqa: E731
+        monkeypatch.setattr(time, "monotonic", clock)
+        monkeypatch.setattr(time, "perf_counter", clock)
+        monkeypatch.setattr(transferring, "Budget", partial(Budget, clock=clock))
+
+
+@pytest.mark.parametrize(
+    ("each", "how", "score"),
+    [(0.01, ["cv"], True), (0.1, ["default"], True), (2.0, [], False)],
+)
+def test_minutes_are_kept_whatever_a_fit_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, each: float, how: list[str], score: bool
+) -> None:
+    clock, names = Slow(monkeypatch, {"linear-discriminant": each}), "ridge,linear-discriminant"
+    y = np.arange(250) % 2
+    data: dict[str, Any] = {"a": np.random.default_rng(0).normal(size=250) + y, "y": np.where(y, "yes", "no")}
+    given: Any = {"labelled": "all", "methods": names, "minutes": 3.0, "out": tmp_path / "o"}
+    np.savez(tmp_path / "t.npz", **data)
+    transfer(tmp_path / "t.npz", words=Words(target="y"), draws=2, **given)
+    found = store.read_json(tmp_path / "o" / "report.json")
+    at = {row["method"]: row for row in found["rows"]}
+    assert at["ridge"]["selected"]["how"] == ["cv"]
+    assert ("linear-discriminant" in at) == score
+    if score:
+        assert at["linear-discriminant"]["selected"]["how"] == how
+    lacking = {one["method"] for one in found["protocol"]["missing"]}
+    assert "ridge" not in lacking
+    assert score or "linear-discriminant" in lacking
+    assert clock.now < 1.1 * 60 * 3 + 200 * each
