@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metatl.data.class_folder import PARTS
 from metatl.data.examples import Examples, Index, Inputs, Reader, TestPart
@@ -101,6 +102,13 @@ def line_name(table: Columns, row: int, of: str | None) -> str:
     return str(table.line(row))
 
 
+def _names_rows(table: Columns, column: str, judges: NDArray[np.bool_]) -> bool:
+    """Whether a column calls no two rows of a part alike; missing names aside."""
+    parts = (table[column][part] for part in (judges, ~judges))
+    known = [[text for text in as_text(part) if text is not None] for part in parts]
+    return all(len({*part}) == len(part) for part in known)
+
+
 def read_parts(place: Any, text: str | None) -> tuple[Columns, Index | None, TestPart]:
     """A table, and which rows judge: of a folder those of test (else val), of one file none.
 
@@ -148,7 +156,8 @@ def table_examples(
     if not strict:
         drop = [name for name in drop if name in table]
         group = group if group in table else None
-    table.require([*drop, *([group] if group else [])])
+    named = [target_name] if target_name in table else [*map(str.strip, target_name.split(","))]
+    table.require([*named, *drop, *([group] if group else [])])
     judges = np.zeros(table.rows, bool)
     if test is not None:
         judges[test] = True
@@ -160,8 +169,8 @@ def table_examples(
     gone = [name for name in (*drop, group) if name is not None]
     reader = TableReader(
         dict(table.formats),
-        (*map(str.strip, target_name.split(",")), target_name, *gone),
-        next(iter(drop), None),
+        (*named, *gone),
+        next((name for name in drop[:1] if _names_rows(table, name, judges)), None),
         audio,
     )
     names = tuple(line_name(table, int(row), reader.id) for row in of)
