@@ -95,7 +95,7 @@ def _of_arrow(column: Any) -> Array:
 
 
 def from_npz(path: Path, given: Formats) -> Columns:
-    """Every array of an npz file that has a value, a row (also a sparse one), or a window [channels, time]."""
+    """Every array of an npz file that has a value, a row, sparse ones too, or a window [channels, time]."""
     try:
         arrays = read_arrays(path)
     except FileNotFoundError as error:

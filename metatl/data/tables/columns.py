@@ -117,7 +117,7 @@ class Columns(Mapping[str, Array]):
 
 
 def _said(array: Array) -> list[str]:
-    """Values as text, "\\x00" where missing; numbers that stand there often are written once."""
+    """Values as text, a null character where missing; numbers that stand there often are written once."""
     values, place = np.unique(array, return_inverse=True) if array.dtype.kind == "f" else (array, None)
     texts = ["\x00" if value is None else value for value in as_text(values)]
     return texts if place is None else np.array(texts, object)[place].tolist()

@@ -18,9 +18,9 @@ def as_columns(arrays: Arrays, where: str) -> tuple[Arrays, tuple[str, ...]]:
     A matrix `x` gives the columns x0, x1, ..., or those that the only array of k different names gives. Of
     several matrices it is the only one that counts (the others are the same rows, seen otherwise); without an
     `x` each gives columns, `counts GENE` and so on. Integers 0 .. k - 1, or 1 .. k, become the names that an
-    array of k names gives them: the one whose name is theirs and an s (`protocols` for `protocol`), `names` or `classes`
-    for `y`, else the only one of that length, if they are the only integers that it fits. Other arrays that
-    have no value for each row are left out, and named in a note.
+    array of k names gives them: the one whose name is theirs and an s (`protocols` for `protocol`), `names`
+    or `classes` for `y`, else the only one of that length, if they are the only integers that it fits. Other
+    arrays that have no value for each row are left out, and named in a note.
     """
     rows = _rows(arrays)
     for name, array in arrays.items():
