@@ -6,12 +6,12 @@ import argparse
 import math
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from metatl.evaluation.evaluate import Report
-from metatl.lab import cli
 from metatl.lab.refusals import guarded
 from metatl.types import MetatlError
 
@@ -58,9 +58,9 @@ def data(file: str) -> Path:
 
 
 def transfer(words: Sequence[str]) -> None:
-    """`metatl transfer` with these words, shown before it runs; leaves where it ends with an exit code."""
+    """`metatl transfer` with these words, as a process of its own, which reports name as their command."""
     print(f"metatl {shlex.join(['transfer', *words])}", flush=True)
-    if code := cli.main(["transfer", *words]):
+    if code := subprocess.run([sys.executable, "-m", "metatl", "transfer", *words], check=False).returncode:
         sys.exit(code)
 
 

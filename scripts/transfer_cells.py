@@ -3,8 +3,8 @@
     METATL_DATA=<folder with sc_mixology/> python scripts/transfer_cells.py
 
 Writes tables of single cells to runs/cells (the 3,000 genes as log(1 + counts per 10,000); doublets are left
-out) and runs `metatl transfer` on the third plate of five cell lines (CEL-seq2) with a source: another plate,
-where the five lines are known, or the two mixtures of three lines (CEL-seq2 and Drop-seq), where two are new.
+out) and runs `metatl transfer` on the third plate of five cell lines (CEL-seq2) with a source: the two
+mixtures of three lines (CEL-seq2 and Drop-seq), so that two are new, or another plate, where none is.
 Resumable: what is done is not done again, and `--minutes` above 1 go on with what they did not reach.
 
 Duration: 18 minutes. Expected: frozen features of a source that knows the lines read 95 % and more
@@ -19,7 +19,7 @@ import numpy as np
 import study
 
 DATA = "sc_celseq2_5cl_p3"
-SOURCES = {"known-lines": ("sc_celseq2_5cl_p2",), "new-lines": ("sc_celseq2", "sc_dropseq")}
+SOURCES = {"new-lines": ("sc_celseq2", "sc_dropseq"), "known-lines": ("sc_celseq2_5cl_p2",)}
 METHODS = (
     "no-transfer,nearest-centroid,logistic-regression,logistic-on-columns,ridge-on-columns,extra-trees,lp-ft,"
     "fine-tuning,l2-sp,kl-anchor,fish,gtl,gtl-permuted,gtl-layer-mean,gtl-constant"

@@ -59,12 +59,19 @@ class TableRows(Inputs):
         return {name: array[place] for name, array in self.table.items()}
 
     def shown(self, place: int) -> list[tuple[str, str]]:
-        """A row's values as text."""
-        return [(name, as_text(array[place : place + 1])[0] or "") for name, array in self.table.items()]
+        """A row's values as text, fractions with six digits."""
+        rows = ((name, array[place : place + 1]) for name, array in self.table.items())
+        return [(name, _short(row) if row.dtype.kind == "f" else as_text(row)[0] or "") for name, row in rows]
 
     def take(self, places: Index) -> TableRows:
         """These rows."""
         return TableRows(self.table.take(places), tuple(self.names[int(place)] for place in places))
+
+
+def _short(row: NDArray[np.float64]) -> str:
+    """A number [1] as people read it."""
+    value = float(row[0])
+    return f"{value:.6g}" if value == value and not value.is_integer() else as_text(row)[0] or ""
 
 
 @dataclass(frozen=True)
