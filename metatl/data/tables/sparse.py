@@ -36,7 +36,7 @@ def with_dense(arrays: dict[str, Array], where: str) -> dict[str, Array]:
         )
     try:
         parts = (arrays[entries], *(arrays[name].astype(np.int64) for name in ("indices", "indptr")))
-        held = _LAYOUTS[layout](parts, shape=_shape(arrays))
+        held: Any = _LAYOUTS[layout](parts, shape=_shape(arrays))
         held.check_format(full_check=True)
         check_bytes(math.prod(held.shape) * 8)
         return {"x": held.toarray(), **rest}
