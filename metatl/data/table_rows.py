@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metatl.data.class_folder import PARTS
 from metatl.data.examples import Examples, Index, Inputs, Reader, TestPart
@@ -59,12 +60,19 @@ class TableRows(Inputs):
         return {name: array[place] for name, array in self.table.items()}
 
     def shown(self, place: int) -> list[tuple[str, str]]:
-        """A row's values as text."""
-        return [(name, as_text(array[place : place + 1])[0] or "") for name, array in self.table.items()]
+        """A row's values as text, fractions with six digits."""
+        rows = ((name, array[place : place + 1]) for name, array in self.table.items())
+        return [(name, _short(row) if row.dtype.kind == "f" else as_text(row)[0] or "") for name, row in rows]
 
     def take(self, places: Index) -> TableRows:
         """These rows."""
         return TableRows(self.table.take(places), tuple(self.names[int(place)] for place in places))
+
+
+def _short(row: NDArray[np.float64]) -> str:
+    """A number [1] as people read it."""
+    value = float(row[0])
+    return f"{value:.6g}" if value == value and not value.is_integer() else as_text(row)[0] or ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,13 @@ def line_name(table: Columns, row: int, of: str | None) -> str:
     if of is not None and of in table:
         return (as_text(table[of][row : row + 1])[0] or "").strip() or str(table.line(row))
     return str(table.line(row))
+
+
+def _names_rows(table: Columns, column: str, judges: NDArray[np.bool_]) -> bool:
+    """Whether a column calls no two rows of a part alike; missing names aside."""
+    parts = (table[column][part] for part in (judges, ~judges))
+    known = [[text for text in as_text(part) if text is not None] for part in parts]
+    return all(len({*part}) == len(part) for part in known)
 
 
 def read_parts(place: Any, text: str | None) -> tuple[Columns, Index | None, TestPart]:
@@ -166,8 +181,8 @@ def table_examples(
     gone = [name for name in (*drop, group) if name is not None]
     reader = TableReader(
         dict(table.formats),
-        (*map(str.strip, target_name.split(",")), target_name, *gone),
-        next(iter(drop), None),
+        (*named, *gone),
+        next((name for name in drop[:1] if _names_rows(table, name, judges)), None),
         audio,
     )
     names = tuple(line_name(table, int(row), reader.id) for row in of)

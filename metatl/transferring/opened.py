@@ -26,8 +26,8 @@ class Words:
     """What is said of columns.
 
     target: those to predict, comma-separated; text: that of the sentence; group: whom a row comes from; drop:
-    columns that are no inputs, comma-separated, the first of which names rows in predictions; several: what
-    separates labels in one cell; audio: that of wav files.
+    columns that are no inputs, comma-separated, the first of which names rows in predictions where its values
+    all differ; several: what separates labels in one cell; audio: that of wav files.
     """
 
     target: str | None = None

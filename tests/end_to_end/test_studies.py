@@ -21,9 +21,12 @@ WRONG = [
     ("omniglot_maml.py", "--only maml_5w1s --precision double", 'Parser key "precision"'),
     ("omniglot_maml.py", "--only maml_5w1s --device abacus", "'abacus'"),
     ("fish_density.py", "cifar", "invalid choice: 'cifar'"),
+    ("transfer_clinc150.py", "--minutes none", "--minutes: 'none' is not a share"),
+    ("transfer_cells.py", "--minutes 0", "--minutes: '0' is not a share"),
 ]
 NEEDS_DATA = ["gtl_mnist.py", "gtl_alphabets.py", "gtl_family.py", "hapt_gtl.py", "hapt_personal.py",
-              "omniglot_maml.py", "fish_density.py hapt"]  # fmt: skip
+              "omniglot_maml.py", "fish_density.py hapt", "transfer_cells.py",
+              "transfer_clinc150.py"]  # fmt: skip
 
 
 def said(script: str, words: str, capfd: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> str:

@@ -16,6 +16,7 @@ from metatl.data.cache import NPZ_ERRORS, read_arrays
 from metatl.data.tables.columns import Array, Columns
 from metatl.data.tables.formats import Typed, typed
 from metatl.data.tables.matrices import as_columns
+from metatl.data.tables.sparse import with_dense
 from metatl.data.windows import window_columns
 from metatl.opening import reading
 from metatl.types import MetatlError
@@ -94,7 +95,7 @@ def _of_arrow(column: Any) -> Array:
 
 
 def from_npz(path: Path, given: Formats) -> Columns:
-    """Every array of an npz file that has a value, a row, or a window [channels, time] for each row."""
+    """Every array of an npz file that has a value, a row, sparse ones too, or a window [channels, time]."""
     try:
         arrays = read_arrays(path)
     except FileNotFoundError as error:
@@ -102,6 +103,7 @@ def from_npz(path: Path, given: Formats) -> Columns:
     except NPZ_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise MetatlError(f"{path}: is damaged or no npz file ({reason}); get it again") from error
+    arrays = with_dense(arrays, str(path))
     for name in [name for name, array in arrays.items() if array.ndim == 3]:
         arrays |= window_columns(arrays.pop(name), str(path))
     return from_arrays(arrays, str(path), given)

@@ -17,10 +17,10 @@ def as_columns(arrays: Arrays, where: str) -> tuple[Arrays, tuple[str, ...]]:
 
     A matrix `x` gives the columns x0, x1, ..., or those that the only array of k different names gives. Of
     several matrices it is the only one that counts (the others are the same rows, seen otherwise); without an
-    `x` each gives columns, `counts GENE` and so on. Integers 0 .. k - 1 become the names that an array of k
-    names gives them: the one whose name is theirs and an s (`protocols` for `protocol`), `names` or `classes`
-    for `y`, else the only one of that length, if they are the only integers that it fits. Other arrays that
-    have no value for each row are left out, and named in a note.
+    `x` each gives columns, `counts GENE` and so on. Integers 0 .. k - 1, or 1 .. k, become the names that an
+    array of k names gives them: the one whose name is theirs and an s (`protocols` for `protocol`), `names`
+    or `classes` for `y`, else the only one of that length, if they are the only integers that it fits. Other
+    arrays that have no value for each row are left out, and named in a note.
     """
     rows = _rows(arrays)
     for name, array in arrays.items():
@@ -48,7 +48,8 @@ def as_columns(arrays: Arrays, where: str) -> tuple[Arrays, tuple[str, ...]]:
             found[name] = array
     numbered = _numbered({name: array for name, array in held.items() if array.ndim == 1}, spare)
     for name, by in numbered.items():
-        found[name] = spare[by][found[name].astype(np.int64)].astype(object)
+        first = int(found[name].min())
+        found[name] = spare[by][found[name].astype(np.int64) - first].astype(object)
     notes = [f"{where}: {name} is named by {by}" for name, by in numbered.items()]
     left = [name for name in arrays if name not in held and name not in used | {*numbered.values()}]
     second = [name for name in left if name in wide]
@@ -77,11 +78,11 @@ def _of_width(name: str, array: Array, names: Arrays, alone: bool) -> tuple[list
 
 
 def _numbered(columns: Arrays, names: Arrays) -> dict[str, str]:
-    """Columns that number names -> the array of these names."""
+    """Columns that number names, from 0 or 1 on -> the array of these names."""
     integers = {
-        name: int(array.max()) + 1
+        name: int(array.max()) - int(array.min()) + 1
         for name, array in columns.items()
-        if array.dtype.kind in "iu" and len(array) and int(array.min()) == 0
+        if array.dtype.kind in "iu" and len(array) and int(array.min()) in (0, 1)
     }
     found: dict[str, str] = {}
     for name, count in integers.items():
