@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from metatl.data.class_folder import PARTS
-from metatl.data.examples import Examples, Index, Inputs, Reader, TestPart
+from metatl.data.examples import Examples, Index, Reader, TestPart
+from metatl.data.rows import TableRows, rows_of
 from metatl.data.signals import heard
 from metatl.data.tables import Columns, read_table, target
 from metatl.data.tables.columns import as_text
@@ -20,50 +20,6 @@ from metatl.opening import text_of
 from metatl.types import MetatlError
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".pq", ".npz")
-
-
-@dataclass(frozen=True)
-class TableRows(Inputs):
-    """The columns that are inputs; names [n]: of the rows; gone: see `Inputs.lost`."""
-
-    table: Columns
-    names: tuple[str, ...]
-    gone: Mapping[int, str] = field(default_factory=dict[int, str])
-
-    @property
-    def lost(self) -> Mapping[int, str]:
-        """Rows without values, and why."""
-        return self.gone
-
-    @property
-    def columns(self) -> Columns:
-        """The table itself."""
-        return self.table
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """Of every row: what its id column says, else its line."""
-        return self.names
-
-    @cached_property
-    def _digests(self) -> list[str]:
-        return self.table.digests()
-
-    def digest(self, place: int) -> str:
-        """Of a row's values."""
-        return self._digests[place]
-
-    def raw(self, place: int) -> dict[str, Any]:
-        """A row's values by name."""
-        return {name: array[place] for name, array in self.table.items()}
-
-    def shown(self, place: int) -> list[tuple[str, str]]:
-        """A row's values as text."""
-        return [(name, as_text(array[place : place + 1])[0] or "") for name, array in self.table.items()]
-
-    def take(self, places: Index) -> TableRows:
-        """These rows."""
-        return TableRows(self.table.take(places), tuple(self.names[int(place)] for place in places))
 
 
 @dataclass(frozen=True)
@@ -91,7 +47,7 @@ class TableReader(Reader):
             raise MetatlError(f"{len(places)} tables; name one, so that predictions stand in its lines")
         table, why = heard(read_table(places[0], formats=self.formats), self.audio, places[0])
         named = [line_name(table, i, self.id) for i in range(table.rows)]
-        return TableRows(table.drop([name for name in self.left_out if name in table]), tuple(named), why)
+        return rows_of(table.drop([name for name in self.left_out if name in table]), tuple(named), why)
 
 
 def line_name(table: Columns, row: int, of: str | None) -> str:
@@ -113,11 +69,14 @@ def read_parts(place: Any, text: str | None) -> tuple[Columns, Index | None, Tes
     parts = {"train": first}
     parts |= {p: read_table(f, text=text, formats=first.formats) for p, f in files.items() if p != "train"}
     judges: TestPart = "test" if "test" in parts else "val" if "val" in parts else "folds"
-    for part in parts.values():
+    rest = [part for name, part in parts.items() if name != "train"]
+    for part in rest:
         part.require(first)
     arrays = {name: np.concatenate([part[name] for part in parts.values()]) for name in first}
     lines = np.concatenate([[part.line(i) for i in range(part.rows)] for part in parts.values()])
-    whole = replace(first, arrays=arrays, name=text_of(Path(place).resolve().name), lines=lines)
+    signals = None if first.signals is None else first.signals.joined([p.signals for p in rest if p.signals])
+    name = text_of(Path(place).resolve().name)
+    whole = replace(first, arrays=arrays, name=name, lines=lines, signals=signals)
     of = np.concatenate([[name == judges] * part.rows for name, part in parts.items()])
     return whole, np.flatnonzero(of) if judges != "folds" else None, judges
 
@@ -169,7 +128,7 @@ def table_examples(
     found = Examples(
         text_of(Path(place).resolve().stem) if isinstance(place, str | Path) else table.name,
         reader,
-        TableRows(replace(columns, notes=()), names),
+        rows_of(replace(columns, notes=()), names),
         targets,
         np.flatnonzero(~judges[of]),
         np.flatnonzero(judges[of]) if test is not None else None,

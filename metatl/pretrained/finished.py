@@ -63,7 +63,7 @@ class Finished:
         paths = {
             f"{made.__module__}.{made.__qualname__}": name
             for name, made in vars(models).items()
-            if name in vision.BUILT_IN
+            if name in (*vision.BUILT_IN, *vision.OF_SIGNALS)
         }
         return paths.get(self.model)
 

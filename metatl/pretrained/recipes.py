@@ -119,7 +119,7 @@ def _timm(name: str, recipe: Mapping[str, Any]) -> nn.Module:
 
 
 def _built_in(name: str, recipe: Mapping[str, Any]) -> nn.Module:
-    if name not in vision.BUILT_IN:
+    if name not in (*vision.BUILT_IN, *vision.OF_SIGNALS):
         raise nearest(name)
     try:
         return getattr(models, name)(_shape(recipe), _outputs(recipe), **_arguments(recipe))

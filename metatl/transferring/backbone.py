@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from metatl.pretrained import Pretrained, TextPreparation, name_vectors, pretrained, rebuild
 from metatl.types import Guide, MetatlError
 
+SMALL = (10.0, 20.0)
+"""By which rates, and the rows that are seen, are multiplied for a net of some thousand weights."""
 MADE = 2
 """How features are made; another number where that changes, so that kept ones are not taken for new ones."""
 

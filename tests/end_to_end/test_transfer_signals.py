@@ -10,7 +10,7 @@ import pytest
 from scipy.io import wavfile
 
 from metatl.data.signals import RATE, log_mel, recording
-from metatl.data.windows import window_columns
+from metatl.data.windows import window_columns, windows_of
 from metatl.lab import store
 from metatl.types import MetatlError
 from tests.commands import metatl, refused
@@ -112,10 +112,10 @@ def test_windows_of_an_npz_file(tmp_path: Path, cache_home: Path) -> None:
 
 def test_what_columns_of_windows_mean() -> None:
     x = np.array([[[1.0, 2.0, 6.0], [2.0, 4.0, 12.0]]])
-    found = window_columns(x, "x")
+    found = window_columns(x)
     assert found["channel 0 mean"][0] == 3
     assert found["channel 0 largest"][0] == 6
     assert found["channel 1 part 2"][0] == 12
     assert found["channels 0 and 1"][0] == pytest.approx(1)
-    with pytest.raises(MetatlError, match="not finite"):
-        window_columns(x * np.nan, "x")
+    with pytest.raises(MetatlError, match=r"1 windows .* not finite, the first in row 1"):
+        windows_of({"x": x * np.nan}, "x")
