@@ -14,6 +14,7 @@ from metatl.data.signals import RATE
 from metatl.data.tables import Columns, Encoder
 from metatl.heads import Learned
 from metatl.rules import Adam
+from metatl.transferring.backbone import CONVOLVED, SMALL
 from metatl.types import MetatlError
 
 HIDDEN, BATCH = (256, 128), 64
@@ -33,7 +34,7 @@ class Sketch:
 
     net: its class; article: the same with `a`; shape, arguments: of its architecture; preparation: of a row;
     seen: what that reads, in plain values; way: how it learns; epochs, most: passes over the source, and
-    steps, at most; notes: on what it does not see.
+    steps, at most; scaled: rate and rows seen, see `Backbone`; notes: on what it does not see.
     """
 
     net: str
@@ -45,6 +46,7 @@ class Sketch:
     way: Descent
     epochs: int
     most: int
+    scaled: tuple[float, float]
     notes: Sequence[str] = ()
 
 
@@ -68,7 +70,7 @@ def _of_columns(source: Inputs, rows: Index, problem: Inputs) -> Sketch:
     encoder = Encoder.fit(theirs.only(shared).take(rows))
     seen, notes = {"columns": list(encoder.columns)}, _notes(theirs, ours, shared)
     hidden = {"hidden": list(HIDDEN)}
-    return Sketch("MLP", "an MLP", [encoder.width], hidden, encoder, seen, STOPPED, 100, 3000, notes)
+    return Sketch("MLP", "an MLP", [encoder.width], hidden, encoder, seen, STOPPED, 100, 3000, SMALL, notes)
 
 
 def _of_windows(source: Inputs, rows: Index, problem: Inputs) -> Sketch:
@@ -76,7 +78,9 @@ def _of_windows(source: Inputs, rows: Index, problem: Inputs) -> Sketch:
     made = WindowPreparation.fit(source.take(rows).held)
     made(problem.held[:1])
     shape = [len(made.mean), made.length]
-    return Sketch("Conv1d", "a Conv1d", shape, {}, made, _scales(made), COOLED, 20, 1500, _beside(problem))
+    width = {"filters": 32}
+    way = COOLED, 20, 1500, CONVOLVED
+    return Sketch("Conv1d", "a Conv1d", shape, width, made, _scales(made), *way, _beside(problem))
 
 
 def _of_recordings(source: Inputs, rows: Index, problem: Inputs) -> Sketch:
@@ -84,7 +88,8 @@ def _of_recordings(source: Inputs, rows: Index, problem: Inputs) -> Sketch:
     made = MelPreparation.fit((source.raw(int(place)) for place in rows), FRAMES)
     shape = [1, made.length, len(made.mean)]
     seen = {**_scales(made), "frames": made.length, "samples a second": RATE}
-    return Sketch("Conv2d", "a Conv2d", shape, {}, made, seen, COOLED, 30, 1500, _beside(problem))
+    way = COOLED, 30, 1500, CONVOLVED
+    return Sketch("Conv2d", "a Conv2d", shape, {}, made, seen, *way, _beside(problem))
 
 
 _KINDS: Mapping[str, Callable[[Inputs, Index, Inputs], Sketch]] = {

@@ -12,7 +12,7 @@ from metatl import tree
 from metatl.data.examples import Examples
 from metatl.lab.store.tensors import digest
 from metatl.net import Net
-from metatl.transferring.backbone import SMALL, Backbone, rebuilt
+from metatl.transferring.backbone import Backbone, rebuilt
 from metatl.transferring.fit import descended, settled
 from metatl.transferring.judging import Scale
 from metatl.transferring.learnable import BATCH, Sketch, sketched
@@ -36,7 +36,8 @@ def learned_on(source: Examples, problem: Examples, seed: int) -> tuple[Backbone
         "outputs": len(source.targets.names),
         "arguments": dict(sketch.arguments),
     }
-    made = Backbone(rebuilt(recipe), "head", sketch.preparation, recipe, "", {}, rate=SMALL[0], seen=SMALL[1])
+    rate, seen = sketch.scaled
+    made = Backbone(rebuilt(recipe), "head", sketch.preparation, recipe, "", {}, rate=rate, seen=seen)
     steps = min(sketch.most, sketch.epochs * -(-len(rows) // BATCH))
     _learn(made, sketch, source, steps, seed)
     sha = digest(made.module.state_dict())
