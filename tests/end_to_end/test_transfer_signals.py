@@ -157,9 +157,9 @@ def gestures(people: str, seed: int, time: int = 32) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module", autouse=True)
 def little() -> Iterator[None]:
-    """Bodies see a tenth of the rows that they are given otherwise."""
+    """Bodies see a fifth of the rows that they are given otherwise."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learnable, "CONVOLVED", (10.0, 1.0))
+        patch.setattr(learnable, "CONVOLVED", (10.0, 2.0))
         yield
 
 
