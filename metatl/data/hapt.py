@@ -77,8 +77,9 @@ class Hapt(Source):
         facts |= {"standardised": "per channel, by meta_train", "left_out": sorted(left_out)}
         content = hashlib.sha256((digest(held) + repr(people)).encode()).hexdigest()[:16]
         shape = tuple(windows.x.shape[1:])
-        told = {"name": "hapt", "words": WORDS, "standard": standard}
-        return GroupData(parts, names, facts, content, shape, self.group, **told)
+        return GroupData(
+            parts, names, facts, content, shape, self.group, name="hapt", words=WORDS, standard=standard
+        )
 
     def _people(self, everybody: set[int], official: set[int]) -> dict[Split, list[int]]:
         """Who is in which split; MetatlError for one without people, a person in two or an unknown one."""
@@ -93,7 +94,9 @@ class Hapt(Source):
         return {"meta_train": sorted(train - val), "meta_val": sorted(val), "meta_test": sorted(test)}
 
 
-def _standardised(held: dict[str, Array], train: list[int]) -> tuple[GroupRows, tuple[list[float], ...]]:
+def _standardised(
+    held: dict[str, Array], train: list[int]
+) -> tuple[GroupRows, tuple[list[float], list[float]]]:
     """Windows of the first six activities in units of the training people's deviations; means and these."""
     kept = held["y"] <= ACTIVITIES
     x, y, subject, recording = (held[key][kept] for key in ("x", "y", "subject", "experiment"))

@@ -52,7 +52,7 @@ class Sounds(Signals):
         kept = np.arange(len(self.files))[places]
         return Sounds(tuple(self.files[int(place)] for place in kept))
 
-    def joined(self, others: Sequence[Sounds]) -> Sounds:
+    def joined(self, others: Sequence[Any]) -> Sounds:
         """All of them."""
         return Sounds((*self.files, *(file for one in others for file in one.files)))
 

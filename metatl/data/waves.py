@@ -40,5 +40,5 @@ class Signals(ABC):
         """Those of an index or a mask, in its order."""
 
     @abstractmethod
-    def joined(self, others: Sequence[Self]) -> Self:
-        """These and others, one behind the other; raises MetatlError where they do not fit together."""
+    def joined(self, others: Sequence[Any]) -> Self:
+        """These and others of the kind, one behind the other; raises MetatlError where they do not fit together."""

@@ -50,7 +50,7 @@ class Windows(Signals):
         """These windows."""
         return Windows(self.x[places], self.where)
 
-    def joined(self, others: Sequence[Windows]) -> Windows:
+    def joined(self, others: Sequence[Any]) -> Windows:
         """All of them; MetatlError for windows of another shape."""
         shapes = {one.x.shape[1:] for one in (self, *others)}
         if len(shapes) > 1:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 
-import numpy as np
+import torch
 
 from metatl import tree
 from metatl.data.examples import Examples
@@ -64,6 +64,6 @@ def _learn(made: Backbone, sketch: Sketch, source: Examples, steps: int, seed: i
     transfer = net.start()
     transfer = replace(transfer, params=descended(sketch.way, net, transfer, support, steps, seed))
     if sketch.way.moments != "frozen":
-        some = np.linspace(0, len(rows) - 1, min(len(rows), MOMENT_ROWS)).astype(np.int64)
+        some = torch.linspace(0, len(rows) - 1, min(len(rows), MOMENT_ROWS)).long()
         transfer = settled(net, transfer, tree.at(x, some))
     made.module.load_state_dict({**transfer.params, **transfer.buffers}, strict=False)
