@@ -7,6 +7,7 @@ import shutil
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import torch
 from scipy.io import wavfile
 
 from metatl import load
+from metatl.data.prepared_signals import WindowPreparation
 from metatl.data.signals import RATE, log_mel, recording
 from metatl.data.windows import window_columns, windows_of
 from metatl.lab import store
@@ -135,7 +137,7 @@ BODIES = "no-transfer,logistic-regression,lp-ft,fine-tuning,l2-sp,kl-anchor,fish
 GUIDED = "gtl,gtl-permuted,gtl-layer-mean,gtl-constant"
 
 
-def gestures(people: str, seed: int, time: int = 32) -> dict[str, np.ndarray]:
+def gestures(people: str, seed: int, time: int = 32) -> dict[str, Any]:
     """Two waves whose order says the class, at a strength and offset of the person's own."""
     rng = np.random.default_rng(seed)
     rows = [(one, label, i) for one in people for label in range(3) for i in range(6)]
@@ -331,6 +333,7 @@ def test_a_run_on_windows_is_a_net(waved: Path, tmp_path: Path) -> None:
     assert ran.code == 0, ran
     run = only(tmp_path / "runs")
     made, kept = pretrained(str(run)), load(run)
+    assert isinstance(made.preparation, WindowPreparation)
     x = gestures("v", 5)["x"].astype(np.float32)
     with torch.no_grad(), moments_from(Rows(frozen=True)):
         same = kept.net(kept.transfer.params, kept.transfer.buffers, torch.from_numpy(x))
