@@ -133,8 +133,7 @@ def test_what_columns_of_windows_mean() -> None:
 
 # ---- nets that are learned on a source
 
-BODIES = "no-transfer,logistic-regression,lp-ft,fine-tuning,l2-sp,kl-anchor,fish,maml,prototypes"
-GUIDED = "gtl,gtl-permuted,gtl-layer-mean,gtl-constant"
+WAYS = "logistic-regression,logistic-on-columns,prototypes"
 
 
 def gestures(people: str, seed: int, time: int = 32) -> dict[str, Any]:
@@ -171,19 +170,18 @@ def waved(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
     np.savez(place / "source.npz", **gestures("abcdefgh", 1))
     np.savez(place / "mine.npz", **gestures("vwx", 2))
     words = ("--target", "y", "--group", "who", "--source", place / "source.npz", "--labelled", "2")
-    ways = ("--methods", f"{BODIES},{GUIDED},logistic-on-columns", "--draws", "1", "--minutes", "0.7")
+    ways = ("--methods", WAYS, "--draws", "2", "--minutes", "0.5")
     found = metatl("transfer", place / "mine.npz", *words, *ways, "--out", place / "o")
     assert found.code == 0, found
     return place
 
 
-def test_a_source_of_windows_makes_a_net_with_all_its_ways(waved: Path) -> None:
+def test_a_source_of_windows_makes_a_net(waved: Path) -> None:
     report = store.read_json(waved / "o" / "report.json")
     scores = {row["method"]: row["score"] for row in report["rows"]}
-    assert {*scores} == {*BODIES.split(","), *GUIDED.split(","), "logistic-on-columns"}
+    assert {*scores} == {*WAYS.split(",")}
     assert scores["logistic-regression"] > 80
     assert scores["logistic-regression"] > scores["logistic-on-columns"] + 10
-    assert scores["logistic-regression"] > scores["no-transfer"]
     assert "a Conv1d learned on source" in str(report["protocol"])
     notes = " ".join(report["protocol"]["notes"])
     assert "sees the windows themselves" in notes
@@ -251,13 +249,12 @@ def voiced(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
 
 def test_a_source_of_recordings_by_other_speakers(voiced: Path, tmp_path: Path) -> None:
     words = ("--audio", "file", "--target", "word", "--group", "speaker", "--labelled", "1")
-    ways = ("--methods", "no-transfer,logistic-regression,l2-sp,gtl", "--draws", "1", "--minutes", "0.5")
+    ways = ("--methods", "logistic-regression,prototypes", "--draws", "1", "--minutes", "0.5")
     source = ("--source", voiced / "theirs" / "said.csv", "--out", tmp_path / "o")
     found = metatl("transfer", voiced / "mine" / "said.csv", *words, *ways, *source)
     assert found.code == 0, found
     report = store.read_json(tmp_path / "o" / "report.json")
     scores = {row["method"]: row["score"] for row in report["rows"]}
-    assert {*scores} == {"no-transfer", "logistic-regression", "l2-sp", "gtl"}
     assert scores["logistic-regression"] > 90
     assert "a Conv2d learned on" in str(report["protocol"])
 
