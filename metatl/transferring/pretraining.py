@@ -19,6 +19,8 @@ from metatl.transferring.learnable import BATCH, Sketch, sketched
 from metatl.transferring.prepared import prepared_rows
 from metatl.types import Batch
 
+LEAST = 300
+"""Steps at least, where nothing tells when to stop: few rows are a step or two a pass."""
 MOMENT_ROWS = 512
 """Rows of the source whose moments batch norms keep, at most."""
 
@@ -38,7 +40,8 @@ def learned_on(source: Examples, problem: Examples, seed: int) -> tuple[Backbone
     }
     rate, seen = sketch.scaled
     made = Backbone(rebuilt(recipe), "head", sketch.preparation, recipe, "", {}, rate=rate, seen=seen)
-    steps = min(sketch.most, sketch.epochs * -(-len(rows) // BATCH))
+    least = LEAST if sketch.way.stopping is None else 0
+    steps = min(sketch.most, max(least, sketch.epochs * -(-len(rows) // BATCH)))
     _learn(made, sketch, source, steps, seed)
     sha = digest(made.module.state_dict())
     said = json.dumps([sha, sketch.preparation.values()[0], recipe], sort_keys=True, default=str)

@@ -218,10 +218,11 @@ def test_a_model_of_windows_opens_without_its_data(waved: Path, tmp_path: Path) 
     )
 
 
-def test_a_source_of_something_else_is_one_line(waved: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_source_of_something_else_is_one_line(waved: Path, tmp_path: Path) -> None:
     words = ("transfer", waved / "mine.npz", "--target", "y", "--out", tmp_path / "o", "--source")
-    assert "it holds recordings, and the data are windows" in refused(*words, folder / "tones")
     other = gestures("ab", 1)
+    np.savez(tmp_path / "plain.npz", y=other["y"], a=np.arange(36.0))
+    assert "it holds rows, and the data are windows" in refused(*words, tmp_path / "plain.npz")
     np.savez(tmp_path / "one.npz", **{**other, "x": other["x"][:, :1]})
     assert "windows have 2 channels" in refused(*words, tmp_path / "one.npz")
 
