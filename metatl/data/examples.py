@@ -34,6 +34,11 @@ class Inputs(ABC):
         return None
 
     @property
+    def held(self) -> Any:
+        """All rows at once as a net's preparation takes them, where they are in memory; else None."""
+        return None
+
+    @property
     @abstractmethod
     def ids(self) -> Sequence[str]:
         """How a report names every row: its file, its line."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -38,6 +38,14 @@ class GroupData(Data):
     kind: Kind = "classification"
     name: str = "groups"
     words: Words = Words()
+    standard: tuple[Sequence[float], Sequence[float]] | None = None
+    """Mean and deviation of every channel, where the source has standardised them."""
+
+    def scales(self) -> tuple[Sequence[float], Sequence[float]] | None:
+        """As every `Data`; 0 and 1 where windows are floats as they came."""
+        if len(self.shape) != 2 or not all(part.x.is_floating_point() for part in self.groups.values()):
+            return None
+        return self.standard or ((0.0,) * self.shape[0], (1.0,) * self.shape[0])
 
     def outputs(self, tasks: Tasks) -> int:
         """One unit for each class, whatever `way` says."""

@@ -62,7 +62,7 @@ class Hapt(Source):
         held = arrays(FILES.folder(self.root))
         train, test = ({*map(int, held[key])} for key in ("train_subjects", "test_subjects"))
         people = self._people(train | test, test)
-        windows = _standardised(held, people["meta_train"])
+        windows, standard = _standardised(held, people["meta_train"])
         parts: dict[Split, Groups] = {
             split: Groups.of(windows, own, ACTIVITIES, place, "hapt", WORDS)
             for split, own in people.items()
@@ -77,7 +77,9 @@ class Hapt(Source):
         facts |= {"standardised": "per channel, by meta_train", "left_out": sorted(left_out)}
         content = hashlib.sha256((digest(held) + repr(people)).encode()).hexdigest()[:16]
         shape = tuple(windows.x.shape[1:])
-        return GroupData(parts, names, facts, content, shape, self.group, name="hapt", words=WORDS)
+        return GroupData(
+            parts, names, facts, content, shape, self.group, name="hapt", words=WORDS, standard=standard
+        )
 
     def _people(self, everybody: set[int], official: set[int]) -> dict[Split, list[int]]:
         """Who is in which split; MetatlError for one without people, a person in two or an unknown one."""
@@ -92,14 +94,18 @@ class Hapt(Source):
         return {"meta_train": sorted(train - val), "meta_val": sorted(val), "meta_test": sorted(test)}
 
 
-def _standardised(held: dict[str, Array], train: list[int]) -> GroupRows:
-    """Windows of the first six activities in units of the training people's deviations."""
+def _standardised(
+    held: dict[str, Array], train: list[int]
+) -> tuple[GroupRows, tuple[list[float], list[float]]]:
+    """Windows of the first six activities in units of the training people's deviations; means and these."""
     kept = held["y"] <= ACTIVITIES
     x, y, subject, recording = (held[key][kept] for key in ("x", "y", "subject", "experiment"))
     x = x * held["scale"].astype(np.float32)[:, None]
     seen = x[np.isin(subject, train)].astype(np.float64)
-    x = (x - seen.mean((0, 2))[:, None]) / seen.std((0, 2))[:, None]
-    return GroupRows(torch.from_numpy(x.astype(np.float32)), y.astype(np.int64) - 1, subject, recording)
+    mean, deviation = seen.mean((0, 2)), seen.std((0, 2))
+    x = torch.from_numpy(((x - mean[:, None]) / deviation[:, None]).astype(np.float32))
+    rows = GroupRows(x, y.astype(np.int64) - 1, subject, recording)
+    return rows, (mean.tolist(), deviation.tolist())
 
 
 def arrays(folder: Path) -> dict[str, Array]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from metatl.data.class_folder import files_of, read_class_folder
 from metatl.data.examples import Examples, Reader
+from metatl.data.rows import TableRows, rows_of
 from metatl.data.signals import RECORDINGS, recording_columns
-from metatl.data.table_rows import TableRows
 from metatl.opening import text_of
 
 
@@ -28,14 +28,14 @@ class RecordingFiles(Reader):
         """The recordings named, and those of the folders named."""
         files = files_of(places, RECORDINGS)
         columns, why = recording_columns(files, "recordings")
-        return TableRows(columns, tuple(map(text_of, files)), why)
+        return rows_of(columns, tuple(map(text_of, files)), why)
 
 
 def recording_examples(folder: Path) -> Examples:
     """Wav files in a folder for each class; raises MetatlError as `read_class_folder`."""
     found = read_class_folder(folder, RECORDINGS)
     columns, why = recording_columns(found.files, str(folder))
-    inputs = TableRows(columns, tuple(map(text_of, found.files)))
+    inputs = rows_of(columns, tuple(map(text_of, found.files)))
     whole = np.array([i for i in range(len(inputs)) if i not in why], np.int64)
     made = found.examples(folder, RecordingFiles(), inputs)
     return replace(made, left_out=tuple(map(text_of, why.values()))).take(whole)

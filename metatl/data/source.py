@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -84,6 +85,13 @@ class Data(ABC):
         """(scale, shift) of pictures: what a picture file's byte v is to a net, scale * v + shift.
 
         None where examples are no square pictures, grey or in three colours, or nobody knows.
+        """
+        return None
+
+    def scales(self) -> tuple[Sequence[float], Sequence[float]] | None:
+        """(mean, deviation) of every channel that windows [channels, time] were standardised by.
+
+        None where examples are no windows, or nobody knows.
         """
         return None
 

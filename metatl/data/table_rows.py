@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metatl.data.class_folder import PARTS
-from metatl.data.examples import Examples, Index, Inputs, Reader, TestPart
+from metatl.data.examples import Examples, Index, Reader, TestPart
+from metatl.data.rows import TableRows, rows_of
 from metatl.data.signals import heard
 from metatl.data.tables import Columns, read_table, target
 from metatl.data.tables.columns import as_text
@@ -22,57 +22,6 @@ from metatl.opening import text_of
 from metatl.types import MetatlError
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".pq", ".npz")
-
-
-@dataclass(frozen=True)
-class TableRows(Inputs):
-    """The columns that are inputs; names [n]: of the rows; gone: see `Inputs.lost`."""
-
-    table: Columns
-    names: tuple[str, ...]
-    gone: Mapping[int, str] = field(default_factory=dict[int, str])
-
-    @property
-    def lost(self) -> Mapping[int, str]:
-        """Rows without values, and why."""
-        return self.gone
-
-    @property
-    def columns(self) -> Columns:
-        """The table itself."""
-        return self.table
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """Of every row: what its id column says, else its line."""
-        return self.names
-
-    @cached_property
-    def _digests(self) -> list[str]:
-        return self.table.digests()
-
-    def digest(self, place: int) -> str:
-        """Of a row's values."""
-        return self._digests[place]
-
-    def raw(self, place: int) -> dict[str, Any]:
-        """A row's values by name."""
-        return {name: array[place] for name, array in self.table.items()}
-
-    def shown(self, place: int) -> list[tuple[str, str]]:
-        """A row's values as text, fractions with six digits."""
-        rows = ((name, array[place : place + 1]) for name, array in self.table.items())
-        return [(name, _short(row) if row.dtype.kind == "f" else as_text(row)[0] or "") for name, row in rows]
-
-    def take(self, places: Index) -> TableRows:
-        """These rows."""
-        return TableRows(self.table.take(places), tuple(self.names[int(place)] for place in places))
-
-
-def _short(row: NDArray[np.float64]) -> str:
-    """A number [1] as people read it."""
-    value = float(row[0])
-    return f"{value:.6g}" if value == value and not value.is_integer() else as_text(row)[0] or ""
 
 
 @dataclass(frozen=True)
@@ -105,7 +54,7 @@ class TableReader(Reader):
             raise MetatlError(f"{len(places)} tables; name one, so that predictions stand in its lines")
         table, why = heard(read_table(places[0], formats=self.formats), self.audio, places[0])
         named = [line_name(table, i, self.id) for i in range(table.rows)]
-        return TableRows(table.drop([name for name in self.left_out if name in table]), tuple(named), why)
+        return rows_of(table.drop([name for name in self.left_out if name in table]), tuple(named), why)
 
 
 def line_name(table: Columns, row: int, of: str | None) -> str:
@@ -134,11 +83,14 @@ def read_parts(place: Any, text: str | None) -> tuple[Columns, Index | None, Tes
     parts = {"train": first}
     parts |= {p: read_table(f, text=text, formats=first.formats) for p, f in files.items() if p != "train"}
     judges: TestPart = "test" if "test" in parts else "val" if "val" in parts else "folds"
-    for part in parts.values():
+    rest = [part for name, part in parts.items() if name != "train"]
+    for part in rest:
         part.require(first)
     arrays = {name: np.concatenate([part[name] for part in parts.values()]) for name in first}
     lines = np.concatenate([[part.line(i) for i in range(part.rows)] for part in parts.values()])
-    whole = replace(first, arrays=arrays, name=text_of(Path(place).resolve().name), lines=lines)
+    signals = None if first.signals is None else first.signals.joined([p.signals for p in rest if p.signals])
+    name = text_of(Path(place).resolve().name)
+    whole = replace(first, arrays=arrays, name=name, lines=lines, signals=signals)
     of = np.concatenate([[name == judges] * part.rows for name, part in parts.items()])
     return whole, np.flatnonzero(of) if judges != "folds" else None, judges
 
@@ -169,7 +121,8 @@ def table_examples(
     if not strict:
         drop = [name for name in drop if name in table]
         group = group if group in table else None
-    table.require([*target_names(table, target_name), *drop, *([group] if group else [])])
+    named = target_names(table, target_name)
+    table.require([*named, *drop, *([group] if group else [])])
     judges = np.zeros(table.rows, bool)
     if test is not None:
         judges[test] = True
@@ -192,7 +145,7 @@ def table_examples(
     found = Examples(
         text_of(Path(place).resolve().stem) if isinstance(place, str | Path) else table.name,
         reader,
-        TableRows(replace(columns, notes=()), names),
+        rows_of(replace(columns, notes=()), names),
         targets,
         np.flatnonzero(~judges[of]),
         np.flatnonzero(judges[of]) if test is not None else None,

@@ -2,6 +2,7 @@
 
 from metatl.models.cnn import CNN
 from metatl.models.conv1d import Conv1d
+from metatl.models.conv2d import Conv2d
 from metatl.models.conv4 import Conv4
 from metatl.models.factory import Factory
 from metatl.models.mlp import MLP
@@ -9,4 +10,14 @@ from metatl.models.patch_decoder import PatchDecoder
 from metatl.models.resnet12 import ResNet12
 from metatl.models.sentence_encoder import SentenceEncoder
 
-__all__ = ["CNN", "MLP", "Conv1d", "Conv4", "Factory", "PatchDecoder", "ResNet12", "SentenceEncoder"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "Conv1d",
+    "Conv2d",
+    "Conv4",
+    "Factory",
+    "PatchDecoder",
+    "ResNet12",
+    "SentenceEncoder",
+]

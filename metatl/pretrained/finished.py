@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from metatl import models
+from metatl.data.prepared_signals import WindowPreparation
 from metatl.data.source import Data
 from metatl.lab import store
 from metatl.net import Net
@@ -31,15 +32,18 @@ _COUNTERS = "num_batches_tracked"
 
 
 def facts(net: Net, model: Any, data: Data, transfer: Transfer) -> dict[str, Any]:
-    """What `learned.json` says, beside the weights, of the net: {} where examples are no pictures.
+    """What `learned.json` says, beside the weights, of the net: {} for neither pictures nor windows.
 
     model: as described, {class_path, init_args}.
     """
-    pixels = data.pixels()
-    if pixels is None:
+    pixels, scales = data.pixels(), data.scales()
+    if pixels is None and scales is None:
         return {}
     outputs, shape = net.rows(transfer.params), list(data.shape)
-    return {"model": model, "head": net.head, "outputs": outputs, "shape": shape, "pixels": list(pixels)}
+    said: dict[str, Any] = {"model": model, "head": net.head, "outputs": outputs, "shape": shape}
+    if pixels is not None:
+        return {**said, "pixels": list(pixels)}
+    return {**said, "scales": [list(values) for values in scales or ()]}
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Finished:
     arguments: Mapping[str, Any]
     head: str | None
     outputs: int
-    preparation: Preparation
+    preparation: Preparation | WindowPreparation
     tensors: Mapping[str, Tensor]
     sha256: str
 
@@ -63,17 +67,16 @@ class Finished:
         paths = {
             f"{made.__module__}.{made.__qualname__}": name
             for name, made in vars(models).items()
-            if name in vision.BUILT_IN
+            if name in (*vision.BUILT_IN, *vision.OF_SIGNALS)
         }
         return paths.get(self.model)
 
-    def recipe(self, kind: str, name: str, size: int) -> dict[str, Any]:
-        """The recipe of its architecture for pictures of this size."""
-        shape = [self.preparation.channels, size, size]
+    def recipe(self, kind: str, name: str, preparation: Preparation | WindowPreparation) -> dict[str, Any]:
+        """The recipe of its architecture for what this preparation gives."""
         return {
             "kind": kind,
             "name": name,
-            "shape": shape,
+            "shape": list(preparation.example().shape[1:]),
             "outputs": self.outputs,
             "arguments": dict(self.arguments),
         }
@@ -100,8 +103,9 @@ class Finished:
             mine, theirs = own.get(name), self.tensors.get(name)
             if mine is None or theirs is None or mine.shape != theirs.shape:
                 raise MetatlError(
-                    f"{self.folder}: weight '{name[:100]}' does not fit {recipe['name']} for pictures of "
-                    f"{recipe['shape'][1]} px; the run's own size is {self.preparation.size}"
+                    f"{self.folder}: weight '{name[:100]}' does not fit {recipe['name']} "
+                    f"for inputs of {recipe['shape']}; the run's own size is "
+                    f"{self.preparation.example().shape[-1]}"
                 )
         return own
 
@@ -131,13 +135,13 @@ def finished(folder: Path) -> Finished:
     net = told.get("net")
     if net is None:
         raise MetatlError(
-            f"{folder} does not say how its pictures are prepared: it was learned on other data, or before "
+            f"{folder} does not say how its examples are prepared: it was learned on other data, or before "
             f"runs noted that; 'metatl run {folder}/config.yaml' notes it"
         )
     if net == {}:
         raise MetatlError(
-            f"{folder} was learned on examples that are no square pictures (bytes, or floats from 0 to 1); "
-            "photos cannot be prepared for it: name another run"
+            f"{folder} was learned on examples that are no square pictures (bytes, or floats from 0 to 1) "
+            "and no windows of sensors; nothing can be prepared for it: name another run"
         )
     try:
         return _read(folder, store.placed(net, store.kept(told.get("kept"), folder)), transfer)
@@ -148,13 +152,7 @@ def finished(folder: Path) -> Finished:
 
 
 def _read(folder: Path, net: Mapping[str, Any], transfer: Transfer) -> Finished:
-    channels, side, _ = (int(n) for n in net["shape"])
-    scale, shift = (float(value) for value in net["pixels"])
-    if not 1 <= side <= LARGEST:
-        raise ValueError(side)
-    # scale * v + shift = (v / 255 - mean) / std
-    std = 1 / (255 * scale)
-    preparation = Preparation(side, (0.0 - shift * std,) * channels, (std,) * channels, AREA, 1.0, channels)
+    preparation = _of_windows(net) if "scales" in net else _of_pictures(net)
     head = net["head"]
     return Finished(
         folder,
@@ -166,3 +164,21 @@ def _read(folder: Path, net: Mapping[str, Any], transfer: Transfer) -> Finished:
         {**transfer.params, **transfer.buffers},
         sha256(folder / WEIGHTS),
     )
+
+
+def _of_pictures(net: Mapping[str, Any]) -> Preparation:
+    channels, side, _ = (int(n) for n in net["shape"])
+    scale, shift = (float(value) for value in net["pixels"])
+    if not 1 <= side <= LARGEST:
+        raise ValueError(side)
+    # scale * v + shift = (v / 255 - mean) / std
+    std = 1 / (255 * scale)
+    return Preparation(side, (0.0 - shift * std,) * channels, (std,) * channels, AREA, 1.0, channels)
+
+
+def _of_windows(net: Mapping[str, Any]) -> WindowPreparation:
+    channels, length = (int(n) for n in net["shape"])
+    mean, deviation = net["scales"]
+    if len(mean) != channels:
+        raise ValueError(channels)
+    return WindowPreparation(tuple(mean), tuple(deviation), length)

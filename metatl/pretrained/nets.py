@@ -122,14 +122,14 @@ def _built_in(name: str, size: int, file: Path | None) -> Pretrained:
 
 def _run(run: Finished, size: int | None, own: str | None) -> Pretrained:
     """The net of a run; own: the user's class, where he has named it."""
-    preparation = run.preparation.resized(size or run.preparation.size)
+    preparation = run.preparation if size is None else run.preparation.resized(size)
     built_in = run.built_in()
     own = run.model if built_in is None and own is None and importing.trusted() else own
     if built_in is not None and own is None:
-        recipe = run.recipe("built_in", built_in, preparation.size)
+        recipe = run.recipe("built_in", built_in, preparation)
         run.check(recipe)
     elif own is not None and run.model == importing.dotted(recipes.found(own)):
-        recipe = _source(run.recipe("own", own, preparation.size))
+        recipe = _source(run.recipe("own", own, preparation))
     else:
         why = "code that a file does not run by itself" if own is None else f"not with {own}"
         model = run.model[:100]
@@ -139,7 +139,7 @@ def _run(run: Finished, size: int | None, own: str | None) -> Pretrained:
         )
     module = recipes.rebuild(recipe, own)
     what = str(run.folder)
-    trace = traced(module, (preparation.channels, preparation.size, preparation.size), what)
+    trace = traced(module, tuple(preparation.example().shape[1:]), what)
     head = run.head or trace.head
     if head is not None and not isinstance(dict(module.named_modules()).get(head), nn.Linear):
         raise MetatlError(f"{what} is damaged: {head[:100]!r} is no linear layer of {recipe['name']}")

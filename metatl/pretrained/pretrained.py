@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import nn
 
+from metatl.data.prepared_signals import WindowPreparation
 from metatl.language.preparation import TextPreparation
 from metatl.pretrained.preparation import Preparation
 
-AnyPreparation = Preparation | TextPreparation
-"""How a picture or a text becomes a row of numbers."""
+AnyPreparation = Preparation | TextPreparation | WindowPreparation
+"""How a picture, a text or a window of sensors becomes a row of numbers."""
 
 
 @dataclass(frozen=True)

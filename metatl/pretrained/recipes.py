@@ -56,7 +56,7 @@ def known() -> list[str]:
         f"timm:NAME@WEIGHTS_FILE: any net of timm, with weights from a file{extra}",
         f"timm:NAME: the same with random weights; nothing is downloaded{extra}",
         "my_package.MyNet@WEIGHTS_FILE: a class or function of your own, with its state_dict",
-        "runs/NAME/DIGEST: a finished run on pictures; with a class of your own: my_package.MyNet@RUN",
+        "runs/NAME/DIGEST: a finished run on pictures or windows; of your own class: my_package.MyNet@RUN",
         f"{language.DEFAULT}: the default for sentences, all-MiniLM-L6-v2, 384 numbers a text{words}",
         f"{language.FOLDER}FOLDER: an encoder or decoder of texts in a folder, with its tokenizer{words}",
         *(f"{name}: built in, random weights" for name in vision.BUILT_IN),
@@ -119,7 +119,7 @@ def _timm(name: str, recipe: Mapping[str, Any]) -> nn.Module:
 
 
 def _built_in(name: str, recipe: Mapping[str, Any]) -> nn.Module:
-    if name not in vision.BUILT_IN:
+    if name not in (*vision.BUILT_IN, *vision.OF_SIGNALS):
         raise nearest(name)
     try:
         return getattr(models, name)(_shape(recipe), _outputs(recipe), **_arguments(recipe))

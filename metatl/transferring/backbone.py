@@ -13,9 +13,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from metatl.data.prepared_signals import WindowPreparation
 from metatl.pretrained import Pretrained, TextPreparation, name_vectors, pretrained, rebuild
 from metatl.types import Guide, MetatlError, Params
 
+SMALL, CONVOLVED = (10.0, 20.0), (10.0, 10.0)
+"""By which rates, and the rows that are seen, are multiplied for nets of some thousand weights; a row costs
+more where they are shared along a signal."""
 MADE = 2
 """How features are made; another number where that changes, so that kept ones are not taken for new ones."""
 
@@ -118,7 +122,9 @@ def backbone(name: str | Path, size: int | None = None) -> Backbone:
         "preparation": shown,
         "input": found.preparation.told,
     }
-    return Backbone(found.module.eval(), found.head, found.preparation, found.recipe, key, facts)
+    rate, seen = CONVOLVED if isinstance(found.preparation, WindowPreparation) else (1.0, 1.0)
+    made = found.module.eval(), found.head, found.preparation, found.recipe
+    return Backbone(*made, key, facts, rate=rate, seen=seen)
 
 
 def _plain(value: Any) -> Any:

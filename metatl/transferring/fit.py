@@ -101,7 +101,7 @@ def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
         transfer = replace(transfer, guide=guide)
     transfer = replace(transfer, params=descended(descent, net, transfer, support))
     if descent.moments != "frozen":
-        transfer = _settled(net, transfer, tree.at(support.x, slice(MOMENT_ROWS)))
+        transfer = settled(net, transfer, tree.at(support.x, slice(MOMENT_ROWS)))
     if row.transform is not None:
         net, transfer = row.transform.merge(net, transfer)
     return _model(net.module if attached(net.module) else start, backbone.head, transfer)
@@ -132,7 +132,7 @@ def descended(
     return params
 
 
-def _settled(net: Net, transfer: Transfer, x: Any) -> Transfer:
+def settled(net: Net, transfer: Transfer, x: Any) -> Transfer:
     """The transfer with the labelled rows' moments as running ones, so that no row has to be kept."""
     rows = Rows(first=tree.rows(x), sink={})
     with torch.no_grad(), moments_from(rows):

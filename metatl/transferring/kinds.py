@@ -14,6 +14,7 @@ from torch import Tensor
 from metatl.additions import Addition
 from metatl.data.examples import Reader
 from metatl.data.photos import PhotoFiles
+from metatl.data.prepared_signals import MelPreparation, WindowPreparation
 from metatl.data.recordings import RecordingFiles
 from metatl.data.table_rows import TableReader
 from metatl.data.tables import Encoder
@@ -32,6 +33,8 @@ PREPARATIONS: Mapping[str, type[Any]] = {
     "pictures": Preparation,
     "texts": TextPreparation,
     "columns": Encoder,
+    "windows": WindowPreparation,
+    "recordings": MelPreparation,
 }
 """Classes with `values() -> (plain values, tensors)` and `of(values, tensors)`."""
 ADDITIONS: Mapping[str, type[Any]] = {"bottleneck": Bottleneck, "series": Series}

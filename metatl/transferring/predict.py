@@ -15,7 +15,7 @@ from torch import Tensor
 from metatl.data.examples import Inputs
 from metatl.transferring.features import BATCH
 from metatl.transferring.model import SavedModel
-from metatl.transferring.prepared import remarks
+from metatl.transferring.prepared import reads, remarks, whole
 from metatl.types import MetatlError
 
 PLACES = ("", "second_", "third_")
@@ -39,6 +39,11 @@ def predict(
     is not there, and where no row is left.
     """
     inputs = model.reader.read(places)
+    if not reads(model.preparation, inputs):
+        raise MetatlError(
+            f"{', '.join(map(str, places))}: these are {inputs.unit}s, and the model reads "
+            f"{model.preparation.unit}s; give it more like those that it was fitted to"
+        )
     found: list[Prediction] = []
     read = () if inputs.columns is None else inputs.columns.notes
     for note in (*read, *remarks(model.preparation, inputs)):
@@ -68,12 +73,13 @@ def prepared(
     model: SavedModel, inputs: Inputs, places: list[int], unreadable: Callable[[str], None]
 ) -> tuple[list[int], Any]:
     """Those of the rows that can be read, as the net takes them; why others cannot is told."""
-    if inputs.columns is not None:
+    if whole(model.preparation, inputs) is not None:
         for place in places:
             if place in inputs.lost:
                 unreadable(inputs.lost[place])
-        whole = [place for place in places if place not in inputs.lost]
-        return whole, model.preparation(inputs.columns.take(np.array(whole, np.int64)))
+        there = [place for place in places if place not in inputs.lost]
+        some = inputs.take(np.array(there, np.int64))
+        return there, model.preparation(whole(model.preparation, some))
     read: list[tuple[int, Any]] = []
     for place in places:
         try:

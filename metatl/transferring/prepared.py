@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.data.examples import Index, Inputs
+from metatl.data.tables import Encoder
 from metatl.transferring.backbone import Backbone
 from metatl.types import MetatlError
 
@@ -72,21 +73,32 @@ class Held(Prepared):
 
 def check_unit(net: Backbone, inputs: Inputs) -> None:
     """Raise MetatlError for a net that reads something else than such rows."""
-    if net.moves and net.preparation.unit != inputs.unit:
+    if net.moves and not reads(net.preparation, inputs):
         raise MetatlError(
             f"{net.facts['net']} reads {net.preparation.unit}s, and these are {inputs.unit}s; name another "
             "net, or none"
         )
 
 
+def reads(preparation: Any, inputs: Inputs) -> bool:
+    """Whether such rows are what it takes."""
+    if isinstance(preparation, Encoder):
+        return inputs.columns is not None
+    return preparation.unit == inputs.unit
+
+
+def whole(preparation: Any, inputs: Inputs) -> Any:
+    """All rows at once as the preparation takes them, where they are in memory; else None."""
+    return inputs.columns if isinstance(preparation, Encoder) else inputs.held
+
+
 def remarks(preparation: Any, inputs: Inputs) -> tuple[str, ...]:
     """What a preparation has to say of these rows."""
-    rows = (inputs.shown(place) for place in range(len(inputs)))
-    return preparation.notes(rows if inputs.columns is None else inputs.columns)
+    held = whole(preparation, inputs)
+    return preparation.notes(map(inputs.shown, range(len(inputs))) if held is None else held)
 
 
 def prepared_rows(inputs: Inputs, net: Backbone) -> Prepared:
-    """The rows as the net takes them; of a table all at once."""
-    if inputs.columns is None or not net.moves:
-        return Read(inputs, net.preparation)
-    return Held(net.preparation(inputs.columns))
+    """The rows as the net takes them; all at once where they are in memory."""
+    held = whole(net.preparation, inputs) if net.moves else None
+    return Read(inputs, net.preparation) if held is None else Held(net.preparation(held))

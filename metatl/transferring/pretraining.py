@@ -1,37 +1,29 @@
-"""A net for columns, learned on a source with the same or overlapping columns."""
+"""A net that is learned on a source of the same kind of rows: columns, windows, recordings."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
-from metatl.adapt import Descent
-from metatl.adapt.stopping import EarlyStopping
+import torch
+
+from metatl import tree
 from metatl.data.examples import Examples
-from metatl.data.tables import Columns, Encoder
-from metatl.heads import Learned
 from metatl.lab.store.tensors import digest
 from metatl.net import Net
-from metatl.rules import Adam
 from metatl.transferring.backbone import Backbone, backbone, no_net, rebuilt
-from metatl.transferring.fit import descended
+from metatl.transferring.fit import descended, settled
 from metatl.transferring.judging import Scale
+from metatl.transferring.learnable import BATCH, Sketch, sketched
+from metatl.transferring.prepared import prepared_rows
 from metatl.types import Batch, MetatlError
 
-HIDDEN, BATCH, EPOCHS, MOST = (256, 128), 64, 100, 3000
-"""Widths of the hidden layers; rows of a step; passes over the source, and steps, at most."""
-WAY = Descent(
-    Adam(1e-3),
-    head=Learned(),
-    moments="frozen",
-    batch_size=BATCH,
-    shuffle=True,
-    stopping=EarlyStopping(share=0.2, patience=100),
-)
-RATE, SEEN = 10.0, 20.0
-"""By which rates, and the rows that are seen, are multiplied for so small a net (see `Backbone`)."""
+LEAST = 300
+"""Steps at least, where nothing tells when to stop: few rows are a step or two a pass."""
+MOMENT_ROWS = 512
+"""Rows of the source whose moments batch norms keep, at most."""
 
 
 def net_for(
@@ -48,66 +40,47 @@ def net_for(
 
 
 def learned_on(source: Examples, problem: Examples, seed: int) -> tuple[Backbone, list[str]]:
-    """An MLP that predicts the source's targets from the columns that both have, and notes.
+    """A net that predicts the source's targets, and notes; what a row is says which (`learnable`).
 
-    Columns are encoded as the source's labelled rows define them; a fifth of those rows tells when to stop.
-    Raises MetatlError where there is no column in common.
+    Raises MetatlError where source and problem have nothing in common.
     """
-    theirs, ours = cast(Columns, source.inputs.columns), cast(Columns, problem.inputs.columns)
-    shared = [name for name in ours if name in theirs]
-    if not shared:
-        raise MetatlError(
-            f"source: {theirs.name} has no column of {ours.name}'s ({', '.join(list(ours)[:5])}); give a "
-            "table with some of them"
-        )
-    rows = source.pool
-    encoder = Encoder.fit(theirs.only(shared).take(rows))
+    sketch, rows = sketched(source, problem), source.pool
     recipe = {
         "kind": "built_in",
-        "name": "MLP",
-        "shape": [encoder.width],
+        "name": sketch.net,
+        "shape": list(sketch.shape),
         "outputs": len(source.targets.names),
-        "arguments": {"hidden": list(HIDDEN)},
+        "arguments": dict(sketch.arguments),
     }
-    module = rebuilt(recipe)
-    net = Net.of(module, "head", encoder.example())
-    y = source.targets.values[rows]
-    support = Batch(encoder(theirs.take(rows)), Scale.of(y).down(y))
-    steps = min(MOST, EPOCHS * -(-len(rows) // BATCH))
-    params = descended(WAY, net, net.start(), support, steps, seed)
-    module.load_state_dict(params, strict=False)
-    sha = digest(module.state_dict())
-    said = json.dumps([sha, encoder.values()[0], recipe], sort_keys=True, default=str)
+    rate, seen = sketch.scaled
+    made = Backbone(rebuilt(recipe), "head", sketch.preparation, recipe, "", {}, rate=rate, seen=seen)
+    least = LEAST if sketch.way.stopping is None else 0
+    steps = min(sketch.most, max(least, sketch.epochs * -(-len(rows) // BATCH)))
+    _learn(made, sketch, source, steps, seed)
+    sha = digest(made.module.state_dict())
+    said = json.dumps([sha, sketch.preparation.values()[0], recipe], sort_keys=True, default=str)
+    how = "stopped by a fifth" if sketch.way.stopping else "all of them seen"
+    unit = source.inputs.unit
     facts = {
-        "net": f"an MLP learned on {source.name}",
-        "weights": f"learned on {len(rows)} rows of {source.name}, at most {steps} steps, stopped by a fifth",
+        "net": f"{sketch.article} learned on {source.name}",
+        "weights": f"learned on {len(rows)} {unit}s of {source.name}, at most {steps} steps, {how}",
         "weights_sha256": sha,
-        "preparation": {"columns": list(encoder.columns)},
-        "input": encoder.told,
+        "preparation": dict(sketch.seen),
+        "input": sketch.preparation.told,
     }
-    made = Backbone(
-        module,
-        "head",
-        encoder,
-        recipe,
-        hashlib.sha256(said.encode()).hexdigest()[:24],
-        facts,
-        rate=RATE,
-        seen=SEEN,
-    )
-    return made, _notes(theirs, ours, shared)
+    key = hashlib.sha256(said.encode()).hexdigest()[:24]
+    return replace(made, key=key, facts=facts), list(sketch.notes)
 
 
-def _notes(theirs: Columns, ours: Columns, shared: list[str]) -> list[str]:
-    lacking = [name for name in ours if name not in theirs]
-    more = [name for name in theirs if name not in shared]
-    found = [f"The net sees {len(shared)} columns, those that the source has too."]
-    if lacking:
-        found.append(f"Not in the source, and unseen by the net: {_some(lacking)}.")
-    if more:
-        found.append(f"In the source alone: {_some(more)}.")
-    return found
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+def _learn(made: Backbone, sketch: Sketch, source: Examples, steps: int, seed: int) -> None:
+    """The module's weights and moments after so many steps on the source's labelled rows."""
+    net, rows = Net.of(made.module, made.head, made.example()), source.pool
+    x = prepared_rows(source.inputs, made).some(rows)
+    y = source.targets.values[rows]
+    support = Batch(x, Scale.of(y).down(y))
+    transfer = net.start()
+    transfer = replace(transfer, params=descended(sketch.way, net, transfer, support, steps, seed))
+    if sketch.way.moments != "frozen":
+        some = torch.linspace(0, len(rows) - 1, min(len(rows), MOMENT_ROWS)).long()
+        transfer = settled(net, transfer, tree.at(x, some))
+    made.module.load_state_dict({**transfer.params, **transfer.buffers}, strict=False)

@@ -14,7 +14,7 @@ from metatl.data.targets import Targets
 from metatl.opening import text_of
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.features import Computed, Encoded, Features, Tick, features, forward, readable
-from metatl.transferring.prepared import Prepared, check_unit, prepared_rows, remarks
+from metatl.transferring.prepared import Prepared, check_unit, prepared_rows, remarks, whole
 from metatl.types import MetatlError
 
 
@@ -66,16 +66,16 @@ def read_problem(
     columns = examples.inputs.columns
     seen: Features
     encoded = None if columns is None else Encoded(columns, Encoder.fit)
-    if net.moves and columns is not None:
-        kept, seen = np.arange(len(found)), Computed(forward(net.body(), net.preparation(columns)))
+    if net.moves and (held := whole(net.preparation, examples.inputs)) is not None:
+        kept, seen = np.arange(len(found)), Computed(forward(net.body(), net.preparation(held)))
     elif net.moves:
         prepared = prepared_rows(examples.inputs, net)
         batch = readable(prepared.one, net.preparation.stacked)
         rows = features(net.body(), net.key, found, batch, tick)
         kept = np.array([i for i, row in enumerate(rows) if row is not None], np.int64)
         unreadable |= {i for i, row in enumerate(rows) if row is None}
-        held = [row for row in rows if row is not None]
-        seen = Computed(torch.stack(held) if held else torch.zeros(0, 1))
+        stacked = [row for row in rows if row is not None]
+        seen = Computed(torch.stack(stacked) if stacked else torch.zeros(0, 1))
     elif encoded is None:
         raise MetatlError(f"{examples.name}: {examples.inputs.unit}s need a net; name one with --net")
     else:

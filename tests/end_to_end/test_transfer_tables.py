@@ -219,7 +219,7 @@ def test_a_net_or_a_source_of_something_else_is_one_line(done: Path, tmp_path: P
     pictured = refused(
         "transfer", folder, "--net", "Conv4", "--source", sounds(tmp_path / "w"), "--out", tmp_path / "q"
     )
-    assert "it holds rows, and the data are photos" in pictured
+    assert "it holds recordings, and the data are photos" in pictured
 
 
 def sounds(folder: Path) -> Path:

@@ -192,7 +192,7 @@ def test_another_size_where_the_net_has_one_of_its_own(home: Path) -> None:
         (lambda t: t["net"]["model"].update(init_args={"filters": -3}), "cannot be made"),
         (lambda t: t["net"]["model"].update(init_args={"width": 3}), "cannot be made"),
         (lambda t: t.update(version=99), "update metatl"),
-        (lambda t: t.pop("net"), "does not say how its pictures are prepared"),
+        (lambda t: t.pop("net"), "does not say how its examples are prepared"),
     ],
 )
 def test_facts_that_lie_are_one_line(change: Callable[[dict[str, Any]], Any], said: str, run: Path) -> None:

@@ -144,7 +144,7 @@ def test_names_are_known() -> None:
         ("Conv4@", "missing after the @"),
         ("Conv4@nowhere.pt", "nowhere.pt is not there"),
         (f"{OWN}.Broken", "ValueError: a mistake of its own"),
-        (f"{OWN}.Picky", "does not read pictures of 3 x 224 x 224"),
+        (f"{OWN}.Picky", "does not read inputs of 3 x 224 x 224"),
     ],
 )
 def test_wrong_names_are_one_line(name: str, said: str) -> None:

@@ -17,7 +17,7 @@ from metatl.data.tables.columns import Array, Columns
 from metatl.data.tables.formats import Typed, typed
 from metatl.data.tables.matrices import as_columns
 from metatl.data.tables.sparse import with_dense
-from metatl.data.windows import window_columns
+from metatl.data.windows import window_columns, windows_of
 from metatl.opening import reading
 from metatl.types import MetatlError
 
@@ -25,17 +25,25 @@ Formats = Mapping[str, str]
 
 
 def from_arrays(arrays: Mapping[Any, Any], where: str, given: Formats) -> Columns:
-    """Arrays, lists or tensors [n] by name, matrices [n, k] as k columns; MetatlError naming a column."""
+    """Arrays, lists or tensors [n] by name, matrices [n, k] as k columns; MetatlError naming a column.
+
+    Windows [n, channels, time] stay beside the columns that say something of them.
+    """
     held = {str(name): as_numpy(value) for name, value in arrays.items()}
     if not held:
         raise MetatlError(f"{where} has no column")
+    signals, said = windows_of(held, where)
+    if signals is not None:
+        held = {name: array for name, array in held.items() if array.ndim != 3}
+        held |= window_columns(signals.x)
     held, notes = as_columns(held, where)
     if not len(next(iter(held.values()))):
         raise MetatlError(f"{where} has no row")
     read = {name: _typed(array, name, where, given.get(name)) for name, array in held.items()}
-    notes = (*notes, *(one.note for one in read.values() if one.note))
+    notes = (*said, *notes, *(one.note for one in read.values() if one.note))
     formats = {name: one.format for name, one in read.items()}
-    return Columns({name: one.array for name, one in read.items()}, where, notes, formats)
+    found = {name: one.array for name, one in read.items()}
+    return Columns(found, where, notes, formats, signals=signals)
 
 
 def from_frame(frame: Any, where: str, given: Formats) -> Columns:
@@ -104,8 +112,6 @@ def from_npz(path: Path, given: Formats) -> Columns:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise MetatlError(f"{path}: is damaged or no npz file ({reason}); get it again") from error
     arrays = with_dense(arrays, str(path))
-    for name in [name for name, array in arrays.items() if array.ndim == 3]:
-        arrays |= window_columns(arrays.pop(name), str(path))
     return from_arrays(arrays, str(path), given)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+from metatl.data.waves import Signals
 from metatl.text import near
 from metatl.types import MetatlError
 
@@ -32,6 +33,7 @@ class Columns(Mapping[str, Array]):
             files of the same kind.
         lines: of the file, where each row begins [n]; None for row 1, 2, ... of what has no lines.
         counted: whether `lines` are lines of a file, or rows.
+        signals: that the rows have beside their columns (windows of sensors, recordings), if any.
     """
 
     arrays: Mapping[str, Array]
@@ -40,6 +42,7 @@ class Columns(Mapping[str, Array]):
     formats: Mapping[str, str] = field(default_factory=dict[str, str])
     lines: Array | None = None
     counted: Literal["line", "row"] = "row"
+    signals: Signals | None = None
 
     def __post_init__(self) -> None:
         """Refuse columns of unequal lengths."""
@@ -83,7 +86,8 @@ class Columns(Mapping[str, Array]):
         picked = np.asarray(index)
         arrays = {name: array[picked] for name, array in self.arrays.items()}
         lines = np.arange(1, self.rows + 1) if self.lines is None else self.lines
-        return replace(self, arrays=arrays, lines=lines[picked])
+        signals = None if self.signals is None else self.signals.take(picked)
+        return replace(self, arrays=arrays, lines=lines[picked], signals=signals)
 
     def drop(self, names: Iterable[str]) -> Columns:
         """All columns but these; raises MetatlError, with the nearest names, for one that is not there."""
