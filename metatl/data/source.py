@@ -70,6 +70,10 @@ class Data(ABC):
         """Of the classes that episode `index` numbers, in order; None where they have no names."""
         return None
 
+    def group(self, split: Split, index: int, seed: int = 0, tasks: Tasks | None = None) -> Any:
+        """Whose rows episode `index` is made of (a person, a hospital); None where tasks are no groups."""
+        return None
+
     @abstractmethod
     def check(self, split: Split, tasks: Tasks) -> None:
         """Raise MetatlError if `split` cannot serve such episodes, naming what is too small."""
