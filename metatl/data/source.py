@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -110,6 +111,20 @@ class Data(ABC):
         return None
 
 
+class Further(NamedTuple):
+    """Somebody's further rows, prepared as a source prepares its own.
+
+    x [n, ...]; labels [n]: names of classes, None where they are not asked for; ids [n]: what a prediction
+    calls the rows; id_name: what these names are (line, file); unit: what a row is.
+    """
+
+    x: Tensor
+    labels: tuple[str, ...] | None
+    ids: tuple[str, ...]
+    id_name: str = "row"
+    unit: str = "row"
+
+
 class Source(ABC):
     """What a config's `data:` names; concrete ones are frozen dataclasses with plain typed fields."""
 
@@ -119,6 +134,16 @@ class Source(ABC):
     @abstractmethod
     def load(self, device: str = "cpu") -> Data:
         """Read, verify and place the data; raises MetatlError where something is missing or damaged."""
+
+    def further(self, place: Path, data: Data, labelled: bool) -> Further:
+        """Rows of a file or folder like this source's own; data: what `load` gave.
+
+        Raises MetatlError for a source that reads none, and for a place that is none.
+        """
+        raise MetatlError(
+            f"{type(self).__name__} reads no further files; in Python metatl.load(RUN).adapt(x, y) takes "
+            "arrays"
+        )
 
     def picture(self, image: Image.Image, shape: tuple[int, ...], where: str) -> Pixels:
         """Somebody's picture as this source prepares its own, for data of this shape [channels, h, w]: uint8.

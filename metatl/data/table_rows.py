@@ -136,10 +136,11 @@ def table_examples(
     group: str | None = None,
     audio: str | None = None,
     strict: bool = True,
+    apart: str | None = None,
 ) -> tuple[Examples, Columns]:
     """Examples of a table and their columns; raises MetatlError in one line for what does not work out.
 
-    drop: columns that are no inputs; strict: whether all of them, and the group, must be there.
+    drop: columns that are no inputs; strict: whether all of them, group and apart must be there.
     """
     table, test, part = read_parts(place, text)
     if target_name is None:
@@ -147,8 +148,8 @@ def table_examples(
         raise MetatlError(f"{table.name}: which column is to be predicted? Name it (--target): {names}")
     if not strict:
         drop = [name for name in drop if name in table]
-        group = group if group in table else None
-    table.require([*drop, *([group] if group else [])])
+        group, apart = (name if name in table else None for name in (group, apart))
+    table.require([*drop, *(name for name in (group, apart) if name)])
     judges = np.zeros(table.rows, bool)
     if test is not None:
         judges[test] = True
@@ -157,7 +158,7 @@ def table_examples(
     targets, rest = target(numbered, target_name, several)
     of = rest[_ROW].astype(np.int64)
     whole = np.flatnonzero([int(row) not in why for row in of])
-    gone = [name for name in (*drop, group) if name is not None]
+    gone = [name for name in (*drop, group, apart) if name is not None]
     reader = TableReader(
         dict(table.formats),
         (*map(str.strip, target_name.split(",")), target_name, *gone),
@@ -176,7 +177,10 @@ def table_examples(
         part,
         tuple(why.values()),
         rest.notes,
-        None if group is None else np.array([one or "" for one in as_text(rest[group])]),
+        *(
+            None if name is None else np.array([one or "" for one in as_text(rest[name])])
+            for name in (group, apart)
+        ),
     )
     return (found, rest) if not why else (found.take(whole), rest.take(whole))
 

@@ -14,7 +14,10 @@ MOST = 200
 
 
 def groups_markdown(rows: Sequence[Row], floor: str) -> str:
-    """The rows of `compare.by_group` as two tables and what their columns mean; floor: the method that harm is told by."""
+    """The rows of `compare.by_group` as two tables, with what their columns mean.
+
+    floor: the method that says who is harmed.
+    """
     rows = text.each(rows, text.markdown)
     whole = _table(*_summary(rows))
     each = [
@@ -22,8 +25,9 @@ def groups_markdown(rows: Sequence[Row], floor: str) -> str:
     ]
     single = _table(["group", *(str(row["method"]) for row in rows)], each)
     said = (
-        f"- Groups: mean over the episodes of each; ± is the 95 % interval over the groups, who are the independent units.\n"
-        f"- Worst tenth: mean of the worst tenth of the groups. Harmed: groups that score worse than under {floor}.\n"
+        "- A group's score is the mean over its episodes; ± is the 95 % interval over groups, which are the "
+        "independent units.\n- Worst tenth: mean of the worst tenth of the groups. Harmed: groups that score "
+        f"worse than under {floor}.\n"
     )
     return f"## By group\n\n{whole}\n\n{said}\n{single}\n"
 

@@ -39,6 +39,15 @@ LATER: dict[str, dict[str, Any]] = {
     _DESCENT: {"shuffle": False, "schedule": "constant", "clip_norm": None, "views": [], "stopping": None},
     "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},
     "metatl.data.arrays.ImageFolder": {"smallest": 0},
+    "metatl.data.group_arrays.GroupArrays": {
+        "target": "y",
+        "names": None,
+        "smallest": 0,
+        "scale": None,
+        "standardise": False,
+    },
+    "metatl.data.tables.source.Table": {"audio": None},
+    "metatl.data.sentences.Sentences": {"group": None, "apart": None, "join": 1},
 }
 """Fields that came after runs had been learned without them, at values that change nothing.
 
