@@ -19,6 +19,18 @@ def add(
     transfer.add_argument(
         "--group", help="of a table: column of the person, hospital, ...; nobody is labelled and judged"
     )
+    transfer.add_argument(
+        "--adapt-to",
+        choices=("data", "group"),
+        default="data",
+        help="group: learn on some people (or whatever --group says) and adapt to each of the others; data: "
+        "learn what DATA ask for, whoever the rows come from [data]",
+    )
+    transfer.add_argument(
+        "--apart",
+        help="with --adapt-to group: column of the recording or session; a person is labelled in "
+        "some and judged in others [halves at random]",
+    )
     transfer.add_argument("--audio", help="of a table: column of wav files, which lie beside it")
     transfer.add_argument("--drop", help="of a table: columns that are no inputs (an id), with commas")
     transfer.add_argument("--several", help="what separates labels in one cell of the target (;)")

@@ -12,7 +12,7 @@ from pathlib import Path
 from metatl import importing
 from metatl.lab import store
 from metatl.text import say, terminal
-from metatl.transferring import rows, tables
+from metatl.transferring import asked, people, rows, tables
 from metatl.transferring.model import FACTS
 from metatl.transferring.open_model import open_model
 from metatl.transferring.opened import Words
@@ -24,6 +24,11 @@ from metatl.types import MetatlError
 
 def transfer(words: argparse.Namespace) -> None:
     """`metatl transfer`: the table, where everything lies, and the command that uses the model."""
+    if words.adapt_to == "group":
+        _to_people(words)
+        return
+    if words.apart is not None:
+        raise MetatlError("--apart is of people that are adapted to; add --adapt-to group")
     with importing.received(trust=True) if words.trust else nullcontext():
         found = transferred(
             words.data,
@@ -51,6 +56,30 @@ def transfer(words: argparse.Namespace) -> None:
     say(f"written to {found.folder}: {', '.join(found.files)}")
     where, what = shlex.quote(str(found.folder)), found.model.reader.place
     say(f"use it: metatl predict {where} {what} --out predictions.csv")
+
+
+def _to_people(words: argparse.Namespace) -> None:
+    """`metatl transfer --adapt-to group`: a table for each number of labels, the command for new ones."""
+    for word in ("source", "net", "size"):
+        if getattr(words, word) is not None:
+            raise MetatlError(
+                f"--{word} and --adapt-to group: the net is learned on the people; leave it out"
+            )
+    if words.draws < 1:
+        raise MetatlError("transfer: draws must be 1 or more")
+    columns = Words(
+        words.target, words.text, words.group, words.drop, words.several, words.audio, words.apart
+    )
+    chosen = asked.names(words.methods)
+    found = people.personalised(
+        words.data, columns, words.labelled, words.draws, chosen, words.out, words.seed
+    )
+    for k, one in found.by_labels.items():
+        say(f"{k} labelled rows of each class\n\n{one.table}")
+    for said in found.left_out:
+        say(f"left out: {said}")
+    say(f"written to {found.folder}: {', '.join(f'labelled-{k}/' for k in found.by_labels)}, configs/, runs/")
+    say(f"a new person: metatl personalise {shlex.quote(str(found.best))} EXAMPLES --out person.delta")
 
 
 def predict(words: argparse.Namespace) -> None:
