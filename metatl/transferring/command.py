@@ -75,7 +75,7 @@ def _to_people(words: argparse.Namespace) -> None:
         words.data, columns, words.labelled, words.draws, chosen, words.out, words.seed
     )
     for k, one in found.by_labels.items():
-        say(f"{k} labelled rows of each class\n\n{one.table}")
+        say(f"{k} labelled of each class\n\n{one.table}")
     for said in found.left_out:
         say(f"left out: {said}")
     say(f"written to {found.folder}: {', '.join(f'labelled-{k}/' for k in found.by_labels)}, configs/, runs/")

@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parent.parent / "rows" / "people"
 FLOOR, REFERENCE = "no-adaptation", "fine-tuning"
 """The row that says who is harmed, and the one that differences are paired with."""
 LABELLED, QUERIES = "1,5", 15
+"""Labels of each class where none are asked for; rows of each that judge, at most."""
 _OF_MOMENTS = "moments-only"
 
 
@@ -60,12 +61,13 @@ def personalised(
     draws: of them, for each person. Writes the rows' configs, their runs, and for each number of labels a
     table, a report and a page into `out`. Raises MetatlError in one line for whatever cannot work.
     """
-    source, model, small = people_of(Path(data), words, seed)
+    asked = _asked(labelled)
+    source, model, small = people_of(Path(data), words, asked, seed)
     loaded = cast(GroupData, source.load())
     names = methods(chosen)
     names = [n for n in names if n != _OF_MOMENTS or "Conv1d" in model["class_path"]]
-    counts, folder = _counts(labelled, loaded), Path(out or Path("runs") / f"people-{Path(data).stem}")
-    written = _written(folder, names, source, model, loaded, draws, seed)
+    counts, folder = _counts(asked, loaded), Path(out or Path("runs") / f"people-{Path(data).stem}")
+    written = _written(folder, names, source, model, loaded, (counts[0], draws, seed))
     found: dict[int, benchmark.Outcome] = {}
     for k in counts:
         own = ["--evaluation.tasks.shot", str(k)]
@@ -75,21 +77,25 @@ def personalised(
     return Personalised(found, folder, _best(written, max(counts)), (*small, *left))
 
 
-def _counts(labelled: str | Sequence[int | str] | None, data: GroupData) -> list[int]:
-    """Numbers of labels of each class that everybody has."""
+def _asked(labelled: str | Sequence[int | str] | None) -> list[int]:
+    """Numbers of labels of each class, smaller ones first; MetatlError for another word."""
     said = LABELLED if labelled is None else labelled
     words = said.split(",") if isinstance(said, str) else [str(one) for one in said]
     for word in words:
         if not word.strip().isdecimal() or int(word) < 1:
             raise MetatlError(f"labelled: {word.strip()!r} is no number of labels of a person; give 1,5 say")
+    return sorted({int(word) for word in words})
+
+
+def _counts(asked: Sequence[int], data: GroupData) -> list[int]:
+    """Those numbers that everybody has who values are chosen on, or who is adapted to."""
     least = _least(data, "meta_val", "meta_test")
-    found = sorted({int(word) for word in words if int(word) <= least})
-    if not found:
+    if asked[0] > least:
         raise MetatlError(
-            f"labelled: somebody has {least} rows of a class on one of two sides, and {', '.join(words)} is "
-            "more; lower it"
+            f"labelled: somebody has {least} rows of a class on one of two sides, which are fewer than "
+            f"{asked[0]}; lower it"
         )
-    return found
+    return [k for k in asked if k <= least]
 
 
 def _least(data: GroupData, *splits: Any) -> int:
@@ -102,10 +108,13 @@ def _written(
     source: Source,
     model: Mapping[str, Any],
     data: GroupData,
-    draws: int,
-    seed: int,
+    numbers: tuple[int, int, int],
 ) -> list[Path]:
-    """The rows' configs, filled in: what `metatl benchmark` takes as well."""
+    """The rows' configs, filled in: what `metatl benchmark` takes as well.
+
+    numbers: of labels, of draws, and the seed.
+    """
+    shot, draws, seed = numbers
     people = {split: len(part.ids) for split, part in data.groups.items()}
     shared = {
         "data": describe(source),
@@ -113,7 +122,7 @@ def _written(
         "seed": seed,
         "runs": str(folder / "runs"),
         "evaluation": {
-            "tasks": {"query": min(QUERIES, _least(data, "meta_val", "meta_test"))},
+            "tasks": {"shot": shot, "query": min(QUERIES, _least(data, "meta_val", "meta_test"))},
             "episodes": max(2, draws * people["meta_test"]),
             "select_episodes": max(1, draws * people["meta_val"]),
         },
