@@ -56,14 +56,30 @@ def add(
         "--source", help="data like DATA to learn on first, of other classes or other people [none]"
     )
     trust(transfer, "the run directory that --net names")
-    predict.add_argument("model", help="folder that 'metatl transfer' wrote, or the model/ in it")
+    predict.add_argument(
+        "model",
+        help="folder that 'metatl transfer' wrote, or the model/ in it; with --delta a run directory too",
+    )
     predict.add_argument(
         "data", nargs="+", help="photos, recordings or texts, or folders of them; or a table"
     )
     predict.add_argument("--out", help="CSV file [standard output]")
+    predict.add_argument("--delta", help="what 'metatl personalise' wrote for a person")
     predict.add_argument("--own", help="dotted path of your own net's class, where the model is one")
     trust(predict, "the model")
     methods.add_argument("--json", action="store_true", help="as JSON")
+
+
+def personalise(parser: argparse.ArgumentParser) -> None:
+    """Give the command its arguments."""
+    parser.add_argument("base", help="run directory, or a folder that 'metatl transfer' wrote")
+    parser.add_argument(
+        "examples", help="the person's labelled rows: a file, or a folder, like the base's data"
+    )
+    parser.add_argument("--out", required=True, help="file for what moved, ada.delta say")
+    parser.add_argument("--target", help="of a saved model and a table: column of the classes")
+    parser.add_argument("--own", help="dotted path of your own net's class, where the model is one")
+    trust(parser, "the base")
 
 
 def trust(parser: argparse.ArgumentParser, what: str) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from metatl import importing
 from metatl.lab import store
 from metatl.text import say, terminal
-from metatl.transferring import asked, people, rows, tables
-from metatl.transferring.model import FACTS
+from metatl.transferring import asked, people, person, rows, tables
 from metatl.transferring.open_model import open_model
 from metatl.transferring.opened import Words
+from metatl.transferring.personalise import saved_at, with_delta
 from metatl.transferring.predict import predict as predicted
 from metatl.transferring.predict import table
 from metatl.transferring.transfer import transfer as transferred
@@ -85,21 +85,24 @@ def _to_people(words: argparse.Namespace) -> None:
 def predict(words: argparse.Namespace) -> None:
     """`metatl predict`: a CSV of labels; what cannot be read is named on standard error."""
     folder = Path(words.model)
-    if not (folder / FACTS).is_file() and (folder / "model").is_dir():
-        folder = folder / "model"
-    model = open_model(folder, words.own, words.trust)
-
-    def unreadable(why: str) -> None:
-        say(f"metatl: {why}", sys.stderr)
-
-    found = predicted(model, [Path(place) for place in words.data], unreadable)
+    saved = saved_at(folder)
+    if saved is None and words.delta:
+        model, found, unit = person.predicted(words)
+    else:
+        opened = open_model(saved or folder, words.own, words.trust)
+        model = opened if words.delta is None else with_delta(opened, Path(words.delta))
+        found, unit = predicted(model, [Path(place) for place in words.data], _unreadable), opened.reader.unit
     if not words.out:
         _check_encodable(table(model, found, terminal))
     if words.out:
         store.write_text(Path(words.out), table(model, found))
-        say(f"written: {words.out}, {len(found)} {model.reader.unit}s")
+        say(f"written: {words.out}, {len(found)} {unit}s")
     else:
         say(table(model, found, terminal).rstrip("\n"))
+
+
+def _unreadable(why: str) -> None:
+    say(f"metatl: {why}", sys.stderr)
 
 
 def _check_encodable(text: str) -> None:
