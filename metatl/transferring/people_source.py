@@ -13,6 +13,7 @@ from metatl.data.fetch import placed
 from metatl.data.labelled import Array, array_names, read_npz
 from metatl.data.tables import read_table
 from metatl.data.tables.columns import as_text
+from metatl.data.tables.target import class_names
 from metatl.text import near
 from metatl.transferring.opened import Words
 from metatl.types import MetatlError
@@ -77,7 +78,8 @@ def _windows(path: Path, words: Words, group: str, target: str, labelled: Sequen
 def _table(path: Path, words: Words, group: str, target: str, labelled: Sequence[int], seed: int) -> Made:
     columns = read_table(path)
     columns.require([target, group, *([words.apart] if words.apart else [])])
-    label, whose = (np.array([one or "" for one in as_text(columns[name])]) for name in (target, group))
+    label = np.array([one or "" for one in class_names(columns, target)])
+    whose = np.array([one or "" for one in as_text(columns[group])])
     part = None if words.apart is None else np.array([one or "" for one in as_text(columns[words.apart])])
     drop = tuple(name.strip() for name in (words.drop or "").split(",") if name.strip())
     _enough(path, whose, group)

@@ -14,7 +14,8 @@ from torch import Tensor
 from metatl.data.examples import Inputs
 from metatl.data.table_rows import TableRows
 from metatl.data.tables import read_table
-from metatl.data.tables.columns import as_text, missing
+from metatl.data.tables.columns import missing
+from metatl.data.tables.target import class_names
 from metatl.data.targets import Kind
 from metatl.data.texts import Texts
 from metatl.lab import store
@@ -77,7 +78,7 @@ def _labelled(model: SavedModel, place: Path, target: str | None) -> tuple[Input
     inputs = model.reader.read([place])
     if place.is_dir() or not isinstance(inputs, TableRows | Texts) or place.suffix == ".txt":
         return inputs, [Path(name).parent.name for name in inputs.ids]
-    table = read_table(place)
+    table = read_table(place, formats=getattr(model.reader, "formats", {}))
     names = list(model.names) if model.kind == "real" else [] if target is None else [target]
     if not names:
         raise MetatlError(f"{place}: which column holds the classes? Name it with --target")
@@ -86,7 +87,7 @@ def _labelled(model: SavedModel, place: Path, target: str | None) -> tuple[Input
     kept = np.array([i for i in np.flatnonzero(held) if int(i) not in inputs.lost], np.int64)
     if model.kind == "real":
         return inputs.take(kept), np.stack([table[name][kept].astype(float) for name in names], 1).tolist()
-    return inputs.take(kept), as_text(table[names[0]][kept])
+    return inputs.take(kept), class_names(table.take(kept), names[0])
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,8 @@ def _layer(model: SavedModel) -> tuple[Tensor, Tensor]:
     outputs = readout(probe)
     if not torch.allclose(outputs, probe @ weight.T + bias, rtol=1e-3, atol=1e-3):
         raise MetatlError(
-            f"{model.made.get('method', 'this model')} has no output layer that could move; choose another row "
-            "with 'metatl transfer --methods fine-tuning,head-only', say"
+            f"{model.made.get('method', 'this model')} has no output layer that could move; save "
+            "another row with 'metatl transfer --methods fine-tuning,head-only', say"
         )
     return weight, bias
 

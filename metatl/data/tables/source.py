@@ -21,7 +21,7 @@ from metatl.data.source import Data, Further, Source, device_of
 from metatl.data.tables.columns import Array, Columns, as_text, missing
 from metatl.data.tables.encoder import Encoder
 from metatl.data.tables.reading import read_table
-from metatl.data.tables.target import target
+from metatl.data.tables.target import class_names, target
 from metatl.data.targets import Targets
 from metatl.types import MetatlError, Split
 
@@ -96,7 +96,7 @@ class Table(Source):
         table = table.take(np.array([i for i in range(table.rows) if i not in why], np.int64))
         if labelled:
             table = table.take(~missing(table[self.target]))
-        named = None if not labelled else tuple(one or "" for one in as_text(table[self.target]))
+        named = None if not labelled else tuple(one or "" for one in class_names(table, self.target))
         ids = tuple(str(table.line(row)) for row in range(table.rows))
         x = self._encoder()(table)
         return Further(x, named, ids, "line", "row")
