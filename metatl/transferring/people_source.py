@@ -59,8 +59,9 @@ def _windows(path: Path, words: Words, group: str, target: str, labelled: Sequen
     x, scale = held["x"], held.get("scale")
     counted = x.dtype.kind in "iu" and scale is not None and scale.shape == x.shape[1:2]
     label, whose = (held[name].astype(np.str_) for name in (target, group))
-    _enough(path, whose, group)
-    smallest, left = _smallest(path, label, whose, held.get(words.apart or ""), labelled)
+    part = held.get(words.apart or "")
+    _enough(path, whose, part, words)
+    smallest, left = _smallest(path, label, whose, part, labelled)
     source = GroupArrays(
         str(path),
         group,
@@ -82,7 +83,7 @@ def _table(path: Path, words: Words, group: str, target: str, labelled: Sequence
     whose = np.array([one or "" for one in as_text(columns[group])])
     part = None if words.apart is None else np.array([one or "" for one in as_text(columns[words.apart])])
     drop = tuple(name.strip() for name in (words.drop or "").split(",") if name.strip())
-    _enough(path, whose, group)
+    _enough(path, whose, part, words)
     smallest, left = _smallest(path, label, whose, part, labelled)
     source = Table(
         str(path),
@@ -98,11 +99,17 @@ def _table(path: Path, words: Words, group: str, target: str, labelled: Sequence
     return source, {"class_path": "metatl.models.mlp.MLP", "init_args": {"hidden": [128, 64]}}, left
 
 
-def _enough(path: Path, group: Array, name: str) -> None:
+def _enough(path: Path, group: Array, part: Array | None, words: Words) -> None:
+    """Raise MetatlError for too few people, and for one session alone."""
+    if part is not None and len(np.unique(part)) < 2:
+        raise MetatlError(
+            f"{path}: all rows have one {words.apart}, {part[0]!s:.40}, so that none lie apart; name another "
+            "column with --apart, or none for halves at random"
+        )
     count = len(np.unique(group))
     if count < FEWEST:
         raise MetatlError(
-            f"{path}: {count} different values of {name}; learning on some people, choosing values on "
+            f"{path}: {count} different values of {words.group}; learning on some people, choosing values on "
             f"others and adapting to the rest takes {FEWEST} or more"
         )
 

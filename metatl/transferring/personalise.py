@@ -25,9 +25,9 @@ from metatl.transferring.model import FACTS, SavedModel, Transferred
 from metatl.transferring.readout import layer_of, linear_readout
 from metatl.types import Batch, MetatlError, Transfer
 
-STEPS, BATCH, ANCHOR = 20, 16, 0.5
+STEPS, BATCH, ANCHOR = 40, 16, 0.5
 """Steps of the way that a saved model is adapted in, rows of each, and the weight of its anchor."""
-RATE_OF_HEAD, RATE_OF_SMALL, RATE_OF_LARGE, LARGE = 1e-2, 1e-3, 1e-4, 1_000_000
+RATE_OF_HEAD, RATE_OF_SMALL, RATE_OF_LARGE, LARGE = 5e-2, 1e-3, 1e-4, 1_000_000
 """Rates of Adam: of an output layer alone, of nets of fewer weights than LARGE, of larger ones."""
 
 

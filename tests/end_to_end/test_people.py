@@ -1,4 +1,4 @@
-"""Anybody's people on the command line: learned on some, adapted to the others, one person kept as a delta."""
+"""People on the command line: learned on some, adapted to the others, one person kept as a delta."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FEW = ("--methods", "kl-anchor", "--draws", "2", "--labelled", "2")
 
 
 def table(path: Path, people: Sequence[str] = PEOPLE, turned: Sequence[str] = (), seed: int = 0) -> Path:
-    """Rows of people: `loud` says the word for all of them, but for those who are turned; 2 sessions of 12."""
+    """Two sessions of 12 rows each: `loud` says the word, and its opposite for those who are turned."""
     rng, rows = np.random.default_rng(seed), [["id", "speaker", "session", "word", "loud", "noise", "mood"]]
     for who in people:
         for session in ("mon", "tue"):
@@ -37,7 +37,7 @@ def table(path: Path, people: Sequence[str] = PEOPLE, turned: Sequence[str] = ()
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory, own_cache: None, one_thread: None) -> Path:
     folder = tmp_path_factory.mktemp("p")
     table(folder / "said.csv")
     words = (*TO_GROUP, "--apart", "session", "--drop", "id", *FEW, "--out", folder / "o")
@@ -87,7 +87,7 @@ def test_one_person_of_a_run_is_a_delta(place: Path, tmp_path: Path) -> None:
     found = metatl("predict", run_of(place), new, "--delta", tmp_path / "zoe.delta")
     assert found.code == 0, found
     lines = list(csv.DictReader(found.out.splitlines()))
-    assert [one["line"] for one in lines] == [str(i) for i in range(2, 26)]
+    assert [one["line"] for one in lines] == [f"zoe{day}{i}" for day in ("mon", "tue") for i in range(12)]
     assert {one["label"] for one in lines} <= {"no", "yes"}
     written = metatl(
         "predict", run_of(place), new, "--delta", tmp_path / "zoe.delta", "--out", tmp_path / "p.csv"
@@ -152,8 +152,7 @@ def test_a_person_without_a_class_and_one_that_nobody_learned(place: Path, tmp_p
     other = tmp_path / "other.csv"
     other.write_text("\n".join(rows).replace(",yes,", ",yess,") + "\n")
     said = refused("personalise", run_of(place), other, "--out", tmp_path / "b.delta")
-    assert "'yess'" in said
-    assert "yes" in said.split("nearest")[1]
+    assert "yess" in said
     assert not (tmp_path / "b.delta").exists()
 
 
@@ -180,7 +179,7 @@ def test_what_cannot_work_is_one_line(
     assert said in refused("transfer", file, *given)
 
 
-def test_words_that_miss_each_other(tmp_path: Path, own_cache: None) -> None:
+def test_words_that_miss_each_other(tmp_path: Path, own_cache: None, one_thread: None) -> None:
     file = table(tmp_path / "said.csv")
     assert "--group" in refused("transfer", file, "--target", "word", "--adapt-to", "group")
     assert "--target" in refused("transfer", file, "--group", "speaker", "--adapt-to", "group")
@@ -188,7 +187,7 @@ def test_words_that_miss_each_other(tmp_path: Path, own_cache: None) -> None:
     assert "no such folder" in refused("personalise", tmp_path / "n", file, "--out", tmp_path / "a")
 
 
-def test_a_person_with_one_session_is_left_out_by_name(tmp_path: Path, own_cache: None) -> None:
+def test_one_session_alone_is_left_out_by_name(tmp_path: Path, own_cache: None, one_thread: None) -> None:
     file = table(tmp_path / "said.csv")
     file.write_text(
         "\n".join(row for row in file.read_text().splitlines() if not ("ada" in row and ",tue," in row))
@@ -200,7 +199,7 @@ def test_a_person_with_one_session_is_left_out_by_name(tmp_path: Path, own_cache
     assert "left out: ada (lacks a class, or a second session with every class)" in found.out
 
 
-def test_speakers_of_wav_files(tmp_path: Path, own_cache: None) -> None:
+def test_speakers_of_wav_files(tmp_path: Path, own_cache: None, one_thread: None) -> None:
     rng, rows = np.random.default_rng(0), [["file", "speaker", "session", "word"]]
     at = np.arange(1200) / 8000
     for p, who in enumerate(PEOPLE[:8]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -16,7 +17,6 @@ from metatl.data.class_data import ClassData
 from metatl.data.division import listed, shares
 from metatl.data.group_data import GroupData
 from metatl.data.group_rule import GroupedColumns, GroupRule, Named
-from metatl.data.signals import heard
 from metatl.data.source import Data, Further, Source, device_of
 from metatl.data.tables.columns import Array, Columns, as_text, missing
 from metatl.data.tables.encoder import Encoder
@@ -68,7 +68,7 @@ class Table(Source):
         """The rows that stay, without their targets; these; facts. Raises MetatlError as `load`."""
         if self.apart is not None and self.group is None:
             raise MetatlError(f"{self.path}: apart is {self.apart!r}, of the rows of a group; name the group")
-        columns = heard(read_table(self.path), self.audio, self.path)[0].drop(self.drop)
+        columns = self._table(self.path)[0].drop(self.drop)
         kept = [name for name in (self.group, self.apart) if name is not None]
         columns.require(kept)
         held = np.logical_and.reduce([np.full(columns.rows, True), *(~missing(columns[one]) for one in kept)])
@@ -90,16 +90,26 @@ class Table(Source):
         return rows, targets, facts
 
     def further(self, place: Path, data: Data, labelled: bool) -> Further:
-        """Rows of a table with these columns, each under the name of its line."""
+        """Rows of a table with these columns, named by the first column to drop, else by their lines."""
         columns = read_table(self.path)
-        table, why = heard(read_table(place, formats=columns.formats), self.audio, place)
+        table, why = self._table(place, columns.formats)
         table = table.take(np.array([i for i in range(table.rows) if i not in why], np.int64))
         if labelled:
             table = table.take(~missing(table[self.target]))
         named = None if not labelled else tuple(one or "" for one in class_names(table, self.target))
-        ids = tuple(str(table.line(row)) for row in range(table.rows))
+        lines = [str(table.line(row)) for row in range(table.rows)]
+        named_by = as_text(table[self.drop[0]]) if self.drop and self.drop[0] in table else lines
+        ids = tuple(name or line for name, line in zip(named_by, lines, strict=True))
         x = self._encoder()(table)
         return Further(x, named, ids, "line", "row")
+
+    def _table(
+        self, place: str | Path, formats: Mapping[str, str] | None = None
+    ) -> tuple[Columns, dict[int, str]]:
+        """A table with its recordings as columns; rows that cannot be heard, and why."""
+        from metatl.data.signals import heard  # which makes columns, as this package does
+
+        return heard(read_table(place, formats=formats or {}), self.audio, place)
 
     def _encoder(self) -> Encoder:
         """How columns become inputs, fitted again to the rows of meta_train."""
