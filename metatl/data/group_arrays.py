@@ -82,8 +82,8 @@ class GroupArrays(Source):
         names = ["x", *([self.target] if labelled else []), *([self.scale] if self.scale else [])]
         held = self._held(place, names)
         x = self._scaled(held, self._inputs(held, place))
+        own = self._held(Path(self.path), self._columns)
         if self.standardise:
-            own = self._held(Path(self.path), self._columns)
             known, _, _, kept = self._rows(own)
             group = self._column(own, self.group, len(kept))[kept]
             train = self._rule.divided(sorted({*group.tolist()}))[0]["meta_train"]
@@ -91,9 +91,14 @@ class GroupArrays(Source):
         ids = tuple(str(row) for row in range(len(x)))
         if not labelled:
             return Further(x, None, ids)
+        ours = as_labels(own[self.target], f"{self.path}: ")[1]
+        names = dict(zip(map(str, ours), self._called(own, ours), strict=True))
         y, labels = as_labels(held[self.target], f"{place}: ")
-        called = self._called(held, labels)
-        return Further(x, tuple(called[int(label)] for label in y), ids)
+        if len(y) != len(x):
+            raise MetatlError(
+                f"{place}: x has {len(x)} rows and {self.target} has {len(y)}; give one for each"
+            )
+        return Further(x, tuple(names.get(str(labels[int(at)]), str(labels[int(at)])) for at in y), ids)
 
     @property
     def _rule(self) -> GroupRule:
@@ -149,7 +154,7 @@ class GroupArrays(Source):
 
     def _called(self, held: dict[str, Array], labels: list[Any]) -> list[str]:
         """The names of all labels, in order."""
-        if self.names is None or self.names not in held:
+        if self.names is None:
             return [str(one) for one in labels]
         called = [str(one).lower() for one in held[self.names].tolist()]
         if len(called) != len(labels):

@@ -119,6 +119,7 @@ def test_a_table_reads_further_rows_as_its_own(tmp_path: Path) -> None:
     file.write_text("\n".join(["who,day,word,size,kind", *rows]) + "\n")
     source = Table(str(file), "word", "who", "day")
     data = source.load()
+    assert isinstance(data, GroupData)
     found = source.further(file, data, labelled=True)
     assert found.ids == tuple(str(line) for line in range(2, 122))
     assert found.labels == tuple(row.split(",")[2] for row in rows)
@@ -156,6 +157,6 @@ def test_scores_by_group() -> None:
     with pytest.raises(MetatlError, match="6 episodes cannot be paired with 5 groups"):
         compare.by_group([none, own], groups[:5], "none")
     lost = [
-        Report(m, np.array(s), {"score": "mse"}, {}) for m, s in (("none", [1.0, 2.0]), ("own", [2.0, 1.0]))
+        Report(m, np.array(s), {"score": "MSE"}, {}) for m, s in (("none", [1.0, 2.0]), ("own", [2.0, 1.0]))
     ]
     assert compare.by_group(lost, ["a", "b"], "none")[1]["harmed"] == ["a"]  # of losses more is worse
