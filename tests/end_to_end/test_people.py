@@ -223,3 +223,31 @@ def test_speakers_of_wav_files(tmp_path: Path, own_cache: None, one_thread: None
     said = metatl("predict", run, tmp_path / "said.csv", "--delta", tmp_path / "a.delta")
     lines = list(csv.DictReader(said.out.splitlines()))
     assert [one["label"] for one in lines] == [row[3] for row in rows[1:]]
+
+
+def test_the_people_of_hapt(data_root: Path, tmp_path: Path, own_cache: None, one_thread: None) -> None:
+    """Subjects as people and experiments as sessions; one of them as an npz of their own."""
+    file = data_root / "hapt" / "hapt_windows_128.npz"
+    if not file.is_file():
+        pytest.skip("no hapt/hapt_windows_128.npz")
+    words = ("--target", "y", "--group", "subject", "--apart", "experiment", "--adapt-to", "group")
+    few = ("--methods", "head-only", "--draws", "1", "--labelled", "2", "--out", tmp_path / "o")
+    found = metatl("transfer", file, *words, *few)
+    assert found.code == 0, found
+    assert "left out: class 7 " in found.out  # a transition
+    report = store.read_json(tmp_path / "o" / "labelled-2" / "report.json")
+    assert report["protocol"]["way"] == 6
+    rows = {row["method"]: row for row in report["groups"]}
+    assert set(rows) == {"no-adaptation", "fine-tuning", "head-only"}
+    assert all(row["groups"] == 9 for row in rows.values())
+    assert rows["no-adaptation"]["accuracy"] > 80
+    held = np.load(file)
+    own = (held["subject"] == 30) & (held["y"] <= 6)
+    one = {"x": held["x"][own], "y": held["y"][own], "scale": held["scale"]}
+    np.savez(tmp_path / "30.npz", **one)
+    run, delta = only(tmp_path / "o" / "runs" / "head-only"), tmp_path / "30.delta"
+    assert metatl("personalise", run, tmp_path / "30.npz", "--out", delta).code == 0
+    assert delta.stat().st_size < 5000  # the output layer and the person's moments alone
+    said = metatl("predict", run, tmp_path / "30.npz", "--delta", delta)
+    labels = [line["label"] for line in csv.DictReader(said.out.splitlines())]
+    assert np.mean([label == str(y) for label, y in zip(labels, one["y"].tolist(), strict=True)]) > 0.8
