@@ -85,7 +85,7 @@ def outcome(
         store.write_json(out / "report.json", said | ({"groups": whose} if whose else {}))
         store.write_atomic(out / "plot.png", render.png(render.benchmark_plot(rows, protocol)))
         scores = {found.method: found.scores for found in reports}
-        page = benchmark_page(rows, protocol, scores, provenance.command())
+        page = benchmark_page(rows, protocol, scores, provenance.command(), whose)
         store.write_text(out / "report.html", page)
     return Outcome(rows, protocol, shown, whose)
 

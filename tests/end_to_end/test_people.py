@@ -65,7 +65,9 @@ def test_people_are_learned_from_or_adapted_to(place: Path) -> None:
     text = (place / "o" / "labelled-2" / "table.md").read_text()
     assert "| worst tenth | harmed |" in text
     assert all(name in text for name in people)
-    assert (place / "o" / "labelled-2" / "report.html").is_file()
+    page = (place / "o" / "labelled-2" / "report.html").read_text()
+    assert "By group" in page
+    assert all(f'<td class="text">{name}</td>' in page for name in people)
 
 
 def test_the_written_configs_are_a_benchmarks(place: Path) -> None:

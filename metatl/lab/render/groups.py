@@ -19,11 +19,8 @@ def groups_markdown(rows: Sequence[Row], floor: str) -> str:
     floor: the method that says who is harmed.
     """
     rows = text.each(rows, text.markdown)
-    whole = _table(*_summary(rows))
-    each = [
-        [name, *(f"{row['by_group'][name]:.2f}" for row in rows)] for name in list(rows[0]["by_group"])[:MOST]
-    ]
-    single = _table(["group", *(str(row["method"]) for row in rows)], each)
+    head, body, names, each = groups_cells(rows)
+    whole, single = _table(head, body), _table(names, each[:MOST])
     said = (
         "- A group's score is the mean over its episodes; ± is the 95 % interval over groups, which are the "
         "independent units.\n- Worst tenth: mean of the worst tenth of the groups. Harmed: groups that score "
@@ -38,6 +35,13 @@ def groups_console(rows: Sequence[Row]) -> str:
     widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
     lines = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in [head, *body]]
     return "\n".join("  ".join(line).rstrip() for line in lines) + "\n"
+
+
+def groups_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[str], list[list[str]]]:
+    """Headings and cells of both tables, as plain text of no form."""
+    names = list(rows[0]["by_group"])
+    each = [[name, *(f"{row['by_group'][name]:.2f}" for row in rows)] for name in names]
+    return *_summary(rows), ["group", *(str(row["method"]) for row in rows)], each
 
 
 def _summary(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
