@@ -86,6 +86,11 @@ def predict(words: argparse.Namespace) -> None:
     """`metatl predict`: a CSV of labels; what cannot be read is named on standard error."""
     folder = Path(words.model)
     saved = saved_at(folder)
+    if saved is None and not words.delta and (folder / "config.yaml").is_file():
+        raise MetatlError(
+            f"{folder} is a run directory, which adapts first: 'metatl personalise {folder} EXAMPLES --out "
+            "person.delta' makes what --delta takes"
+        )
     if saved is None and words.delta:
         model, found, unit = person.predicted(words)
     else:

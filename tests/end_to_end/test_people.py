@@ -91,6 +91,7 @@ def test_one_person_of_a_run_is_a_delta(place: Path, tmp_path: Path) -> None:
     lines = list(csv.DictReader(found.out.splitlines()))
     assert [one["line"] for one in lines] == [f"zoe{day}{i}" for day in ("mon", "tue") for i in range(12)]
     assert {one["label"] for one in lines} <= {"no", "yes"}
+    assert "metatl personalise" in refused("predict", run_of(place), new)
     written = metatl(
         "predict", run_of(place), new, "--delta", tmp_path / "zoe.delta", "--out", tmp_path / "p.csv"
     )
