@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from metatl.lab import store
+from metatl.lab import config, store
+from metatl.transferring import people
 from tests.commands import metatl, only, refused
 
 pytest.importorskip("sklearn")
@@ -55,19 +56,19 @@ def run_of(place: Path) -> Path:
 def test_people_are_learned_from_or_adapted_to(place: Path) -> None:
     report = store.read_json(place / "o" / "labelled-2" / "report.json")
     assert {row["method"] for row in report["groups"]} == {"no-adaptation", "fine-tuning", "kl-anchor"}
-    people = set(report["groups"][0]["by_group"])
-    assert len(people) == 3
-    assert people < set(PEOPLE)
+    adapted = set(report["groups"][0]["by_group"])
+    assert len(adapted) == 3
+    assert adapted < set(PEOPLE)
     for row in report["groups"]:
         assert min(row["by_group"].values()) > 90, row
         assert row["worst_tenth"] == min(row["by_group"].values())
-        assert set(row["harmed"]) <= people
+        assert set(row["harmed"]) <= adapted
     text = (place / "o" / "labelled-2" / "table.md").read_text()
     assert "| worst tenth | harmed |" in text
-    assert all(name in text for name in people)
+    assert all(name in text for name in adapted)
     page = (place / "o" / "labelled-2" / "report.html").read_text()
     assert "By group" in page
-    assert all(f'<td class="text">{name}</td>' in page for name in people)
+    assert all(f'<td class="text">{name}</td>' in page for name in adapted)
 
 
 def test_the_written_configs_are_a_benchmarks(place: Path) -> None:
@@ -76,6 +77,19 @@ def test_the_written_configs_are_a_benchmarks(place: Path) -> None:
     assert found.code == 0, found
     before = store.read_json(place / "o" / "labelled-2" / "report.json")
     assert f"{before['rows'][0]['accuracy']:.2f}" in found.out
+
+
+def test_every_row_is_a_config() -> None:
+    rows = {path.stem: path for path in people.FOLDER.glob("*.yaml")}
+    assert {people.FLOOR, people.REFERENCE, "kl-anchor", "l2-sp", "fish", "gtl", "maml"} < set(rows)
+    for name, path in rows.items():
+        values = config.read(path) | {"data": {"class_path": "Sinusoid"}, "model": {"class_path": "MLP"}}
+        made = config.parse(values, (), str(path))
+        assert made.name == name
+        assert made.start is not None
+        assert Path(made.start).is_file()
+        assert (made.select is None) == (made.family == "no transfer")
+        assert path.read_text().startswith("# ")
 
 
 def test_one_person_of_a_run_is_a_delta(place: Path, tmp_path: Path) -> None:
