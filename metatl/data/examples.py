@@ -90,7 +90,7 @@ class Examples:
     name: of the data; reader: of further rows like these; inputs, targets: of n rows; pool: rows that may be
     labelled; test: rows that judge, None for folds of the pool; part: where the latter come from; left_out:
     what could not be used, a line each; notes: what was decided on the way; group [n]: whom each row
-    comes from.
+    comes from; part_of [n]: the recording, session or day of each, where that is known.
     """
 
     name: str
@@ -103,6 +103,7 @@ class Examples:
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     group: NDArray[Any] | None = None
+    part_of: NDArray[Any] | None = None
 
     def take(self, places: Index) -> Examples:
         """These rows alone, in this order."""
@@ -124,5 +125,5 @@ class Examples:
             self.part,
             self.left_out,
             self.notes,
-            None if self.group is None else self.group[places],
+            *(None if column is None else column[places] for column in (self.group, self.part_of)),
         )

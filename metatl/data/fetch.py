@@ -76,6 +76,15 @@ class Files:
         return " and ".join(self.layouts[0])
 
 
+def placed(path: Path) -> Path:
+    """A file as it is named, or the one of that name below `$METATL_DATA` or the cache."""
+    home = os.environ.get("METATL_DATA")
+    below = [Path(home) / path] if home else []
+    if path.exists() or path.is_absolute():
+        return path
+    return next((file for file in (*below, cache_dir() / path) if file.is_file()), path)
+
+
 def _download(url: str, path: Path) -> None:
     """One file, with a progress bar, written beside and renamed when it is whole."""
     opening.swept(path.parent)

@@ -15,13 +15,13 @@ from metatl.data.examples import Inputs, Reader
 from metatl.data.given_pictures import Pictures
 from metatl.data.photos import PHOTOS, PhotoFiles, Photos
 from metatl.data.recordings import RecordingFiles
+from metatl.data.rows import rows_of
 from metatl.data.signals import RECORDINGS
-from metatl.data.table_rows import TableReader, TableRows
+from metatl.data.table_rows import TableReader
 from metatl.data.tables import Columns, read_table
-from metatl.data.tables.arrays import as_numpy
+from metatl.data.tables.arrays import as_numpy, from_arrays
 from metatl.data.tables.columns import Array
 from metatl.data.texts import TEXTS, TextReader, Texts, of_files
-from metatl.data.windows import window_columns
 from metatl.types import MetatlError
 
 
@@ -66,7 +66,7 @@ def given(x: Any, known: Known = Known()) -> tuple[Inputs, Reader]:
     if known.unit == "photo":
         return Pictures(list(array)), PhotoFiles()  # which says what a picture is
     if array.ndim == 3:
-        return _columns(Columns(window_columns(array, "windows"), "windows"))
+        return _columns(from_arrays({"x": array}, "windows", known.formats))
     return _table(_matrix(array, known), known)
 
 
@@ -121,7 +121,7 @@ def _table(columns: Columns, known: Known) -> tuple[Inputs, Reader]:
 
 
 def _columns(columns: Columns) -> tuple[Inputs, Reader]:
-    return TableRows(columns, _numbered(columns.rows)), TableReader(dict(columns.formats))
+    return rows_of(columns, _numbered(columns.rows)), TableReader(dict(columns.formats))
 
 
 def _matrix(array: Array, known: Known) -> Columns:

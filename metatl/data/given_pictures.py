@@ -19,14 +19,14 @@ from metatl.types import MetatlError
 class Pictures(Inputs):
     """Images of PIL, and arrays [h, w] (grey) or [h, w, 3 or 4], uint8 or floats from 0 to 1."""
 
-    held: Sequence[Any]
+    pictures: Sequence[Any]
     unit: ClassVar[str] = "photo"
     copied: ClassVar[bool] = True
 
     @property
     def ids(self) -> Sequence[str]:
         """Their places."""
-        return [f"picture {place}" for place in range(len(self.held))]
+        return [f"picture {place}" for place in range(len(self.pictures))]
 
     def digest(self, place: int) -> str:
         """Of the pixels, as a person sees them."""
@@ -35,14 +35,14 @@ class Pictures(Inputs):
 
     def raw(self, place: int) -> Image.Image:
         """The picture as a person sees it."""
-        one, where = self.held[place], f"picture {place}"
+        one, where = self.pictures[place], f"picture {place}"
         return as_seen(one if isinstance(one, Image.Image) else _image(np.asarray(one), where), where)
 
     shown = raw
 
     def take(self, places: Index) -> Pictures:
         """These pictures."""
-        return Pictures([self.held[int(place)] for place in places])
+        return Pictures([self.pictures[int(place)] for place in places])
 
 
 def _image(pixels: np.ndarray[Any, Any], where: str) -> Image.Image:

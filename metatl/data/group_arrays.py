@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from metatl.data.checked import Channels, as_inputs, as_labels
+from metatl.data.fetch import placed
 from metatl.data.group_data import GroupData
 from metatl.data.group_rule import GroupedColumns, GroupRule, Named
 from metatl.data.labelled import Array, array_names, read_npz
-from metatl.data.source import Source, device_of
+from metatl.data.source import Data, Further, Source, device_of
+from metatl.text import near
 from metatl.types import MetatlError
 
 
@@ -25,11 +29,14 @@ class GroupArrays(Source):
     A task is a group: its support and its query are rows of that group alone, with the same labels in every
     task. Groups without every class on both sides are left out, and named in `describe`.
 
-    path: the file. group: name of the array [n] that says whom a row comes from. apart: name of the array [n]
-    of what support and query never share (recordings, days, visits); without one they are two random halves
-    of every class. fractions: shares of the groups for meta_train, meta_val and meta_test, after a shuffle by
-    `seed`; or train, val, test: the groups of each split. join: groups that a task of meta_train joins.
-    channels: where those of pictures lie, if their shape does not say.
+    path: the file, or one below `$METATL_DATA` or the cache. group: the array [n] of whom a row comes from.
+    apart: the array [n] of what support and query never share (recordings, days); without one they are two
+    random halves of every class. fractions: shares of the groups for meta_train, meta_val and meta_test,
+    after a shuffle by `seed`; or train, val, test: the groups of each. join: groups that a task of meta_train
+    joins. channels: where those of pictures lie, if their shape does not say. target: the array of labels;
+    names: that of their names, in their order. smallest: classes with fewer rows are left out. scale: the
+    array [channels] by which x is multiplied (stored integers); standardise: whether every channel gets mean
+    0 and deviation 1 over meta_train.
     """
 
     path: str
@@ -42,31 +49,118 @@ class GroupArrays(Source):
     seed: int = 0
     join: int = 1
     channels: Channels | None = None
+    target: str = "y"
+    names: str | None = None
+    smallest: int = 0
+    scale: str | None = None
+    standardise: bool = False
 
     def load(self, device: str = "cpu") -> GroupData:
         """Read and divide; MetatlError for a file that is no such file, or a split that does not work out."""
-        columns = ("x", "y", self.group, *([self.apart] if self.apart is not None else []))
-        place, held = device_of(device), read_npz(Path(self.path), columns)
-        for name in columns:
-            if name not in held:
-                there = array_names(Path(self.path))
-                raise MetatlError(f"{self.path}: has no array {name!r}; it has {there}")
-        x = as_inputs(held["x"], f"{self.path}: ", self.channels)
-        y, labels = as_labels(held["y"], f"{self.path}: ")
-        if len(y) != len(x):
-            raise MetatlError(f"{self.path}: x has {len(x)} rows and y has {len(y)}; give one for each")
-        label, group = y.numpy(), self._column(held, self.group, len(x))
-        part = None if self.apart is None else self._column(held, self.apart, len(x))
-        named: Named = {"meta_train": self.train, "meta_val": self.val, "meta_test": self.test}
-        rule = GroupRule(self.path, self.group, self.apart, self.fractions, named, self.seed, self.join)
+        place, held = device_of(device), self._held(Path(self.path), self._columns)
+        rule = self._rule
+        x, label, labels, kept = self._rows(held)
+        group = self._column(held, self.group, len(kept))[kept]
+        part = None if self.apart is None else self._column(held, self.apart, len(kept))[kept]
         own, said = rule.divided(sorted({*group.tolist()}))
         told = hashlib.sha256(repr(own).encode())
-        for name in columns:
+        for name in self._columns:
             told.update(repr((name, held[name].dtype, held[name].shape)).encode())
             told.update(np.ascontiguousarray(held[name]).tobytes())
-        names = tuple(str(one) for one in labels)
-        facts, content = {"split": said}, told.hexdigest()[:16]
-        return rule.data(GroupedColumns(x, label, group, part), names, own, facts, content, place)
+        facts: dict[str, Any] = {"split": said}
+        standard = None
+        if self.standardise:
+            standard = _Standard.of(x, np.isin(group, own["meta_train"]), self.path)
+            x, facts = standard(x), {**facts, "standardised": "per channel, by meta_train"}
+        if self.smallest:
+            told.update(repr(labels).encode())
+        columns, content = GroupedColumns(x, label, group, part), told.hexdigest()[:16]
+        data = rule.data(columns, labels, own, facts, content, place)
+        return replace(data, standard=standard and standard.values())
+
+    def further(self, place: Path, data: Data, labelled: bool) -> Further:
+        """Rows of another npz file with an x like this one's (and labels, where they are asked for)."""
+        names = ["x", *([self.target] if labelled else []), *([self.scale] if self.scale else [])]
+        held = self._held(place, names)
+        x = self._scaled(held, self._inputs(held, place))
+        own = self._held(Path(self.path), self._columns)
+        if self.standardise:
+            known, _, _, kept = self._rows(own)
+            group = self._column(own, self.group, len(kept))[kept]
+            train = self._rule.divided(sorted({*group.tolist()}))[0]["meta_train"]
+            x = _Standard.of(known, np.isin(group, train), self.path)(x)
+        ids = tuple(str(row) for row in range(len(x)))
+        if not labelled:
+            return Further(x, None, ids)
+        ours = as_labels(own[self.target], f"{self.path}: ")[1]
+        names = dict(zip(map(str, ours), self._called(own, ours), strict=True))
+        y, labels = as_labels(held[self.target], f"{place}: ")
+        if len(y) != len(x):
+            raise MetatlError(f"{place}: {len(x)} rows of x and {len(y)} of {self.target}; give as many")
+        return Further(x, tuple(names.get(str(labels[int(at)]), str(labels[int(at)])) for at in y), ids)
+
+    @property
+    def _rule(self) -> GroupRule:
+        named: Named = {"meta_train": self.train, "meta_val": self.val, "meta_test": self.test}
+        return GroupRule(self.path, self.group, self.apart, self.fractions, named, self.seed, self.join)
+
+    @property
+    def _columns(self) -> list[str]:
+        """The arrays that are read."""
+        more = [self.apart, self.names, self.scale]
+        return ["x", self.target, self.group, *(name for name in more if name is not None)]
+
+    def _held(self, path: Path, columns: list[str]) -> dict[str, Array]:
+        path = placed(path)
+        held = read_npz(path, columns)
+        for name in columns:
+            if name not in held:
+                there = array_names(path)
+                close = near(name, there.split(", "))
+                close = close if close.startswith("; nearest") else ""
+                raise MetatlError(f"{path}: has no array {name!r}; it has {there}{close}")
+        return held
+
+    def _inputs(self, held: dict[str, Array], where: Path | str) -> Tensor:
+        x = as_inputs(held["x"], f"{where}: ", self.channels)
+        return x.float() if self.standardise else x
+
+    def _scaled(self, held: dict[str, Array], x: Tensor) -> Tensor:
+        if self.scale is None:
+            return x
+        by = held[self.scale].astype(np.float32)
+        if by.shape != (x.shape[1],):
+            raise MetatlError(
+                f"{self.path}: {self.scale} is {list(by.shape)}; x has {x.shape[1]} channels, a number each"
+            )
+        return x.float() * torch.from_numpy(by).view(-1, *[1] * (x.dim() - 2))
+
+    def _rows(self, held: dict[str, Array]) -> tuple[Tensor, Array, tuple[str, ...], Array]:
+        """x and classes of the rows that stay, the classes' names, and which rows those are."""
+        x = self._inputs(held, self.path)
+        y, labels = as_labels(held[self.target], f"{self.path}: ")
+        if len(y) != len(x):
+            raise MetatlError(
+                f"{self.path}: x has {len(x)} rows and {self.target} has {len(y)}; give one for each"
+            )
+        large = np.bincount(y.numpy(), minlength=len(labels)) >= self.smallest
+        if not large.any():
+            raise MetatlError(f"{self.path}: no class has {self.smallest} rows; lower smallest")
+        kept, place = large[y.numpy()], np.cumsum(large) - 1
+        called = self._called(held, labels)
+        names = tuple(name for name, enough in zip(called, large.tolist(), strict=True) if enough)
+        return self._scaled(held, x[torch.from_numpy(kept)]), place[y.numpy()[kept]], names, kept
+
+    def _called(self, held: dict[str, Array], labels: list[Any]) -> list[str]:
+        """The names of all labels, in order."""
+        if self.names is None:
+            return [str(one) for one in labels]
+        called = [str(one).lower() for one in held[self.names].tolist()]
+        if len(called) != len(labels):
+            raise MetatlError(
+                f"{self.path}: {self.names} has {len(called)} names for {len(labels)} labels; give one each"
+            )
+        return called
 
     def _column(self, held: dict[str, Array], name: str, rows: int) -> Array:
         """An array of names [n]; integers and strings alike."""
@@ -77,3 +171,29 @@ class GroupArrays(Source):
                 f"for each of {rows} rows"
             )
         return np.char.decode(found) if found.dtype.kind == "S" else found.astype(np.str_)
+
+
+@dataclass(frozen=True)
+class _Standard:
+    """(x - mean) / deviation per channel, in float64."""
+
+    mean: Array
+    deviation: Array
+
+    @staticmethod
+    def of(x: Tensor, rows: Array, where: str) -> _Standard:
+        """Of some rows of x [n, channels, ...]; MetatlError where there is none."""
+        seen = x.numpy()[rows].astype(np.float64)
+        if not len(seen):
+            raise MetatlError(f"{where}: meta_train is empty, and its rows are what x is standardised by")
+        axes, shape = (0, *range(2, seen.ndim)), (-1, *[1] * (seen.ndim - 2))
+        spread = seen.std(axes)
+        return _Standard(seen.mean(axes).reshape(shape), np.where(spread > 0, spread, 1.0).reshape(shape))
+
+    def values(self) -> tuple[list[float], list[float]]:
+        """Mean and deviation of every channel."""
+        return self.mean.ravel().tolist(), self.deviation.ravel().tolist()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The rows [n, channels, ...], float32."""
+        return torch.from_numpy(((x.numpy() - self.mean) / self.deviation).astype(np.float32))

@@ -65,6 +65,11 @@ class GroupRule:
         MetatlError for a join that meta_train cannot serve, and where no group has every class on both sides.
         """
         x, label, group, part = columns
+        if part is not None and len({*part.tolist()}) == 1:
+            raise MetatlError(
+                f"{self.path}: all rows have one {self.apart}, {part[0]!s:.40}, so that none lie apart; name "
+                "another column, or none for halves at random"
+            )
         words = Words(part=self.apart or "half")
         rows = GroupRows(x, label, group, _halves(group, label, self.seed) if part is None else part)
         groups: dict[Split, Groups] = {

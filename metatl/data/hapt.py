@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 import numpy as np
-import torch
 
 from metatl.data.fetch import Files
+from metatl.data.group_arrays import GroupArrays
 from metatl.data.group_data import GroupData
-from metatl.data.groups import GroupRows, Groups, Words
+from metatl.data.groups import Groups, Words
 from metatl.data.labelled import Array, read_npz
-from metatl.data.source import Source, device_of
+from metatl.data.source import SPLITS, Source
 from metatl.types import MetatlError, Split
 
-ACTIVITIES = 6
+LEAST = 1000
+"""Windows of each of the six activities at least; the transitions between them have fewer."""
 WORDS = Words("person", "subjects", "window", "recording")
 FILES = Files(
     "hapt",
@@ -42,8 +44,9 @@ _SHAPES = {
 @final
 @dataclass(frozen=True)
 class Hapt(Source):
-    """Windows [6, 128] (accelerometer x, y, z, gyroscope x, y, z; 2.56 s at 50 Hz), standardised per channel.
+    """The published people of a file that `GroupArrays` reads: windows [6, 128], standardised per channel.
 
+    Of accelerometer x, y, z and gyroscope x, y, z; 2.56 s at 50 Hz.
     root: the folder of hapt_windows_128.npz; else `$METATL_DATA/hapt` or the cache. meta_test is
     `test_subjects`, by default the official 9; meta_train and meta_val divide the others (`val_subjects` are
     meta_val; none of them, and there is nobody to choose values on). Mean and deviation are those of
@@ -58,27 +61,29 @@ class Hapt(Source):
 
     def load(self, device: str = "cpu") -> GroupData:
         """Read, check, standardise; MetatlError if the file is missing or damaged or a subject unknown."""
-        place = device_of(device)
-        held = arrays(FILES.folder(self.root))
+        folder = FILES.folder(self.root)
+        held = arrays(folder)
         train, test = ({*map(int, held[key])} for key in ("train_subjects", "test_subjects"))
         people = self._people(train | test, test)
-        windows, standard = _standardised(held, people["meta_train"])
-        parts: dict[Split, Groups] = {
-            split: Groups.of(windows, own, ACTIVITIES, place, "hapt", WORDS)
-            for split, own in people.items()
-            if own
-        }
-        if not 1 <= self.group <= len(parts["meta_train"].ids):
-            raise MetatlError(f"hapt: group is {self.group}; give 1 to {len(parts['meta_train'].ids)} people")
-        names = tuple(str(name).lower() for name in held["activity"][:ACTIVITIES])
+        if not 1 <= self.group <= len(people["meta_train"]):
+            raise MetatlError(f"hapt: group is {self.group}; give 1 to {len(people['meta_train'])} people")
+        made = columns(folder, people, self.group).load(device)
+        parts: dict[Split, Groups] = {split: _numbered(part) for split, part in made.groups.items()}
         left_out = {person for own in people.values() for person in own}
         left_out -= {person for part in parts.values() for person in part.ids}
-        facts = {"split": "by subject", "activities": list(names)}
+        facts = {"split": "by subject", "activities": list(made.labels)}
         facts |= {"standardised": "per channel, by meta_train", "left_out": sorted(left_out)}
         content = hashlib.sha256((digest(held) + repr(people)).encode()).hexdigest()[:16]
-        shape = tuple(windows.x.shape[1:])
         return GroupData(
-            parts, names, facts, content, shape, self.group, name="hapt", words=WORDS, standard=standard
+            parts,
+            made.labels,
+            facts,
+            content,
+            made.shape,
+            self.group,
+            name="hapt",
+            words=WORDS,
+            standard=made.standard,
         )
 
     def _people(self, everybody: set[int], official: set[int]) -> dict[Split, list[int]]:
@@ -94,18 +99,28 @@ class Hapt(Source):
         return {"meta_train": sorted(train - val), "meta_val": sorted(val), "meta_test": sorted(test)}
 
 
-def _standardised(
-    held: dict[str, Array], train: list[int]
-) -> tuple[GroupRows, tuple[list[float], list[float]]]:
-    """Windows of the first six activities in units of the training people's deviations; means and these."""
-    kept = held["y"] <= ACTIVITIES
-    x, y, subject, recording = (held[key][kept] for key in ("x", "y", "subject", "experiment"))
-    x = x * held["scale"].astype(np.float32)[:, None]
-    seen = x[np.isin(subject, train)].astype(np.float64)
-    mean, deviation = seen.mean((0, 2)), seen.std((0, 2))
-    x = torch.from_numpy(((x - mean[:, None]) / deviation[:, None]).astype(np.float32))
-    rows = GroupRows(x, y.astype(np.int64) - 1, subject, recording)
-    return rows, (mean.tolist(), deviation.tolist())
+def columns(folder: Path, people: Mapping[Split, list[int]], join: int = 1) -> GroupArrays:
+    """The file as what it is: arrays of which one says the person and one the recording."""
+    train, val, test = (tuple(map(str, people[split])) for split in SPLITS)
+    return GroupArrays(
+        str(folder / FILES.layouts[0][0]),
+        "subject",
+        "experiment",
+        train=train,
+        val=val,
+        test=test,
+        join=join,
+        names="activity",
+        smallest=LEAST,
+        scale="scale",
+        standardise=True,
+    )
+
+
+def _numbered(part: Groups) -> Groups:
+    """People by their numbers."""
+    person, label, count = part.smallest
+    return replace(part, ids=tuple(map(int, part.ids)), smallest=(int(person), label, count))
 
 
 def arrays(folder: Path) -> dict[str, Array]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,6 +47,10 @@ class Data(ABC):
 
     def class_names(self, split: Split, tasks: Tasks, seed: int, index: int) -> tuple[str, ...] | None:
         """Of the classes that episode `index` numbers, in order; None where they have no names."""
+        return None
+
+    def group(self, split: Split, index: int, seed: int = 0, tasks: Tasks | None = None) -> Any:
+        """Whose rows episode `index` is made of (a person, a hospital); None where tasks are no groups."""
         return None
 
     @abstractmethod
@@ -96,6 +101,20 @@ class Data(ABC):
         return None
 
 
+class Further(NamedTuple):
+    """Somebody's further rows, prepared as a source prepares its own.
+
+    x [n, ...]; labels [n]: names of classes, None where they are not asked for; ids [n]: what a prediction
+    calls the rows; id_name: what these names are (line, file); unit: what a row is.
+    """
+
+    x: Tensor
+    labels: tuple[str, ...] | None
+    ids: tuple[str, ...]
+    id_name: str = "row"
+    unit: str = "row"
+
+
 class Source(ABC):
     """What a config's `data:` names; concrete ones are frozen dataclasses with plain typed fields."""
 
@@ -105,6 +124,16 @@ class Source(ABC):
     @abstractmethod
     def load(self, device: str = "cpu") -> Data:
         """Read, verify and place the data; raises MetatlError where something is missing or damaged."""
+
+    def further(self, place: Path, data: Data, labelled: bool) -> Further:
+        """Rows of a file or folder like this source's own; data: what `load` gave.
+
+        Raises MetatlError for a source that reads none, and for a place that is none.
+        """
+        raise MetatlError(
+            f"{type(self).__name__} reads no further files; in Python metatl.load(RUN).adapt(x, y) takes "
+            "arrays"
+        )
 
     def picture(self, image: Image.Image, shape: tuple[int, ...], where: str) -> Pixels:
         """Somebody's picture as this source prepares its own, for data of this shape [channels, h, w]: uint8.

@@ -109,10 +109,11 @@ def table_examples(
     group: str | None = None,
     audio: str | None = None,
     strict: bool = True,
+    apart: str | None = None,
 ) -> tuple[Examples, Columns]:
     """Examples of a table and their columns; raises MetatlError in one line for what does not work out.
 
-    drop: columns that are no inputs; strict: whether all of them, and the group, must be there.
+    drop: columns that are no inputs; strict: whether all of them, group and apart must be there.
     """
     table, test, part = read_parts(place, text)
     if target_name is None:
@@ -120,9 +121,9 @@ def table_examples(
         raise MetatlError(f"{table.name}: which column is to be predicted? Name it (--target): {names}")
     if not strict:
         drop = [name for name in drop if name in table]
-        group = group if group in table else None
+        group, apart = (name if name in table else None for name in (group, apart))
     named = target_names(table, target_name)
-    table.require([*named, *drop, *([group] if group else [])])
+    table.require([*named, *drop, *(name for name in (group, apart) if name)])
     judges = np.zeros(table.rows, bool)
     if test is not None:
         judges[test] = True
@@ -131,7 +132,7 @@ def table_examples(
     targets, rest = target(numbered, target_name, several)
     of = rest[_ROW].astype(np.int64)
     whole = np.flatnonzero([int(row) not in why for row in of])
-    gone = [name for name in (*drop, group) if name is not None]
+    gone = [name for name in (*drop, group, apart) if name is not None]
     reader = TableReader(
         dict(table.formats),
         (*named, *gone),
@@ -152,7 +153,10 @@ def table_examples(
         part,
         tuple(why.values()),
         rest.notes,
-        None if group is None else np.array([one or "" for one in as_text(rest[group])]),
+        *(
+            None if name is None else np.array([one or "" for one in as_text(rest[name])])
+            for name in (group, apart)
+        ),
     )
     return (found, rest) if not why else (found.take(whole), rest.take(whole))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 from metatl.evaluation import compare
@@ -18,11 +19,15 @@ from metatl.types import MetatlError
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a benchmark found: a row a method, the protocol they share, and the table for a terminal."""
+    """What a benchmark found: a row a method, the protocol they share, and the table for a terminal.
+
+    groups: a row a method over people, hospitals or whatever the tasks are; empty where they are no groups.
+    """
 
     rows: list[compare.Row]
     protocol: dict[str, object]
     table: str
+    groups: list[compare.Row]
 
 
 def benchmark(
@@ -52,27 +57,44 @@ def benchmark(
         for done, run in enumerate(runs):
             reports.append(report(run))
             bar(done + 1)
-    return outcome(reports, out, reference, no_transfer)
+    return outcome(reports, out, reference, no_transfer, _groups(runs[0]))
 
 
 def outcome(
-    reports: Sequence[Report], out: Path | None, reference: str | None, no_transfer: str | None
+    reports: Sequence[Report],
+    out: Path | None,
+    reference: str | None,
+    no_transfer: str | None,
+    groups: Sequence[Any] | None = None,
 ) -> Outcome:
-    """The table of finished reports, written to `out` where given."""
+    """The table of finished reports, written to `out` where given; groups [episodes]: whose each is."""
     reports = sorted(reports, key=lambda found: -reports[0].score.sign * found.mean)
     names = [found.method for found in reports]
     to = reference or ("fine-tune" if "fine-tune" in names else names[0])
     floor = no_transfer or ("scratch" if "scratch" in names else None)
     rows = compare.rows(reports, to, floor)
     protocol = compare.protocol(reports, to, floor)
+    whose = [] if groups is None else compare.by_group(reports, groups, floor or to)
+    text, shown = render.markdown(rows, protocol), render.console(rows, protocol)
+    if whose:
+        text += "\n" + render.groups_markdown(whose, floor or to)
+        shown += "\n\n" + render.groups_console(whose)
     if out is not None:
-        store.write_text(out / "table.md", render.markdown(rows, protocol))
-        store.write_json(out / "report.json", {"protocol": protocol, "rows": rows})
+        store.write_text(out / "table.md", text)
+        said = {"protocol": protocol, "rows": rows}
+        store.write_json(out / "report.json", said | ({"groups": whose} if whose else {}))
         store.write_atomic(out / "plot.png", render.png(render.benchmark_plot(rows, protocol)))
         scores = {found.method: found.scores for found in reports}
-        page = benchmark_page(rows, protocol, scores, provenance.command())
+        page = benchmark_page(rows, protocol, scores, provenance.command(), whose)
         store.write_text(out / "report.html", page)
-    return Outcome(rows, protocol, render.console(rows, protocol))
+    return Outcome(rows, protocol, shown, whose)
+
+
+def _groups(run: Run) -> list[Any] | None:
+    """Whose every episode of meta_test is; None where tasks are no groups."""
+    asked = run.experiment.evaluation
+    found = [run.data.group("meta_test", i, asked.seed, asked.tasks) for i in range(asked.episodes)]
+    return None if found[0] is None else found
 
 
 def _check_names(runs: Sequence[Run], paths: Sequence[Path]) -> None:

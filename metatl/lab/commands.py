@@ -119,6 +119,12 @@ def _predict(words: argparse.Namespace, rest: list[str]) -> None:
     command.predict(words)
 
 
+def _personalise(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.transferring import person
+
+    person.personalise(words)
+
+
 def _methods(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl.transferring import command
 
@@ -156,6 +162,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "data": _data,
     "transfer": _transfer,
     "predict": _predict,
+    "personalise": _personalise,
     "methods": _methods,
     "net": _net,
     "describe": _describe,

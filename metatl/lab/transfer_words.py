@@ -19,6 +19,18 @@ def add(
     transfer.add_argument(
         "--group", help="of a table: column of the person, hospital, ...; nobody is labelled and judged"
     )
+    transfer.add_argument(
+        "--adapt-to",
+        choices=("data", "group"),
+        default="data",
+        help="group: learn on some people (or whatever --group says) and adapt to each of the others; data: "
+        "learn what DATA ask for, whoever the rows come from [data]",
+    )
+    transfer.add_argument(
+        "--apart",
+        help="with --adapt-to group: column of the recording or session; a person is labelled in "
+        "some and judged in others [halves at random]",
+    )
     transfer.add_argument("--audio", help="of a table: column of wav files, which lie beside it")
     transfer.add_argument("--drop", help="of a table: columns that are no inputs (an id), with commas")
     transfer.add_argument("--several", help="what separates labels in one cell of the target (;)")
@@ -50,11 +62,15 @@ def add(
     )
     transfer.add_argument("--teacher", help="a larger net, named as --net is, for distillation [none]")
     trust(transfer, "the run directory that --net names")
-    predict.add_argument("model", help="folder that 'metatl transfer' wrote, or the model/ in it")
+    predict.add_argument(
+        "model",
+        help="folder that 'metatl transfer' wrote, or the model/ in it; with --delta a run directory too",
+    )
     predict.add_argument(
         "data", nargs="+", help="photos, recordings or texts, or folders of them; or a table"
     )
     predict.add_argument("--out", help="CSV file [standard output]")
+    predict.add_argument("--delta", help="what 'metatl personalise' wrote for a person")
     predict.add_argument("--own", help="dotted path of your own net's class, where the model is one")
     trust(predict, "the model")
     methods.add_argument("--json", action="store_true", help="as JSON")
@@ -71,6 +87,18 @@ def add_net(net: argparse.ArgumentParser) -> None:
     net.add_argument("--size", type=int, help="pixels of a picture's side [the net's own]")
     net.add_argument("--json", action="store_true", help="as JSON")
     trust(net, "the run directory")
+
+
+def personalise(parser: argparse.ArgumentParser) -> None:
+    """Give the command its arguments."""
+    parser.add_argument("base", help="run directory, or a folder that 'metatl transfer' wrote")
+    parser.add_argument(
+        "examples", help="the person's labelled rows: a file, or a folder, like the base's data"
+    )
+    parser.add_argument("--out", required=True, help="file for what moved, ada.delta say")
+    parser.add_argument("--target", help="of a saved model and a table: column of the classes")
+    parser.add_argument("--own", help="dotted path of your own net's class, where the model is one")
+    trust(parser, "the base")
 
 
 def trust(parser: argparse.ArgumentParser, what: str) -> None:

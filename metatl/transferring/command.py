@@ -12,11 +12,11 @@ from pathlib import Path
 from metatl import importing
 from metatl.lab import store
 from metatl.text import say, terminal
-from metatl.transferring import tables
+from metatl.transferring import asked, people, person, tables
 from metatl.transferring.listing import listing, say_listing
-from metatl.transferring.model import FACTS
 from metatl.transferring.open_model import open_model
 from metatl.transferring.opened import Words
+from metatl.transferring.personalise import saved_at, with_delta
 from metatl.transferring.predict import predict as predicted
 from metatl.transferring.predict import table
 from metatl.transferring.transfer import transfer as transferred
@@ -25,6 +25,11 @@ from metatl.types import MetatlError
 
 def transfer(words: argparse.Namespace) -> None:
     """`metatl transfer`: the table, where everything lies, and the command that uses the model."""
+    if words.adapt_to == "group":
+        _to_people(words)
+        return
+    if words.apart is not None:
+        raise MetatlError("--apart is of people that are adapted to; add --adapt-to group")
     with importing.received(trust=True) if words.trust else nullcontext():
         found = transferred(
             words.data,
@@ -56,24 +61,56 @@ def transfer(words: argparse.Namespace) -> None:
     say(f"use it: metatl predict {where} {what} --out predictions.csv")
 
 
+def _to_people(words: argparse.Namespace) -> None:
+    """`metatl transfer --adapt-to group`: a table for each number of labels, the command for new ones."""
+    for word in ("source", "net", "size"):
+        if getattr(words, word) is not None:
+            raise MetatlError(
+                f"--{word} and --adapt-to group: the net is learned on the people; leave it out"
+            )
+    if words.draws < 1:
+        raise MetatlError("transfer: draws must be 1 or more")
+    columns = Words(
+        words.target, words.text, words.group, words.drop, words.several, words.audio, words.apart
+    )
+    chosen = None if words.methods is None else asked.words(words.methods)
+    found = people.personalised(
+        words.data, columns, words.labelled, words.draws, chosen, words.out, words.seed
+    )
+    for k, one in found.by_labels.items():
+        say(f"{k} labelled of each class\n\n{one.table}")
+    for said in found.left_out:
+        say(f"left out: {said}")
+    say(f"written to {found.folder}: {', '.join(f'labelled-{k}/' for k in found.by_labels)}, configs/, runs/")
+    say(f"a new person: metatl personalise {shlex.quote(str(found.best))} EXAMPLES --out person.delta")
+
+
 def predict(words: argparse.Namespace) -> None:
     """`metatl predict`: a CSV of labels; what cannot be read is named on standard error."""
     folder = Path(words.model)
-    if not (folder / FACTS).is_file() and (folder / "model").is_dir():
-        folder = folder / "model"
-    model = open_model(folder, words.own, words.trust)
-
-    def unreadable(why: str) -> None:
-        say(f"metatl: {why}", sys.stderr)
-
-    found = predicted(model, [Path(place) for place in words.data], unreadable)
+    saved = saved_at(folder)
+    if saved is None and not words.delta and (folder / "config.yaml").is_file():
+        raise MetatlError(
+            f"{folder} is a run directory, which adapts first: 'metatl personalise {folder} EXAMPLES --out "
+            "person.delta' makes what --delta takes"
+        )
+    if saved is None and words.delta:
+        model, found, unit = person.predicted(words)
+    else:
+        opened = open_model(saved or folder, words.own, words.trust)
+        model = opened if words.delta is None else with_delta(opened, Path(words.delta))
+        found, unit = predicted(model, [Path(place) for place in words.data], _unreadable), opened.reader.unit
     if not words.out:
         _check_encodable(table(model, found, terminal))
     if words.out:
         store.write_text(Path(words.out), table(model, found))
-        say(f"written: {words.out}, {len(found)} {model.reader.unit}s")
+        say(f"written: {words.out}, {len(found)} {unit}s")
     else:
         say(table(model, found, terminal).rstrip("\n"))
+
+
+def _unreadable(why: str) -> None:
+    say(f"metatl: {why}", sys.stderr)
 
 
 def _check_encodable(text: str) -> None:

@@ -73,6 +73,11 @@ class SavedModel:
     head: str
     made: Mapping[str, Any]
 
+    @property
+    def id_name(self) -> str:
+        """Of the column that names the rows of a prediction."""
+        return self.reader.id_name
+
     def probabilities(self, x: Any) -> Tensor:
         """[n, outputs] for prepared rows; MetatlError where an output is not finite."""
         found = self.outputs(x)

@@ -27,7 +27,8 @@ class Words:
 
     target: those to predict, comma-separated; text: that of the sentence; group: whom a row comes from; drop:
     columns that are no inputs, comma-separated, the first of which names rows in predictions where its values
-    all differ; several: what separates labels in one cell; audio: that of wav files.
+    all differ; several: what separates labels in one cell; audio: that of wav files; apart: that of
+    recordings or sessions, which a person's labelled and judging rows never share.
     """
 
     target: str | None = None
@@ -36,6 +37,7 @@ class Words:
     drop: str | None = None
     several: str | None = None
     audio: str | None = None
+    apart: str | None = None
 
     @property
     def said(self) -> dict[str, str]:

@@ -7,12 +7,13 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
 from metatl.data.examples import Inputs
+from metatl.data.targets import Kind
 from metatl.transferring.features import BATCH
 from metatl.transferring.model import SavedModel
 from metatl.transferring.prepared import reads, remarks, whole
@@ -59,14 +60,14 @@ def predict(
 def _batch(
     model: SavedModel, inputs: Inputs, places: list[int], unreadable: Callable[[str], None]
 ) -> list[Prediction]:
-    cells: dict[int, tuple[str, ...]] = {}
+    found: dict[int, tuple[str, ...]] = {}
     read, x = prepared(model, inputs, places, unreadable)
     for place, row in zip(read, model.outputs(x) if read else (), strict=True):
         if bool(row.isfinite().all()):
-            cells[place] = _cells(model, row)
+            found[place] = cells(model, row)
         else:
             unreadable(f"{inputs.ids[place]}: the prediction is not finite, so that it says nothing")
-    return [Prediction(inputs.ids[place], cells.get(place)) for place in places]
+    return [Prediction(inputs.ids[place], found.get(place)) for place in places]
 
 
 def prepared(
@@ -89,14 +90,33 @@ def prepared(
     return [place for place, _ in read], model.preparation.stacked([x for _, x in read]) if read else None
 
 
-def columns(model: SavedModel) -> list[str]:
+class Told(Protocol):
+    """What a table of predictions has to know: a saved model, or a person's of a run."""
+
+    @property
+    def kind(self) -> Kind:
+        """Of the targets."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the targets."""
+        ...
+
+    @property
+    def id_name(self) -> str:
+        """Of the column that names rows."""
+        ...
+
+
+def columns(model: Told) -> list[str]:
     """The names of a line's cells, after that of the row."""
     if model.kind == "classes":
         return [f"{place}{what}" for place in PLACES for what in ("label", "probability")]
     return list(model.names) if model.kind == "real" else ["labels", *model.names]
 
 
-def _cells(model: SavedModel, row: Tensor) -> tuple[str, ...]:
+def cells(model: Told, row: Tensor) -> tuple[str, ...]:
     """Labels with their probabilities, the most probable first; all labels' probabilities; or values."""
     if model.kind == "real":
         return tuple(f"{value:.6g}" for value in row.tolist())
@@ -112,15 +132,15 @@ def _cells(model: SavedModel, row: Tensor) -> tuple[str, ...]:
     return tuple(found)
 
 
-def table(model: SavedModel, predictions: Sequence[Prediction], shown: Callable[[str], str] = str) -> str:
+def table(model: Told, predictions: Sequence[Prediction], shown: Callable[[str], str] = str) -> str:
     """CSV: the row's name and its cells, empty where there is no prediction.
 
     shown: the form of names; as they are in a file.
     """
     stream, names = io.StringIO(), columns(model)
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([model.reader.id_name, *map(shown, names)])
+    writer.writerow([model.id_name, *map(shown, names)])
     for one in predictions:
-        cells = one.cells if one.cells is not None else ("",) * len(names)
-        writer.writerow([shown(one.id), *map(shown, cells)])
+        held = one.cells if one.cells is not None else ("",) * len(names)
+        writer.writerow([shown(one.id), *map(shown, held)])
     return stream.getvalue()

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from metatl.data import SPLITS, ClassData, GroupData, Hapt, Mnist, Omniglot, Tasks, catalogue
+from metatl.data import SPLITS, ClassData, GroupArrays, GroupData, Hapt, Mnist, Omniglot, Tasks, catalogue
 from metatl.data import mnist as mnist_files
 from metatl.data import omniglot as omniglot_files
 from metatl.data.omniglot import characters
@@ -228,6 +228,23 @@ def test_hapt_halves_of_one_recording_make_one_side(home: Path) -> None:
     ten = data.groups["meta_test"].ids.index(10)
     counts = data.groups["meta_test"].counts[ten]
     assert counts.tolist() == [[27, 23, 19, 24, 24, 30], [26, 24, 19, 31, 22, 29]]
+
+
+def test_hapt_is_an_npz_with_columns(home: Path) -> None:
+    """Anybody's GroupArrays on the file draws the very rows of the published protocol."""
+    own = Hapt().load()
+    train, val, test = (tuple(map(str, own.groups[split].ids)) for split in SPLITS)
+    data = GroupArrays(
+        "hapt/hapt_windows_128.npz", "subject", "experiment", train=train, val=val, test=test,
+        names="activity", smallest=1000, scale="scale", standardise=True,
+    ).load()  # fmt: skip
+    assert data.labels == own.labels
+    for split in SPLITS:
+        for one, other in zip(
+            *(d.draw(split, Tasks(shot=5, query=15), 0, 0, 9) for d in (data, own)), strict=True
+        ):
+            assert torch.equal(one.x, other.x)
+            assert torch.equal(one.y, other.y)
 
 
 def test_published_streams_stay_what_they_were(home: Path, omniglot: ClassData) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -16,11 +17,11 @@ from metatl.data.class_data import ClassData
 from metatl.data.division import listed, shares
 from metatl.data.group_data import GroupData
 from metatl.data.group_rule import GroupedColumns, GroupRule, Named
-from metatl.data.source import Source, device_of
+from metatl.data.source import Data, Further, Source, device_of
 from metatl.data.tables.columns import Array, Columns, as_text, missing
 from metatl.data.tables.encoder import Encoder
 from metatl.data.tables.reading import read_table
-from metatl.data.tables.target import target
+from metatl.data.tables.target import class_names, target
 from metatl.data.targets import Targets
 from metatl.types import MetatlError, Split
 
@@ -37,7 +38,8 @@ class Table(Source):
     path: the file. target: the column of classes. group, apart: columns. drop: columns that are no inputs.
     fractions: shares of the groups, or classes, for meta_train, meta_val and meta_test, after a shuffle by
     `seed`; or train, val, test: their names. join: groups that a task of meta_train joins. smallest: classes
-    with fewer rows are left out.
+    with fewer rows are left out. audio: the column of wav files beside the
+    table, which become columns.
     """
 
     path: str
@@ -52,13 +54,21 @@ class Table(Source):
     seed: int = 0
     join: int = 1
     smallest: int = 0
+    audio: str | None = None
 
     def load(self, device: str = "cpu") -> GroupData | ClassData:
         """Read, encode and divide; MetatlError in one line for whatever does not work out."""
         place = device_of(device)
+        rows, targets, facts = self._read()
+        if self.group is not None:
+            return self._groups(rows, targets, self.group, facts, place)
+        return self._classes(rows, targets, facts, place)
+
+    def _read(self) -> tuple[Columns, Targets, dict[str, Any]]:
+        """The rows that stay, without their targets; these; facts. Raises MetatlError as `load`."""
         if self.apart is not None and self.group is None:
             raise MetatlError(f"{self.path}: apart is {self.apart!r}, of the rows of a group; name the group")
-        columns = read_table(self.path).drop(self.drop)
+        columns = self._table(self.path)[0].drop(self.drop)
         kept = [name for name in (self.group, self.apart) if name is not None]
         columns.require(kept)
         held = np.logical_and.reduce([np.full(columns.rows, True), *(~missing(columns[one]) for one in kept)])
@@ -77,19 +87,62 @@ class Table(Source):
         if not held.all():
             notes.append(f"{int((~held).sum())} rows without {' or '.join(kept)} are left out")
         facts: dict[str, Any] = {"target": self.target, "drop": list(self.drop), "notes": notes}
+        return rows, targets, facts
+
+    def further(self, place: Path, data: Data, labelled: bool) -> Further:
+        """Rows of a table with these columns, named by the first column to drop, else by their lines."""
+        columns = read_table(self.path)
+        table, why = self._table(place, columns.formats)
+        table = table.take(np.array([i for i in range(table.rows) if i not in why], np.int64))
+        if labelled:
+            table = table.take(~missing(table[self.target]))
+        named = None if not labelled else tuple(one or "" for one in class_names(table, self.target))
+        lines = [str(table.line(row)) for row in range(table.rows)]
+        named_by = as_text(table[self.drop[0]]) if self.drop and self.drop[0] in table else lines
+        ids = tuple(name or line for name, line in zip(named_by, lines, strict=True))
+        x = self._encoder()(table)
+        return Further(x, named, ids, "line", "row")
+
+    def _table(
+        self, place: str | Path, formats: Mapping[str, str] | None = None
+    ) -> tuple[Columns, dict[int, str]]:
+        """A table with its recordings as columns; rows that cannot be heard, and why."""
+        from metatl.data.signals import heard  # which makes columns, as this package does
+
+        return heard(read_table(place, formats=formats or {}), self.audio, place)
+
+    def _encoder(self) -> Encoder:
+        """How columns become inputs, fitted again to the rows of meta_train."""
+        rows, targets, _ = self._read()
         if self.group is not None:
-            return self._groups(rows, targets, self.group, facts, place)
-        return self._classes(rows, targets, facts, place)
+            group = np.array(as_text(rows[self.group]))
+            own, _ = self._rule(self.group).divided(sorted({*group.tolist()}))
+            inside: Array = np.isin(group, own["meta_train"])
+        else:
+            inside = np.isin(targets.values.numpy(), self._divided(targets.names)[0]["meta_train"])
+        return Encoder.fit(self._inputs(rows).take(inside))
+
+    def _rule(self, by: str) -> GroupRule:
+        return GroupRule(self.path, by, self.apart, self.fractions, self._named(), self.seed, self.join)
+
+    def _divided(self, names: tuple[str, ...]) -> tuple[dict[Split, list[int]], str]:
+        """Places of each split's classes, and by which rule."""
+        named = self._named()
+        if any(named.values()):
+            return listed(names, named, self.path), "by class, as listed"
+        return shares(len(names), self.fractions, self.seed, self.path), "by class, shuffled"
+
+    def _inputs(self, rows: Columns) -> Columns:
+        return rows.drop({name for name in (self.group, self.apart) if name is not None})
 
     def _groups(
         self, rows: Columns, targets: Targets, by: str, facts: dict[str, Any], place: torch.device
     ) -> GroupData:
         group = np.array(as_text(rows[by]))
         part = None if self.apart is None else np.array(as_text(rows[self.apart]))
-        rule = GroupRule(self.path, by, self.apart, self.fractions, self._named(), self.seed, self.join)
+        rule = self._rule(by)
         own, said = rule.divided(sorted({*group.tolist()}))
-        inputs = rows.drop({by, *([self.apart] if self.apart is not None else [])})
-        x = self._encoded(inputs, np.isin(group, own["meta_train"]), facts)
+        x = self._encoded(self._inputs(rows), np.isin(group, own["meta_train"]), facts)
         label = targets.values.numpy()
         told = hashlib.sha256(repr((own, targets.names)).encode())
         for held in (x.numpy(), label, group, *([] if part is None else [part])):
@@ -101,11 +154,8 @@ class Table(Source):
     def _classes(
         self, rows: Columns, targets: Targets, facts: dict[str, Any], place: torch.device
     ) -> ClassData:
-        names, named = targets.names, self._named()
-        if any(named.values()):
-            parts, said = listed(names, named, self.path), "by class, as listed"
-        else:
-            parts, said = shares(len(names), self.fractions, self.seed, self.path), "by class, shuffled"
+        names = targets.names
+        parts, said = self._divided(names)
         x = self._encoded(rows, np.isin(targets.values.numpy(), parts["meta_train"]), facts)
         bank = Bank.from_arrays(x, targets.values, names, self.path)
         banks: dict[Split, Bank] = {s: bank.pick(part).to(place) for s, part in parts.items() if part}

@@ -56,6 +56,15 @@ def target_names(columns: Columns, name: str) -> list[str]:
     return names
 
 
+def class_names(columns: Columns, name: str) -> list[str | None]:
+    """What the class of every row is called in a column of classes; None where it is missing."""
+    values = columns[name]
+    texts = as_text(values)
+    distinct = [one for one in dict.fromkeys(texts) if one is not None]
+    spelt = dict(zip(distinct, _spelt(distinct, values, columns.formats.get(name, "")), strict=True))
+    return [None if one is None else spelt[one] for one in texts]
+
+
 def _targets(
     rows: Columns, names: Sequence[str], several: str | None, kind: Kind | None
 ) -> tuple[Targets, list[str]]:

@@ -1,5 +1,6 @@
 """Comparing methods honestly: paired statistics, and rows of reports on the same episodes."""
 
+from metatl.evaluation.compare.groups import by_group
 from metatl.evaluation.compare.rows import SAME, Row, Scored, differences, plain, protocol, rows
 from metatl.evaluation.statistics import Estimate, estimate, harmed, holm, paired, shown, worst_decile
 
@@ -8,6 +9,7 @@ __all__ = [
     "Estimate",
     "Row",
     "Scored",
+    "by_group",
     "differences",
     "estimate",
     "harmed",

@@ -2,6 +2,7 @@
 
 from metatl.lab.render.ends import at_an_end
 from metatl.lab.render.figure import picture, png
+from metatl.lab.render.groups import groups_console, groups_markdown
 from metatl.lab.render.pictures import depth_profile, episode_grid, filter_map, guide_histogram
 from metatl.lab.render.plots import benchmark_plot, learning_curves
 from metatl.lab.render.tables import console, markdown
@@ -13,6 +14,8 @@ __all__ = [
     "depth_profile",
     "episode_grid",
     "filter_map",
+    "groups_console",
+    "groups_markdown",
     "guide_histogram",
     "learning_curves",
     "markdown",

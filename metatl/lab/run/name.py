@@ -53,6 +53,15 @@ LATER: dict[str, dict[str, Any]] = {
     "metatl.models.cnn.CNN": {"kernels": [3], "strides": [2]},
     "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},
     "metatl.data.arrays.ImageFolder": {"smallest": 0},
+    "metatl.data.group_arrays.GroupArrays": {
+        "target": "y",
+        "names": None,
+        "smallest": 0,
+        "scale": None,
+        "standardise": False,
+    },
+    "metatl.data.tables.source.Table": {"audio": None},
+    "metatl.data.sentences.Sentences": {"group": None, "apart": None, "join": 1},
 }
 """Fields that came after runs had been learned without them, at values that change nothing.
 

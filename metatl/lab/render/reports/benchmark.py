@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from metatl.lab.render import html
 from metatl.lab.render.ends import at_an_end
+from metatl.lab.render.groups import groups_cells
 from metatl.lab.render.html import Html, Section
 from metatl.lab.render.reports.measure import Measure
 from metatl.lab.render.reports.origin import command_words
@@ -24,15 +25,18 @@ def benchmark_page(
     protocol: Mapping[str, Any],
     scores: Mapping[str, NDArray[np.float64]],
     words: Sequence[str] = (),
+    groups: Sequence[Row] = (),
 ) -> str:
     """The page of a table of methods.
 
-    rows, protocol: as `compare` has them; scores: of every episode, by method; words: of the command.
+    rows, protocol: as `compare` has them; scores: of every episode, by method; words: of the command;
+    groups: as `compare.by_group` has them, where tasks are groups.
     """
     measure = Measure.of(protocol)
     sections = [
         Section("", _headline(rows, protocol, measure)),
         Section("Methods", _table(rows, protocol, measure)),
+        *([Section("By group", _groups(groups))] if groups else []),
         Section("Means and episodes", _plots(rows, protocol, scores, measure)),
         Section("What was chosen", _chosen(rows, measure)),
         Section("Notes", html.notes(_notes(rows))),
@@ -86,6 +90,18 @@ def _table(rows: Sequence[Row], protocol: Mapping[str, Any], measure: Measure) -
     held = [{**dict(zip(keys, line, strict=True)), "best": b} for line, b in zip(cells, best, strict=True)]
     table = html.table(held, dict(zip(keys, headings, strict=True)), strong=lambda row: row["best"])
     return html.joined((table, html.folded("what the columns say", html.notes(notes))))
+
+
+def _groups(rows: Sequence[Row]) -> Html:
+    """Over groups, and every one of them."""
+    head, body, names, each = groups_cells(rows)
+    return html.joined((_plain(head, body), html.folded("every group", _plain(names, each))))
+
+
+def _plain(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> Html:
+    keys = [str(place) for place in range(len(headings))]
+    held = [dict(zip(keys, line, strict=True)) for line in cells]
+    return html.table(held, dict(zip(keys, headings, strict=True)))
 
 
 def _chosen(rows: Sequence[Row], measure: Measure) -> Html:
