@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from metatl.data.arrays import Arrays, ImageFolder
     from metatl.data.bank import Bank
     from metatl.data.class_data import ClassData
+    from metatl.data.clustered import Clustered
     from metatl.data.glyphs import Glyphs
     from metatl.data.group_arrays import GroupArrays
     from metatl.data.group_data import GroupData
@@ -32,6 +33,7 @@ __all__ = [
     "AsTheyCome",
     "Bank",
     "ClassData",
+    "Clustered",
     "Data",
     "Glyphs",
     "GroupArrays",
@@ -63,6 +65,7 @@ __getattr__, __dir__ = door(
         "arrays": "Arrays ImageFolder",
         "bank": "Bank",
         "class_data": "ClassData",
+        "clustered": "Clustered",
         "glyphs": "Glyphs",
         "group_arrays": "GroupArrays",
         "group_data": "GroupData",

@@ -108,6 +108,11 @@ class Bank:
         digest.update(self.x.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    @property
+    def all(self) -> Tensor:
+        """Every example, class by class, decoded."""
+        return self.gather(torch.arange(sum(self.sizes), device=self.x.device))
+
     def gather(self, rows: Tensor) -> Tensor:
         """The examples of `rows` (any shape), decoded: [*rows.shape, *shape] float32 or int64."""
         picked = self.x.index_select(0, rows.reshape(-1))

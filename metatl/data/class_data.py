@@ -20,6 +20,7 @@ from metatl.data.source import SPLITS, Data, Kind, Tasks, indices
 from metatl.types import Batch, Episode, Labels, MetatlError, Ragged, Split
 
 _BALANCED = 5
+_Epochs = dict[tuple[Split, int, int, Balance | None], Tensor]
 
 
 @final
@@ -40,9 +41,7 @@ class ClassData(Data):
     negative: bool = False
     capturable: ClassVar[bool] = True
     shape: tuple[int, ...] = field(init=False)
-    _epochs: dict[tuple[Split, int, int, Balance | None], Tensor] = field(
-        default_factory=dict[tuple[Split, int, int, Balance | None], Tensor], repr=False, compare=False
-    )
+    _epochs: _Epochs = field(default_factory=_Epochs, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         shapes = {bank.shape for bank in self.banks.values()}
@@ -70,10 +69,8 @@ class ClassData(Data):
         bank, (name, size) = self._bank(split), self._bank(split).smallest
         way, _ = tasks.ways
         if way > bank.classes:
-            raise MetatlError(
-                f"way is {way}, but {split} of {self.name} has {bank.classes} classes: lower way"
-                f"{self._without()}"
-            )
+            has = f"{split} of {self.name} has {bank.classes} classes: lower way{self._without()}"
+            raise MetatlError(f"way is {way}, but {has}")
         needed = 2 if tasks.shots is None else tasks.shots[1] + tasks.query
         if needed > size:
             what = "shots from sizes need 2 rows" if tasks.shots is None else f"shot + query is {needed}"
@@ -135,10 +132,13 @@ class ClassData(Data):
     @property
     def content(self) -> str:
         """The fingerprint of the data itself."""
-        whole = self.recipe or "".join(
-            self.banks[split].fingerprint for split in SPLITS if split in self.banks
-        )
+        prints = (self.banks[split].fingerprint for split in SPLITS if split in self.banks)
+        whole = self.recipe or "".join(prints)
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
+
+    def rows(self, split: Split) -> Tensor:
+        """All rows, class by class."""
+        return self._bank(split).all
 
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
         """Examples step * size onwards of an endless stream of shuffled epochs; y = class in the split."""

@@ -116,6 +116,10 @@ class GroupData(Data):
             digest.update(rows.cpu().contiguous().numpy().astype("<i8").tobytes())
         return digest.hexdigest()[:16]
 
+    def rows(self, split: Split) -> Tensor:
+        """All rows, group by group."""
+        return self.groups[split].x
+
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
         """Rows of all the split's groups, step * size onwards of an endless stream of shuffled epochs."""
         part, n = self.groups[split], len(self.groups[split].x)

@@ -74,6 +74,10 @@ class Data(ABC):
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
         """One ordinary mini-batch for supervised training; y = class index within the split's classes."""
 
+    def rows(self, split: Split) -> Tensor:
+        """All rows of a split [n, *shape]; MetatlError where there is no end of them."""
+        raise MetatlError(f"{self.name} draws its rows anew; there is no table of them")
+
     def balanced(self, split: Split, size: int, seed: int, step: int, balance: Balance) -> Batch:
         """A mini-batch from epochs with as many rows of every class; MetatlError where there are none."""
         raise MetatlError(f"{self.name} has no classes to balance its mini-batches by; leave balance out")
