@@ -25,6 +25,7 @@ from metatl.transferring.model import SavedModel, Transferred
 from metatl.transferring.one_way import OneWay, fit_one
 from metatl.transferring.open_model import open_model
 from metatl.transferring.predict import prepared
+from metatl.transferring.prepared import reads
 from metatl.types import MetatlError
 
 
@@ -117,7 +118,7 @@ class TransferEstimator(ABC):
             model = self.model
             unit = model.preparation.unit
             inputs, _ = given(x, Known(unit, _columns(model), getattr(model.reader, "formats", {})))
-            if inputs.unit != unit:
+            if not reads(model.preparation, inputs):
                 raise MetatlError(f"the model reads {unit}s, and these are {inputs.unit}s; give {unit}s")
             return torch.cat([_batch(model, inputs, first) for first in range(0, len(inputs), BATCH)])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +26,9 @@ from metatl.transferring.source import distinct
 from metatl.transferring.study import Study
 from metatl.transferring.written import model_of
 from metatl.types import MetatlError
+
+AGES = 1e9
+"""Seconds that no fit reaches: nobody asked for fewer."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def fit_one(
     kept, _ = applicable(found, named, net, problem)
     study = Study(problem, net, kept, [None], 1, way.seed, validated=True)
     name = study.reference
-    choice, fitted, scale = fit_all(study, name, Budget(math.inf))
+    choice, fitted, scale = fit_all(study, name, Budget(AGES))
     return model_of(study, Settled(name, "named", {}), choice, (fitted, scale), examples.reader)
 
 

@@ -77,9 +77,6 @@ def _opened(values: Mapping[str, Any], tensors: Mapping[str, Tensor], own: str |
     if not 0 < int(layer["width"]) * len(names) <= sum(leaf.numel() for leaf in leaves):
         raise ValueError(f"an output layer of width {layer['width']}")
     readout = readout_of(layer["adaptation"], int(layer["width"]), len(names), leaves)
-    outputs = readout(torch.zeros(1, readout.width))
-    if outputs.shape != (1, len(names)):
-        raise ValueError(f"{len(names)} names for {outputs.shape[-1]} outputs")
     kind = cast(Kind, values["targets"])
     if kind not in ("classes", "labels", "real"):
         raise ValueError(f"targets {str(kind)[:40]!r}")
@@ -88,6 +85,10 @@ def _opened(values: Mapping[str, Any], tensors: Mapping[str, Tensor], own: str |
     of = Scale(scale["mean"], scale["deviation"]) if scale else plain
     preparation = opened_preparation(values["preparation"], prepared)
     module = Transferred(body, readout, of)
+    with torch.no_grad():
+        outputs = module.eval()(preparation.example())
+    if outputs.shape[1:] != (len(names),):
+        raise ValueError(f"{len(names)} names for outputs of shape {list(outputs.shape)[1:]}")
     return SavedModel(
         module, kind, names, reader, preparation, dict(values["net"]), head, dict(values["made"])
     )

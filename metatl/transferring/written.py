@@ -43,7 +43,7 @@ def model_of(
             no_net(), preparation=Encoder.fit(problem.inputs.columns.take(problem.task.everything()))
         )
     if isinstance(reader, TableReader):
-        reader = reader.of_use(net.preparation.columns)
+        reader = reader.of_use(getattr(net.preparation, "columns", ()))
     told = problem.targets.kind, problem.targets.names, reader
     return saved_model(net, *fitted, told, made)
 

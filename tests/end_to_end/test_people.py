@@ -176,8 +176,8 @@ def test_a_person_without_a_class_and_one_that_nobody_learned(place: Path, tmp_p
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--group", "speakr"), "did you mean speaker"),
-        (("--apart", "sesion"), "did you mean session"),
+        (("--group", "speakr"), "nearest: speaker"),
+        (("--apart", "sesion"), "nearest: session"),
         (("--apart", "one"), "none lie apart"),
         (("--group", "one"), "1 different values of one"),
         (("--methods", "kl-ancor"), "nearest: kl-anchor"),

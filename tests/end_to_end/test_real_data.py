@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -240,9 +241,8 @@ def test_hapt_is_an_npz_with_columns(home: Path) -> None:
     ).load()  # fmt: skip
     assert data.labels == own.labels
     for split in SPLITS:
-        for one, other in zip(
-            *(d.draw(split, Tasks(shot=5, query=15), 0, 0, 9) for d in (data, own)), strict=True
-        ):
+        drawn: list[Any] = [d.draw(split, Tasks(shot=5, query=15), 0, 0, 9) for d in (data, own)]
+        for one, other in zip(*((d.support, d.query) for d in drawn), strict=True):
             assert torch.equal(one.x, other.x)
             assert torch.equal(one.y, other.y)
 

@@ -18,7 +18,7 @@ WRONG = [
     ("sinusoid.py", "--share nan", "--share: 'nan' is not a share"),
     ("sinusoid.py", "--seeds 0", "--seeds: '0' is not a whole number"),
     ("omniglot_maml.py", "--share -0.1", "--share: '-0.1' is not a share"),
-    ("omniglot_maml.py", "--only maml_5w1s --precision double", 'Parser key "precision"'),
+    ("omniglot_maml.py", "--only maml_5w1s --precision double", "precision: Expected"),
     ("omniglot_maml.py", "--only maml_5w1s --device abacus", "'abacus'"),
     ("fish_density.py", "cifar", "invalid choice: 'cifar'"),
     ("transfer_clinc150.py", "--minutes none", "--minutes: 'none' is not a share"),

@@ -32,7 +32,7 @@ def other_values(transfer: Transfer, episodes: Episode) -> tuple[Transfer, Episo
     torch.manual_seed(7)
     params = tree.map(lambda p: p + 0.05 * torch.randn_like(p), transfer.params)
     guide = tree.map(lambda g: g * (1 + 0.2 * torch.rand_like(g)), transfer.guide)
-    turned = Episode(*(Batch(part.x.flip(0), part.y.flip(1)) for part in episodes))
+    turned = Episode(*(Batch(part.x.flip(0), part.y.flip(1)) for part in (episodes.support, episodes.query)))
     return Transfer(params, guide, transfer.buffers), turned
 
 

@@ -104,7 +104,7 @@ def test_sentences_of_a_person(tmp_path: Path) -> None:
     assert len(rows.labels) == len(rows.ids) == 120
     with pytest.raises(MetatlError, match="name the group"):
         Sentences(str(file), "text", "intent", net=net, apart="day").load()
-    with pytest.raises(MetatlError, match="did you mean who"):
+    with pytest.raises(MetatlError, match="nearest: who"):
         Sentences(str(file), "text", "intent", net=net, group="whoo").load()
 
 

@@ -123,7 +123,7 @@ def test_a_config_of_an_experiment_is_its_net(tmp_path: Path) -> None:
 def test_what_is_no_net_is_one_line(tmp_path: Path) -> None:
     refused(metatl("net", "Conv5"), "Conv4")
     refused(metatl("net", "Conv4", "--outputs", "0"), "outputs is 0")
-    refused(metatl("net", "Conv4", "--method", "fine-tunin"), "did you mean fine-tuning")
+    refused(metatl("net", "Conv4", "--method", "fine-tunin"), "nearest: fine-tuning")
     refused(metatl("net", written(tmp_path, LECTURE), "--size", "3"), "size is of nets by name")
     refused(metatl("net", written(tmp_path, "shape: [3]\n")), "model")
     small = written(tmp_path, LECTURE.replace("[3, 32, 32]", "[3, 32]"))

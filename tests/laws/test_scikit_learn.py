@@ -16,7 +16,6 @@ from scipy.io import wavfile
 
 from metatl import Classifier, MetatlError, Regressor
 from metatl.lab import store
-from metatl.transferring import pretraining
 from tests import tiny_texts
 from tests.commands import metatl
 
@@ -215,9 +214,8 @@ def test_several_labels_and_several_values(tmp_path: Path) -> None:
         Classifier.load(tmp_path / "r")
 
 
-def test_a_net_is_learned_on_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_net_is_learned_on_a_source(tmp_path: Path) -> None:
     """A problem of a few rows, in columns whose meaning the source tells."""
-    monkeypatch.setattr(pretraining, "MOST", 300)
     rng = np.random.default_rng(0)
     x, there = rng.normal(size=(12, 5)), rng.normal(size=(600, 5))
     asked = rng.normal(size=(200, 5))

@@ -82,7 +82,7 @@ def test_a_column_that_calls_rows_alike_does_not_name_them() -> None:
 def test_a_missing_target_names_the_columns_of_the_file_alone(tmp_path: Path) -> None:
     with pytest.raises(MetatlError, match="no column 'outcome'") as told:
         table_examples({"a": [1, 2], "b": [1, 2]}, "outcome")
-    assert str(told.value).endswith("it has a, b")
+    assert str(told.value).endswith("known: a, b")
 
 
 def test_digests_are_of_every_value_as_text() -> None:

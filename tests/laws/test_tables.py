@@ -208,7 +208,7 @@ def test_arrays_by_name() -> None:
         ({"a": [[1], [1, 2]]}, "no array"),
         ({"a": [{}, {}]}, "dict"),
         ({}, "no column"),
-        ({"x": np.zeros((3, 2, 2))}, r"\[3, 2, 2\]"),
+        ({"x": np.zeros((3, 2, 2, 2))}, r"\[3, 2, 2, 2\]"),
     ]:
         with pytest.raises(MetatlError, match=said):
             read_table(wrong)

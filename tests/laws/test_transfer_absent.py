@@ -22,6 +22,8 @@ from metatl.transferring.rows import Schedule, rows
 
 SHORT = Schedule(passes=2, most=12, least=1, batch=4)
 ROWS = {name: row for name, row in rows().items() if row.learner is None and row.reads == "labels"}
+_OF_OTHER_NETS = {"lora", "rslora", "dora", "ia3", "adapters", "distillation"}
+"""Rows for layers that Conv4 has not, and for a teacher."""
 HEADS = [name for name, row in ROWS.items() if row.moves == "head"]
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,7 +40,7 @@ def labelled(net: Backbone, y: list[int], outputs: int) -> Labelled:
 
 
 @pytest.mark.parametrize("absent", [0, 1, 2])
-@pytest.mark.parametrize("name", [name for name in ROWS if name != "lora"])
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in _OF_OTHER_NETS])
 def test_the_classes_that_are_there_are_fitted(net: Backbone, name: str, absent: int) -> None:
     pytest.importorskip("sklearn")
     row, there = replace(ROWS[name], schedule=SHORT), [c for c in range(3) if c != absent]

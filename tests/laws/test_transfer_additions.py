@@ -19,9 +19,10 @@ from metatl.transferring.applicable import applicable
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled, fit, started
+from metatl.transferring.listing import listing
 from metatl.transferring.open_model import open_model
 from metatl.transferring.problem import read_problem
-from metatl.transferring.rows import Schedule, listing, rows
+from metatl.transferring.rows import Schedule, rows
 from tests.photos import drawn, photo_model
 
 LOW = ("lora", "rslora", "dora")

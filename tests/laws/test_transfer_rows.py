@@ -148,10 +148,11 @@ def test_what_mattered_nothing_on_the_source_moves_freely(net: Backbone) -> None
 
 
 def test_rows_that_nobody_names_are_the_usual_ones() -> None:
-    assert all(row.usual for row in asked.table(None).values())
-    assert {"fine-tuning", "gtl", "extra-trees"} <= set(asked.table(None))
-    assert set(asked.table(["all"])) == set(rows()) > set(asked.table(None))
-    assert set(asked.table(["wise-ft"])) == {"wise-ft", "logistic-regression", "ridge"}
+    usual = rows(asked.words(None))
+    assert all(row.usual for row in usual.values())
+    assert {"fine-tuning", "gtl", "extra-trees"} <= set(usual)
+    assert set(rows(asked.words("all"))) == set(rows()) > set(usual)
+    assert set(rows(asked.with_references(["wise-ft"]))) == {"wise-ft", "logistic-regression", "ridge"}
 
 
 def test_a_mask_moves_few_weights(net: Backbone) -> None:

@@ -51,7 +51,7 @@ class Double:
         return drawn._replace(x=drawn.x.double())
 
     def draw(self, *given: Any) -> Episode:
-        support, query = self._data.draw(*given)
+        support, query, *_ = self._data.draw(*given)
         return Episode(Batch(support.x.double(), support.y), Batch(query.x.double(), query.y))
 
 
