@@ -229,20 +229,22 @@ def test_a_source_of_something_else_is_one_line(waved: Path, tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def voiced(tmp_path_factory: pytest.TempPathFactory, own_cache: None) -> Path:
-    """Rising and falling tones by six speakers of other pitch, three of whom are the source."""
+    """Two vowels (formants of /a/ and /i/) by six speakers of other pitch, three of whom are the source."""
     place, rng = tmp_path_factory.mktemp("v"), np.random.default_rng(0)
     for part, speakers in (("theirs", "abc"), ("mine", "xyz")):
         rows: list[list[str]] = []
         (place / part).mkdir()
         for i in range(48):
-            speaker, rising = speakers[i % 3], i // 3 % 2 == 0
+            speaker, word = speakers[i % 3], "ai"[i // 3 % 2]
             at = np.arange(int(4000 * rng.uniform(0.8, 1.2))) / 8000
-            pitch = 400 + 150 * "abcxyz".index(speaker) + (1 if rising else -1) * 400 * at
-            sound = rng.uniform(0.1, 0.8) * np.sin(2 * np.pi * np.cumsum(pitch) / 8000)
+            harmonics = np.arange(1, 25) * (100 + 20 * "abcxyz".index(speaker)) * rng.uniform(0.95, 1.05)
+            first, second = (700, 1200) if word == "a" else (300, 2300)
+            loud = np.exp(-(((harmonics - first) / 150) ** 2)) + np.exp(-(((harmonics - second) / 200) ** 2))
+            sound = rng.uniform(0.1, 0.3) * (loud @ np.sin(2 * np.pi * harmonics[:, None] * at))
             file = place / part / f"{speaker}{i}.wav"
             sound += 0.02 * rng.normal(size=len(at))
             wavfile.write(file, 8000, (2**14 * sound).astype(np.int16))
-            rows.append([file.name, "rising" if rising else "falling", speaker])
+            rows.append([file.name, word, speaker])
         with (place / part / "said.csv").open("w", newline="") as stream:
             csv.writer(stream).writerows([["file", "word", "speaker"], *rows])
     return place

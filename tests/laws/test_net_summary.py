@@ -121,12 +121,12 @@ def test_a_config_of_an_experiment_is_its_net(tmp_path: Path) -> None:
 
 
 def test_what_is_no_net_is_one_line(tmp_path: Path) -> None:
-    refused(metatl("net", "Conv5"), "Conv4")
-    refused(metatl("net", "Conv4", "--outputs", "0"), "outputs is 0")
-    refused(metatl("net", "Conv4", "--method", "fine-tunin"), "nearest: fine-tuning")
-    refused(metatl("net", written(tmp_path, LECTURE), "--size", "3"), "size is of nets by name")
-    refused(metatl("net", written(tmp_path, "shape: [3]\n")), "model")
+    assert "Conv4" in refused("net", "Conv5")
+    assert "outputs is 0" in refused("net", "Conv4", "--outputs", "0")
+    assert "nearest: fine-tuning" in refused("net", "Conv4", "--method", "fine-tunin")
+    assert "size is of nets by name" in refused("net", written(tmp_path, LECTURE), "--size", "3")
+    assert "model" in refused("net", written(tmp_path, "shape: [3]\n"))
     small = written(tmp_path, LECTURE.replace("[3, 32, 32]", "[3, 32]"))
-    refused(metatl("net", small), "not enough values to unpack")
-    refused(metatl("net", tmp_path / "none.yaml"), "none.yaml")
+    assert "not enough values to unpack" in refused("net", small)
+    assert "none.yaml" in refused("net", tmp_path / "none.yaml")
     assert summary(replace(toy(), head="4")).moved == 0
