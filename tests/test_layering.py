@@ -336,3 +336,12 @@ def test_no_file_names_a_machine() -> None:
 def test_a_machine_path_is_recognised(folder: str) -> None:
     assert MACHINE_PATH.search(f"see /{folder}.")
     assert not MACHINE_PATH.search(f"see ../{folder} or net/{folder}")
+
+
+def test_every_room_is_on_the_plan() -> None:
+    plan = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    inside = [
+        path for path in (ROOT / "metatl").iterdir() if path.name[:2] != "__" and path.name != "py.typed"
+    ]
+    names = [path.stem if path.suffix else f"{path.name}/" for path in inside]
+    assert [name for name in names if f"`{name}`" not in plan] == []
