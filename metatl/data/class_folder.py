@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +39,15 @@ class ClassFolder:
     """The user's own problem: the same classes at training and at testing.
 
     classes: sorted names; labelled: files to learn from; test: files to judge by, empty where there is
-    neither `test/` nor `val/`; part: where the test files come from (`folds`: from the labelled ones).
+    neither `test/` nor `val/`; part: where the test files come from (`folds`: from the labelled ones); notes:
+    on files beside them that are none of the kind.
     """
 
     classes: tuple[str, ...]
     labelled: tuple[Labelled, ...]
     test: tuple[Labelled, ...]
     part: TestPart
+    notes: tuple[str, ...] = ()
 
     @property
     def files(self) -> list[Path]:
@@ -58,7 +60,8 @@ class ClassFolder:
         targets = Targets("classes", self.classes, torch.tensor(labels, dtype=torch.int64))
         pool = np.arange(len(self.labelled))
         test = np.arange(len(self.labelled), len(labels)) if self.test else None
-        return Examples(text_of(folder.resolve().name), reader, inputs, targets, pool, test, self.part)
+        name = text_of(folder.resolve().name)
+        return Examples(name, reader, inputs, targets, pool, test, self.part, notes=self.notes)
 
 
 def read_class_folder(folder: Path, kind: FileKind) -> ClassFolder:
@@ -72,7 +75,7 @@ def read_class_folder(folder: Path, kind: FileKind) -> ClassFolder:
     inside = {child.name: child for child in _folders(folder)}
     if "train" not in inside:
         found = _classes(folder, kind)
-        return ClassFolder(tuple(found), _files(found, tuple(found)), (), "folds")
+        return _noted(ClassFolder(tuple(found), _files(found, tuple(found)), (), "folds"), kind)
     splits = {part: _classes(inside[part], kind) for part in PARTS if part in inside}
     names = tuple(splits["train"])
     for part, classes in splits.items():
@@ -80,7 +83,27 @@ def read_class_folder(folder: Path, kind: FileKind) -> ClassFolder:
     part = _part(splits)
     labelled = [name for name in splits if name != part]
     learned = tuple(one for name in labelled for one in _files(splits[name], names))
-    return ClassFolder(names, learned, _files(splits[part], names) if part != "folds" else (), part)
+    test = _files(splits[part], names) if part != "folds" else ()
+    return _noted(ClassFolder(names, learned, test, part), kind)
+
+
+def _noted(found: ClassFolder, kind: FileKind) -> ClassFolder:
+    """With a note on visible files in the folders of classes that are none of the kind."""
+    places = sorted({file.parent for file in found.files})
+    beside = [file for place in places for file in sorted(place.iterdir()) if _is_other(file, kind)]
+    if not beside:
+        return found
+    count, named = len(beside), ", ".join(text_of(file.name) for file in beside[:5])
+    more = f" and {count - 5} more" if count > 5 else ""
+    said = (
+        f"{count} file{'s' * (count > 1)} beside the {kind.unit}s, of another kind, left out: {named}{more}"
+    )
+    return replace(found, notes=(said,))
+
+
+def _is_other(file: Path, kind: FileKind) -> bool:
+    named = file.name in ("Thumbs.db", "desktop.ini") or file.name.startswith((".", "__MACOSX"))
+    return not named and file.is_file() and file.suffix.lower() not in kind.suffixes
 
 
 def files_of(places: Iterable[Path], kind: FileKind) -> list[Path]:

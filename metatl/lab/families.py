@@ -46,7 +46,7 @@ VALUES: Mapping[str, tuple[str, str]] = {
     "Tasks": ("metatl.data", "evaluation:\n  tasks: {way: [5, 20], shot: [1, 10], query: 10}"),
 }
 """Values that stand at a key without being named: module, and an example."""
-_LISTS = ("terms", "views", "transforms", "streams")
+_LISTS, _BY_NAME = ("terms", "views", "transforms"), ("streams",)
 
 
 def members(family: str) -> dict[str, type[Any]]:
@@ -146,7 +146,7 @@ def _example(name: str, family: str, needed: list[str]) -> list[str]:
     *above, key = FAMILIES[family][2].split(".")
     given = f", init_args: {{{', '.join(f'{one}: ...' for one in needed)}}}" if needed else ""
     value = f"{{class_path: {name}{given}}}"
-    value = f"[{value}]" if key in _LISTS else value
+    value = f"[{value}]" if key in _LISTS else f"{{NAME: {value}}}" if key in _BY_NAME else value
     if above == ["evaluation", "tasks"]:
         return ["evaluation:", f"  tasks: {{{key}: {value}}}"]
     if above:

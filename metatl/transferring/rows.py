@@ -131,7 +131,7 @@ def rows(chosen: Sequence[str] = (ALL,)) -> dict[str, Row]:
     known = files()
     for name in chosen:
         if name not in known and name not in (ALL, USUAL):
-            raise MetatlError(f"method {name!r} is none of: {', '.join(known)}{near(name, known)}")
+            raise MetatlError(f"method {name!r} is none of 'metatl methods'{near(name, known)}")
     found = {
         name: row
         for name, row in ((name, read(path)) for name, path in known.items())

@@ -81,7 +81,7 @@ def test_predictions_stand_in_the_lines_of_their_rows(done: Path, tmp_path: Path
     same = list(csv.DictReader(whole.out.splitlines()))
     assert len(same) == len(rows)
     assert [one["probability"] for one in said[:4]] == [one["probability"] for one in same[:4]]
-    assert any("1 values of ward not seen" in line for line in found.lines)
+    assert any("1 value of ward not seen" in line for line in found.lines)
     right = np.mean([one["label"] == row["outcome"] for one, row in zip(same, rows, strict=True)])
     assert right > 0.75
 

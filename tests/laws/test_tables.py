@@ -172,6 +172,14 @@ def test_a_wrong_delimiter_is_said_where_a_column_is_missing(tmp_path: Path) -> 
         right["wards"]
 
 
+def test_decimal_commas_are_no_delimiters(tmp_path: Path) -> None:
+    """As many of them in every row, and none in the names."""
+    rows = "".join(f"P{i};{i},5;{2 * i},25;ja\n" for i in range(9))
+    found = table(tmp_path, "id;dosis;kosten;ergebnis\n" + rows)
+    assert list(found) == ["id", "dosis", "kosten", "ergebnis"]
+    assert found["dosis"].tolist() == [i + 0.5 for i in range(9)]
+
+
 def test_rows_are_known_by_their_values(tmp_path: Path) -> None:
     found = table(tmp_path, "a,b,c\n1,x,yes\n1,x,no\n1.0,x,yes\n,x,yes\n")
     other = table(tmp_path, "c;b;a\nyes;x;1\n", "o.csv")

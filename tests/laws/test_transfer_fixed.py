@@ -142,3 +142,14 @@ def test_a_class_of_one_group_is_not_counted_on() -> None:
     """Where that group judges, no row of the class is left to be labelled."""
     labels, group = np.array([0, 0, 0, 1, 2, 2]), np.array(list("abcabc"))
     assert Fixed(labels, np.arange(6), None, 0, group).most == 0
+
+
+def test_files_of_another_kind_are_named_and_hidden_ones_are_not(tmp_path: Path) -> None:
+    folder = drawn(tmp_path / "p", {"": 3})
+    for name in (".DS_Store", "Thumbs.db"):
+        (folder / "blue" / name).write_bytes(b"x")
+    assert read_photo_folder(folder).notes == ()
+    for name in ("one.heic", "film.mp4"):
+        (folder / "green" / name).write_bytes(b"x")
+    (said,) = read_photo_folder(folder).notes
+    assert said == "2 files beside the photos, of another kind, left out: film.mp4, one.heic"

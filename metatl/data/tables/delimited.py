@@ -56,7 +56,7 @@ def records(text: str, where: str) -> Records:
 
 def _delimiter(sample: str, where: str) -> str:
     """The one by which most records have as many fields as the names, and of equal ones, more fields."""
-    scores: dict[str, tuple[float, int]] = {}
+    scores, below = dict[str, tuple[float, int]](), 0
     for delimiter in DELIMITERS:
         counts = _counts(sample, delimiter)
         if not counts:
@@ -66,11 +66,12 @@ def _delimiter(sample: str, where: str) -> str:
             scores[delimiter] = (rest.count(first) / len(rest) if rest else 0.0, first)
         elif len(rest) >= 3:
             ((width, often),) = Counter(rest).most_common(1)
-            if width > 2 and often > 0.9 * len(rest):
-                raise MetatlError(
-                    f"{where} line 1 has one field, and the lines below have {width}: delete what stands "
-                    "above the names of the columns"
-                )
+            below = width if width > 2 and often > 0.9 * len(rest) else below
+    if below and not scores:  # with names in line 1, other lines may hold decimal commas
+        raise MetatlError(
+            f"{where} line 1 has one field, and the lines below have {below}: delete what stands above the "
+            "names of the columns"
+        )
     return max(scores, key=scores.__getitem__) if scores else _NONE
 
 

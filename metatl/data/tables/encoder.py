@@ -131,7 +131,8 @@ class Encoder:
         extra = [name for name in columns if name not in self.plan.uses and name not in self.left_out]
         said = [f"{columns.name}: {', '.join(extra)} unknown to the model, ignored"] if extra else []
         for name, count in self.unknown(columns).items():
-            said.append(f"{columns.name}: {count} values of {name} not seen when fitted, taken as unknown")
+            values = f"{count} value{'s' * (count > 1)} of {name}"
+            said.append(f"{columns.name}: {values} not seen when fitted, taken as unknown")
         return tuple(said)
 
     def values(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
