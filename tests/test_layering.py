@@ -54,7 +54,7 @@ LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
     "aggregates": r"aggregate",
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",
-    "guides": r"guide|shape",
+    "guides": r"guide|ranked|shape",
     "heads": r"head",
     "learners": r"learner|skipping",
     "models": r"(?!)",

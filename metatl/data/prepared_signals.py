@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
@@ -21,7 +22,7 @@ FAR = 10.0
 
 
 @dataclass(frozen=True)
-class Standardised:
+class Standardised(ABC):
     """(x - mean) / deviation, a value of each for every channel or band, in the signals' own units.
 
     All plain values: `of(values()) == self`, also through JSON. length: of one along time. Raises MetatlError
@@ -48,9 +49,9 @@ class Standardised:
         """Prepared signals as one batch."""
         return torch.stack(list(rows)) if rows else self.example()[:0]
 
+    @abstractmethod
     def example(self) -> Tensor:
         """Two prepared signals of nothing: a pass over them tells layers by use."""
-        raise NotImplementedError
 
     def values(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Plain values, and no tensors, from which `of` makes it again."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from metatl import tree
-from metatl.adapt import Outputs, SupportGuide, gradients
-from metatl.guides.guide import Ranked, is_ranked
+from metatl.adapt import Outputs, SupportGuide
+from metatl.guides.ranked import Ranked, statistics, uncompared
 from metatl.heads import Head, Ridge
 from metatl.net import Net
 from metatl.types import Batch, Guide, Params
@@ -38,16 +38,14 @@ class RelativeGradNorm(SupportGuide):
 
     def __call__(self, net: Net, params: Params, output: Outputs, support: Batch) -> Guide:
         """One 0-d entry a tensor."""
-        found: list[Params] = []
-        for grads in gradients(params, output, support, self.batch_size, self.batches):
-            ranked = {name: g for name, g in grads.items() if is_ranked(net, name, g, self.ranked)}
-            found.append(
-                {name: g.norm() / params[name].norm().clamp_min(1e-12) for name, g in ranked.items()}
-            )
-        ratio = tree.mean(tree.gather(found, torch.stack))
+
+        def ratio_of(name: str, g: Tensor) -> Tensor:
+            return g.norm() / params[name].norm().clamp_min(1e-12)
+
+        size, count = self.batch_size, self.batches
+        ratio = statistics(net, params, output, support, size, count, self.ranked, ratio_of)
         one = next(iter(params.values())).new_ones(())
         largest = torch.stack([one * 1e-12, *ratio.values()]).max()
         return {
-            name: ratio[name] / largest if name in ratio else (one if net.is_head(name) else one * 0.0)
-            for name in params
+            name: ratio[name] / largest if name in ratio else uncompared(net, name, one) for name in params
         }

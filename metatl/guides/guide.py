@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
 
 from metatl.net import Net
 from metatl.order_of_use import blocks_in_order, weights_in_order
@@ -43,15 +42,6 @@ def layers(net: Net, params: Params) -> list[list[str]]:
             groups.append([])
         groups[-1].append(name)
     return groups
-
-
-Ranked = Literal["body", "all"]
-"""Whose gradients are compared: those of the body alone, or of the output layer too."""
-
-
-def is_ranked(net: Net, name: str, leaf: Tensor, ranked: Ranked) -> bool:
-    """Whether a tensor is compared with others: one with two axes or more, or of an output layer that is."""
-    return ranked == "all" if net.is_head(name) else leaf.dim() > 1
 
 
 def check_depth(of: object, by: Depth, parts: int | None) -> None:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metatl import tree
-from metatl.adapt import Outputs, SupportGuide, gradients
-from metatl.guides.guide import Ranked, is_ranked
+from metatl.adapt import Outputs, SupportGuide
+from metatl.guides.ranked import Ranked, statistics, uncompared
 from metatl.heads import Head, Ridge
 from metatl.net import Net
 from metatl.types import Batch, Guide, Params
@@ -40,21 +39,18 @@ class SignalToNoise(SupportGuide):
 
     def __call__(self, net: Net, params: Params, output: Outputs, support: Batch) -> Guide:
         """One 0-d entry a tensor."""
-        found: list[Params] = []
-        for grads in gradients(params, output, support, self.batch_size, self.batches):
-            ranked = {name: g for name, g in grads.items() if is_ranked(net, name, g, self.ranked)}
-            found.append(tree.map(_ratio, ranked))
-        ratio = tree.mean(tree.gather(found, torch.stack))
+        size, count = self.batch_size, self.batches
+        ratio = statistics(net, params, output, support, size, count, self.ranked, _ratio)
         one = next(iter(params.values())).new_ones(())
         return {
             name: torch.where(ratio[name] < self.cut, 0.0, one)
             if name in ratio
-            else (one if net.is_head(name) else one * 0.0)
+            else uncompared(net, name, one)
             for name in params
         }
 
 
-def _ratio(g: Tensor) -> Tensor:
+def _ratio(name: str, g: Tensor) -> Tensor:
     """Mean of g^2 / (var g + 1e-8); infinite where there is no variance to take."""
     if g.shape[0] < 2:
         return g.new_full((), torch.inf)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from metatl.net import Net
 from metatl.transforms.decomposed import Decomposed
-from metatl.transforms.low_rank import Scaling, low_rank, scale_of
-from metatl.transforms.targets import check_pattern, check_rank, check_share, linear, meant, nothing_meant
-from metatl.transforms.transform import Transform, extended
+from metatl.transforms.low_rank import LowRankAdditions, low_rank, scale_of
+from metatl.transforms.targets import linear, meant, nothing_meant
+from metatl.transforms.transform import extended
 from metatl.types import Transfer
 
 
 @dataclass(frozen=True)
-class DoRA(Transform):
+class DoRA(LowRankAdditions):
     """m / |V| * V x with V = W + scale * B A: W stays; A, B and m move; m starts at the norms of W's rows.
 
     As `LoRA` otherwise: A, B, scale, what stays. |V| is a constant of the gradient. Merged it is m / |V| * V.
@@ -29,19 +29,6 @@ class DoRA(Transform):
 
     Calling it raises MetatlError where no layer is meant, and where one has an addition already.
     """
-
-    r: int = 8
-    alpha: float = 8.0
-    targets: str = "all-linear"
-    scaling: Scaling = "standard"
-    seed: int = 0
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse a rank below 1, a broken regular expression and a dropout that is no share."""
-        check_rank("DoRA", self.r)
-        check_pattern("DoRA", self.targets)
-        check_share("DoRA", self.dropout)
 
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with additions and the transfer with A, B and m; all else but the head is frozen."""

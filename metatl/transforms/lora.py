@@ -5,22 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metatl.net import Net
-from metatl.transforms.low_rank import LowRank, Scaling, low_rank, scale_of
-from metatl.transforms.targets import (
-    adaptable,
-    check_pattern,
-    check_rank,
-    check_share,
-    meant,
-    nothing_meant,
-    weight_of,
-)
-from metatl.transforms.transform import Transform, extended
+from metatl.transforms.low_rank import LowRank, LowRankAdditions, low_rank, scale_of
+from metatl.transforms.targets import adaptable, meant, nothing_meant, weight_of
+from metatl.transforms.transform import extended
 from metatl.types import Transfer
 
 
 @dataclass(frozen=True)
-class LoRA(Transform):
+class LoRA(LowRankAdditions):
     """W x + scale * B (A x): W stays, A and B move, B starts at 0.
 
     scale = alpha / r, or alpha / sqrt(r) (`rank_stabilised`: rsLoRA). A starts uniform in +-1 / sqrt(in), as
@@ -40,19 +32,6 @@ class LoRA(Transform):
 
     Calling it raises MetatlError where no layer is meant, and where one has an addition already.
     """
-
-    r: int = 8
-    alpha: float = 8.0
-    targets: str = "all-linear"
-    scaling: Scaling = "standard"
-    seed: int = 0
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse a rank below 1, a broken regular expression and a dropout that is no share."""
-        check_rank("LoRA", self.r)
-        check_pattern("LoRA", self.targets)
-        check_share("LoRA", self.dropout)
 
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with additions and the transfer with A and B; all else but the head is frozen."""

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from metatl.additions import Addition
 from metatl.net import Net
 from metatl.norm import norm_weights
-from metatl.transforms.residual import Start, filters, pointwise
-from metatl.transforms.targets import check_pattern, meant, nothing_meant, spatial
-from metatl.transforms.transform import Transform, extended
+from metatl.transforms.residual import ResidualAdapters, filters, pointwise
+from metatl.transforms.transform import extended
 from metatl.types import Params, Transfer
 
 
@@ -45,7 +44,7 @@ class Parallel(Addition):
 
 
 @dataclass(frozen=True)
-class ParallelAdapters(Transform):
+class ParallelAdapters(ResidualAdapters):
     """W * x + A * x beside every full convolution wider than 1x1, A of 1x1; then the net's own norm.
 
     A, the norms' scales and shifts and the output layer move. Merged it is W with A at its centre. Source:
@@ -60,20 +59,9 @@ class ParallelAdapters(Transform):
     Calling it raises MetatlError where no layer is meant, and where one has an addition already.
     """
 
-    targets: str = "all-spatial"
-    start: Start = "zeros"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse a broken regular expression."""
-        check_pattern("ParallelAdapters", self.targets)
-
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with 1x1 convolutions and the transfer with their filters."""
-        layers = meant(net, spatial, self.targets, "all-spatial")
-        if not layers:
-            raise nothing_meant("ParallelAdapters", net, spatial, self.targets)
-        added = [Parallel(name, _stride(net.module, name)) for name in layers]
+        added = [Parallel(name, _stride(net.module, name)) for name in self.layers(net)]
         names = {one.layer: one.weight for one in added}
         made = filters(transfer.params, names, self.start, True, self.seed)
         return extended(net, transfer, added, made, moving=norm_weights(net.module))

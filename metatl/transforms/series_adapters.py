@@ -11,9 +11,8 @@ from torch.nn import functional as F
 from metatl.additions import Addition
 from metatl.net import Net
 from metatl.norm import norm_weights
-from metatl.transforms.residual import Start, filters, pointwise
-from metatl.transforms.targets import check_pattern, meant, nothing_meant, spatial
-from metatl.transforms.transform import Transform, extended
+from metatl.transforms.residual import ResidualAdapters, filters, pointwise
+from metatl.transforms.transform import extended
 from metatl.types import Buffers, Params, Transfer
 
 _NORM = ("weight", "bias", "running_mean", "running_var")
@@ -47,7 +46,7 @@ class Series(Addition):
 
 
 @dataclass(frozen=True)
-class SeriesAdapters(Transform):
+class SeriesAdapters(ResidualAdapters):
     """y + A * BN(y) after every full convolution wider than 1x1, A of 1x1; then the net's own norm.
 
     A, BN, the norms' scales and shifts and the output layer move. BN's moments are chosen as those of every
@@ -64,20 +63,9 @@ class SeriesAdapters(Transform):
     Calling it raises MetatlError where no layer is meant, and where one has an addition already.
     """
 
-    targets: str = "all-spatial"
-    start: Start = "zeros"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse a broken regular expression."""
-        check_pattern("SeriesAdapters", self.targets)
-
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with adapters and the transfer with their filters, norms and moments."""
-        layers = meant(net, spatial, self.targets, "all-spatial")
-        if not layers:
-            raise nothing_meant("SeriesAdapters", net, spatial, self.targets)
-        added = [Series(name) for name in layers]
+        added = [Series(name) for name in self.layers(net)]
         names = {one.layer: one.weight for one in added}
         made = filters(transfer.params, names, self.start, False, self.seed)
         moments: Buffers = {}

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from metatl.types import MetatlError
 
 Array = NDArray[Any]
+Nodes = tuple[Array, Array, Array, Array, Array, Array]
+"""roots, left, right, feature, threshold, missing_left, see `Forest`."""
 Link = Literal["identity", "exp", "sigmoid", "softmax"]
 _TOGETHER = 1 << 21  # places of rows in trees, at once
 
@@ -129,7 +131,7 @@ def joined(
     feature: Sequence[Array],
     threshold: Sequence[Array],
     missing_left: Sequence[Array],
-) -> tuple[Array, Array, Array, Array, Array, Array]:
+) -> Nodes:
     """roots, left, right, feature, threshold, missing_left of all trees' nodes in one row; -1 is no child."""
     sizes = [len(part) for part in left]
     roots = np.cumsum([0, *sizes[:-1]]).astype(np.int64) if sizes else np.zeros(0, np.int64)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from metatl.adapt.estimators.forest import Array, Forest, Link, joined
+from metatl.adapt.estimators.forest import Array, Forest, Link, Nodes, joined
 from metatl.adapt.neighbours import NearestNeighbours
 from metatl.types import MetatlError
 
@@ -23,17 +24,22 @@ def forest(fitted: Any) -> Forest:
     values = [tree.value[:, 0] if classes is not None else tree.value[:, :, 0] for tree in trees]
     if classes is not None:  # counts before scikit-learn 1.3
         values = [value / value.sum(1, keepdims=True) for value in values]
-    parts = joined(
+    parts = _nodes(trees)
+    value = np.concatenate(values).astype(np.float64) / len(trees)
+    start, width = np.zeros(value.shape[1]), int(fitted.n_features_in_)
+    known = None if classes is None else classes.tolist()
+    return Forest(*parts, value, start, width, known, single=True, flat=fitted.n_outputs_ == 1)
+
+
+def _nodes(trees: Sequence[Any]) -> Nodes:
+    """The nodes of scikit-learn's `tree_`s, one after another."""
+    return joined(
         [tree.children_left for tree in trees],
         [tree.children_right for tree in trees],
         [tree.feature for tree in trees],
         [tree.threshold for tree in trees],
         [getattr(tree, "missing_go_to_left", np.zeros(tree.node_count)) for tree in trees],
     )
-    value = np.concatenate(values).astype(np.float64) / len(trees)
-    start, width = np.zeros(value.shape[1]), int(fitted.n_features_in_)
-    known = None if classes is None else classes.tolist()
-    return Forest(*parts, value, start, width, known, single=True, flat=fitted.n_outputs_ == 1)
 
 
 def boosted(fitted: Any) -> Forest:
@@ -72,13 +78,7 @@ def gradient_boosted(fitted: Any) -> Forest:
         raise MetatlError("gradient boosting that starts from an estimator is not saved; leave init out")
     width, (stages, outputs) = int(fitted.n_features_in_), fitted.estimators_.shape
     trees = [one.tree_ for one in fitted.estimators_.reshape(-1)]
-    parts = joined(
-        [tree.children_left for tree in trees],
-        [tree.children_right for tree in trees],
-        [tree.feature for tree in trees],
-        [tree.threshold for tree in trees],
-        [getattr(tree, "missing_go_to_left", np.zeros(tree.node_count)) for tree in trees],
-    )
+    parts = _nodes(trees)
     value = np.zeros((len(parts[1]), outputs))
     at = np.repeat(np.tile(np.arange(outputs), stages), [tree.node_count for tree in trees])
     value[np.arange(len(at)), at] = np.concatenate([tree.value[:, 0, 0] for tree in trees])
