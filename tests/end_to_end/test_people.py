@@ -245,8 +245,7 @@ def test_speakers_of_wav_files(tmp_path: Path, own_cache: None, one_thread: None
 def test_the_people_of_hapt(data_root: Path, tmp_path: Path, own_cache: None, one_thread: None) -> None:
     """Subjects as people and experiments as sessions; one of them as an npz of their own."""
     file = data_root / "hapt" / "hapt_windows_128.npz"
-    if not file.is_file():
-        pytest.skip("no hapt/hapt_windows_128.npz")
+    assert file.is_file()
     words = ("--target", "y", "--group", "subject", "--apart", "experiment", "--adapt-to", "group")
     few = ("--methods", "head-only", "--draws", "1", "--labelled", "2", "--out", tmp_path / "o")
     found = metatl("transfer", file, *words, *few)

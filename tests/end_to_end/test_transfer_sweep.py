@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from metatl.transferring import sweep
 from metatl.transferring import transfer as transferring
 from metatl.transferring.backbone import backbone, no_net
 from metatl.types import MetatlError
-from tests.commands import metatl, refused, small_cache
+from tests.commands import metatl, refused
 from tests.photos import drawn
+
+pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
 
 
 @pytest.fixture(autouse=True)
-def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    small_cache(monkeypatch, tmp_path_factory.mktemp("cache"))
+def _unvalidated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transferring, "VALIDATING", 0.0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_curves_over_blocks_with_intervals_and_a_picture(tmp_path: Path) -> None:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from metatl.transferring import transfer as transferring
-from tests.commands import metatl, refused, small_cache
+from tests.commands import metatl, refused
 from tests.photos import OTHERS, drawn
 
 ASKED = ("--net", "Conv4", "--size", "20", "--labelled", "2", "--draws", "1")
 
 
+pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
+
+
 @pytest.fixture(autouse=True)
-def _small(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    small_cache(monkeypatch, tmp_path_factory.mktemp("cache"))
+def _unvalidated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transferring, "VALIDATING", 0.0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_a_teacher_of_another_kind_and_a_source(tmp_path: Path) -> None:
