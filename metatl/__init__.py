@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from metatl.personalise import Personal, Personaliser, apply_delta, load
     from metatl.train import train
     from metatl.transferring.classifier import Classifier
+    from metatl.transferring.opened import Words
     from metatl.transferring.regressor import Regressor
     from metatl.transferring.transfer import Transferring, transfer
     from metatl.types import Batch, Episode, MetatlError, Transfer
@@ -64,6 +65,7 @@ __all__ = [
     "Tasks",
     "Transfer",
     "Transferring",
+    "Words",
     "apply_delta",
     "displacement",
     "engines",
@@ -95,6 +97,7 @@ _FOUND_IN = {
     "metatl.train": ("train",),
     "metatl.transferring.classifier": ("Classifier",),
     "metatl.transferring.regressor": ("Regressor",),
+    "metatl.transferring.opened": ("Words",),
     "metatl.transferring.transfer": ("Transferring", "transfer"),
     "metatl.types": ("Batch", "Episode", "MetatlError", "Transfer"),
 }

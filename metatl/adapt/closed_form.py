@@ -10,6 +10,7 @@ from torch import Tensor
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.prediction import predict_with
 from metatl.adapt.solvers import NearestCentroid, Solver
+from metatl.adapt.solvers.solver import NEEDS_LABELS
 from metatl.adapt.support import at_the_door
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
@@ -54,9 +55,7 @@ class ClosedForm(Adaptation):
         if net.head is None:
             raise MetatlError("ClosedForm needs a net with a linear output layer; name one (head)")
         if real and not self.solver.real:
-            raise MetatlError(
-                f"{type(self.solver).__name__} needs class labels; choose RidgeRegression for real targets"
-            )
+            raise MetatlError(f"{type(self.solver).__name__} {NEEDS_LABELS}")
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """What the solver finds; tuples of tensors. Differentiable in the weights where the solver is."""

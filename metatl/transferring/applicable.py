@@ -28,19 +28,20 @@ def applicable(
     beside them the first is enough.
     """
     kept, left = dict[str, Row](), dict[str, list[str]]()
+    beside = {name for name in REFERENCES if name not in rows(named or [ALL])}
     for name, row in found.items():
         of, why = _hindrance(row, net, problem)
         if not why:
             kept[name] = row
         elif name in named:
             raise MetatlError(f"method {name!r} {why}")
-        elif of:
+        elif of and name not in beside:
             lacking = row.transform is not None and of == _NET
             left.setdefault("" if lacking else of, []).append(
                 name if of != _NET else f"{name} is left out: it {why}."
             )
     for name in [name for name in REFERENCES if name in kept][1:]:
-        if name not in rows(named or [ALL]):
+        if name in beside:
             del kept[name]
     if not kept:
         raise MetatlError(f"none of {', '.join(found)} fits these data; see 'metatl methods'")

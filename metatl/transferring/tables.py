@@ -45,7 +45,7 @@ def markdown(found: Mapping[str, Any]) -> str:
 
 
 def console(found: Mapping[str, Any]) -> str:
-    """The scores as plain text."""
+    """What the score is, and the scores, as plain text."""
     rows = text.each(found["rows"], text.terminal)
     labels, methods = _seen(rows, "labelled"), _seen(rows, "method")
     at = {(row["method"], row["labelled"]): row for row in rows}
@@ -53,7 +53,8 @@ def console(found: Mapping[str, Any]) -> str:
     lines = [["method", *(_heading(k, protocol) for k in labels)]]
     lines += [[name, *(form.plain(at.get((name, k))) for k in labels)] for name in methods]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    return "\n".join("  ".join(_padded(line, widths)).rstrip() for line in lines)
+    table = ("  ".join(_padded(line, widths)).rstrip() for line in lines)
+    return "\n".join([f"{_of(protocol)}, by {_labels(protocol)}", "", *table])
 
 
 def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:

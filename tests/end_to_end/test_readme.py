@@ -127,6 +127,19 @@ def test_a_folder_of_photos_in_python(tmp_path: Path, monkeypatch: pytest.Monkey
     exec(code.replace("minutes=10", 'minutes=0.05, net="Conv4", size=24, methods="ridge"'), {})
 
 
+def test_a_table_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        f"P{i},{40 + i},{'north' if i % 2 else 'south'},{'ill' if i > 15 else 'well'}" for i in range(30)
+    ]
+    (tmp_path / "patients.csv").write_text("\n".join(["id,age,ward,outcome", *lines]))
+    names: dict[str, Any] = {}
+    code = block("python", "metatl.Words").replace("minutes=10", 'minutes=0.05, methods="ridge"')
+    exec(code.replace("best.predict(", "found = best.predict("), names)
+    assert list(names["found"]) == ["ill", "well"]
+
+
 def test_every_page_that_a_page_names_is_there() -> None:
     for page in [ROOT / "README.md", ROOT / "results/README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):

@@ -61,12 +61,13 @@ def check_rows(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None)
         raise MetatlError(f"{rows} rows and {given}: give at least one row, and one weight for each")
 
 
+NEEDS_LABELS = "needs class labels; choose RidgeRegression for real targets and several labels"
+
+
 def check_labels(solver: Solver, y: Tensor) -> None:
-    """Raise MetatlError for real targets."""
+    """Raise MetatlError for real targets and several labels."""
     if is_wide(y):
-        raise MetatlError(
-            f"{type(solver).__name__} needs class labels; choose RidgeRegression for real targets"
-        )
+        raise MetatlError(f"{type(solver).__name__} {NEEDS_LABELS}")
 
 
 def is_wide(y: Tensor) -> bool:
