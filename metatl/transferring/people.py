@@ -9,11 +9,13 @@ from typing import Any, cast
 
 import yaml
 
+from metatl import importing
 from metatl.data import GroupData, Source
 from metatl.evaluation.evaluate import Report
 from metatl.lab import benchmark, config, store
 from metatl.lab.describe import describe, merged
 from metatl.lab.run import own_report, prepare
+from metatl.norm import has_batch_norm
 from metatl.text import near
 from metatl.transferring.opened import Words
 from metatl.transferring.people_source import people_of
@@ -24,7 +26,6 @@ FLOOR, REFERENCE = "no-adaptation", "fine-tuning"
 """The row that says who is harmed, and the one that differences are paired with."""
 LABELLED, QUERIES = "1,5", 15
 """Labels of each class where none are asked for; rows of each that judge, at most."""
-_OF_MOMENTS = "moments-only"
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ def personalised(
     asked = _asked(labelled)
     source, model, small = people_of(Path(data), words, asked, seed)
     loaded = cast(GroupData, source.load())
-    names = methods(chosen)
-    names = [n for n in names if n != _OF_MOMENTS or "Conv1d" in model["class_path"]]
+    net = importing.found(model["class_path"])(loaded.shape, len(loaded.labels), **model["init_args"])
+    names = [name for name in methods(chosen) if has_batch_norm(net) or not _moments_alone(name)]
     counts, folder = _counts(asked, loaded), Path(out or Path("runs") / f"people-{Path(data).stem}")
     written = _written(folder, names, source, model, loaded, (counts[0], draws, seed))
     found: dict[int, benchmark.Outcome] = {}
@@ -75,6 +76,11 @@ def personalised(
     why = f"lacks a class, or a second {words.apart or 'half'} with every class"
     left = [f"{one} ({why})" for one in loaded.describe()["left_out"]]
     return Personalised(found, folder, _best(written, max(counts)), (*small, *left))
+
+
+def _moments_alone(name: str) -> bool:
+    """Whether a row takes no step: without a batch norm it is the floor."""
+    return name != FLOOR and config.read(FOLDER / f"{name}.yaml").get("adaptation", {}).get("steps") == 0
 
 
 def _asked(labelled: str | Sequence[int | str] | None) -> list[int]:
