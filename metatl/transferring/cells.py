@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,9 @@ class Cells:
         """Keep cells."""
         self.held.update(cells)
         for name, k in dict.fromkeys(key[:2] for key in cells):
-            some = {draw: asdict(self.held[name, k, draw]) for draw in self.draws(name, k)}
-            store.write_json(self.folder / "cells" / f"{name}~{ALL if k is None else k}.json", some)
+            some = {draw: vars(self.held[name, k, draw]) for draw in self.draws(name, k)}
+            file = self.folder / "cells" / f"{name}~{ALL if k is None else k}.json"
+            store.write_text(file, json.dumps(some) + "\n")  # in one line: ten times as fast
 
     def note(self, spent: float) -> None:
         """Keep the seconds spent by all commands so far."""

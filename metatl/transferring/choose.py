@@ -56,7 +56,8 @@ def chosen(row: Row, backbone: Backbone, draws: Sequence[Labelled], validate: bo
         return [Choice(row, default, "fixed")] * len(draws)
     folds = [folds_of(strata_of(draw.y), draw.key, draw.group) if validate else None for draw in draws]
     split = [(draw, fold) for draw, fold in zip(draws, folds, strict=True) if fold is not None]
-    scores = [held_out(one, backbone, split) for _, one in candidates]
+    parts = [_parts(*one) for one in split]
+    scores = [_held_out(one, backbone, split, parts) for _, one in candidates]
     found = iter(zip(*scores, strict=True))
     plain = Choice(row, default, "default")
     return [plain if fold is None else _best(candidates, next(found), plain) for fold in folds]
@@ -84,17 +85,29 @@ def held_out(row: Row, backbone: Backbone, draws: Sequence[tuple[Labelled, Index
 
     NaN where the outputs for one are not finite.
     """
-    parts = [
+    return _held_out(row, backbone, draws, [_parts(*one) for one in draws])
+
+
+Parts = list[tuple[Labelled, Labelled]]
+"""For every fold the other rows, and its own."""
+
+
+def _parts(draw: Labelled, folds: Index) -> Parts:
+    every = range(int(folds.max()) + 1)
+    return [
         (part_of(draw, np.flatnonzero(folds != fold)), part_of(draw, np.flatnonzero(folds == fold)))
-        for draw, folds in draws
-        for fold in range(int(folds.max()) + 1)
+        for fold in every
     ]
-    outputs = judged(row, backbone, parts)
+
+
+def _held_out(
+    row: Row, backbone: Backbone, draws: Sequence[tuple[Labelled, Index]], parts: Sequence[Parts]
+) -> list[float]:
+    outputs = iter(judged(row, backbone, [part for some in parts for part in some]))
     found: list[float] = []
-    for draw, folds in draws:
+    for (draw, folds), some in zip(draws, parts, strict=True):
         total, score = 0.0, score_of(draw.y) if row.by is None else named(row.by)
-        for _ in range(int(folds.max()) + 1):
-            (_, rest), said = parts.pop(0), outputs.pop(0)
+        for (_, rest), said in zip(some, outputs, strict=False):
             finite = bool(said.isfinite().all())
             total += score.sign * float(_values(score, said, rest.y).sum()) if finite else torch.nan
         found.append(total / len(folds))
