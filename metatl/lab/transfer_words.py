@@ -46,7 +46,8 @@ def add(
     )
     transfer.add_argument("--draws", type=int, default=10, help="draws of the labelled rows [10]")
     transfer.add_argument(
-        "--methods", help="comma-separated rows, or usual, all; see 'metatl methods' [usual]"
+        "--methods",
+        help="comma-separated rows, files of your own rows, or usual, all; see 'metatl methods' [usual]",
     )
     transfer.add_argument("--minutes", type=float, default=10.0, help="time for all of it [10]")
     transfer.add_argument(

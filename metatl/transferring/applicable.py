@@ -15,7 +15,7 @@ from metatl.transferring.fit import started
 from metatl.transferring.judging import Scale
 from metatl.transferring.problem import Problem
 from metatl.transferring.readout import answers
-from metatl.transferring.rows import ALL, REFERENCES, Row, rows
+from metatl.transferring.rows import ALL, REFERENCES, USUAL, Row
 from metatl.types import Batch, Episode, MetatlError
 
 
@@ -28,7 +28,7 @@ def applicable(
     beside them the first is enough.
     """
     kept, left = dict[str, Row](), dict[str, list[str]]()
-    beside = {name for name in REFERENCES if name not in rows(named or [ALL])}
+    beside = {name for name in REFERENCES if named and not {name, ALL, USUAL} & {*named}}
     for name, row in found.items():
         of, why = _hindrance(row, net, problem)
         if not why:

@@ -119,7 +119,12 @@ def _smallest(problem: Problem) -> str:
 
 
 def digests(
-    problem: Problem, net: Backbone, seed: int, source: SourceRows | None, teacher: Backbone | None = None
+    problem: Problem,
+    net: Backbone,
+    seed: int,
+    source: SourceRows | None,
+    teacher: Backbone | None = None,
+    methods: Sequence[str] = (),
 ) -> dict[str, str]:
     """What cells depend on, beside their own row, number of labels and draw: source and teacher, if any."""
 
@@ -133,7 +138,7 @@ def digests(
         f"{problem.unit}s": digest(data),
         "net or size": net.key,
         "seed": str(seed),
-        "methods": rows.digest(),
+        "methods": rows.digest(methods),
     }
     found |= {} if source is None else {"source": source.key}
     return found if teacher is None else {**found, "teacher": teacher.key}

@@ -20,7 +20,7 @@ from metatl.lab.run.build import examples
 from metatl.net import Net
 from metatl.text import say
 from metatl.transferring.backbone import Backbone, backbone
-from metatl.transferring.rows import Row, parsed, rows
+from metatl.transferring.rows import Row, named, parsed, rows
 from metatl.transferring.summary import Summary, summary
 from metatl.types import MetatlError
 
@@ -50,7 +50,7 @@ def net(words: argparse.Namespace) -> None:
     """`metatl net`: a line a layer, what is moved in all, and the memory of a step; or all of it as JSON."""
     with importing.received(trust=True) if words.trust else nullcontext():
         subject = subject_of(words.what, words.size, words.method is None)
-    row = None if words.method is None else rows([words.method])[words.method]
+    row = None if words.method is None else rows([words.method])[named(words.method)]
     if words.outputs is not None and words.outputs < 1:
         raise MetatlError(f"outputs is {words.outputs}; give 1 or more")
     found = summary(subject, row, words.outputs)

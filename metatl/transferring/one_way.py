@@ -64,7 +64,7 @@ def fit_one(
     net: that which rows go through, by name or as it is; None: the usual one for such rows, of columns none,
     or an MLP that is learned on the source. Raises MetatlError in one line for whatever cannot work.
     """
-    found, named = way.rows, [] if way.method is None else [way.method]
+    found, named = way.rows, [] if way.method is None else [*way.rows]
     usual = USUAL.get(examples.inputs.unit)
     asked.check_source(found, named, source is not None, usual is None and net is None)
     asked.check_alike(examples, source)

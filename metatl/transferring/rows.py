@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -22,12 +22,13 @@ from metatl.lab.instances import instance
 from metatl.lab.yaml_values import yaml_values
 from metatl.learners import Learner
 from metatl.text import near
+from metatl.transferring.schedule import Schedule
 from metatl.transforms import Transform
 from metatl.types import MetatlError
 
 FOLDER = Path(__file__).parent.parent / "rows" / "transfer"
-ALL, USUAL = "all", "usual"
-"""Words for every row, and for those that run where none are named."""
+ALL, USUAL, OWN = "all", "usual", (".yaml", ".yml")
+"""Words for every row, and for those that run where none are named; ends of a path to one of one's own."""
 REFERENCES, NO_TRANSFER = ("logistic-regression", "ridge"), "no-transfer"
 """Rows that differences are paired with, the first that fits the targets; the one that says who is harmed."""
 FAMILIES = (
@@ -35,31 +36,6 @@ FAMILIES = (
     *("added weights", "learned on a source"),
 )
 """Kinds of rows: what they do with a pre-trained net."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How much a row that moves the body trains: rows seen = passes * n, within bounds.
-
-    Args:
-        passes: over the labelled rows.
-        most: rows seen at most, unless that is fewer than `least` passes.
-        least: passes at least.
-        batch: rows of a step.
-    """
-
-    passes: int = 20
-    most: int = 240
-    least: int = 2
-    batch: int = 16
-
-    def seen(self, rows: int) -> int:
-        """Rows that pass forward and back with this many labelled rows."""
-        return max(min(self.passes * rows, self.most), self.least * rows)
-
-    def steps(self, rows: int) -> int:
-        """Steps for this many labelled rows."""
-        return -(-self.seen(rows) // min(self.batch, rows))
 
 
 @dataclass(frozen=True)
@@ -123,20 +99,40 @@ def told(path: Path) -> list[str]:
     return [f"{path.stem}, a row of 'metatl transfer':", *(f"  {line}" for line in lines)]
 
 
+def own(words: Sequence[str]) -> dict[str, Path]:
+    """The rows of one's own among words, configs at a path, by the name of their file.
+
+    Raises MetatlError for a name that a row has already.
+    """
+    found = {Path(word).stem: Path(word) for word in words if Path(word).suffix in OWN}
+    for name, path in found.items():
+        if name in files() or name in (ALL, USUAL):
+            raise MetatlError(
+                f"{path}: 'metatl methods' has a row {name!r} already; give the file another name"
+            )
+    return found
+
+
+def named(word: str) -> str:
+    """The name of the row that a word asks for: its own, or that of its file."""
+    return Path(word).stem if Path(word).suffix in OWN else word
+
+
 def rows(chosen: Sequence[str] = (ALL,)) -> dict[str, Row]:
-    """Rows by name, or by the words 'usual' and 'all', in the order of tables.
+    """Rows by name, by the path of a config of one's own, or by `usual` and `all`, in the order of tables.
 
     Raises MetatlError for a name that is none.
     """
     known = files()
     for name in chosen:
-        if name not in known and name not in (ALL, USUAL):
+        if name not in known and name not in (ALL, USUAL) and Path(name).suffix not in OWN:
             raise MetatlError(f"method {name!r} is none of 'metatl methods'{near(name, known)}")
     found = {
         name: row
         for name, row in ((name, read(path)) for name, path in known.items())
         if name in chosen or ALL in chosen or (USUAL in chosen and row.usual)
     }
+    found |= {name: read(path) for name, path in own(chosen).items()}
     return dict(sorted(found.items(), key=lambda item: item[1].order))
 
 
@@ -161,22 +157,32 @@ def scaled(row: Row, rate: float, seen: float) -> Row:
     return replace(row, schedule=schedule, adaptation=adaptation, select=select or row.select, mask=mask)
 
 
-def digest() -> str:
-    """Of all rows' files: rows that were changed are other rows."""
+def digest(words: Sequence[str] = ()) -> str:
+    """Of all rows' files, and of the configs among words: rows that were changed are other rows."""
     said = [(path.stem, store.read_text(path, "config")) for path in sorted(FOLDER.glob("*.yaml"))]
+    said += [(name, repr(_values(path))) for name, path in sorted(own(words).items())]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 @cache
 def read(path: Path) -> Row:
-    """The row of a config file, over that of its `base`, if it names one; MetatlError naming the file."""
-    return parsed(_values(path), Row, str(path))
+    """The row of a config file, over that of its `base`, if it names one; MetatlError naming the file.
+
+    base: a file beside it, or the name of a row.
+    """
+    values, known = _values(path), [one.name for one in fields(Row)]
+    if wrong := values.keys() - {*known}:
+        raise MetatlError(f"{path}: a row has no key {min(wrong)!r}{near(min(wrong), known)}")
+    return parsed(values, Row, str(path))
 
 
 def _values(path: Path) -> dict[str, Any]:
     values = yaml_values(store.read_text(path, "config"), str(path))
     base = values.pop("base", None)
-    return values if base is None else merged(_values(path.parent / base), values)
+    if base is None:
+        return values
+    beside = path.parent / base
+    return merged(_values(beside if beside.is_file() else files().get(named(base), beside)), values)
 
 
 def parsed(values: Mapping[str, Any], made: type[Any], where: str) -> Any:

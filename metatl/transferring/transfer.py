@@ -24,7 +24,7 @@ from metatl.transferring.pretraining import net_for
 from metatl.transferring.problem import Problem, read_problem
 from metatl.transferring.protocol import protocol
 from metatl.transferring.report import report
-from metatl.transferring.rows import rows, scaled
+from metatl.transferring.rows import named, rows, scaled
 from metatl.transferring.running import missing, planned, run_bodies, run_heads
 from metatl.transferring.settle import fit_all, reserve, settle, validate
 from metatl.transferring.source import SourceRows, distinct, source_rows
@@ -67,18 +67,19 @@ def transfer(
 
     data: a folder of photos, sentences or recordings, or a table, as `opened` takes them, with `words` on its
     columns; net: the pre-trained one, by name, else the one for such data; labelled: labels of each class (of
-    real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, by name or as
-    `usual` and `all`, the usual ones for None; minutes: in all, those of interrupted commands with the same
-    `out` included; size: of pictures in pixels, instead of the net's own; source: data like `data` with other
-    classes, whose labelled part some rows learn on first; teacher: a larger net, named as `net` is, that
-    others learn from; sweep: rows over what is transferred instead of the usual ones. Writes table.md,
+    real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, by name, by the
+    path of a config of one's own, or as `usual` and `all`, the usual ones for None; minutes: in all, those of
+    interrupted commands with the same `out` included; size: of pictures in pixels, instead of the net's
+    own; source: data like `data` with other classes, whose labelled part some rows learn on first; teacher: a
+    larger net, named as `net` is, that others learn from; sweep: rows over what is transferred instead of the usual ones. Writes table.md,
     report.json, plots and model/ into `out`. Raises MetatlError in one line for whatever cannot work.
     """
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
-    names = [] if sweep and methods is None else asked.words(methods)
+    said = [] if sweep and methods is None else asked.words(methods)
+    names = [named(word) for word in said]
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
-    chosen_rows = teachable(rows(asked.with_references(names)), names, teacher is not None)
+    chosen_rows = teachable(rows(asked.with_references(said)), names, teacher is not None)
     asked.check_source(chosen_rows, names, source is not None, usual is None)
     others, repeated = _others(source, words, examples)
     chosen_rows = asked.sourced(chosen_rows, names, others)
@@ -94,7 +95,7 @@ def transfer(
     larger, taught = learned_from(teacher, problem)
     study = Study(problem, made, chosen_rows, possible, draws, seed, teacher=taught)
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{problem.name}"
-    cells = Cells.resumed(folder, asked.digests(problem, made, seed, other, larger))
+    cells = Cells.resumed(folder, asked.digests(problem, made, seed, other, larger, said))
     budget.spent = cells.spent
     try:
         study = _learned(study, other, folder, budget)

@@ -18,7 +18,8 @@ from metatl.transferring.fit import Labelled
 from metatl.transferring.judged import judged
 from metatl.transferring.judging import judge
 from metatl.transferring.report import ends
-from metatl.transferring.rows import Schedule, rows
+from metatl.transferring.rows import rows
+from metatl.transferring.schedule import Schedule
 
 SHORT = Schedule(passes=2, most=12, least=1, batch=4)
 ROWS = {name: row for name, row in rows().items() if row.learner is None and row.reads == "labels"}

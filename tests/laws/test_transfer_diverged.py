@@ -25,7 +25,8 @@ from metatl.transferring.fit import DivergedError, Labelled
 from metatl.transferring.judging import NO_CLASS, judge
 from metatl.transferring.model import WEIGHTS
 from metatl.transferring.open_model import open_model
-from metatl.transferring.rows import REFERENCES, Row, Schedule, rows
+from metatl.transferring.rows import REFERENCES, Row, rows
+from metatl.transferring.schedule import Schedule
 from tests.commands import metatl, refused
 from tests.photos import COLOURS, drawn
 

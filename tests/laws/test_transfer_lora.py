@@ -21,7 +21,8 @@ from metatl.transferring.features import forward
 from metatl.transferring.fit import Labelled, Model, fit, started
 from metatl.transferring.open_model import open_model
 from metatl.transferring.problem import read_problem
-from metatl.transferring.rows import Row, Schedule, rows
+from metatl.transferring.rows import Row, rows
+from metatl.transferring.schedule import Schedule
 from metatl.transforms import LoRA
 from metatl.types import Transfer
 from tests.photos import drawn, photo_model

@@ -24,7 +24,8 @@ from metatl.transferring.learned import Learned, learn, told
 from metatl.transferring.learning import Learning
 from metatl.transferring.open_model import open_model
 from metatl.transferring.problem import Problem, read_problem
-from metatl.transferring.rows import Row, Schedule, rows
+from metatl.transferring.rows import Row, rows
+from metatl.transferring.schedule import Schedule
 from metatl.transferring.source import SourceRows, source_rows, source_tasks
 from tests.photos import COLOURS, OTHERS, drawn, photo_model
 
