@@ -181,8 +181,8 @@ def _values(path: Path) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is None:
         return values
-    beside = path.parent / base
-    return merged(_values(beside if beside.is_file() else files().get(named(base), beside)), values)
+    beside: Path = path.parent / str(base)
+    return merged(_values(beside if beside.is_file() else files().get(named(str(base)), beside)), values)
 
 
 def parsed(values: Mapping[str, Any], made: type[Any], where: str) -> Any:

@@ -71,8 +71,9 @@ def transfer(
     path of a config of one's own, or as `usual` and `all`, the usual ones for None; minutes: in all, those of
     interrupted commands with the same `out` included; size: of pictures in pixels, instead of the net's
     own; source: data like `data` with other classes, whose labelled part some rows learn on first; teacher: a
-    larger net, named as `net` is, that others learn from; sweep: rows over what is transferred instead of the usual ones. Writes table.md,
-    report.json, plots and model/ into `out`. Raises MetatlError in one line for whatever cannot work.
+    larger net, named as `net` is, that others learn from; sweep: rows over what is transferred
+    instead of the usual ones. Writes table.md, report.json, plots and model/ into `out`. Raises MetatlError
+    in one line for whatever cannot work.
     """
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
