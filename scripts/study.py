@@ -50,11 +50,16 @@ def diverged(reports: Iterable[Report]) -> list[int] | None:
 
 
 def data(file: str) -> Path:
-    """A file of the real data sets, below METATL_DATA."""
+    """A file or folder of the real data sets, below METATL_DATA."""
     home = os.environ.get("METATL_DATA")
-    if home is None or not (Path(home) / file).is_file():
+    if home is None or not (Path(home) / file).exists():
         raise MetatlError(f"{file} is not there: put it into the folder that METATL_DATA names")
     return Path(home) / file
+
+
+def shown(path: Path) -> str:
+    """A path as commands have it: from the folder where they are typed."""
+    return os.path.relpath(path)
 
 
 def transfer(words: Sequence[str]) -> None:

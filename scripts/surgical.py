@@ -1,0 +1,90 @@
+"""Which part of a net to move when inputs, or labels, are other than before: CIFAR-10, changed.
+
+    METATL_DATA=<folder with cifar10/ and weights/> python scripts/surgical.py
+
+Writes pictures to runs/surgical: with Gaussian noise, blurred, with little contrast, and as they are under
+other labels (animals of the land, of the air and water, and vehicles: what the net told apart is joined).
+`metatl transfer` starts from the published ResNet-20 and moves its first, middle or last third, what
+Auto-RGN chooses, or everything; the output layer starts at logistic regression on frozen features, which is
+the floor. The net has seen the labelled pictures unchanged; the 1,000 that judge are new to it.
+Resumable: what is done is not done again, and `--minutes` above 1 go on with what they did not reach.
+
+Duration: 45 minutes. Published (Lee et al. 2023, arXiv 2210.11466): first blocks for changed inputs, last
+blocks for changed labels. The minutes decide how many draws rows get, which table.md says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import cifar
+import numpy as np
+import study
+from PIL import Image, ImageFilter
+
+ROWS = Path(__file__).parent / "surgical_rows"
+"""The rows that move a part, trained for longer than in `metatl transfer`."""
+METHODS = ("nearest-centroid", "logistic-regression")
+EACH = 60
+"""Pictures of each class that may be labelled."""
+MINUTES = 11.0
+JOINED = {
+    "land": ("cat", "deer", "dog", "horse"),
+    "air-and-water": ("bird", "frog"),
+    "vehicle": ("airplane", "automobile", "ship", "truck"),
+}
+
+
+def noise(x: cifar.Pictures) -> cifar.Pictures:
+    """Gaussian, of standard deviation 0.08 of the range."""
+    added = x / 255 + np.random.default_rng(0).normal(0, 0.08, x.shape)
+    return (255 * added.clip(0, 1)).round().astype(np.uint8)
+
+
+def blur(x: cifar.Pictures) -> cifar.Pictures:
+    """Gaussian, of 1 pixel."""
+    drawn = ImageFilter.GaussianBlur(1.0)
+    return np.stack([np.asarray(Image.fromarray(one).filter(drawn)) for one in x])
+
+
+def contrast(x: cifar.Pictures) -> cifar.Pictures:
+    """A quarter of it, about each picture's own mean."""
+    mean = x.mean((1, 2), keepdims=True)
+    return ((x - mean) * 0.25 + mean).round().clip(0, 255).astype(np.uint8)
+
+
+CHANGES: Mapping[str, Callable[[cifar.Pictures], cifar.Pictures]] = {
+    "noise": noise,
+    "blur": blur,
+    "contrast": contrast,
+}
+
+
+def main() -> None:
+    parser = study.parser(
+        "Parts of a pre-trained net that move, under changed pictures and labels.",
+        "results/surgical",
+        "runs/surgical",
+    )
+    parser.add_argument("--minutes", type=study.share, default=1.0, help="a share of the minutes [1]")
+    given = parser.parse_args()
+    x, y, test, names = cifar.held()
+    some = test.copy()
+    for label in range(10):
+        some[np.flatnonzero((y == label) & ~test)[:EACH]] = True
+    x, test, own = x[some], test[some], [names[c] for c in y[some]]
+    joined = {name: group for group, members in JOINED.items() for name in members}
+    jobs = {name: (own, change) for name, change in CHANGES.items()}
+    jobs["joined"] = [joined[name] for name in own], lambda x: x
+    methods = ",".join([*METHODS, *(study.shown(path) for path in sorted(ROWS.glob("*.yaml")))])
+    for name, (labels, change) in jobs.items():
+        folder = Path(given.runs) / name
+        cifar.write(folder, x, labels, test, change)
+        words = [study.shown(folder), "--net", cifar.net(), "--labelled", "5,50", "--methods", methods]
+        minutes = f"{given.minutes * MINUTES:g}"
+        study.transfer([*words, "--draws", "3", "--minutes", minutes, "--out", str(Path(given.out) / name)])
+
+
+if __name__ == "__main__":
+    study.command(main)
