@@ -38,7 +38,7 @@ def add(
         "--net",
         help="efficientnet_lite0, timm:NAME[@weights file], minilm, hf:FOLDER, my_package.MyNet@weights, a "
         "finished run's directory, or a built-in one (Conv4, ...) [efficientnet_lite0 for photos, minilm for "
-        "sentences, none for tables]",
+        "sentences, none for tables and recordings]",
     )
     transfer.add_argument(
         "--labelled",

@@ -18,13 +18,18 @@ ul { padding-left: 1.2rem; }
 .headline { margin: .4rem 0 .8rem; }
 .headline strong { display: block; font-size: 2.1rem; line-height: 1.2; }
 .faint, figcaption, th { color: var(--faint); }
-.scroll { overflow-x: auto; max-width: 100%; margin: .6rem 0; }
+.scroll, figure { overflow-x: auto; max-width: 100%; margin: .6rem 0; }
+.scroll { background: linear-gradient(to right, var(--ground), transparent) 0 0 / 2rem 100% local no-repeat,
+  linear-gradient(to left, var(--ground), transparent) 100% 0 / 2rem 100% local no-repeat,
+  linear-gradient(to left, rgba(var(--hue), .35), transparent) 100% 0 / .8rem 100% scroll no-repeat,
+  linear-gradient(to right, rgba(var(--hue), .35), transparent) 0 0 / .8rem 100% scroll no-repeat; }
 table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
 th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; white-space: normal; }
 td { min-width: 3ch; max-width: 32rem; }
 td:first-child { overflow-wrap: anywhere; min-width: min(10rem, 30vw); }
+@media (max-width: 40rem) { figure img { min-width: 34rem; } .examples img { min-width: 0; } }
 td:first-child, th:first-child { position: sticky; left: 0; background: var(--ground); }
 .number { text-align: right; padding-left: .7rem; font-variant-numeric: tabular-nums; }
 td.number { white-space: nowrap; }
@@ -35,7 +40,6 @@ dl { display: grid; grid-template-columns: minmax(6rem, 12rem) minmax(0, 1fr); g
   font-size: .9rem; margin: .6rem 0; }
 dt { color: var(--faint); }
 dd { margin: 0; min-width: 0; }
-figure { margin: .8rem 0; }
 figure img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: 6px; }
 figcaption { font-size: .85rem; margin-top: .3rem; max-width: 46rem; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
