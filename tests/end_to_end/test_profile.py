@@ -13,7 +13,7 @@ import torch
 
 from metatl.engines import Loop
 from metatl.lab import cli
-from metatl.profile import beside, memory, transfers, workloads
+from metatl.profile import additions, beside, memory, transfers, workloads
 from metatl.profile.agreement import disagreement
 from metatl.profile.engines import CAN_COMPILE, MAKERS, for_workload
 from metatl.profile.timing import interleaved, sgemm_gflops, turns
@@ -243,3 +243,10 @@ def test_transfer_beside_the_passes_it_needs(monkeypatch: pytest.MonkeyPatch) ->
     for measure in (transfers.tuned, transfers.last_block):
         (found,) = measure([], "cpu", 1, 32)
         assert found["ratio"] > 0
+
+
+def test_additions_of_all_tasks_at_once_and_of_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TASKS": 2, "STEPS": 1, "WIDTH": 8, "TOKENS": 3}.items():
+        monkeypatch.setattr(additions, name, value)
+    (found,) = additions.lora([], "cpu", 1)
+    assert found["ratio"] == pytest.approx(found["loop_seconds"] / found["batched_seconds"], rel=0.05)
