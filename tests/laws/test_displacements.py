@@ -26,7 +26,7 @@ from metatl.objectives.term import Anchor
 from metatl.rules import SGD, Preconditioned
 from metatl.testing import check_transform
 from metatl.transforms import MeanStep, Subspace, outlined, transformed
-from metatl.types import Batch, MetatlError, Params, Transfer
+from metatl.types import Batch, Episode, MetatlError, Params, Transfer
 from tests.toys import assert_bitwise, assert_close, rows, toy_data, toy_net
 
 TASKS = Tasks(3, 4, 0)
@@ -157,6 +157,8 @@ def test_a_left_out_scout_counts_nowhere(net: Net, tmp_path: Path) -> None:
 
 def test_shuffled_labels_keep_rows_and_classes(tmp_path: Path) -> None:
     own, mixed = (scout(tmp_path, labels=one).draw(toy_data(), 5, 1) for one in ("own", "shuffled"))
+    assert isinstance(own, Episode)
+    assert isinstance(mixed, Episode)
     assert torch.equal(own.support.x, mixed.support.x)
     assert not torch.equal(own.support.y, mixed.support.y)
     assert torch.equal(own.support.y.sort(1).values, mixed.support.y.sort(1).values)
