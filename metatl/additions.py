@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from metatl.types import Params
+from metatl.types import Buffers, Params
 
 
 class Addition(ABC):
@@ -41,6 +41,17 @@ class Addition(ABC):
     def merged(self, params: Params) -> Params | None:
         """The layer's own weights that give the same function by themselves; None where there are none."""
         return None
+
+
+class Through(ABC):
+    """What weights go through before every pass: those that are carried to those of the module.
+
+    It may name tensors of its own among them, which the module does not see.
+    """
+
+    @abstractmethod
+    def __call__(self, params: Params, buffers: Buffers) -> tuple[Params, Buffers]:
+        """The module's own weights and buffers; differentiable in the carried weights."""
 
 
 def without(additions: Sequence[Addition], params: Params) -> Params:

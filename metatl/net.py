@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from metatl import module_checks, tree
-from metatl.additions import Addition, added, without
+from metatl.additions import Addition, Through, added, without
 from metatl.norm import has_batch_norm, rows_now
 from metatl.norm_calls import norms_at_the_call
 from metatl.types import Buffers, Episode, Guide, MetatlError, Params, Transfer
@@ -32,15 +32,15 @@ class Net:
     The module's own forward runs, hooks and subclasses and all; only the calls of its norms are split
     (`norm_calls`). x may be a mapping: its tensors are passed as keywords.
 
-    head: dotted name of the linear layer that gives the output; a task may start it anew with any number of
-        rows. None for a net without one, whose output layer is carried as it is.
+    head: dotted name of the linear layer that gives the output, which a task may start anew with any number
+        of rows; None for a net without one, whose output is carried as it is.
     outputs: rows that a task's output layer has (way, or the dimension of a regression target).
     own_outputs: rows of the module's own output layer.
     order: names of the weights as a pass uses them; empty where no example was there to pass.
     additions: calls that transforms add at layers, with weights of their own (low-rank products, say).
-    batch_moments: whether there is a batch norm, so that the choice of its rows matters.
-    passes: the type that passes are computed in (bfloat16, say); weights, outputs and all arithmetic around a
-        pass keep their own. None for the weights' own type.
+    batch_moments: whether there is a batch norm, whose rows then matter.
+    through: what carried weights go through before a pass (a subspace, say).
+    passes: the type that passes are computed in (bfloat16, say), where it is not the weights' own.
     plain: whether all layers are torch's or ours, without hooks and without norms that need care.
     frozen: weights with requires_grad=False, whose guide is 0 everywhere.
     """
@@ -55,6 +55,7 @@ class Net:
     own_outputs: int = 0
     additions: tuple[Addition, ...] = ()
     order: tuple[str, ...] = ()
+    through: tuple[Through, ...] = ()
 
     @staticmethod
     def of(module: nn.Module, head: str | None = None, example: Any = None) -> Net:
@@ -103,15 +104,15 @@ class Net:
         """The output for x under these weights; differentiable in them. Buffers are never written."""
         if self.passes is None:
             return self._run(params, buffers, x)
-        kind = next(iter(params.values())).dtype
-        low = partial(_lower, kind=self.passes)
+        kind, low = next(iter(params.values())).dtype, partial(_lower, kind=self.passes)
         output = self._run(tree.map(low, params), tree.map(low, buffers), tree.apply(low, x))
         return tree.apply(lambda leaf: leaf.to(kind), output)
 
     def _run(self, params: Params, buffers: Buffers, x: Any) -> Any:
         sink = rows_now().sink
-        if not self.plain:
-            # What a forward writes into its buffers is written into these copies.
+        for one in self.through:
+            params, buffers = one(params, buffers)
+        if not self.plain:  # what a forward writes into its buffers is written into these copies
             buffers = {name: leaf.clone() for name, leaf in buffers.items()}
         own = {**params, **buffers} if self.additions else params
         with nullcontext() if self.plain else norms_at_the_call(), added(self.module, self.additions, own):

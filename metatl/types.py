@@ -99,7 +99,8 @@ class Transfer:
     every personalisation starts from one, every checkpoint holds one.
 
     memory: what the inner rule and objective go on from in a new task, as `<role>.<weight>`: second moments,
-        say (`rules.CarriedAdam`), and `importance` (`learners.Importance`); empty where tasks start anew.
+        say (`rules.CarriedAdam`), `importance` (`learners.Importance`), and `mean`, `directions` and
+        `variance` of displacements (`learners.Scout`); empty where tasks start anew.
     """
 
     params: Params

@@ -56,10 +56,10 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",
     "guides": r"guide|ranked|shape",
     "heads": r"head",
-    "learners": r"learner|skipping",
+    "learners": r"learner|skipping|directions|displacements",
     "models": r"(?!)",
     "objectives": r"term|losses",
-    "transforms": r"transform|targets|low_rank|decomposed|rescaled|residual|quantised_linear|codes",
+    "transforms": r"transform|targets|low_rank|decomposed|rescaled|residual|quantised_linear|codes|scouted",
     "views": r"view",
 }
 CHOOSERS = {"engines/auto.py", "engines/by_shape.py"}  # a member that chooses between others has to name them

@@ -178,7 +178,7 @@ def inner_of(descent: Descent, net: Net, transfer: Transfer, support: Batch, key
     importance = importance_in(transfer.memory)
 
     def objective(weights: Params, output: Tensor, piece: Piece) -> Tensor:
-        anchor = Anchor(frozen, piece.anchor_output, fresh, importance)
+        anchor = Anchor(frozen, piece.anchor_output, fresh, importance, transfer.memory)
         return total(descent.terms, weights, output, piece.batch, anchor)
 
     if descent.anew == "never":

@@ -138,7 +138,7 @@ class QueryLoss(Loss):
         """Net and adaptation by identity, what moves, how it is unrolled, what is learned."""
         net, unrolled = self.net, (self.unroll, self.learn_guide)
         inner = (id(self.adaptation), self.moving, *unrolled, id(self.objective))
-        return id(net.module), net.additions, net.outputs, *inner
+        return id(net.module), net.additions, net.through, net.outputs, *inner
 
     def words(self) -> str:
         """The net by identity, the adaptation by what it says of itself."""

@@ -38,7 +38,7 @@ def expressed(loss: Loss) -> QueryLoss:
             f"a peer's engine has the loss after an inner loop alone, no {type(loss).__name__}; choose "
             "engine Batched or Loop"
         )
-    if loss.net.additions:
+    if loss.net.additions or loss.net.through:
         raise MetatlError(
             "a peer's engine calls the module itself, without what a transform added; choose engine Batched "
             "or Loop"

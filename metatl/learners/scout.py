@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -10,14 +12,18 @@ import torch
 from metatl import tree
 from metatl.adapt import Descent, displacement
 from metatl.adapt.carried import check_ways
+from metatl.data.counter import number
+from metatl.data.kept_rows import key_of
+from metatl.data.shuffled_labels import shuffled_labels
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import Engine
 from metatl.guides.shape import MinMax, Shape
 from metatl.heads import Zeros
+from metatl.learners.displacements import Displacements
 from metatl.learners.learner import Learner, State
 from metatl.net import Net
 from metatl.rules import SGD
-from metatl.types import Episode, Labels, Metrics, Params, Ragged, Transfer
+from metatl.types import Episode, Labels, MetatlError, Metrics, Params, Ragged, Transfer
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ class Scout(Learner):
 
     Every scout starts from the same carried weights, learns a random class subset of the source classes
     without a guide, and leaves only its displacement behind. A fresh output layer is not carried; its guide
-    is 1.
+    is 1. With `directions`, E[d], the leading directions U S of d's covariance and its diagonal are carried
+    too, as `mean.<weight>`, `directions.<weight>` [k, ...] and `variance.<weight>`.
     Sources: Nikolic, Andric & Nikolic 2023, arXiv 2303.16154; Li et al. 2023, arXiv 2311.12045.
 
     Args:
@@ -38,6 +45,10 @@ class Scout(Learner):
         shape: from the statistic to the guide.
         outlier: a scout whose displacement is this many times the median of its group, or not finite, is left
             out and counted: one diverged scout would flatten all guides.
+        directions: how many principal directions of the displacements are carried; 0 for the guide alone.
+        displacements: folder in which displacements lie by what they depend on, so that groups that are there
+            (of a run before, of another process) are not learned again; metatl's cache folder for None.
+        labels: `shuffled` among the rows of each sub-problem are a control.
     """
 
     steps: int = 4
@@ -47,6 +58,15 @@ class Scout(Learner):
     moment: Literal["squared", "absolute"] = "squared"
     shape: Shape = MinMax()
     outlier: float = 10.0
+    directions: int = 0
+    displacements: str | None = None
+    labels: Literal["own", "shuffled"] = "own"
+
+    def __post_init__(self) -> None:
+        """Refuse fewer directions than none."""
+        super().__post_init__()
+        if self.directions < 0:
+            raise MetatlError(f"Scout: directions is {self.directions}; give 0 or more")
 
     def outputs(self, data: Data) -> int:
         """What a sub-problem needs."""
@@ -65,7 +85,8 @@ class Scout(Learner):
 
     def draw(self, data: Data, seed: int, step: int) -> Episode | Ragged:
         """One group of sub-problems of meta_train."""
-        return data.draw("meta_train", self.tasks.support_only, seed, step * self.scouts, self.scouts)
+        drawn = data.draw("meta_train", self.tasks.support_only, seed, step * self.scouts, self.scouts)
+        return drawn if self.labels == "own" else shuffled_labels(drawn, number(seed, step))
 
     def init(self, net: Net, start: Transfer) -> State:
         """Sums of zero, in float32 at least."""
@@ -76,15 +97,14 @@ class Scout(Learner):
         one = next(iter(sums.values()))
         left_out = torch.zeros(0, dtype=torch.int64, device=one.device)
         counts = {"count": {"scouts": one.new_zeros(())}, "left_out": {"scouts": left_out}}
-        return State(start, 0, {"sum": sums, **counts})
+        kept = {"rounds": {"keys": torch.zeros(0, 32, dtype=torch.uint8)}} if self.directions else {}
+        return State(start, 0, {"sum": sums, **counts, **kept})
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode | Ragged) -> tuple[State, Metrics]:
         """One group of scouts: add up their moments."""
         start = replace(state.transfer, guide=net.held(tree.ones(state.transfer.params)))
-        net = engine.ready(net)
-        moves: Params = engine.map(
-            lambda task: displacement(net.for_task(task), self.adaptation, start, task.support), drawn
-        )
+        learned = partial(self._moves, net, engine, start, drawn)
+        moves, rounds = self._kept(learned, state, net, engine, drawn) if self.directions else (learned(), {})
         sizes = torch.stack([leaf.flatten(1).square().sum(1) for leaf in moves.values()]).sum(0).sqrt()
         finite = sizes.isfinite()
         good = finite & (sizes <= self.outlier * sizes[finite].median()) if bool(finite.any()) else finite
@@ -94,12 +114,36 @@ class Scout(Learner):
         }
         count = state.memory["count"]["scouts"] + good.sum()
         metrics = {"displacement_norm": sizes[good].mean(), "scouts_left_out": (~good).sum()}
-        memory = {"sum": sums, "count": {"scouts": count}}
+        memory = {"sum": sums, "count": {"scouts": count}, **rounds}
         before = state.memory.get("left_out")  # checkpoints of the first days have none
         if before is not None:
             now = (~good).nonzero().flatten() + state.step * self.scouts
             memory["left_out"] = {"scouts": torch.cat([before["scouts"], now])}
         return State(state.transfer, state.step + 1, memory), metrics
+
+    def _moves(self, net: Net, engine: Engine, start: Transfer, drawn: Episode | Ragged) -> Params:
+        """Displacements of a group of scouts, [scouts, ...] each."""
+        net = engine.ready(net)
+        return engine.map(
+            lambda task: displacement(net.for_task(task), self.adaptation, start, task.support), drawn
+        )
+
+    def _kept(
+        self, learned: Callable[[], Params], state: State, net: Net, engine: Engine, drawn: Episode | Ragged
+    ) -> tuple[Params, dict[str, Params]]:
+        """Displacements as they lie on disk, learned where they do not, and the keys of all groups so far."""
+        carried = state.transfer
+        said = [repr(self.adaptation), repr(engine), repr(net.module), str(net.outputs), *carried.params]
+        tasks = drawn.parts if isinstance(drawn, Ragged) else drawn
+        key = key_of(said, carried.params, carried.buffers, carried.memory, tasks)
+        own = torch.tensor(list(key), dtype=torch.uint8)[None]
+        keys = torch.cat([state.memory["rounds"]["keys"].cpu(), own])
+        return self._disk(net, carried).of_group(key, learned), {"rounds": {"keys": keys}}
+
+    def _disk(self, net: Net, transfer: Transfer) -> Displacements:
+        fresh = self.adaptation.fresh(net, transfer)
+        body = {name: leaf for name, leaf in transfer.params.items() if name not in fresh}
+        return Displacements(self.displacements, body)
 
     def remark(self, state: State) -> str:
         """Which scouts were left out, by their number in the run."""
@@ -122,4 +166,9 @@ class Scout(Learner):
         always = net.head_size(raw, net.outputs) if fresh else 0
         guide = {**self.shape(body, always), **tree.ones(fresh)}
         carried = state.transfer
-        return replace(carried, guide=net.held({n: guide[n] for n in carried.params}))
+        new = replace(carried, guide=net.held({n: guide[n] for n in carried.params}))
+        if not self.directions:
+            return new
+        keys, left_out = state.memory["rounds"]["keys"], state.memory["left_out"]["scouts"]
+        spread = self._disk(net, carried).memory(keys, left_out, self.directions)
+        return replace(new, memory={**carried.memory, **spread})

@@ -6,6 +6,7 @@ from metatl.objectives.dann import DANN
 from metatl.objectives.distillation import Distillation
 from metatl.objectives.ewc import EWC
 from metatl.objectives.focal import Focal
+from metatl.objectives.gaussian_prior import GaussianPrior
 from metatl.objectives.huber import Huber
 from metatl.objectives.kl_anchor import KLAnchor
 from metatl.objectives.one_hot import OneHot
@@ -26,6 +27,7 @@ __all__ = [
     "CrossEntropy",
     "Distillation",
     "Focal",
+    "GaussianPrior",
     "Huber",
     "KLAnchor",
     "OneHot",

@@ -18,13 +18,14 @@ class Anchor(NamedTuple):
     params: the weights at the start of the task, output layer included; fresh: names of those that are new to
     the task (a fresh output layer); output: [n, outputs], or None when no
     term of the objective asks for it; importance: how much carried weights matter on the source, by name,
-    where the transfer says so (`Importance`).
+    where the transfer says so (`Importance`); memory: all that it carries, as `<role>.<weight>`.
     """
 
     params: Params
     output: Tensor | None
     fresh: frozenset[str] = frozenset()
     importance: Params = {}  # noqa: RUF012 - never written
+    memory: Params = {}  # noqa: RUF012
 
 
 def mean_over_rows(values: Tensor, weight: Tensor | None) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.rules.carried_adam import CarriedAdam
+from metatl.rules.preconditioned import Preconditioned
 from metatl.rules.rule import Rule, RuleState, unwatched, with_decay
 from metatl.rules.schedule import CosineDecay, LinearDecay, Schedule, SlantedTriangular, WarmUp
 from metatl.types import MetatlError, Params
@@ -24,6 +25,7 @@ __all__ = [
     "CarriedAdam",
     "CosineDecay",
     "LinearDecay",
+    "Preconditioned",
     "Rule",
     "RuleState",
     "Schedule",

@@ -49,8 +49,8 @@ def check_term(
     def value_on(rows: Mapping[str, Batch], output: Tensor) -> Value:
         def value(weights: Params, mine: Params) -> Tensor:
             passes = {name: _passed(net, weights, transfer, part) for name, part in rows.items()}
-            importance = importance_in(transfer.memory)
-            anchor = Anchor(tree.detach(transfer.params), output, importance=importance)
+            carried = importance_in(transfer.memory), transfer.memory
+            anchor = Anchor(tree.detach(transfer.params), output, frozenset(), *carried)
             return term.over(weights, Seen(passes, dict(rows), anchor, mine, 0.5))
 
         return value

@@ -27,6 +27,10 @@ class Transform(ABC):
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The new net and what it carries; raises MetatlError where the net gives it nothing to act on."""
 
+    def outline(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
+        """The pair in names and shapes, from a start that is yet to be learned."""
+        return self(net, transfer)
+
     def merge(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The pair without additions, the same function: the inverse once something was learned."""
         return merged(net, transfer)
@@ -36,6 +40,13 @@ def transformed(transforms: Iterable[Transform], net: Net, transfer: Transfer) -
     """One transform after the other."""
     for transform in transforms:
         net, transfer = transform(net, transfer)
+    return net, transfer
+
+
+def outlined(transforms: Iterable[Transform], net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
+    """One transform after the other, of a start that is yet to be learned."""
+    for transform in transforms:
+        net, transfer = transform.outline(net, transfer)
     return net, transfer
 
 
@@ -60,7 +71,11 @@ def extended(
             "name other layers (targets)"
         )
     fixed = frozenset(name for name, p in net.module.named_parameters() if not p.requires_grad)
-    still = net.frozen if net.additions else frozenset(n for n in transfer.params if not net.is_head(n))
+    still = (
+        net.frozen
+        if net.additions or net.through
+        else frozenset(n for n in transfer.params if not net.is_head(n))
+    )
     frozen = fixed | (still - frozenset(moving))
     new = replace(net, additions=net.additions + tuple(additions), plain=False, frozen=frozen)
     freed = {name: transfer.params[name] for name in net.frozen - frozen}
@@ -75,7 +90,7 @@ def merged(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
 
     A layer's new weights have guide 1 again; those that were held as codes are numbers again.
     """
-    net, transfer = _restored(net, transfer)
+    net, transfer = _passed(*_restored(net, transfer))
     params, guide, buffers = dict(transfer.params), dict(transfer.guide), dict(transfer.buffers)
     module, own = net.module, list[Addition]()
     for one in net.additions:
@@ -93,6 +108,15 @@ def merged(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
     still = frozenset(name for name, p in module.named_parameters() if not p.requires_grad)
     new_net = replace(net, module=module, additions=(), frozen=still)
     return new_net, replace(transfer, params=params, guide=new_net.held(guide), buffers=buffers)
+
+
+def _passed(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
+    """The pair with the weights that come out of what they go through."""
+    params, buffers = transfer.params, transfer.buffers
+    for one in net.through:
+        params, buffers = one(params, buffers)
+    guide = {n: torch.ones_like(p) if net.through else transfer.guide[n] for n, p in params.items()}
+    return replace(net, through=()), replace(transfer, params=params, guide=guide, buffers=buffers)
 
 
 def _restored(net: Net, transfer: Transfer) -> tuple[Net, Transfer]:

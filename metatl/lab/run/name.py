@@ -34,6 +34,7 @@ LATER: dict[str, dict[str, Any]] = {
         "objective": {"class_path": "metatl.objectives.task_loss.TaskLoss", "init_args": {"weight": 1.0}},
         "clip_norm": None,
     },
+    "metatl.learners.scout.Scout": {"directions": 0, "labels": "own"},
     "metatl.learners.supervised.Supervised": {"streams": {}, "clip_norm": None, "views": [], "balance": None},
     "metatl.transforms.lora.LoRA": {"dropout": 0.0},
     "evaluation": {"score": None},
@@ -67,6 +68,8 @@ LATER: dict[str, dict[str, Any]] = {
 
 By class, or by place in the experiment where a value is none of a family's.
 """
+PLACES = {"metatl.learners.scout.Scout": ("displacements",)}
+"""Fields that say where something lies, by class: no number depends on them."""
 LEARNED = ("data", "model", "transforms", "learner", "guide", "head", "seed")
 EVALUATED = ("adaptation", "evaluation", "select")
 
@@ -78,11 +81,11 @@ def plain(described: Any) -> Any:
     if not isinstance(described, Mapping):
         return described
     value = {key: plain(item) for key, item in cast(Mapping[str, Any], described).items()}
-    later = LATER.get(str(value.get("class_path")), {})
-    given = value.get("init_args")
-    if later and isinstance(given, dict):
+    made = str(value.get("class_path"))
+    later, places, given = LATER.get(made, {}), PLACES.get(made, ()), value.get("init_args")
+    if (later or places) and isinstance(given, dict):
         kept = {k: v for k, v in cast(dict[str, Any], given).items() if not (k in later and v == later[k])}
-        value["init_args"] = kept
+        value["init_args"] = {k: v for k, v in kept.items() if k not in places}
     return value["init_args"] if value.get("class_path") == _DESCENT else value
 
 

@@ -23,7 +23,7 @@ from metatl.lab.run.loaded import load_data
 from metatl.lab.run.told import Told
 from metatl.lab.run.values import check_values
 from metatl.net import Net
-from metatl.transforms import Transform, transformed
+from metatl.transforms import Transform, outlined, transformed
 from metatl.types import Labels, MetatlError, Transfer
 
 
@@ -121,11 +121,12 @@ def prepare(
     outputs = data.outputs(experiment.evaluation.tasks) if alone else experiment.learner.outputs(data)
     net, first = build(experiment, data, outputs)
     carried = start.transforms if start is not None else told.transforms if told is not None else ()
-    net, first = transformed(carried, net, first)
+    net, first = outlined(carried, net, first)
     if start is not None:
         first = fitting(first, start.first, net, (start.data.shape, data.shape), experiment.start)
     untransformed = net
-    net, first = transformed(experiment.transforms, net, first)
+    change = transformed if start is None and told is None else outlined
+    net, first = change(experiment.transforms, net, first)
     if told is None:
         experiment.learner.check(net, first, data)
     if experiment.select:

@@ -1,0 +1,83 @@
+"""How scouts_directions.py writes what it found: table.md, report.json and plot.png."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from metatl.evaluation import compare
+from metatl.evaluation.evaluate import Report
+from metatl.lab import render, store
+from metatl.lab.render.figure import FAINT, INK, PALETTE, bare, blank
+from metatl.lab.render.tables import p_value, plus_minus
+
+ABOUT = (
+    "A Conv4 of 16 filters (7,248 weights below its output layer), pre-trained on MNIST; {nets} net{s}; "
+    "5-way {shot}-shot tasks of Omniglot's meta_test ({tasks}), 10 queries a class, inductive; 15 steps, a "
+    "fresh output layer. Scouts: 5-way 5-shot tasks of meta_train (256 but where the row says other), or "
+    "-source: 128 on the source's own sub-problems; 20 steps of SGD. Intervals are over tasks alone: with "
+    "one net and one draw of scouts they say nothing of other nets and scouts. Values are chosen on 16 tasks "
+    "of meta_val, row by row."
+)
+BY_K = (("subspace-1", 1), ("subspace-4", 4), ("subspace-16", 16), ("subspace-64", 64), ("subspace-255", 255))
+BY_SCOUTS = (("subspace-of-32", 32), ("subspace-of-128", 128), ("subspace-255", 256))
+FLAT = ("head-only", "mean-alone", "fine-tune", "mean-fine-tune")
+Found = Mapping[str, Report]
+
+
+def write(out: Path, found: Found, tests: Sequence[Mapping[str, Any]], nets: int, shot: int) -> None:
+    """table.md, report.json with rows as `metatl benchmark` writes them, the plot."""
+    tasks = len(next(iter(found.values())).scores)
+    about = ABOUT.format(nets=nets, s="" if nets == 1 else "s", shot=shot, tasks=tasks)
+    ordered = sorted(found.values(), key=lambda one: -one.mean)
+    rows, protocol = compare.rows(ordered, "fine-tune", None), compare.protocol(ordered, "fine-tune", None)
+    parts = ["# What scouts know beyond a diagonal", about, _table(tests)]
+    parts.append(render.markdown(rows, protocol, times=False).strip())
+    store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
+    made = {"about": about, "protocol": protocol, "rows": rows, "contrasts": tests}
+    store.write_json(out / "report.json", made)
+    store.write_atomic(out / "plot.png", render.png(_picture(found, shot)))
+
+
+def _table(tests: Sequence[Mapping[str, Any]]) -> str:
+    lines = [["row", "against", "difference, points", "p"], ["---", "---", "--:", "--:"]]
+    lines += [
+        [t["row"], t["against"], plus_minus(t["difference"], t["ci95"], 2, "+"), p_value(t["p"])]
+        for t in tests
+    ]
+    said = "Paired over tasks, ± half of the 95 % interval; p Holm-corrected over all comparisons."
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{said}"
+
+
+def _picture(found: Found, shot: int) -> Figure:
+    figure = blank(11, 4.8)
+    for place, (points, name) in enumerate(
+        ((BY_K, "directions (of 256 scouts)"), (BY_SCOUTS, "scouts (all their directions)"))
+    ):
+        axes = bare(figure.add_axes((0.07 + 0.47 * place, 0.13, 0.4, 0.7)), keep=("left", "bottom"))
+        _panel(axes, found, points)
+        axes.set_xlabel(name, color=FAINT)
+        if not place:
+            axes.set_ylabel("accuracy, %", color=FAINT)
+            axes.legend(frameon=False, fontsize=8, loc="best")
+    title = f"Moving along scouts' directions, 5-way {shot}-shot"
+    figure.text(0.07, 0.92, title, fontsize=14, fontweight="bold", color=INK)
+    return figure
+
+
+def _panel(axes: Axes, found: Found, points: Sequence[tuple[str, int]]) -> None:
+    held = [(k, found[name]) for name, k in points if name in found]
+    means, halves = ([100 * (getattr(one, what) or 0.0) for _, one in held] for what in ("mean", "ci95"))
+    axes.errorbar(
+        [k for k, _ in held], means, yerr=halves, fmt="o-", color=PALETTE[0], label="mean + directions"
+    )
+    for name, colour in zip(FLAT, PALETTE[1:], strict=False):
+        if name in found:
+            axes.axhline(
+                100 * found[name].mean, color=colour, linestyle=(0, (4, 3)), linewidth=1.2, label=name
+            )
+    axes.set_xscale("log", base=2)

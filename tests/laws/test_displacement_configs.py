@@ -1,0 +1,85 @@
+"""Scouts' directions by config: learned, carried, moved along, saved and opened again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from metatl import load
+from metatl.lab import config, store
+from metatl.lab.run import Run, prepare
+from tests.commands import config_of, metatl, only, refused, written
+
+SUBSPACE = {"class_path": "Subspace", "init_args": {"k": 3}}
+STEPS: dict[str, Any] = {"steps": 2, "head": {"class_path": "Zeros"}}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def scouts(**given: Any) -> dict[str, Any]:
+    values = config_of("scout", 2)
+    values["learner"]["init_args"] |= given
+    return values
+
+
+def target(**given: Any) -> dict[str, Any]:
+    values = {key: one for key, one in config_of("scout").items() if key != "learner"}
+    return {**values, "name": "target", "start": "scouts.yaml", "adaptation": STEPS, **given}
+
+
+def ready(values: dict[str, Any]) -> Run:
+    return prepare(config.parse(values))
+
+
+def test_from_scouts_to_k_numbers_of_a_person(here: Path) -> None:
+    written(here, scouts(directions=4, displacements="kept"), "scouts.yaml")
+    path = written(here, target(transforms=[SUBSPACE]))
+    assert metatl("run", path).code == 0
+    assert len(list((here / "kept").glob("*.npy"))) == 2
+    folder = only(here / "runs" / "target")
+    learned = store.load_transfer(folder / "transfer.safetensors")
+    assert bool((learned.buffers["subspace.blocks.0.0.weight"] != 0).any())
+    scores = (folder / "episodes.npy").read_bytes()
+    (folder / "report.json").unlink()
+    assert metatl("run", path).code == 0
+    assert (folder / "episodes.npy").read_bytes() == scores
+    one = load(folder).adapt(torch.rand(6, 1, 16, 16), [0, 1, 2] * 2)
+    moved = {
+        n for n, leaf in one.transfer.params.items() if not torch.equal(leaf, learned.params.get(n, leaf[:0]))
+    }
+    assert moved == {"subspace.z", "head.weight", "head.bias"}
+
+
+def test_where_displacements_lie_names_no_run_and_what_came_later_names_none_of_before() -> None:
+    one, other = (ready(scouts(directions=4, displacements=place)).digest for place in ("a", "b"))
+    plain = {ready(scouts(**given)).digest for given in ({}, {"directions": 0}, {"labels": "own"})}
+    assert one == other
+    assert len(plain) == 1
+    assert plain.isdisjoint({one, ready(scouts(labels="shuffled")).digest})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"transforms": [SUBSPACE]},
+        {"transforms": [{"class_path": "MeanStep"}]},
+        {"adaptation": {**STEPS, "terms": [{"class_path": "TaskLoss"}, {"class_path": "GaussianPrior"}]}},
+        {
+            "adaptation": {
+                **STEPS,
+                "rule": {"class_path": "Preconditioned", "init_args": {"rule": {"class_path": "SGD"}}},
+            }
+        },
+    ],
+)
+def test_a_start_without_directions_is_refused_in_one_line(here: Path, given: dict[str, Any]) -> None:
+    written(here, scouts(), "scouts.yaml")
+    assert "learner Scout" in refused("run", written(here, target(**given)))
+    assert "learner Scout" in refused("run", written(here, target(**given, start=None), "b.yaml"))
