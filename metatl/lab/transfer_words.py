@@ -112,8 +112,8 @@ def shift(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drop", help="of tables: columns that are no inputs (an id), with commas")
     parser.add_argument(
         "--net",
-        help="whose features are compared, as --net of 'metatl transfer' [efficientnet_lite0 for photos, minilm "
-        "for sentences, columns as they are for tables]",
+        help="whose features are compared, as --net of 'metatl transfer' [efficientnet_lite0 for photos, "
+        "minilm for sentences, columns as they are for tables]",
     )
     parser.add_argument("--out", help="folder for report.json and shift.png [runs/shift-<source>-<target>]")
     parser.add_argument("--seed", type=int, default=0, help="of halves and permutations [0]")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -26,10 +28,19 @@ def reduced(source: Rows, target: Rows) -> tuple[Rows, Rows]:
     both = both[:, scale > 1e-9 * (1 + np.abs(both).max(initial=0.0))]
     both = both / both.std(0)
     if both.shape[1] > DIRECTIONS:
-        left, size, _ = np.linalg.svd(both, full_matrices=False)
-        both = left[:, :DIRECTIONS] * size[:DIRECTIONS]
-        both = both / np.maximum(both.std(0), 1e-12)
+        both = _principal(both)
     return both[: len(source)], both[len(source) :]
+
+
+def _principal(rows: Rows) -> Rows:
+    """The scores [n, 16] of centred rows, largest variance first, each of standard deviation 1."""
+    from scipy.sparse.linalg import svds  # takes a while to import
+
+    start = np.random.default_rng(0).normal(size=min(rows.shape))  # the same numbers every time
+    found: Any = svds(rows, k=min(DIRECTIONS, min(rows.shape) - 1), v0=start)
+    left, size, _ = found
+    scores = left[:, np.argsort(-size)]
+    return scores / np.maximum(scores.std(0), 1e-12)
 
 
 def median_distance(rows: Rows, most: int = 300) -> float:

@@ -46,8 +46,8 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     alone = [one["input"] for one in report["telling"] if one["area"] > 0.99]
     if alone:
         said.append(
-            f"{', '.join(alone)} alone tell{'s' * (len(alone) == 1)} the domains apart; leave out with --drop "
-            "what is an id, a date or a batch"
+            f"{', '.join(alone)}: enough to tell the domains apart; leave out with --drop what is an id, a "
+            "date or a batch"
         )
     return [*said, *report["because"]]
 

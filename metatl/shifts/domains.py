@@ -123,7 +123,8 @@ def _of_table(place: Any, words: Words, labelled: bool) -> Domain:
     drop = [name.strip() for name in (words.drop or "").split(",") if name.strip() in table]
     name = text_of(Path(place).resolve().stem) if isinstance(place, str | Path) else table.name
     called, values = _targets(table, words.target, labelled)
-    rest = table.drop([*drop, *([words.target] if words.target in table else [])])
+    named = [words.target] if words.target is not None and words.target in table else []
+    rest = table.drop([*drop, *named])
     lines = tuple(str(table.line(i)) for i in range(table.rows))
     if words.text is not None:
         return Domain(name, of_column(rest, words.text, lines), called, values, USUAL["sentence"])
@@ -151,7 +152,8 @@ def _check_two(one: Domain, other: Domain) -> None:
     """Raise MetatlError where both hold the same rows with the same targets."""
     if len(one.inputs) != len(other.inputs) or one.called != other.called:
         return
-    if one.values is not None and not np.array_equal(one.values, other.values, equal_nan=True):
+    values = [np.zeros(0) if domain.values is None else domain.values for domain in (one, other)]
+    if not np.array_equal(values[0], values[1], equal_nan=True):
         return
     if all(one.inputs.digest(i) == other.inputs.digest(i) for i in range(len(one.inputs))):
         raise MetatlError(

@@ -87,7 +87,7 @@ def _domains(one: Domain, other: Domain, space: numbers.Space, told: Verdict) ->
         sides[what] = {"name": domain.name, "rows": len(domain.inputs), "notes": list(domain.notes)}
     spaces = {"is": space.named, "shared": list(space.shared), "changed_type": list(space.changed)}
     spaces |= {"source_only": list(space.source), "target_only": list(space.target)}
-    label_space = {"unseen": list(told.unseen), "absent": list(told.absent)}
+    label_space: dict[str, Any] = {"unseen": list(told.unseen), "absent": list(told.absent)}
     if told.setting == "inductive":
         label_space["is"] = "another" if told.unseen or told.absent else "the same"
     return {**sides, "setting": told.setting, "feature_space": spaces, "label_space": label_space}

@@ -49,42 +49,55 @@ def shifts(found: Compared) -> tuple[tuple[str, ...], bool]:
     return tuple(named), False
 
 
-_UNLIKE = (
+@dataclass(frozen=True)
+class Way:
+    """Rows of `metatl transfer` for one kind of shift, those that fit best first, and why."""
+
+    rows: tuple[str, ...]
+    why: str
+
+
+_UNLIKE = Way(
     ("boosted-trees", "logistic-on-columns", "ridge-on-columns"),
     "no net can be carried over as it is; rows on the target's own columns are the ones to beat, and "
     "metatl.alignments brings unlike columns together where rows are paired or labelled on both sides",
 )
-_TRY: Mapping[str, tuple[Sequence[str], str]] = {
-    "none": (
-        ("head-only", "logistic-regression", "fine-tuning"),
-        "what was learned on the source should hold as it is, and more rows of it are worth more than a "
-        "method that adapts",
-    ),
-    "covariate": (
-        ("density-ratio", "coral", "subspace-alignment", "norms-only", "surgical-first", "fine-tuning"),
+_NONE = Way(
+    ("head-only", "logistic-regression", "fine-tuning"),
+    "what was learned on the source should hold as it is, and more rows of it are worth more than a "
+    "method that adapts",
+)
+_TRY: Mapping[str, Way] = {
+    "covariate": Way(
+        ("weights-by-classifier", "coral", "subspace-alignment", "norms-only", "surgical-first"),
         "the rule from inputs to labels is the same, so that weighting or aligning the inputs, or moving "
         "early layers and norms, is enough",
     ),
-    "label": (
+    "label": Way(
         ("nearest-centroid", "ridge", "surgical-last", "head-only"),
-        "classes look alike and only their shares moved, so that the output layer and its prior are to change; "
-        "rows that make the inputs' distributions alike (CORAL, MMD, DANN) would mix classes up",
+        "classes look alike and only their shares moved, so that the output layer and its prior are to "
+        "change; rows that make the inputs' distributions alike (CORAL, MMD, DANN) would mix classes up",
     ),
-    "concept": (
-        ("tradaboost", "easy-adapt", "lp-ft", "l2-sp", "surgical-last", "fine-tuning"),
+    "concept": Way(
+        ("tradaboost", "easy-adapt", "lp-ft", "l2-sp", "surgical-last"),
         "equal inputs have other labels here, so that some labels of the target are needed, and source rows "
         "may harm: compare with no-transfer",
     ),
 }
+MOST_TRIED = 6
 
 
 def advice(found: Verdict, known: Sequence[str]) -> tuple[list[str], list[str]]:
     """Rows of `metatl transfer` to try, of those that are known, and why in three sentences."""
     unlike = found.space.named == "disjoint"
-    kinds = found.shifts or ("none",)
-    parts = [_UNLIKE] if unlike else [_TRY[kind] for kind in kinds]
-    rows = list(dict.fromkeys(row for wanted, _ in parts for row in wanted if row in known))[:6]
-    return rows, [_differs(found, unlike), _why(parts, kinds, unlike), _last(found, rows)]
+    ways = [_UNLIKE] if unlike else [_TRY[kind] for kind in found.shifts] or [_NONE]
+    rows = list(dict.fromkeys(row for way in ways for row in way.rows if row in known))[:MOST_TRIED]
+    why = ways[0].why
+    if len(ways) > 1:
+        why = "; ".join(
+            f"as to {kind} shift, {way.why}" for kind, way in zip(found.shifts, ways, strict=True)
+        )
+    return rows, [_differs(found, unlike), f"{why[0].upper()}{why[1:]}.", _last(found, rows)]
 
 
 def _differs(found: Verdict, unlike: bool) -> str:
@@ -99,14 +112,6 @@ def _differs(found: Verdict, unlike: bool) -> str:
             else (", which more rows could tell apart")
         )
     return f"Between these domains there is {named} ({found.setting}: {SETTINGS[found.setting]})."
-
-
-def _why(parts: Sequence[tuple[Sequence[str], str]], kinds: Sequence[str], unlike: bool) -> str:
-    if unlike or len(parts) == 1:
-        text = parts[0][1]
-        return f"{text[0].upper()}{text[1:]}."
-    said = "; ".join(f"as to {kind} shift, {why}" for kind, (_, why) in zip(kinds, parts, strict=True))
-    return f"{said[0].upper()}{said[1:]}."
 
 
 def _last(found: Verdict, rows: Sequence[str]) -> str:
