@@ -7,7 +7,6 @@ from typing import Any
 
 from metatl.lab.render.tables import p_value
 
-
 _ASKED = {
     "classifier": "P(X): AUROC",
     "labels": "P(Y): total variation",
@@ -22,8 +21,8 @@ def table(report: Mapping[str, Any]) -> str:
     tests = list(next(iter(pairs.values()))["tests"])
     lines = [
         "Share of pairs in percent: an alarm is any test below 0.05 after Holm's correction (95 % interval:",
-        "Wilson); single tests are below 0.05 before it. `level`: halves of one domain; `power`: made shifts,",
-        "by rows of each domain.",
+        "Wilson); single tests are below 0.05 before it. `level`: halves of one domain; `power`: made",
+        "shifts, by rows of each domain.",
         "",
         f"| pairs | n | alarm | {' | '.join(tests)} | named |",
         "| --- | --: | --: |" + " --: |" * len(tests) + " --- |",

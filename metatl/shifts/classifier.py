@@ -38,8 +38,7 @@ def _principal(rows: Rows) -> Rows:
 
     start = np.random.default_rng(0).normal(size=min(rows.shape))  # the same numbers every time
     found: Any = svds(rows, k=min(DIRECTIONS, min(rows.shape) - 1), v0=start)
-    left, size, _ = found
-    scores = left[:, np.argsort(-size)]
+    scores: Rows = found[0][:, np.argsort(-found[1])]
     return scores / np.maximum(scores.std(0), 1e-12)
 
 

@@ -56,11 +56,7 @@ def domains(source: Any, target_place: Any, words: Words) -> tuple[Domain, Domai
     """
     one, reader = _read(source, words, None)
     other, _ = _read(target_place, words, reader)
-    if one.inputs.unit != other.inputs.unit:
-        raise MetatlError(
-            f"the source holds {one.inputs.unit}s and the target {other.inputs.unit}s, which no test "
-            "compares; give two domains of one kind of rows"
-        )
+    check_alike(one, other)
     for what, domain in (("source", one), ("target", other)):
         if len(domain.inputs) < FEWEST:
             count, unit = len(domain.inputs), domain.inputs.unit
@@ -75,6 +71,15 @@ def domains(source: Any, target_place: Any, words: Words) -> tuple[Domain, Domai
         )
     _check_two(one, other)
     return one, other
+
+
+def check_alike(one: Domain, other: Domain) -> None:
+    """Raise MetatlError for unlike kinds of rows."""
+    if one.inputs.unit != other.inputs.unit:
+        raise MetatlError(
+            f"the source holds {one.inputs.unit}s and the target {other.inputs.unit}s, which no test "
+            "compares; give two domains of one kind of rows"
+        )
 
 
 def _read(place: Any, words: Words, reader: Reader | None) -> tuple[Domain, Reader | None]:
