@@ -25,7 +25,7 @@ LEVELS = (
     {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines"},
     {"aggregates"},
-    {"learners", "evaluation"},
+    {"alignments", "learners", "evaluation"},
     {"testing", "capture", "train", "pretrained"}
     | {f"lab.{name}" for name in ("record", "store", "render", "experiment", "provenance", "yaml_values")},
     {
@@ -39,7 +39,7 @@ LEVELS = (
         "lab.run",
         "lab.benchmark",
     }
-    | {"inputs", "personal", "personalise", "profile", "transferring"},
+    | {"inputs", "personal", "personalise", "profile", "shifts", "transferring"},
     {
         "lab.cli",
         "lab.commands",

@@ -17,6 +17,7 @@ ABOUT = {
     "profile": "check that the engines give one gradient, then time them side by side",
     "data": "list, verify or download the data sets",
     "transfer": "compare ways of transferring to your photos, texts, recordings or tables, and save the best",
+    "shift": "what differs between two domains, by tests, and which ways of transferring to try",
     "predict": "a line for each photo, sentence, recording or row, by a model that 'metatl transfer' saved",
     "personalise": "adapt a finished run or a saved model to one person, and keep what moved",
     "describe": "keys, defaults and an example of a source, rule, learner, guide, ...; or list them all",
@@ -119,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     transfer_words.add(of["transfer"], of["predict"], of["methods"])
     transfer_words.add_net(of["net"])
     transfer_words.personalise(of["personalise"])
+    transfer_words.shift(of["shift"])
     return made
 
 

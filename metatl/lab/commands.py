@@ -113,6 +113,12 @@ def _transfer(words: argparse.Namespace, rest: list[str]) -> None:
     command.transfer(words)
 
 
+def _shift(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.shifts import command
+
+    command.shift(words)
+
+
 def _predict(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl.transferring import command
 
@@ -161,6 +167,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "profile": _profile,
     "data": _data,
     "transfer": _transfer,
+    "shift": _shift,
     "predict": _predict,
     "personalise": _personalise,
     "methods": _methods,

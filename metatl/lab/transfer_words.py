@@ -102,6 +102,25 @@ def personalise(parser: argparse.ArgumentParser) -> None:
     trust(parser, "the base")
 
 
+def shift(parser: argparse.ArgumentParser) -> None:
+    """Give `metatl shift` its arguments."""
+    parser.add_argument(
+        "source", help="folder of photos or texts, or a table, as 'metatl transfer' reads them"
+    )
+    parser.add_argument("data", metavar="target", help="the same kind of rows, with or without labels")
+    parser.add_argument("--target", help="of tables: column of the labels; the target may lack it")
+    parser.add_argument("--text", help="of tables: column of the sentences")
+    parser.add_argument("--drop", help="of tables: columns that are no inputs (an id), with commas")
+    parser.add_argument(
+        "--net",
+        help="whose features are compared, as --net of 'metatl transfer' [efficientnet_lite0 for photos, "
+        "minilm for sentences, columns as they are for tables]",
+    )
+    parser.add_argument("--out", help="folder for report.json and shift.png [runs/shift-<source>-<target>]")
+    parser.add_argument("--seed", type=int, default=0, help="of halves and permutations [0]")
+    trust(parser, "the run directory that --net names")
+
+
 def trust(parser: argparse.ArgumentParser, what: str) -> None:
     """Give a command the word that lets received files import the modules that they name."""
     parser.add_argument(
