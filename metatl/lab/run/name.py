@@ -34,7 +34,13 @@ LATER: dict[str, dict[str, Any]] = {
         "objective": {"class_path": "metatl.objectives.task_loss.TaskLoss", "init_args": {"weight": 1.0}},
         "clip_norm": None,
     },
-    "metatl.learners.supervised.Supervised": {"streams": {}, "clip_norm": None, "views": [], "balance": None},
+    "metatl.learners.supervised.Supervised": {
+        "streams": {},
+        "clip_norm": None,
+        "views": [],
+        "balance": None,
+        "aggregate": None,
+    },
     "metatl.transforms.lora.LoRA": {"dropout": 0.0},
     "evaluation": {"score": None},
     _DESCENT: {
