@@ -39,7 +39,7 @@ LEVELS = (
         "lab.run",
         "lab.benchmark",
     }
-    | {"inputs", "personal", "personalise", "profile", "transferring"},
+    | {"inputs", "personal", "personalise", "profile", "transferring", "multitasking"},
     {
         "lab.cli",
         "lab.commands",

@@ -18,6 +18,7 @@ ABOUT = {
     "data": "list, verify or download the data sets",
     "transfer": "compare ways of transferring to your photos, texts or tables, and save the best as a model",
     "predict": "a line for each photo, sentence or row, by a model that 'metatl transfer' saved",
+    "multitask": "learn several targets of the same rows together, beside a net for each, and say who gains",
     "personalise": "adapt a finished run or a saved model to one person, and keep what moved",
     "describe": "keys, defaults and an example of a source, rule, learner, guide, ...; or list them all",
     "methods": "list the rows of 'metatl transfer'",
@@ -119,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     transfer_words.add(of["transfer"], of["predict"], of["methods"])
     transfer_words.add_net(of["net"])
     transfer_words.personalise(of["personalise"])
+    transfer_words.multitask(of["multitask"])
     return made
 
 

@@ -125,6 +125,12 @@ def _personalise(words: argparse.Namespace, rest: list[str]) -> None:
     person.personalise(words)
 
 
+def _multitask(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.multitasking import command
+
+    command.multitask(words)
+
+
 def _methods(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl.transferring import command
 
@@ -162,6 +168,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "data": _data,
     "transfer": _transfer,
     "predict": _predict,
+    "multitask": _multitask,
     "personalise": _personalise,
     "methods": _methods,
     "net": _net,

@@ -149,7 +149,7 @@ def test_published_values_for_two_that_agree() -> None:
 def test_opposed_gradients_leave_nothing() -> None:
     opposed = torch.tensor([[1.0, 0.0, 0.0], [-3.0, 0.0, 0.0]], dtype=torch.float64)
     for name in ("MGDA", "PCGrad", "UPGrad"):
-        assert float(of(ALL[name], opposed).norm()) < 1e-3, name
+        assert float(of(ALL[name], opposed).norm()) < 1e-2, name
     assert float(of(CAGrad(0.4), opposed)[0]) == pytest.approx(-0.6), "the mean, less its radius"
 
 
@@ -178,7 +178,7 @@ def test_uncertainty_does_not_notice_the_unit() -> None:
     shares: list[float] = []
     for unit in (1.0, 100.0):
         losses, state = torch.tensor([2.0, 3.0 * unit], dtype=torch.float64), {}
-        rule = Uncertainty()
+        rule = Uncertainty(SGD(0.05))
         for _ in range(3000):
             weights, state = rule.weigh(losses, state)
         shares.append(float((weights * losses)[1]))
