@@ -28,7 +28,7 @@ from metatl.types import Batch
 
 @dataclass(frozen=True)
 class Budget:
-    """steps, batch: of every net; filters, hidden: its blocks; scaled: whether real targets are standardised."""
+    """steps, batch: of every net; filters, hidden: its blocks; scaled: whether values are standardised."""
 
     steps: int = 300
     batch: int = 64
@@ -48,7 +48,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Draw:
-    """Rows to learn from, to choose by and to judge, with all rows as numbers, and what values are scaled by."""
+    """Rows to learn from, choose by and judge, with all rows as numbers, and what values are scaled by."""
 
     x: Tensor
     y: Mapping[str, Tensor]
@@ -57,7 +57,7 @@ class Draw:
 
 
 def drawn(problem: Several, seed: int, budget: Budget) -> Draw:
-    """Three parts: a quarter judges (or the problem's own test rows), 15 % choose, the rest is learned from."""
+    """A quarter of the rows judges (or the problem's own test rows), 15 % choose, the rest is learned from."""
     order = np.random.default_rng(seed).permutation(problem.rows)
     test = order[: len(order) // 4] if problem.test is None else problem.test
     rest = order[~np.isin(order, test)]

@@ -35,8 +35,9 @@ _ROW = "row of the table\x00"
 class Several:
     """n rows and their targets.
 
-    inputs: the rows to learn from -> all rows as numbers [n, ...]; targets: by name, of the rows that have them,
-    and y: [n] labels (-1 where missing) or [n, 1] values (NaN); test: rows that judge, None for a draw a seed.
+    inputs: the rows to learn from -> all rows as numbers [n, ...]; targets: by name, of the rows that have
+    them, and y: [n] labels (-1 where missing) or [n, 1] values (NaN); test: rows that judge, None
+    for a draw a seed.
     """
 
     name: str
@@ -117,7 +118,7 @@ def _listed(folder: Path) -> Path | None:
     found = sorted(folder.glob("*.csv"))
     if len(found) != 1:
         raise MetatlError(
-            f"{folder} has {len(found)} CSV files; one says each photo's file and its targets (or give a table)"
+            f"{folder} has {len(found)} CSV files; one says each photo's file and targets (or give a table)"
         )
     return found[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -22,17 +22,17 @@ RATES = (1e-3, 3e-3, 1e-2)
 
 @dataclass(frozen=True)
 class Way:
-    """about: one line; net: its class and what it is told beside shape and targets; tried: aggregates, one a run.
+    """about: one line; net, told: its class, and arguments beside shape and targets; tried: aggregates, one a run.
 
-    Where one aggregate stands, three rates are tried with it; where three stand, each at the middle rate: every
-    way has three runs to choose from.
+    Where one stands, three rates are tried with it; where three stand, each at the middle rate: every way has
+    three runs to choose from.
     """
 
     about: str
     tried: Callable[[int], Sequence[Aggregate | None]] = lambda k: (None,)
     net: type[nn.Module] = SharedTrunk
     told: Mapping[str, Any] | None = None
-    soft: str | None = None
+    soft: Literal["distance", "trace_norm"] | None = None
 
     def runs(self, k: int) -> list[tuple[float, Aggregate | None]]:
         """(rate, aggregate) of each run, for k targets."""
@@ -43,7 +43,7 @@ class Way:
         """What stands beside the targets' losses."""
         if self.soft is None or k < 2:
             return ()
-        return (SoftSharing(tuple(f"nets.{i}" for i in range(k)), 1e-3, self.soft),)  # pyright: ignore[reportArgumentType]
+        return (SoftSharing(tuple(f"nets.{i}" for i in range(k)), 1e-3, self.soft),)
 
 
 def _weights(k: int) -> Sequence[Aggregate]:
@@ -89,7 +89,7 @@ USUAL = (
 
 
 def chosen(methods: str | None) -> dict[str, Way]:
-    """The ways asked for, the reference among them; MetatlError with the nearest name for one that is none."""
+    """The ways asked for, and the reference; MetatlError with the nearest name for one that is none."""
     said = list(USUAL) if methods is None else [one.strip() for one in methods.split(",")]
     said = [*WAYS] if said == ["all"] else said
     for name in said:
