@@ -39,7 +39,7 @@ LEVELS = (
         "lab.run",
         "lab.benchmark",
     }
-    | {"inputs", "personal", "personalise", "profile", "shifts", "transferring"},
+    | {"inputs", "personal", "personalise", "profile", "shifts", "transferring", "multitasking"},
     {
         "lab.cli",
         "lab.commands",
@@ -52,13 +52,13 @@ LEVELS = (
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
-    "aggregates": r"aggregate",
+    "aggregates": r"aggregate|gramian|weighing",
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",
     "guides": r"guide|ranked|shape",
     "heads": r"head",
     "learners": r"learner|skipping|directions|displacements",
-    "models": r"(?!)",
-    "objectives": r"term|losses",
+    "models": r"blocks",
+    "objectives": r"term|losses|task_loss",
     "transforms": r"transform|targets|low_rank|decomposed|rescaled|residual|quantised_linear|codes|scouted",
     "views": r"view",
 }

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metatl.aggregates.aggregate import Aggregate
+from metatl.aggregates.aggregate import Aggregate, combined
+from metatl.aggregates.gramian import gramian
 from metatl.types import Params
 
 
@@ -18,7 +19,9 @@ class PCGrad(Aggregate):
         g_i' <- g_i' - min(g_i' . g_j, 0) / |g_j|^2 g_j
 
     All variables together are one vector. Gradients that agree (no negative product) give their mean; so does
-    a single one, unchanged. Source: Yu et al. 2020, arXiv 2001.06782 (which takes the sum: k times this).
+    a single one, unchanged. Computed on inner products: g_i' is a sum of the g_j, and only its weights
+    change.
+    Source: Yu et al. 2020, arXiv 2001.06782 (which takes the sum: k times this).
     """
 
     def init(self, key: int) -> Params:
@@ -27,15 +30,14 @@ class PCGrad(Aggregate):
 
     def __call__(self, gradients: Params, losses: Tensor, state: Params) -> tuple[Params, Params]:
         """The mean of the projected gradients."""
-        flat = torch.cat([leaf.flatten(1) for leaf in gradients.values()], 1)
-        key, count = (int(part) for part in state["drawn"])
+        drawn = state.get("drawn", torch.zeros(2, dtype=torch.int64))
+        key, count = (int(part) for part in drawn)
         order = torch.Generator().manual_seed(1_000_003 * key + count)
-        squares, kept = flat.square().sum(1), list(flat)
-        for i in range(len(flat)):
-            for j in torch.randperm(len(flat), generator=order).tolist():
-                if j != i and squares[j] > 0:
-                    kept[i] = kept[i] - (kept[i] @ flat[j]).clamp(max=0) / squares[j] * flat[j]
-        parts = torch.stack(kept).mean(0).split([leaf[0].numel() for leaf in gradients.values()])
-        found = zip(gradients.items(), parts, strict=True)
-        drawn = state["drawn"] + torch.tensor([0, 1])
-        return {name: part.view(leaf.shape[1:]) for (name, leaf), part in found}, {"drawn": drawn}
+        products = torch.from_numpy(gramian(gradients))
+        k = len(products)
+        weights = torch.eye(k, dtype=torch.float64)
+        for i in range(k):
+            for j in torch.randperm(k, generator=order).tolist():
+                if j != i and products[j, j] > 0:
+                    weights[i, j] -= (weights[i] @ products[j]).clamp(max=0) / products[j, j]
+        return combined(weights.mean(0), gradients), {"drawn": drawn + torch.tensor([0, 1])}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from metatl.data.shots import AsTheyCome, MetaDataset, Shots
     from metatl.data.sinusoid import Sinusoid, SinusoidData
     from metatl.data.source import SPLITS, Data, Source
-    from metatl.data.streams import Stream, Unlabelled
+    from metatl.data.streams import Labelled, Stream, Unlabelled
     from metatl.data.tables.source import Table
     from metatl.data.taskset_data import TasksetData
     from metatl.data.tasksets import Taskset
@@ -40,6 +40,7 @@ __all__ = [
     "GroupData",
     "Hapt",
     "ImageFolder",
+    "Labelled",
     "Masked",
     "MetaDataset",
     "Mnist",
@@ -79,7 +80,7 @@ __getattr__, __dir__ = door(
         "shapes": "Tasks",
         "shots": "AsTheyCome MetaDataset Shots",
         "source": "SPLITS Data Source",
-        "streams": "Stream Unlabelled",
+        "streams": "Labelled Stream Unlabelled",
         "tables.source": "Table",
         "taskset_data": "TasksetData",
         "tasksets": "Taskset",

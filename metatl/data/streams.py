@@ -49,3 +49,28 @@ class Unlabelled(Stream):
     def draw(self, data: Data, seed: int, step: int) -> Batch:
         """x alone; y is None."""
         return data.batch(self.split, self.size, seed, step)._replace(y=None)
+
+
+@dataclass(frozen=True)
+class Labelled(Stream):
+    """Rows of a split with their targets; named `source`, of nets that are no classifiers of its classes.
+
+    Several targets by name (`objectives.OfTarget`), say, or a task of its own beside another's rows.
+
+    Args:
+        split: where the rows come from.
+        size: rows a step.
+    """
+
+    split: Split = "meta_train"
+    size: int = 64
+
+    def check(self, data: Data) -> None:
+        """Refuse an empty batch, and a split that is not there."""
+        if self.size < 1:
+            raise MetatlError(f"Labelled: size is {self.size}; give 1 row a step or more")
+        data.batch(self.split, 1, 0, 0)
+
+    def draw(self, data: Data, seed: int, step: int) -> Batch:
+        """x and y."""
+        return data.batch(self.split, self.size, seed, step)

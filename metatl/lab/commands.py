@@ -131,6 +131,12 @@ def _personalise(words: argparse.Namespace, rest: list[str]) -> None:
     person.personalise(words)
 
 
+def _multitask(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.multitasking import command
+
+    command.multitask(words)
+
+
 def _methods(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl.transferring import command
 
@@ -169,6 +175,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "transfer": _transfer,
     "shift": _shift,
     "predict": _predict,
+    "multitask": _multitask,
     "personalise": _personalise,
     "methods": _methods,
     "net": _net,

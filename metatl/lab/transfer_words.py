@@ -121,6 +121,22 @@ def shift(parser: argparse.ArgumentParser) -> None:
     trust(parser, "the run directory that --net names")
 
 
+def multitask(parser: argparse.ArgumentParser) -> None:
+    """Give the command its arguments."""
+    parser.add_argument(
+        "data", help="a table (CSV, Parquet, npz, ...), or a folder of photos with a CSV that names them"
+    )
+    parser.add_argument("--targets", help="columns to predict, with commas; cells may be empty")
+    parser.add_argument("--text", help="column of the sentences, where rows are some")
+    parser.add_argument("--methods", help="ways, with commas, or all [the usual ones, see docs/command.md]")
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="draws of the rows, each with nets of its own [5]"
+    )
+    parser.add_argument("--steps", type=int, default=300, help="steps of every net [300]")
+    parser.add_argument("--minutes", type=float, default=10.0, help="time for all of it [10]")
+    parser.add_argument("--out", help="folder for the table and the report [runs/multitask-<name>]")
+
+
 def trust(parser: argparse.ArgumentParser, what: str) -> None:
     """Give a command the word that lets received files import the modules that they name."""
     parser.add_argument(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.adapt import check_mixing, score
+from metatl.aggregates import Aggregate
 from metatl.data.balance import Balance, check_balance
 from metatl.data.counter import number
 from metatl.data.source import Data
@@ -26,8 +27,8 @@ from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
 from metatl.views import View, viewed
 
 _VIEWS = 3
-_OWN = "terms"
-"""Where a state's memory holds the terms' own weights."""
+_OWN, _AGGREGATE = "terms", "aggregate"
+"""Where a state's memory holds the terms' own weights, and what the aggregate goes on from."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Supervised(Learner):
             (`under`).
         streams: what is drawn beside the labelled `source` rows, by name: `target` rows of another domain.
             One named `source` stands in their place: `Masked` rows, say, which need no labels.
+        aggregate: of the terms' gradients, each term being a loss (`OfTarget`); their sum for None.
     """
 
     steps: int = 1000
@@ -61,6 +63,7 @@ class Supervised(Learner):
     clip_norm: float | None = None
     views: tuple[View, ...] = ()
     balance: Balance | None = None
+    aggregate: Aggregate | None = None
 
     def outputs(self, data: Data) -> int:
         """The number of source classes, or of the regression's targets; what a stream `source` needs."""
@@ -74,17 +77,13 @@ class Supervised(Learner):
         if self.balance is not None:
             data.balanced("meta_train", 1, 0, 0, self.balance)
         for term in self.terms:
+            what = type(term).__name__
             if term.needs_anchor:
                 raise MetatlError(
-                    f"{type(term).__name__} holds the start of a task and stands in an adaptation's terms; "
-                    "pre-training has none"
+                    f"{what} holds a task's start and stands in an adaptation's terms; pre-training has none"
                 )
-            missing = [name for name in term.streams if name != "source" and name not in self.streams]
-            if missing:
-                raise MetatlError(
-                    f"{type(term).__name__} looks at the stream '{missing[0]}'; name it in the learner's "
-                    "streams"
-                )
+            for name in {*term.streams} - {"source", *self.streams}:
+                raise MetatlError(f"{what} looks at the stream '{name}'; name it in the learner's streams")
         for stream in self.streams.values():
             stream.check(data)
         labelled = "source" not in self.streams
@@ -117,7 +116,8 @@ class Supervised(Learner):
             for name, leaf in term.weights(net, start, place).items()
         }
         memory = self.rule.init({**_moving(net, start.params), **_named(own)})
-        return State(start, 0, {**memory, _OWN: own} if own else memory)
+        begun = self.aggregate.init(0) if self.aggregate else {}
+        return State(start, 0, memory | ({_OWN: own} if own else {}) | ({_AGGREGATE: begun} if begun else {}))
 
     def step(self, net: Net, engine: Engine, state: State, drawn: dict[str, Batch]) -> tuple[State, Metrics]:
         """One mini-batch of every stream."""
@@ -129,16 +129,21 @@ class Supervised(Learner):
         with net.training():
             passes = self._passes(net, params, carried, drawn, rows)
         owned = {name: leaves[full] for name, full in zip(own, _named(own), strict=True)}
-        loss = self._loss(params, carried, passes, drawn, owned, state.step)
-        grads = dict(zip(before, gradient_of(loss, list(leaves.values())), strict=True))
+        losses = self._losses(params, carried, passes, drawn, owned, state.step)
+        loss = sum(losses[1:], losses[0])
+        if self.aggregate is None:
+            grads, begun = dict(zip(before, gradient_of(loss, list(leaves.values())), strict=True)), {}
+        else:
+            grads, begun = self.aggregate.over_losses(losses, leaves, state.memory.get(_AGGREGATE, {}))
         size = size_at(self.schedule, state.step, self.steps)
-        memory = {role: held for role, held in state.memory.items() if role != _OWN}
+        memory = {role: held for role, held in state.memory.items() if role not in (_OWN, _AGGREGATE)}
         new, memory = moved(self.rule, before, grads, memory, size, None, self.clip_norm)
         buffers = net.updated_buffers(carried.buffers, rows.sink or {}, self.moment_rate)
         metrics = {"loss": loss.detach(), **self._told(passes, drawn)}
         learned = {name: new.get(name, p) for name, p in carried.params.items()}
         if own:
             memory[_OWN] = {name: new[full] for name, full in zip(own, _named(own), strict=True)}
+        memory |= {_AGGREGATE: begun} if begun else {}
         return State(replace(carried, params=learned, buffers=buffers), state.step + 1, memory), metrics
 
     def _told(self, passes: dict[str, Pass], drawn: dict[str, Batch]) -> Metrics:
@@ -163,7 +168,7 @@ class Supervised(Learner):
                 passes[name] = net.passed(params, carried.buffers, batch.x)
         return passes
 
-    def _loss(
+    def _losses(
         self,
         params: Params,
         carried: Transfer,
@@ -171,13 +176,13 @@ class Supervised(Learner):
         drawn: dict[str, Batch],
         own: Params,
         step: int,
-    ) -> Tensor:
+    ) -> list[Tensor]:
         anchor, values = Anchor(carried.params, None), list[Tensor]()
         for place, term in enumerate(self.terms):
             prefix = f"{place}."
             mine = {n.removeprefix(prefix): leaf for n, leaf in own.items() if n.startswith(prefix)}
             values.append(term.over(params, Seen(passes, drawn, anchor, mine, step / max(self.steps, 1))))
-        return sum(values[1:], values[0])
+        return values
 
 
 def _labels(views: tuple[View, ...], y: Any) -> Any:

@@ -4,11 +4,13 @@ from metatl.models.cnn import CNN
 from metatl.models.conv1d import Conv1d
 from metatl.models.conv2d import Conv2d
 from metatl.models.conv4 import Conv4
+from metatl.models.cross_stitch import CrossStitch
 from metatl.models.factory import Factory
 from metatl.models.mlp import MLP
 from metatl.models.patch_decoder import PatchDecoder
 from metatl.models.resnet12 import ResNet12
 from metatl.models.sentence_encoder import SentenceEncoder
+from metatl.models.shared_trunk import SharedTrunk
 
 __all__ = [
     "CNN",
@@ -16,8 +18,10 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv4",
+    "CrossStitch",
     "Factory",
     "PatchDecoder",
     "ResNet12",
     "SentenceEncoder",
+    "SharedTrunk",
 ]

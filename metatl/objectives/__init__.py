@@ -9,11 +9,13 @@ from metatl.objectives.focal import Focal
 from metatl.objectives.gaussian_prior import GaussianPrior
 from metatl.objectives.huber import Huber
 from metatl.objectives.kl_anchor import KLAnchor
+from metatl.objectives.of_target import OfTarget
 from metatl.objectives.one_hot import OneHot
 from metatl.objectives.own import Own
 from metatl.objectives.penalties import L2, L2SP
 from metatl.objectives.poisson import Poisson
 from metatl.objectives.reconstruction import Reconstruction
+from metatl.objectives.soft_sharing import SoftSharing
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Seen, Term
 
@@ -30,11 +32,13 @@ __all__ = [
     "GaussianPrior",
     "Huber",
     "KLAnchor",
+    "OfTarget",
     "OneHot",
     "Own",
     "Poisson",
     "Reconstruction",
     "Seen",
+    "SoftSharing",
     "TaskLoss",
     "Term",
 ]

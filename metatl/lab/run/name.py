@@ -35,7 +35,13 @@ LATER: dict[str, dict[str, Any]] = {
         "clip_norm": None,
     },
     "metatl.learners.scout.Scout": {"directions": 0, "labels": "own"},
-    "metatl.learners.supervised.Supervised": {"streams": {}, "clip_norm": None, "views": [], "balance": None},
+    "metatl.learners.supervised.Supervised": {
+        "streams": {},
+        "clip_norm": None,
+        "views": [],
+        "balance": None,
+        "aggregate": None,
+    },
     "metatl.transforms.lora.LoRA": {"dropout": 0.0},
     "evaluation": {"score": None},
     _DESCENT: {

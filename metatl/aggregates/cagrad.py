@@ -1,0 +1,68 @@
+"""CAGrad."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from metatl.aggregates.gramian import GramianAggregate, Matrix, nearest
+from metatl.types import MetatlError
+
+_STATIONARY = 1e-4
+"""|g_w| over |J| below which no direction helps every task."""
+
+
+@dataclass(frozen=True)
+class CAGrad(GramianAggregate):
+    """g_0 + c |g_0| g_w / |g_w|: of all d with |d - g_0| <= c |g_0| that which helps the worst task most.
+
+    g_0 is the mean, and w = argmin of g_w . g_0 + c |g_0| |g_w| over w >= 0 with sum 1. c = 0 is the mean;
+    large
+    ones go towards MGDA's direction. 0 where g_w is: there no direction helps every task. Source: Liu et al.
+    2021, arXiv 2110.14048.
+
+    Args:
+        c: radius over |g_0|. Published code has 0.4 and 0.5, some of it with the sum over 1 + c^2.
+    """
+
+    c: float = 0.4
+
+    def __post_init__(self) -> None:
+        """Raise MetatlError for a c below 0."""
+        if not 0.0 <= self.c < math.inf:
+            raise MetatlError(f"CAGrad: c is {self.c}; give a finite number, 0 or more")
+
+    def weights(self, gramian: Matrix) -> Matrix:
+        """1/k + c |g_0| / |g_w| w.
+
+        |g_w| is the least value over t > 0 of |g_w|^2 / 2t + t/2, and for a given t the objective is that
+        of the
+        shortest vector in the hull of the g_i + t / (c |g_0|) g_0: one number is searched for, t = |g_w|.
+        """
+        from scipy.optimize import brentq  # takes a while to import
+
+        k, trace = len(gramian), float(np.trace(gramian))
+        mean = np.full(k, 1.0 / k)
+        scaled = gramian / trace if trace else gramian
+        radius = self.c * _norm(scaled, mean)
+        if not radius:
+            return mean
+
+        def chosen(t: float) -> Matrix:
+            moved = np.eye(k) + t / radius * np.full((k, k), 1.0 / k)
+            return nearest(moved @ scaled @ moved.T)
+
+        def beyond(t: float) -> float:
+            return t - _norm(scaled, chosen(t))
+
+        most = math.sqrt(float(scaled.diagonal().max()))
+        low = 0.0
+        w = chosen(low) if beyond(low) >= 0 else chosen(float(brentq(beyond, low, most + 1e-12, xtol=1e-15)))
+        length = _norm(scaled, w)
+        return mean + radius / length * w if length >= _STATIONARY else np.zeros(k)
+
+
+def _norm(gramian: Matrix, w: Matrix) -> float:
+    return math.sqrt(max(float(w @ gramian @ w), 0.0))

@@ -1,0 +1,49 @@
+"""Dynamic weight average."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from metatl.aggregates.weighing import Weighing
+from metatl.types import MetatlError, Params
+
+
+@dataclass(frozen=True)
+class DWA(Weighing):
+    """w = softmax(r / temperature), r_i = (mean of L_i in the last epoch) / (in that before).
+
+    Losses that fall slowly weigh more; 1/k in the first two epochs. Published weights sum to k. Source: Liu,
+    Johns & Davison 2019, arXiv 1803.10704.
+
+    Args:
+        epoch: steps whose losses are averaged.
+        temperature: large ones make weights alike.
+    """
+
+    epoch: int = 50
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Raise MetatlError for an epoch or a temperature of nothing."""
+        if self.epoch < 1 or not 0.0 < self.temperature < math.inf:
+            raise MetatlError(
+                f"DWA: epoch is {self.epoch}, temperature {self.temperature}; give 1 step or more, "
+                "and a number above 0"
+            )
+
+    def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
+        """The weights; state: the sum in this epoch, the means of two, and steps done."""
+        losses = losses.double()
+        zero = torch.zeros_like(losses)
+        now, last, older = (state.get(name, zero) for name in ("now", "last", "older"))
+        step = int(state.get("step", torch.zeros((), dtype=torch.int64)))
+        if step and step % self.epoch == 0:
+            now, last, older = zero, now / self.epoch, last
+        known = step >= 2 * self.epoch
+        ratio = last / older.clamp(min=torch.finfo(older.dtype).tiny) if known else torch.ones_like(losses)
+        kept = {"now": now + losses, "last": last, "older": older, "step": torch.tensor(step + 1)}
+        return (ratio / self.temperature).softmax(0), kept

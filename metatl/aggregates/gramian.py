@@ -1,0 +1,61 @@
+"""Aggregates that are weighted sums, with weights that inner products of the gradients say."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metatl.aggregates.aggregate import Aggregate, combined
+from metatl.types import Params
+
+Matrix = NDArray[np.float64]
+
+
+class GramianAggregate(Aggregate):
+    """d = sum of w_i g_i, where w [k] is a function of G = (g_i . g_j) [k, k] alone.
+
+    All variables together are one vector. G is small: it is taken to float64 and to the host.
+    """
+
+    @abstractmethod
+    def weights(self, gramian: Matrix) -> Matrix:
+        """w [k], for G [k, k]."""
+
+    def __call__(self, gradients: Params, losses: Tensor, state: Params) -> tuple[Params, Params]:
+        """The weighted sum; no state. One that is not finite gives a mean, which is not finite either."""
+        held = gramian(gradients)
+        k = len(held)
+        found = self.weights(held) if np.isfinite(held).all() else np.full(k, 1.0 / k)
+        return combined(torch.from_numpy(found), gradients), {}
+
+
+def gramian(gradients: Params) -> Matrix:
+    """G [k, k] of gradients [k, ...] by variable."""
+    flat = [leaf.detach().flatten(1) for leaf in gradients.values()]
+    return torch.stack([(leaf @ leaf.T).double().cpu() for leaf in flat]).sum(0).numpy()
+
+
+def root(matrix: Matrix) -> Matrix:
+    """A with A^T A = matrix, for a symmetric one without negative eigenvalues (but for rounding)."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return np.sqrt(values.clip(min=0.0))[:, None] * vectors.T
+
+
+def nearest(matrix: Matrix) -> Matrix:
+    """w = argmin of w^T matrix w over w >= 0 with sum 1: the shortest vector of a convex hull.
+
+    u = argmin of u^T matrix u + (sum u - 1)^2 over u >= 0, which non-negative least squares gives, points the
+    same way: for u = s w the best s depends on w^T matrix w alone. Scaled, so that neither part is lost.
+    """
+    from scipy.optimize import nnls  # takes a while to import
+
+    scale = float(np.trace(matrix)) / len(matrix)
+    if not scale:
+        return np.full(len(matrix), 1.0 / len(matrix))
+    rows = np.vstack([root(matrix / scale), np.ones(len(matrix))])
+    found, _ = nnls(rows, np.append(np.zeros(len(matrix)), 1.0), maxiter=100 * len(matrix))
+    return found / found.sum()

@@ -1,0 +1,44 @@
+"""Aggregates that are weighted sums of losses: one backward pass, whatever their number."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from metatl.aggregates.aggregate import Aggregate, combined
+from metatl.engines.engine import gradient_of
+from metatl.types import MetatlError, Params
+
+
+class Weighing(Aggregate):
+    """sum of w_i L_i, where w [k] follows from the losses so far; heads get their losses' weights too."""
+
+    @abstractmethod
+    def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
+        """w [k] and the new state, for losses [k] without a graph."""
+
+    def __call__(self, gradients: Params, losses: Tensor, state: Params) -> tuple[Params, Params]:
+        """The weighted sum of the gradients."""
+        weights, state = self.weigh(losses, state)
+        return combined(weights, gradients), state
+
+    def over_losses(
+        self, losses: Sequence[Tensor], variables: Params, state: Params
+    ) -> tuple[Params, Params]:
+        """The gradient of the weighted sum of the losses."""
+        stacked = torch.stack(list(losses))
+        weights, state = self.weigh(stacked.detach(), state)
+        found = gradient_of(stacked @ weights.to(stacked), list(variables.values()))
+        return dict(zip(variables, found, strict=True)), state
+
+
+def numbers(of: object, name: str, given: Sequence[float], count: int) -> Tensor:
+    """Factors [count], float64; raises MetatlError for another number of them."""
+    if len(given) != count:
+        raise MetatlError(
+            f"{type(of).__name__}: {name} has {len(given)} numbers, and there are {count} losses"
+        )
+    return torch.tensor(given, dtype=torch.float64)

@@ -1,0 +1,1 @@
+"""`metatl multitask`: several targets of the same rows, learned together and each alone."""

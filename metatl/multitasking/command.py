@@ -1,0 +1,48 @@
+"""What the command `multitask` does and prints."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from metatl.lab import store
+from metatl.multitasking.fit import Budget
+from metatl.multitasking.problem import read
+from metatl.multitasking.rows import chosen
+from metatl.multitasking.study import report, run, table
+from metatl.text import say
+from metatl.types import MetatlError
+
+
+def multitask(words: argparse.Namespace) -> None:
+    """`metatl multitask`: a table a target, and report.json in the shape of `metatl transfer`."""
+    if words.seeds < 1 or words.steps < 1 or not words.minutes > 0:
+        raise MetatlError("multitask: seeds and steps are 1 or more, minutes above 0")
+    ways = chosen(words.methods)
+    problem = read(words.data, words.targets, words.text)
+    budget = Budget(words.steps)
+    cells = run(problem, ways, words.seeds, budget, words.minutes)
+    lacking = len(ways) * words.seeds - len(cells)
+    kinds = {name: one.kind for name, one in problem.targets.items()}
+    protocol = {
+        "data": problem.name,
+        "rows": problem.rows,
+        "unit": problem.unit,
+        "targets": kinds,
+        "missing_targets": {name: problem.rows - int(problem.has(name).sum()) for name in kinds},
+        "seeds": words.seeds,
+        "budget": asdict(budget),
+        "methods": {name: way.about for name, way in ways.items()},
+        "cells_missing": lacking,
+        "notes": list(problem.notes),
+    }
+    found = report(problem, ways, cells, protocol)
+    folder = Path(words.out or Path("runs") / f"multitask-{problem.name}")
+    store.make_folder(folder)
+    store.write_json(folder / "report.json", found)
+    store.write_text(folder / "table.md", table(found))
+    say(table(found).rstrip("\n"))
+    if lacking:
+        say(f"the minutes did not reach {lacking} fits; give more --minutes")
+    say(f"written to {folder}: table.md, report.json")

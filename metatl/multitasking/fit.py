@@ -1,0 +1,155 @@
+"""One way on one draw: nets learned with every value that is tried, the best of them judged once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metatl import tree
+from metatl.data import Labelled
+from metatl.data.examples import Index
+from metatl.data.many_targets import ManyTargets
+from metatl.engines import Loop
+from metatl.learners import Supervised
+from metatl.multitasking.problem import Several
+from metatl.multitasking.rows import SINGLE, Way
+from metatl.net import Net
+from metatl.objectives import OfTarget
+from metatl.rules import Adam
+from metatl.train import train
+from metatl.types import Batch
+
+
+@dataclass(frozen=True)
+class Budget:
+    """steps, batch: of every net; filters, hidden: its blocks; scaled: whether values are standardised."""
+
+    steps: int = 300
+    batch: int = 64
+    filters: tuple[int, ...] = ()
+    hidden: tuple[int, ...] = (64, 64)
+    scaled: bool = True
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Scores on the rows that judge, by target; seconds; what was chosen."""
+
+    scores: dict[str, float]
+    seconds: float
+    selected: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Rows to learn from, choose by and judge, with all rows as numbers, and what values are scaled by."""
+
+    x: Tensor
+    y: Mapping[str, Tensor]
+    parts: Mapping[str, Index]
+    scale: Mapping[str, tuple[float, float]]
+
+
+def drawn(problem: Several, seed: int, budget: Budget) -> Draw:
+    """A quarter of the rows judges (or the problem's own test rows), 15 % choose, the rest is learned from."""
+    order = np.random.default_rng(seed).permutation(problem.rows)
+    test = order[: len(order) // 4] if problem.test is None else problem.test
+    rest = order[~np.isin(order, test)]
+    cut = max(1, int(0.2 * len(rest)))
+    parts = {"train": rest[cut:], "val": rest[:cut], "test": test}
+    scale: dict[str, tuple[float, float]] = {}
+    y: dict[str, Tensor] = {}
+    for name, values in problem.y.items():
+        y[name] = values
+        if values.is_floating_point():
+            own = values[torch.from_numpy(parts["train"])]
+            own = own[~own.isnan()].double()
+            spread = float(own.std()) if len(own) > 1 else 0.0
+            scale[name] = (float(own.mean()), spread or 1.0) if budget.scaled and len(own) else (0.0, 1.0)
+            y[name] = (values - scale[name][0]) / scale[name][1]
+    return Draw(problem.inputs(parts["train"]), y, parts, scale)
+
+
+def fitted(problem: Several, way: Way, name: str, draw: Draw, budget: Budget, seed: int) -> Cell:
+    """The way's scores; single nets each choose by their own target."""
+    begun, targets = time.perf_counter(), list(problem.targets)
+    groups = [[one] for one in targets] if name == SINGLE else [targets]
+    scores: dict[str, float] = {}
+    selected: dict[str, Any] = {}
+    for group in groups:
+        tried = [
+            (_learned(problem, way, group, draw, budget, seed, *run), run) for run in way.runs(len(group))
+        ]
+        costs = [_cost(problem, found, draw, "val") for found, _ in tried]
+        best = int(np.nanargmin(costs)) if not np.isnan(costs).all() else 0
+        found, (rate, aggregate) = tried[best]
+        scores |= {one: score(problem, one, found[one], draw, "test") for one in group}
+        selected["+".join(group)] = {
+            "rate": rate,
+            "aggregate": None if aggregate is None else repr(aggregate),
+        }
+    return Cell(scores, time.perf_counter() - begun, selected)
+
+
+def _learned(
+    problem: Several,
+    way: Way,
+    group: list[str],
+    draw: Draw,
+    budget: Budget,
+    seed: int,
+    rate: float,
+    aggregate: Any,
+) -> dict[str, Tensor]:
+    """Outputs over all rows, by target."""
+    torch.manual_seed(seed)
+    outputs = {one: problem.targets[one].outputs for one in group}
+    blocks: dict[str, Any] = {"filters": budget.filters, "hidden": budget.hidden}
+    module = way.net(tuple(draw.x.shape[1:]), 1, outputs, **blocks, **(way.told or {}))
+    net = Net.of(module)
+    at = torch.from_numpy(draw.parts["train"])
+    batch = Batch(draw.x[at], {one: draw.y[one][at] for one in group})
+    learner = Supervised(
+        budget.steps,
+        budget.batch,
+        Adam(rate),
+        (*(OfTarget(one) for one in group), *way.terms(len(group))),
+        streams={"source": Labelled("meta_train", budget.batch)},
+        aggregate=aggregate,
+    )
+    data = ManyTargets(problem.name, {"meta_train": batch})
+    learned = train(learner, net, Loop(), learner.init(net, net.start()), data, seed).transfer
+    with torch.no_grad():
+        return tree.apply(Tensor.detach, net(learned.params, learned.buffers, draw.x))
+
+
+def _cost(problem: Several, outputs: Mapping[str, Tensor], draw: Draw, part: str) -> float:
+    """Mean over targets of the error, as a share of what no inputs give: lower is better."""
+    found: list[float] = []
+    for name, output in outputs.items():
+        value = score(problem, name, output, draw, part)
+        if problem.targets[name].kind == "classes":
+            found.append(1.0 - value / 100.0)
+        else:
+            spread = problem.y[name][~problem.y[name].isnan()].double().std()
+            found.append(value / float(spread))
+    return float(np.mean(found))
+
+
+def score(problem: Several, name: str, output: Tensor, draw: Draw, part: str) -> float:
+    """Percent right, or the root of the mean squared error in the target's unit; NaN without rows."""
+    rows = torch.from_numpy(draw.parts[part])
+    rows = rows[problem.has(name)[rows]]
+    if not len(rows):
+        return float("nan")
+    y, said = problem.y[name][rows], output[rows]
+    if problem.targets[name].kind == "classes":
+        return 100.0 * float((said.argmax(1) == y).double().mean())
+    mean, spread = draw.scale[name]
+    return float((said.double() * spread + mean - y).square().mean().sqrt())

@@ -1,0 +1,142 @@
+"""Ways beside each other on the same draws, and the report of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from metatl.evaluation.statistics import LEVEL, Estimate, estimate, holm, paired
+from metatl.multitasking.fit import Budget, Cell, drawn, fitted
+from metatl.multitasking.problem import Several
+from metatl.multitasking.rows import SINGLE, Way
+
+Values = dict[str, Any]
+ALL = "all targets"
+
+
+def run(
+    problem: Several,
+    ways: Mapping[str, Way],
+    seeds: int,
+    budget: Budget,
+    minutes: float,
+    tick: Callable[[str], None] = lambda said: None,
+) -> dict[tuple[str, int], Cell]:
+    """Every way on every seed, seed by seed, until the minutes are over; the first seed is always done."""
+    cells: dict[tuple[str, int], Cell] = {}
+    end = time.perf_counter() + 60 * minutes
+    for seed in range(seeds):
+        draw = drawn(problem, seed, budget)
+        for name, way in ways.items():
+            if seed and time.perf_counter() > end:
+                return cells
+            tick(f"{name}, draw {seed + 1} of {seeds}")
+            cells[name, seed] = fitted(problem, way, name, draw, budget, seed)
+    return cells
+
+
+def report(
+    problem: Several, ways: Mapping[str, Way], cells: Mapping[tuple[str, int], Cell], protocol: Values
+) -> Values:
+    """What `report.json` holds: a row for each way and target, and one for all targets together."""
+    rows: list[Values] = []
+    for target in [*problem.targets, ALL]:
+        own = [_row(problem, cells, name, target) for name in ways]
+        ps = holm([row["p"] for row in own])
+        rows += [row | {"p": None if p is None else round(p, 4)} for row, p in zip(own, ps, strict=True)]
+    meaning = {
+        "score": f"percent right of classes, root mean squared error of values; of {ALL} the mean gain",
+        "gain": f"relative to {SINGLE} on the same draw, in percent: above 0 is better, whatever the score",
+        "ci95": "95 %, Student's t over draws, which share rows; null below two",
+        "difference": f"score minus that of {SINGLE} on the same draws",
+        "p": "two-sided, of the gain; Holm-corrected over the ways of one target",
+        "harmed": f"percent of the draws in which the way is worse than {SINGLE}",
+        "seconds": "mean of a draw: to learn, choose and judge",
+    }
+    return {"protocol": {**protocol, "meaning": meaning, "reference": SINGLE}, "rows": rows}
+
+
+def gains(problem: Several, cells: Mapping[tuple[str, int], Cell], name: str, target: str) -> list[float]:
+    """Relative gain over single nets of each draw that both have, in percent; of all targets their mean."""
+    found: list[float] = []
+    for seed in _seeds(cells, name):
+        own, other = cells[name, seed].scores, cells[SINGLE, seed].scores
+        names = list(problem.targets) if target == ALL else [target]
+        each = [_gain(own[n], other[n], problem.targets[n].kind == "classes") for n in names]
+        found.append(float(np.mean(each)))
+    return found
+
+
+def _gain(own: float, other: float, up: bool) -> float:
+    return 100.0 * (own - other) / max(abs(other), 1e-12) * (1 if up else -1)
+
+
+def _seeds(cells: Mapping[tuple[str, int], Cell], name: str) -> list[int]:
+    return sorted(seed for one, seed in cells if one == name and (SINGLE, seed) in cells)
+
+
+def _row(problem: Several, cells: Mapping[tuple[str, int], Cell], name: str, target: str) -> Values:
+    seeds = _seeds(cells, name)
+    found = gains(problem, cells, name, target)
+    finite = bool(seeds) and bool(np.isfinite(found).all())
+    gain = estimate(found) if finite else None
+    tested = paired(found, [0.0] * len(found)) if finite and len(found) > 1 and name != SINGLE else None
+    row: Values = {"method": name, "target": target, "labelled": "all", "draws": len(seeds)}
+    if target == ALL:
+        row |= {"score": _mean(gain), "ci95": _ends(gain), "difference": None, "difference_ci95": None}
+    else:
+        own, other = ([cells[one, s].scores[target] for s in seeds] for one in (name, SINGLE))
+        score = estimate(own) if finite else None
+        apart = paired(own, other) if finite and len(own) > 1 and name != SINGLE else None
+        row |= {"score": _mean(score), "ci95": _ends(score)}
+        row |= {"difference": _mean(apart), "difference_ci95": _ends(apart)}
+    shown = name != SINGLE
+    return row | {
+        "gain": _mean(gain) if shown else None,
+        "gain_ci95": _ends(gain) if shown else None,
+        "p": None if tested is None else tested.p,
+        "harmed": round(100.0 * float(np.mean(np.array(found) < 0)), 1) if shown and found else None,
+        "moved": True,
+        "seconds": round(float(np.mean([cells[name, s].seconds for s in seeds])), 3) if seeds else None,
+        "selected": [cells[name, s].selected for s in seeds],
+    }
+
+
+def _mean(found: Estimate | None) -> float | None:
+    return None if found is None else float(f"{found.mean:.6g}")
+
+
+def _ends(found: Estimate | None) -> list[float] | None:
+    if found is None or found.ci95 is None:
+        return None
+    return [float(f"{found.mean + side * found.ci95:.6g}") for side in (-1, 1)]
+
+
+def table(found: Values) -> str:
+    """A Markdown table a target: score and gain with their intervals, who is harmed, seconds."""
+    lines: list[str] = []
+    for target in dict.fromkeys(row["target"] for row in found["rows"]):
+        lines += [
+            f"## {target}",
+            "",
+            "| method | draws | score | gain % over single-task | p | harmed % | s |",
+        ]
+        lines += ["|---|---|---|---|---|---|---|"]
+        for row in (row for row in found["rows"] if row["target"] == target):
+            cut = f"{row['p']:.3f}{' *' if row['p'] < LEVEL else ''}" if row["p"] is not None else ""
+            score = "" if target == ALL else _said(row["score"], row["ci95"], "")
+            gain = _said(row["gain"], row["gain_ci95"], "+")
+            harmed = "" if row["harmed"] is None else f"{row['harmed']:g}"
+            said = (row["method"], row["draws"], score, gain, cut, harmed, row["seconds"])
+            lines.append("| " + " | ".join(map(str, said)) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _said(value: float | None, ends: list[float] | None, sign: str) -> str:
+    if value is None:
+        return ""
+    return f"{value:{sign}.4g}" + ("" if ends is None else f" ({ends[0]:{sign}.4g} to {ends[1]:{sign}.4g})")

@@ -1,0 +1,95 @@
+"""Stars: count the points and tell the size, from pictures that are drawn on the spot.
+
+    python scripts/stars.py [--seeds 5] [--steps 300] [--minutes 15]
+
+Every picture (32 x 32, grey) shows a star of 3 to 8 points of random size, place, turn and depth. Two tasks: the
+number of points (classes), the radius (real). Single nets, hard sharing under weights and aggregates, and
+cross-stitch, each with as many steps and runs to choose from; targets are not scaled, so that a size in units
+100 times as small (`size x 100`) shows which ways notice the unit. Writes results/stars.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import study
+import torch
+from PIL import Image, ImageDraw
+
+from metatl.data.targets import Targets
+from metatl.lab import store
+from metatl.multitasking.fit import Budget
+from metatl.multitasking.problem import Several
+from metatl.multitasking.rows import chosen
+from metatl.multitasking.study import report, run, table
+
+POINTS, SIDE, FINE = range(3, 9), 32, 4
+WAYS = "hard-sharing,uncertainty,random-weights,pcgrad,mgda,upgrad,cross-stitch"
+UNITS = {"size": 1.0, "size x 100": 100.0}
+
+
+def star(rng: np.random.Generator, points: int, radius: float) -> Image.Image:
+    """One, drawn four times as fine and made smaller."""
+    x, y = rng.uniform(radius, SIDE - radius, 2) * FINE
+    turn, depth = rng.uniform(0, 2 * math.pi), rng.uniform(0.35, 0.6)
+    angles = turn + np.arange(2 * points) * math.pi / points
+    far = radius * FINE * np.where(np.arange(2 * points) % 2, depth, 1.0)
+    corners = np.stack([x + far * np.cos(angles), y + far * np.sin(angles)], 1)
+    picture = Image.new("L", (SIDE * FINE, SIDE * FINE))
+    ImageDraw.Draw(picture).polygon([tuple(corner) for corner in corners.tolist()], fill=255)
+    return picture.resize((SIDE, SIDE), Image.Resampling.BOX)
+
+
+def stars(count: int, unit: float) -> Several:
+    """Pictures and both targets."""
+    rng = np.random.default_rng(0)
+    points, radius = rng.integers(POINTS[0], POINTS[-1] + 1, count), rng.uniform(6, 14, count)
+    drawn = [np.asarray(star(rng, int(n), float(r))) for n, r in zip(points, radius, strict=True)]
+    x = torch.from_numpy(np.stack(drawn)).float().unsqueeze(1) / 255.0
+    y = {
+        "points": torch.from_numpy(points - POINTS[0]),
+        "size": torch.from_numpy(radius / 10.0 * unit).float().unsqueeze(1),
+    }
+    targets = {
+        "points": Targets("classes", tuple(map(str, POINTS)), y["points"]),
+        "size": Targets("real", ("size",), y["size"]),
+    }
+    return Several("stars", "picture", lambda train: x, targets, y)
+
+
+def main() -> None:
+    parser = study.parser("The points and the size of a star.", "results/stars")
+    parser.add_argument("--seeds", type=study.count, default=5, help="draws [5]")
+    parser.add_argument("--steps", type=study.count, default=300, help="steps of every net [300]")
+    parser.add_argument("--pictures", type=study.count, default=2000, help="pictures [2000]")
+    parser.add_argument("--methods", default=WAYS, help=f"ways [{WAYS}]")
+    parser.add_argument("--minutes", type=float, default=15.0, help="time for all of it [15]")
+    given = parser.parse_args()
+    ways, budget = chosen(given.methods), Budget(given.steps, 64, (8, 16, 16), (64,), scaled=False)
+    folder, texts = Path(given.out), list[str]()
+    store.make_folder(folder)
+    for name, unit in UNITS.items():
+        problem = stars(given.pictures, unit)
+        cells = run(problem, ways, given.seeds, budget, given.minutes / len(UNITS), print)
+        protocol = {
+            "data": f"stars, {name}",
+            "rows": problem.rows,
+            "seeds": given.seeds,
+            "budget": asdict(budget),
+            "cells_missing": len(ways) * given.seeds - len(cells),
+        }
+        found = report(problem, ways, cells, protocol)
+        store.write_json(folder / f"report-{name.replace(' ', '')}.json", found)
+        texts.append(f"# {name}\n\n{table(found)}")
+        note = (
+            f"{given.pictures} pictures, {given.steps} steps, up to {given.seeds} draws (the tables say "
+            "how many each way got); gains are over single-task nets, above 0 is better.\n\n"
+        )
+        store.write_text(folder / "table.md", note + "\n".join(texts))
+
+
+if __name__ == "__main__":
+    study.command(main)
