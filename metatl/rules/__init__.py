@@ -14,7 +14,7 @@ from torch import Tensor
 from metatl import tree
 from metatl.rules.carried_adam import CarriedAdam
 from metatl.rules.rule import Rule, RuleState, unwatched, with_decay
-from metatl.rules.schedule import CosineDecay, LinearDecay, Schedule, SlantedTriangular, WarmUp
+from metatl.rules.schedule import CosineDecay, InverseDecay, LinearDecay, Schedule, SlantedTriangular, WarmUp
 from metatl.types import MetatlError, Params
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "AdamW",
     "CarriedAdam",
     "CosineDecay",
+    "InverseDecay",
     "LinearDecay",
     "Rule",
     "RuleState",
