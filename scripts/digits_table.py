@@ -31,11 +31,11 @@ FLOORS = {"adabn": "source-norms", "tent": "source-norms"}
 NOT_ADAPTED = ("source-only", "target-only", "source-norms")
 SHOWN = 300
 ABOUT = (
-    "Labelled images of one domain, unlabelled ones of the other, whose test images judge. {steps} "
-    "steps of 64 images of each, {seeds} ({nets}). Every setting has one value, which no target label chose. "
-    "Intervals are over blocks of 200 test images: they say how exact the numbers of these nets are, not how "
-    "nets of other seeds would differ. Gain: over source-only, of AdaBN and Tent over the same net with batch "
-    "norms (source-norms), on the same test images; p: paired t-test, Holm-corrected within a pair."
+    "Labelled images of one domain, unlabelled ones of the other, whose test images judge. {steps} steps of "
+    "64 images of each, {seeds} ({nets}). Every setting has one value, chosen by no target label. Intervals "
+    "are over blocks of 200 test images: they say how exact the numbers of these nets are, not how nets of "
+    "other seeds would differ. Gain: over source-only, of AdaBN and Tent over the same net with batch norms "
+    "(source-norms), on the same test images; p: paired t-test, Holm-corrected within a pair."
 )
 
 
