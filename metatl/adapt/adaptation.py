@@ -55,6 +55,11 @@ class Adaptation(ABC):
         return False
 
     @property
+    def reads_labels(self) -> bool:
+        """Whether a fit looks at the targets of support rows, so that there must be some."""
+        return True
+
+    @property
     def saved(self) -> "Adaptation":
         """What predicts from the tensors that this one fitted, as a saved model names it."""
         return self

@@ -47,9 +47,8 @@ class Descent(Adaptation):
         terms: the objective on the support rows.
         moments: which rows give batch norm its moments in predictions; `batch` is transductive.
         batch_size: support rows a step, contiguous and cycling; all for None.
-        guide_from_support: a guide computed per task, multiplied with the transfer's.
-        guided: what the guide scales: the finished `update`, or the `gradient` before the rule, as published
-            for GTL (under Adam that cancels all but the zeros).
+        guide_from_support: a guide made for each task, multiplied with the transfer's.
+        guided: what it scales: the `update`, or as published for GTL the `gradient` (under Adam: its zeros).
         shuffle: whether every epoch of batches has an order of its own, drawn from the fit's key.
         schedule: of the steps' size.
         clip_norm: bound on the norm of a step's gradient, over all entries that may move.
@@ -115,14 +114,11 @@ class Descent(Adaptation):
         """The weights before the first step and behind every step.
 
         moving: names whose guide is not zero throughout; the others are passed through untouched, at no cost.
-        once: whether what comes before them may run once a row instead of in every step (`rest_of`), which
-        gives the same weights up to rounding. key: of what shuffling and views draw.
+        once: whether what comes before them runs once a row (`rest_of`). key: of what is drawn on the way.
         """
         check_whole(self)
-        inner = self.inner(net, transfer, support, key)
-        fresh = self.fresh(net, transfer)
-        free = None if moving is None else moving | fresh
-        start = replace(transfer, params=inner.params)
+        inner, fresh = self.inner(net, transfer, support, key), self.fresh(net, transfer)
+        free, start = None if moving is None else moving | fresh, replace(transfer, params=inner.params)
         rest = rest_under(self, net, start, free, support.x) if once and free is not None else None
 
         def objective(weights: Params, step: tuple[Piece, Any]) -> Tensor:
@@ -167,15 +163,19 @@ class Descent(Adaptation):
         return frozenset(name for name in transfer.params if self.head.fresh and net.is_head(name))
 
     @property
+    def reads_labels(self) -> bool:
+        """Unless no step is taken, or by terms that read none; a fresh output layer is made of them."""
+        return self.head.fresh or (self.steps > 0 and any(term.reads_labels for term in self.terms))
+
+    @property
     def carries(self) -> bool:
         """Unless the output layer is new to every task."""
         return not self.head.fresh
 
     def adapted(self, net: Net, transfer: Transfer, fitted: Params) -> Transfer:
         """The weights of the last step; a fresh output layer may move in full."""
-        new = self.fresh(net, transfer)
-        guide = {n: torch.ones_like(fitted[n]) if n in new else g for n, g in transfer.guide.items()}
-        return replace(transfer, params=fitted, guide=guide)
+        new = {name: torch.ones_like(fitted[name]) for name in self.fresh(net, transfer)}
+        return replace(transfer, params=fitted, guide={n: new.get(n, g) for n, g in transfer.guide.items()})
 
     def check(self, net: Net, transfer: Transfer, real: bool) -> None:
         """The carried output layer, where it is used, must have a row for every output."""

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from metatl.data.bank import Bank
     from metatl.data.class_data import ClassData
     from metatl.data.clustered import Clustered
+    from metatl.data.domain_data import DomainData
+    from metatl.data.domains import Domains
     from metatl.data.glyphs import Glyphs
     from metatl.data.group_arrays import GroupArrays
     from metatl.data.group_data import GroupData
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from metatl.data.shots import AsTheyCome, MetaDataset, Shots
     from metatl.data.sinusoid import Sinusoid, SinusoidData
     from metatl.data.source import SPLITS, Data, Source
-    from metatl.data.streams import Labelled, Stream, Unlabelled
+    from metatl.data.streams import Domain, Labelled, Stream, Unlabelled
     from metatl.data.tables.source import Table
     from metatl.data.taskset_data import TasksetData
     from metatl.data.tasksets import Taskset
@@ -35,6 +37,9 @@ __all__ = [
     "ClassData",
     "Clustered",
     "Data",
+    "Domain",
+    "DomainData",
+    "Domains",
     "Glyphs",
     "GroupArrays",
     "GroupData",
@@ -67,6 +72,8 @@ __getattr__, __dir__ = door(
         "bank": "Bank",
         "class_data": "ClassData",
         "clustered": "Clustered",
+        "domain_data": "DomainData",
+        "domains": "Domains",
         "glyphs": "Glyphs",
         "group_arrays": "GroupArrays",
         "group_data": "GroupData",
@@ -80,7 +87,7 @@ __getattr__, __dir__ = door(
         "shapes": "Tasks",
         "shots": "AsTheyCome MetaDataset Shots",
         "source": "SPLITS Data Source",
-        "streams": "Labelled Stream Unlabelled",
+        "streams": "Domain Labelled Stream Unlabelled",
         "tables.source": "Table",
         "taskset_data": "TasksetData",
         "tasksets": "Taskset",

@@ -34,6 +34,8 @@ class Data(ABC):
     """Of one example, e.g. (1, 28, 28)."""
     kind: Kind
     name: str
+    labelled_support: ClassVar[bool] = True
+    """Whether the support rows of episodes have targets."""
     capturable: ClassVar[bool] = False
     """Whether `draw` reads nothing back from the device, and takes a 0-d tensor as `first`."""
 
@@ -81,6 +83,10 @@ class Data(ABC):
     def balanced(self, split: Split, size: int, seed: int, step: int, balance: Balance) -> Batch:
         """A mini-batch from epochs with as many rows of every class; MetatlError where there are none."""
         raise MetatlError(f"{self.name} has no classes to balance its mini-batches by; leave balance out")
+
+    def of_domain(self, name: str | None, size: int, seed: int, step: int) -> Batch:
+        """A mini-batch of a domain's training rows without labels; MetatlError where there are no domains."""
+        raise MetatlError(f"{self.name} has no domains; a source Domains has (Unlabelled takes splits)")
 
     @abstractmethod
     def classes(self, split: Split) -> int:

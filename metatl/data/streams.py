@@ -74,3 +74,26 @@ class Labelled(Stream):
     def draw(self, data: Data, seed: int, step: int) -> Batch:
         """x and y."""
         return data.batch(self.split, self.size, seed, step)
+
+
+@dataclass(frozen=True)
+class Domain(Stream):
+    """Training rows of a domain without their labels, which are never read.
+
+    Args:
+        name: of the domain; the target's for None.
+        size: rows a step.
+    """
+
+    name: str | None = None
+    size: int = 64
+
+    def check(self, data: Data) -> None:
+        """Refuse an empty batch, and a domain that is not there."""
+        if self.size < 1:
+            raise MetatlError(f"Domain: size is {self.size}; give 1 row a step or more")
+        data.of_domain(self.name, 1, 0, 0)
+
+    def draw(self, data: Data, seed: int, step: int) -> Batch:
+        """x alone; y is None."""
+        return data.of_domain(self.name, self.size, seed, step)

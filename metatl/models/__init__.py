@@ -6,6 +6,7 @@ from metatl.models.conv2d import Conv2d
 from metatl.models.conv4 import Conv4
 from metatl.models.cross_stitch import CrossStitch
 from metatl.models.factory import Factory
+from metatl.models.lenet import LeNet
 from metatl.models.mlp import MLP
 from metatl.models.patch_decoder import PatchDecoder
 from metatl.models.resnet12 import ResNet12
@@ -20,6 +21,7 @@ __all__ = [
     "Conv4",
     "CrossStitch",
     "Factory",
+    "LeNet",
     "PatchDecoder",
     "ResNet12",
     "SentenceEncoder",

@@ -1,33 +1,44 @@
 """Terms of objectives: the task's loss, losses by name, anchors, penalties."""
 
 from metatl.objectives.binary_cross_entropy import BinaryCrossEntropy
+from metatl.objectives.cdan import CDAN
 from metatl.objectives.cross_entropy import CrossEntropy
 from metatl.objectives.dann import DANN
+from metatl.objectives.deep_coral import DeepCORAL
 from metatl.objectives.distillation import Distillation
+from metatl.objectives.entropy import Entropy
 from metatl.objectives.ewc import EWC
 from metatl.objectives.focal import Focal
 from metatl.objectives.gaussian_prior import GaussianPrior
 from metatl.objectives.huber import Huber
 from metatl.objectives.kl_anchor import KLAnchor
+from metatl.objectives.mcc import MCC
+from metatl.objectives.mmd import MMD
 from metatl.objectives.of_target import OfTarget
 from metatl.objectives.one_hot import OneHot
 from metatl.objectives.own import Own
 from metatl.objectives.penalties import L2, L2SP
 from metatl.objectives.poisson import Poisson
+from metatl.objectives.pseudo_labels import PseudoLabels
 from metatl.objectives.reconstruction import Reconstruction
 from metatl.objectives.soft_sharing import SoftSharing
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Seen, Term
 
 __all__ = [
+    "CDAN",
     "DANN",
     "EWC",
     "L2",
     "L2SP",
+    "MCC",
+    "MMD",
     "Anchor",
     "BinaryCrossEntropy",
     "CrossEntropy",
+    "DeepCORAL",
     "Distillation",
+    "Entropy",
     "Focal",
     "GaussianPrior",
     "Huber",
@@ -36,6 +47,7 @@ __all__ = [
     "OneHot",
     "Own",
     "Poisson",
+    "PseudoLabels",
     "Reconstruction",
     "Seen",
     "SoftSharing",

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from metatl.net import Net
-from metatl.objectives.term import Seen, Term, mean_over_rows
+from metatl.objectives.discriminator import drawn, mistaken, reversed_gradient, rising
+from metatl.objectives.term import Seen, Term
 from metatl.types import Params, Transfer
-
-
-def reversed_gradient(x: Tensor, factor: float | Tensor) -> Tensor:
-    """x itself, whose gradient comes back times -factor."""
-    return (x * (1.0 + factor)).detach() - x * factor
 
 
 @dataclass(frozen=True)
@@ -43,28 +36,12 @@ class DANN(Term):
     def weights(self, net: Net, transfer: Transfer, key: int) -> Params:
         """The discriminator's, uniform in +-1 / sqrt(inputs)."""
         like = transfer.params[net.head_weight]
-        generator = torch.Generator().manual_seed(key)
-
-        def layer(rows: int, inputs: int) -> Tensor:
-            drawn = torch.rand(rows, inputs, generator=generator) * 2 - 1
-            return (drawn / math.sqrt(inputs)).to(like)
-
-        first, second = layer(self.hidden, like.shape[-1]), layer(1, self.hidden)
-        return {
-            "0.weight": first,
-            "0.bias": first.new_zeros(self.hidden),
-            "1.weight": second,
-            "1.bias": second.new_zeros(1),
-        }
+        return drawn(like.shape[-1], self.hidden, like, key)
 
     def over(self, params: Params, seen: Seen) -> Tensor:
         """The discriminator's loss, mean over the two domains."""
-        factor = 2.0 / (1.0 + math.exp(-self.gamma * float(seen.progress))) - 1.0
-        losses: list[Tensor] = []
+        factor, losses = rising(seen.progress, self.gamma), list[Tensor]()
         for name, domain in zip(self.streams, (0.0, 1.0), strict=True):
             x = reversed_gradient(seen.passes[name].features, factor)
-            hidden = F.linear(x, seen.own["0.weight"], seen.own["0.bias"]).relu()
-            logit = F.linear(hidden, seen.own["1.weight"], seen.own["1.bias"])
-            loss = F.binary_cross_entropy_with_logits(logit, torch.full_like(logit, domain), reduction="none")
-            losses.append(mean_over_rows(loss, seen.batches[name].weight))
+            losses.append(mistaken(seen.own, x, domain, seen.batches[name].weight))
         return self.weight * (losses[0] + losses[1]) / 2

@@ -96,6 +96,12 @@ def binary_cross_entropy(output: Tensor, y: Tensor) -> Tensor:
     return F.softplus(output) - paired(output, y).to(output.dtype) * output
 
 
+def entropy(output: Tensor) -> Tensor:
+    """-sum over classes of p log p, p = softmax(output), of outputs [n, classes]; [n]."""
+    log_p = output.log_softmax(-1)
+    return -(log_p.exp() * log_p).sum(-1)
+
+
 def squared_error(output: Tensor, y: Tensor) -> Tensor:
     """(output - y)^2, [n, d]."""
     return (output - paired(output, y)).square()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
 from metatl.net import Net, Pass
 from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
+
+Layer = Literal["features", "output"]
+"""What terms that align domains look at: what goes into the output layer, or what comes out of it."""
 
 
 class Anchor(NamedTuple):
@@ -26,6 +29,11 @@ class Anchor(NamedTuple):
     fresh: frozenset[str] = frozenset()
     importance: Params = {}  # noqa: RUF012 - never written
     memory: Params = {}  # noqa: RUF012
+
+
+def layer_of(given: Pass, layer: Layer) -> Tensor:
+    """What a pass gives there, [n, d]."""
+    return given.features if layer == "features" else given.output
 
 
 def mean_over_rows(values: Tensor, weight: Tensor | None) -> Tensor:
@@ -62,6 +70,8 @@ class Term:
     """Whether it holds on to a task's start, so that it means nothing outside an adaptation."""
     needs_anchor_output: bool = False
     """Whether it asks for the frozen reference's outputs too."""
+    reads_labels: bool = True
+    """Whether it looks at targets."""
     streams: tuple[str, ...] = ("source",)
     """The streams that it looks at."""
 

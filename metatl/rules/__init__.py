@@ -15,7 +15,7 @@ from metatl import tree
 from metatl.rules.carried_adam import CarriedAdam
 from metatl.rules.preconditioned import Preconditioned
 from metatl.rules.rule import Rule, RuleState, unwatched, with_decay
-from metatl.rules.schedule import CosineDecay, LinearDecay, Schedule, SlantedTriangular, WarmUp
+from metatl.rules.schedule import CosineDecay, InverseDecay, LinearDecay, Schedule, SlantedTriangular, WarmUp
 from metatl.types import MetatlError, Params
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "AdamW",
     "CarriedAdam",
     "CosineDecay",
+    "InverseDecay",
     "LinearDecay",
     "Preconditioned",
     "Rule",

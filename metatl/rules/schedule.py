@@ -101,6 +101,27 @@ class CosineDecay(Schedule):
 
 
 @dataclass(frozen=True)
+class InverseDecay(Schedule):
+    """(1 + gamma t)^-power, behind a linear rise; t as in `LinearDecay`.
+
+    Source: Ganin et al. 2016, arXiv 1505.07818.
+
+    Args:
+        warm_up: steps of the rise.
+        gamma: how fast it falls.
+        power: of the fall.
+    """
+
+    warm_up: int = 0
+    gamma: float = 10.0
+    power: float = 0.75
+
+    def after(self, share: float | Tensor) -> float | Tensor:
+        """As above."""
+        return (1.0 + self.gamma * share) ** -self.power
+
+
+@dataclass(frozen=True)
 class SlantedTriangular(Schedule):
     """A short linear rise and a long linear fall: (1 + p (ratio - 1)) / ratio, the rate itself at the peak.
 

@@ -13,7 +13,7 @@ import torch
 
 from metatl.engines import Loop
 from metatl.lab import cli
-from metatl.profile import additions, beside, memory, transfers, workloads
+from metatl.profile import additions, beside, domains, memory, transfers, workloads
 from metatl.profile.agreement import disagreement
 from metatl.profile.engines import CAN_COMPILE, MAKERS, for_workload
 from metatl.profile.timing import interleaved, sgemm_gflops, turns
@@ -240,6 +240,8 @@ def test_transfer_beside_the_passes_it_needs(monkeypatch: pytest.MonkeyPatch) ->
     (heads,) = transfers.frozen([], "cpu", 1, 32, (24, 6))
     assert heads["cells"] == 4 * (2 * 4 + 1)
     assert heads["ratio"] > 0
+    (adversary,) = domains.two_domains([], "cpu", 1, 4)
+    assert adversary["ratio"] > 0
     for measure in (transfers.tuned, transfers.last_block):
         (found,) = measure([], "cpu", 1, 32)
         assert found["ratio"] > 0

@@ -18,7 +18,7 @@ from metatl.engines import Loop
 from metatl.learners import State, Supervised
 from metatl.net import Pass
 from metatl.objectives import DANN, Anchor, Seen, TaskLoss
-from metatl.objectives.dann import reversed_gradient
+from metatl.objectives.discriminator import reversed_gradient
 from metatl.rules import SGD
 from metatl.types import Batch, MetatlError
 

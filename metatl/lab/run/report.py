@@ -167,6 +167,7 @@ def _picture(run: Run, transfer: Transfer, adaptation: Any, made: Report, folder
         net = run.net.with_outputs(run.tested.outputs(tasks))
         output, _ = predictions(net, transfer, adaptation, episode)
         pictures = run.data.kind == "classification" and len(run.data.shape) == 3
+        pictures = pictures and run.tested.labelled_support
         if pictures and episode.query.y.dim() == 1 and 0 not in made.diverged:
             names = run.tested.class_names("meta_test", tasks, experiment.evaluation.seed, 0)
             recorder.episode("meta_test/episode", episode, output.argmax(-1), behind, names)
