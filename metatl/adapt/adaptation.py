@@ -74,6 +74,14 @@ class Adaptation(ABC):
         """What a pass of the net is given for the rows x: x alone, unless support rows are inputs too."""
         return x
 
+    def learned_output(self, net: Net, transfer: Transfer, episode: Episode) -> Any:
+        """What an outer loss is taken of where a net is learned through this way: its answer."""
+        return self.answer(net, transfer, episode)
+
+    def read(self, output: Any, y: Any) -> Any:
+        """Predictions [n, outputs] from such an output, beside targets like y."""
+        return output
+
     def adapted(self, net: Net, transfer: Transfer, fitted: Fitted) -> Transfer:
         """What is carried, with the weights that one task moved in their place."""
         return transfer

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from metatl.data.shapes import Tasks
     from metatl.data.shots import AsTheyCome, MetaDataset, Shots
     from metatl.data.sinusoid import Sinusoid, SinusoidData
+    from metatl.data.small_tables import SmallTables, SmallTablesData
     from metatl.data.source import SPLITS, Data, Source
     from metatl.data.streams import Stream, Unlabelled
     from metatl.data.tables.source import Table
@@ -50,6 +51,8 @@ __all__ = [
     "Shots",
     "Sinusoid",
     "SinusoidData",
+    "SmallTables",
+    "SmallTablesData",
     "Source",
     "Stream",
     "Table",
@@ -78,6 +81,7 @@ __getattr__, __dir__ = door(
         "sinusoid": "Sinusoid SinusoidData",
         "shapes": "Tasks",
         "shots": "AsTheyCome MetaDataset Shots",
+        "small_tables": "SmallTables SmallTablesData",
         "source": "SPLITS Data Source",
         "streams": "Stream Unlabelled",
         "tables.source": "Table",

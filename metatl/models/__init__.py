@@ -5,6 +5,7 @@ from metatl.models.conv1d import Conv1d
 from metatl.models.conv2d import Conv2d
 from metatl.models.conv4 import Conv4
 from metatl.models.factory import Factory
+from metatl.models.in_context_transformer import InContextTransformer
 from metatl.models.mlp import MLP
 from metatl.models.patch_decoder import PatchDecoder
 from metatl.models.resnet12 import ResNet12
@@ -17,6 +18,7 @@ __all__ = [
     "Conv2d",
     "Conv4",
     "Factory",
+    "InContextTransformer",
     "PatchDecoder",
     "ResNet12",
     "SentenceEncoder",

@@ -1,5 +1,6 @@
 """Terms of objectives: the task's loss, losses by name, anchors, penalties."""
 
+from metatl.objectives.bar_distribution import BarDistribution
 from metatl.objectives.binary_cross_entropy import BinaryCrossEntropy
 from metatl.objectives.cross_entropy import CrossEntropy
 from metatl.objectives.dann import DANN
@@ -22,6 +23,7 @@ __all__ = [
     "L2",
     "L2SP",
     "Anchor",
+    "BarDistribution",
     "BinaryCrossEntropy",
     "CrossEntropy",
     "Distillation",
