@@ -16,6 +16,7 @@ from metatl.adapt.inner import Inner, Piece, check_mixing, check_whole, pieces_o
 from metatl.adapt.moved import displacement, displacement_and_memory
 from metatl.adapt.neighbours import NearestNeighbours
 from metatl.adapt.prediction import alike, check_outputs, predict, predict_with, too_large
+from metatl.adapt.prior_fitted import PriorFitted
 from metatl.adapt.query import QueryLoss, check_outer, outer, query_loss
 from metatl.adapt.scoring import score
 from metatl.adapt.solvers import (
@@ -51,6 +52,7 @@ __all__ = [
     "NearestNeighbours",
     "Outputs",
     "Piece",
+    "PriorFitted",
     "Point",
     "QueryLoss",
     "RidgeRegression",

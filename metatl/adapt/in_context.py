@@ -40,6 +40,7 @@ class InContext(Adaptation):
     bars: BarDistribution | None = None
 
     reads_support: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = False
 
     @property
     def order_free(self) -> bool:
@@ -49,6 +50,16 @@ class InContext(Adaptation):
     def transductive(self, net: Net) -> bool:
         """As said."""
         return self.queries_meet
+
+    def check(self, net: Net, transfer: Transfer, real: bool) -> None:
+        """No more classes than the net was trained for; bars are for real targets."""
+        most = net.rows(transfer.params)
+        if not real and self.bars is not None:
+            raise MetatlError("InContext: bars are weights of real values, and targets are classes; leave them")
+        if not real and net.outputs > most:
+            raise MetatlError(
+                f"{net.outputs} classes, and the net was trained for at most {most}; train it on tasks of more"
+            )
 
     def given(self, support: Batch, x: Any) -> dict[str, Any]:
         """Support and query rows, by the names of the module's arguments."""

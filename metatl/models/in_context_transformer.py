@@ -83,7 +83,7 @@ class InContextTransformer(nn.Module):
 
     def _targets(self, y: Tensor, like: Tensor) -> Tensor:
         if not self.classes:
-            return y.reshape(y.shape[0], -1).to(like.dtype)
+            return y.reshape(-1, self.y.in_features).to(like.dtype)
         return (y.unsqueeze(-1) == torch.arange(self.y.in_features, device=y.device)).to(like.dtype)
 
 
