@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from metatl.data.bank import Bank
     from metatl.data.class_data import ClassData
     from metatl.data.clustered import Clustered
+    from metatl.data.fewer import Fewer, FewerData
     from metatl.data.glyphs import Glyphs
     from metatl.data.group_arrays import GroupArrays
     from metatl.data.group_data import GroupData
     from metatl.data.hapt import Hapt
+    from metatl.data.linear_functions import LinearFunctions, LinearFunctionsData
     from metatl.data.masked import Masked
     from metatl.data.mnist import Mnist
     from metatl.data.omniglot import Omniglot
@@ -36,11 +38,15 @@ __all__ = [
     "ClassData",
     "Clustered",
     "Data",
+    "Fewer",
+    "FewerData",
     "Glyphs",
     "GroupArrays",
     "GroupData",
     "Hapt",
     "ImageFolder",
+    "LinearFunctions",
+    "LinearFunctionsData",
     "Masked",
     "MetaDataset",
     "Mnist",
@@ -69,10 +75,12 @@ __getattr__, __dir__ = door(
         "bank": "Bank",
         "class_data": "ClassData",
         "clustered": "Clustered",
+        "fewer": "Fewer FewerData",
         "glyphs": "Glyphs",
         "group_arrays": "GroupArrays",
         "group_data": "GroupData",
         "hapt": "Hapt",
+        "linear_functions": "LinearFunctions LinearFunctionsData",
         "masked": "Masked",
         "mnist": "Mnist",
         "omniglot": "Omniglot",
