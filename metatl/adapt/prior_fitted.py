@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -42,7 +43,7 @@ class PriorFitted(Adaptation):
         """Refuse an average over nothing, and a net that is not there."""
         if self.orders < 1:
             raise MetatlError(f"PriorFitted: orders is {self.orders}; give 1 or more")
-        shipped(self.net)
+        _opened(self.net)  # here, since no net is made under vmap
 
     @property
     def order_free(self) -> bool:
@@ -82,14 +83,14 @@ class PriorFitted(Adaptation):
     ) -> Tensor:
         """Log-probabilities [n, outputs] for the rows x."""
         module, classes = _opened(self.net), net.outputs
-        most, found = self.columns, list[Tensor]()
-        for shift, turn in _numberings(self.orders, most, classes):
-            near, far = (_moved(rows.flatten(1).float(), most, shift) for rows in (fitted["support_x"], x))
+        near, far = fitted["support_x"], x.flatten(1).float()
+        found = list[Tensor]()
+        for shift, turn in _numberings(self.orders, far.shape[1], classes):
             y = (fitted["support_y"] + turn) % classes
             with torch.no_grad():
-                said = module(near, y, far, fitted.get("support_weight"))[:, :classes]
-            found.append(said.roll(-turn, -1).log_softmax(-1))
-        mean = torch.stack(found).logsumexp(0) - torch.tensor(float(len(found))).log()
+                said = module(near.roll(shift, -1), y, far.roll(shift, -1), fitted.get("support_weight"))
+            found.append(said[:, :classes].roll(-turn, -1).log_softmax(-1))
+        mean = torch.stack(found).logsumexp(0) - math.log(len(found))
         return mean.to(x.dtype)
 
 
@@ -105,7 +106,3 @@ def _numberings(orders: int, columns: int, classes: int) -> Iterator[tuple[int, 
     """By how many places columns and classes are turned round."""
     for i in range(orders):
         yield i * columns // orders, i % classes
-
-
-def _moved(x: Tensor, columns: int, shift: int) -> Tensor:
-    return torch.nn.functional.pad(x, (0, columns - x.shape[1])).roll(shift, -1)
