@@ -15,7 +15,8 @@ from typing import Any
 import study
 from safetensors.torch import save
 
-from metatl.lab import store
+from metatl.lab import config, store
+from metatl.types import Params
 from metatl.weights.shipped import FOLDER
 
 MODEL = ("width", "layers", "heads", "standardise")
@@ -31,18 +32,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", help="run directory of configs/in-context/little-pfn.yaml")
     folder = Path(parser.parse_args().run)
-    transfer, learned = store.load_transfer(folder / "transfer.safetensors"), store.read_json(folder / "learned.json")
-    store.write_json(FOLDER / "little-pfn.json", card(folder, transfer.params, learned))
-    tensors = {name: leaf.contiguous() for name, leaf in transfer.params.items()}
+    params, step = learned(folder)
+    store.write_json(FOLDER / "little-pfn.json", card(folder, params, step))
+    tensors = {name: leaf.contiguous() for name, leaf in params.items()}
     store.write_atomic(FOLDER / "little-pfn.safetensors", save(tensors, {"format": "pt"}))
 
 
-def card(folder: Path, params: dict[str, Any], learned: dict[str, Any]) -> dict[str, Any]:
-    """What the net is, of what it learned, and what it is no good for."""
-    from metatl.lab import config
+def learned(folder: Path) -> tuple[Params, int]:
+    """The weights, and the step that they are of: the last checkpoint's where the run is not finished."""
+    if (folder / "transfer.safetensors").is_file():
+        made = config.load(folder / "config.yaml")
+        return store.load_transfer(folder / "transfer.safetensors").params, made.learner.steps
+    state, _ = store.load_checkpoint(folder / "last.ckpt")
+    return state.transfer.params, int(state.step)
 
+
+def card(folder: Path, params: Params, step: int) -> dict[str, Any]:
+    """What the net is, of what it learned, and what it is no good for."""
     made = config.describe(config.load(folder / "config.yaml"))
-    report = store.read_json(folder / "report.json")
     model, learner = made["model"]["init_args"], made["learner"]["init_args"]
     return {
         "about": "reads the labelled rows of a small table and gives probabilities of classes for other rows",
@@ -51,8 +58,12 @@ def card(folder: Path, params: dict[str, Any], learned: dict[str, Any]) -> dict[
         "model": {name: model[name] for name in MODEL},
         "weights": sum(leaf.numel() for leaf in params.values()),
         "prior": made["data"],
-        "trained": {"steps": learner["steps"], "tasks_a_step": learner["meta_batch"], "rows": "0 to 100"},
-        "accuracy_on_unseen_random_tables": report["mean"],
+        "trained": {
+            "step": step,
+            "of_steps": learner["steps"],
+            "tasks_a_step": learner["meta_batch"],
+            "rows": "0 to 100",
+        },
         "command": "metatl run configs/in-context/little-pfn.yaml",
         "run": folder.name,
         "limits": LIMITS,
