@@ -16,6 +16,7 @@ from metatl.adapt.inner import Inner, Piece, check_mixing, check_whole, pieces_o
 from metatl.adapt.moved import displacement, displacement_and_memory
 from metatl.adapt.neighbours import NearestNeighbours
 from metatl.adapt.prediction import alike, check_outputs, predict, predict_with, too_large
+from metatl.adapt.prior_fitted import PriorFitted
 from metatl.adapt.query import QueryLoss, check_outer, outer, query_loss
 from metatl.adapt.scoring import score
 from metatl.adapt.solvers import (
@@ -23,6 +24,7 @@ from metatl.adapt.solvers import (
     LinearDiscriminant,
     LogisticRegression,
     NearestCentroid,
+    QuadraticDiscriminant,
     RidgeRegression,
     SoftNeighbours,
     Solver,
@@ -52,6 +54,8 @@ __all__ = [
     "Outputs",
     "Piece",
     "Point",
+    "PriorFitted",
+    "QuadraticDiscriminant",
     "QueryLoss",
     "RidgeRegression",
     "SoftNeighbours",

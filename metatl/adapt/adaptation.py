@@ -28,6 +28,8 @@ class Adaptation(ABC):
     """Support rows that are looked at together; all of them for None."""
     guided_by_transfer: ClassVar[bool] = False
     """Whether it moves weights under the transfer's guide, which then must cover every weight."""
+    needs_labels: ClassVar[bool] = True
+    """Whether there must be a labelled row."""
     reads_support: ClassVar[bool] = False
     """Whether support rows are an input of the net, whose outputs are then a task's own."""
 
@@ -48,6 +50,11 @@ class Adaptation(ABC):
     def order_free(self) -> bool:
         """Whether predictions stay the same, but for rounding, when the support rows change places."""
         return False
+
+    @property
+    def columns(self) -> int | None:
+        """The most columns that inputs may have; None where any number goes."""
+        return None
 
     @property
     def carries(self) -> bool:
@@ -78,6 +85,14 @@ class Adaptation(ABC):
     def given(self, support: Batch, x: Any) -> Any:
         """What a pass of the net is given for the rows x: x alone, unless support rows are inputs too."""
         return x
+
+    def learned_output(self, net: Net, transfer: Transfer, episode: Episode) -> Any:
+        """What an outer loss is taken of where a net is learned through this way: its answer."""
+        return self.answer(net, transfer, episode)
+
+    def read(self, output: Any, y: Any) -> Any:
+        """Predictions [n, outputs] from such an output, beside targets like y."""
+        return output
 
     def adapted(self, net: Net, transfer: Transfer, fitted: Fitted) -> Transfer:
         """What is carried, with the weights that one task moved in their place."""

@@ -11,7 +11,8 @@ from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.support import at_the_door
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
-from metatl.types import Batch, MetatlError, Transfer
+from metatl.objectives.bar_distribution import BarDistribution
+from metatl.types import Batch, Episode, MetatlError, Transfer
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,17 @@ class InContext(Adaptation):
         order_matters: whether the module looks at the order of the support rows (a recurrent one, say);
             without, `metatl.testing.check_adaptation` holds it to looking away.
         queries_meet: whether the module lets query rows see each other: then it is transductive.
+        bars: how a module's outputs for a real target are read: as weights of bars, whose mean is predicted.
+
+    A net of more outputs than a task has classes answers with the first ones; one of fewer is refused.
     """
 
     order_matters: bool = False
     queries_meet: bool = False
+    bars: BarDistribution | None = None
 
     reads_support: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = False
 
     @property
     def order_free(self) -> bool:
@@ -45,6 +51,18 @@ class InContext(Adaptation):
         """As said."""
         return self.queries_meet
 
+    def check(self, net: Net, transfer: Transfer, real: bool) -> None:
+        """No more classes than the net was trained for; bars are for real targets."""
+        most = net.rows(transfer.params)
+        if not real and self.bars is not None:
+            raise MetatlError(
+                "InContext: bars are weights of real values, and targets are classes; leave them"
+            )
+        if not real and net.outputs > most:
+            raise MetatlError(
+                f"{net.outputs} classes, and the net was trained for at most {most}; train it on tasks of more"
+            )
+
     def given(self, support: Batch, x: Any) -> dict[str, Any]:
         """Support and query rows, by the names of the module's arguments."""
         kept = {"support_x": support.x, "support_y": support.y, "x": x}
@@ -52,15 +70,16 @@ class InContext(Adaptation):
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> dict[str, Tensor]:
         """The support set, by the names of the module's arguments."""
-        kept = self.given(at_the_door(net, support), None)
+        kept = self.given(at_the_door(net, support, none=True), None)
         return {name: rows for name, rows in kept.items() if name != "x"}
 
     def predict(
         self, net: Net, transfer: Transfer, fitted: dict[str, Tensor], support: Batch, x: Tensor
     ) -> Tensor:
         """Outputs [n, outputs] for the rows x, from one pass; raises MetatlError for any other shape."""
-        with moments_from(Rows(frozen=True)):
-            output = net(transfer.params, transfer.buffers, {**fitted, "x": x})
+        output = self.read(self._pass(net, transfer, fitted, x), fitted["support_y"])
+        if not fitted["support_y"].is_floating_point() and isinstance(output, Tensor) and output.dim() == 2:
+            output = output[:, : net.outputs]
         if not isinstance(output, Tensor) or output.shape != (x.shape[0], net.outputs):
             shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise MetatlError(
@@ -68,3 +87,17 @@ class InContext(Adaptation):
                 "forward(support_x, support_y, x) must give [n, outputs] for the rows x"
             )
         return output
+
+    def learned_output(self, net: Net, transfer: Transfer, episode: Episode) -> Tensor:
+        """The module's own outputs: [n, bars] where they are weights of bars."""
+        if self.bars is None:
+            return self.answer(net, transfer, episode)
+        return self._pass(net, transfer, self.fit(net, transfer, episode.support), episode.query.x)
+
+    def read(self, output: Any, y: Any) -> Any:
+        """The means of bars."""
+        return output if self.bars is None or not y.is_floating_point() else self.bars.mean(output)
+
+    def _pass(self, net: Net, transfer: Transfer, fitted: dict[str, Tensor], x: Tensor) -> Any:
+        with moments_from(Rows(frozen=True)):
+            return net(transfer.params, transfer.buffers, {**fitted, "x": x})

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from metatl import tree
+from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.covering import check_guide, moving_names
 from metatl.adapt.descent import Descent
 from metatl.adapt.prediction import predict
@@ -24,7 +25,7 @@ from metatl.types import Batch, Episode, MetatlError, Metrics, Params, Transfer,
 
 def query_loss(
     net: Net,
-    adaptation: Descent,
+    adaptation: Adaptation,
     transfer: Transfer,
     episode: Episode,
     unroll: Unroll,
@@ -35,8 +36,13 @@ def query_loss(
     """The outer loss of one task: query loss after the last step, or a weighted sum over steps (MAML++).
 
     step_weights: [steps + 1], one weight for every point of the trajectory, the start included; objective:
-    the loss of the outputs for the query rows.
+    the loss of the outputs for the query rows. A way without steps has one point, its answer.
     """
+    if not isinstance(adaptation, Descent):
+        output = adaptation.learned_output(net, transfer, episode)
+        loss = outer(objective, transfer.params, output, episode.query)
+        read = adaptation.read(tree.apply(Tensor.detach, output), episode.query.y)
+        return loss, {"query_loss": loss.detach(), "query_score": score(read, episode.query.y)}
     points = list(adaptation.trajectory(net, transfer, episode.support, unroll, moving))
     output = predict(net, points[-1].params, transfer, episode, adaptation.moments)
     last = outer(objective, points[-1].params, output, episode.query)
@@ -78,7 +84,7 @@ class QueryLoss(Loss):
     """
 
     net: Net
-    adaptation: Descent
+    adaptation: Adaptation
     transfer: Transfer
     unroll: Unroll = "full"
     learn_guide: bool = False
@@ -87,12 +93,13 @@ class QueryLoss(Loss):
 
     def __post_init__(self) -> None:
         """Raise MetatlError for a guide that does not cover every weight."""
-        check_guide(self.transfer)
+        if self.adaptation.guided_by_transfer:
+            check_guide(self.transfer)
 
     @property
     def twice(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the inner loop is unrolled."""
-        return self.unroll == "full"
+        """Whether an inner loop is unrolled."""
+        return self.unroll == "full" and self.adaptation.guided_by_transfer
 
     @cached_property
     def variables(self) -> Params:
@@ -153,7 +160,8 @@ class QueryLoss(Loss):
     def probe(self, variables: Params, task: Episode, rows: int | None = None) -> Any:
         """A pass over support rows."""
         carried = self.carried(variables, self.held)
-        return self.net(carried.params, carried.buffers, tree.apply(lambda leaf: leaf[:rows], task.support.x))
+        x = self.adaptation.given(task.support, tree.apply(lambda leaf: leaf[:rows], task.support.x))
+        return self.net(carried.params, carried.buffers, x)
 
     def passed_rows(self, task: Episode) -> int:
         """Of all unrolled inner steps, or of one in first order; of the support and the query rows."""

@@ -14,16 +14,17 @@ from metatl.objectives.term import Term
 from metatl.types import Batch, MetatlError
 
 
-def at_the_door(net: Net, support: Batch, terms: tuple[Term, ...] = ()) -> Batch:
+def at_the_door(net: Net, support: Batch, terms: tuple[Term, ...] = (), none: bool = False) -> Batch:
     """The rows with int64 labels; rows of booleans (several labels at once) stay booleans.
 
     Raises MetatlError for labels outside 0 .. outputs - 1, for real targets that are not finite, and for
-    those that one of the terms cannot take. Under vmap, where no value can be read, only the type changes:
+    those that one of the terms cannot take; unless `none` allows it, for weights that are all 0. Under vmap, where no value can be read, only the type changes:
     there the rows come from a sampler.
     """
     if support.weight is not None and _readable(support.weight):
         weight = support.weight
-        if not bool((weight >= 0).all() & (weight.sum() > 0) & weight.isfinite().all()):
+        some = none or bool(weight.sum() > 0)
+        if not some or not bool((weight >= 0).all() & weight.isfinite().all()):
             raise MetatlError("row weights must be finite and not negative, and one of them above 0")
     labels = isinstance(support.y, Tensor)
     for y in filter(_readable, tree.leaves(support.y)):

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from metatl.data.clustered import Clustered
     from metatl.data.domain_data import DomainData
     from metatl.data.domains import Domains
+    from metatl.data.fewer import Fewer, FewerData
     from metatl.data.glyphs import Glyphs
     from metatl.data.group_arrays import GroupArrays
     from metatl.data.group_data import GroupData
     from metatl.data.hapt import Hapt
+    from metatl.data.linear_functions import LinearFunctions, LinearFunctionsData
     from metatl.data.masked import Masked
     from metatl.data.mnist import Mnist
     from metatl.data.omniglot import Omniglot
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from metatl.data.shapes import Tasks
     from metatl.data.shots import AsTheyCome, MetaDataset, Shots
     from metatl.data.sinusoid import Sinusoid, SinusoidData
+    from metatl.data.small_tables import SmallTables, SmallTablesData
     from metatl.data.source import SPLITS, Data, Source
     from metatl.data.streams import Domain, Labelled, Stream, Unlabelled
     from metatl.data.tables.source import Table
@@ -40,12 +43,16 @@ __all__ = [
     "Domain",
     "DomainData",
     "Domains",
+    "Fewer",
+    "FewerData",
     "Glyphs",
     "GroupArrays",
     "GroupData",
     "Hapt",
     "ImageFolder",
     "Labelled",
+    "LinearFunctions",
+    "LinearFunctionsData",
     "Masked",
     "MetaDataset",
     "Mnist",
@@ -56,6 +63,8 @@ __all__ = [
     "Shots",
     "Sinusoid",
     "SinusoidData",
+    "SmallTables",
+    "SmallTablesData",
     "Source",
     "Stream",
     "Table",
@@ -74,10 +83,12 @@ __getattr__, __dir__ = door(
         "clustered": "Clustered",
         "domain_data": "DomainData",
         "domains": "Domains",
+        "fewer": "Fewer FewerData",
         "glyphs": "Glyphs",
         "group_arrays": "GroupArrays",
         "group_data": "GroupData",
         "hapt": "Hapt",
+        "linear_functions": "LinearFunctions LinearFunctionsData",
         "masked": "Masked",
         "mnist": "Mnist",
         "omniglot": "Omniglot",
@@ -86,6 +97,7 @@ __getattr__, __dir__ = door(
         "sinusoid": "Sinusoid SinusoidData",
         "shapes": "Tasks",
         "shots": "AsTheyCome MetaDataset Shots",
+        "small_tables": "SmallTables SmallTablesData",
         "source": "SPLITS Data Source",
         "streams": "Domain Labelled Stream Unlabelled",
         "tables.source": "Table",

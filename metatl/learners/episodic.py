@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt import Descent, QueryLoss, check_outer
+from metatl.adapt import Adaptation, Descent, QueryLoss, check_outer
 from metatl.adapt.carried import check_ways
 from metatl.aggregates import Aggregate, Mean
 from metatl.data.source import Data, Tasks
@@ -35,13 +35,14 @@ class Episodic(Learner):
     MAML (Finn, Abbeel & Levine 2017, arXiv 1703.03400), FOMAML (unroll first_order), ANIL and BOIL (a guide
     that is zero on the body or on the head), Meta-SGD (learn init_and_guide; Li et al. 2017, arXiv
     1707.09835), MAML++ (guide PerStep, multi_step; arXiv 1810.09502), ProtoNet (head Prototypes, zero steps),
-    Proto-MAML: values, not classes.
+    Proto-MAML: values, not classes. So are ways that move no weight but learn the net that they pass: a net
+    that reads support rows (`InContext`), a solver on features (`ClosedForm`).
 
     Args:
         steps: outer steps.
         meta_batch: tasks per outer step.
         tasks: shape of the training episodes.
-        adaptation: the inner loop in training.
+        adaptation: the inner loop in training, or another way that is differentiable in the weights.
         rule: of the outer loop.
         unroll: `full` (second order) or `first_order`.
         guide: where the guide starts; ones for None.
@@ -60,7 +61,7 @@ class Episodic(Learner):
     steps: int = 1000
     meta_batch: int = 16
     tasks: Tasks = Tasks()
-    adaptation: Descent = Descent()
+    adaptation: Adaptation = Descent()
     rule: Rule = Adam(1e-3)
     unroll: Unroll = "full"
     guide: TransferGuide | None = None
@@ -87,13 +88,17 @@ class Episodic(Learner):
         data.check("meta_train", self.tasks)
         check_ways(self.adaptation.carries, self.tasks)
         check_outer(self.objective)
-        rows = net.rows(start.params)
-        if not self.adaptation.head.fresh and rows != self.outputs(data):
+        rows, way = net.rows(start.params), self.adaptation
+        if not isinstance(way, Descent):
+            if not way.batched:
+                raise MetatlError(f"{type(way).__name__} is not differentiable; learn through another way")
+            return way.check(net.with_outputs(self.outputs(data)), start, data.kind == "regression")
+        if not way.head.fresh and rows != self.outputs(data):
             raise MetatlError(
                 f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; "
                 "choose a fresh head (Zeros, Prototypes, Ridge) or another start"
             )
-        rule = self.adaptation.rule
+        rule = way.rule
         if self.unroll == "full" and not rule.differentiable:
             raise MetatlError(
                 f"the inner {type(rule).__name__} cannot be differentiated where a gradient is 0 (NaN); set "

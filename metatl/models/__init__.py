@@ -6,6 +6,7 @@ from metatl.models.conv2d import Conv2d
 from metatl.models.conv4 import Conv4
 from metatl.models.cross_stitch import CrossStitch
 from metatl.models.factory import Factory
+from metatl.models.in_context_transformer import InContextTransformer
 from metatl.models.lenet import LeNet
 from metatl.models.mlp import MLP
 from metatl.models.patch_decoder import PatchDecoder
@@ -21,6 +22,7 @@ __all__ = [
     "Conv4",
     "CrossStitch",
     "Factory",
+    "InContextTransformer",
     "LeNet",
     "PatchDecoder",
     "ResNet12",

@@ -1,5 +1,6 @@
 """Terms of objectives: the task's loss, losses by name, anchors, penalties."""
 
+from metatl.objectives.bar_distribution import BarDistribution
 from metatl.objectives.binary_cross_entropy import BinaryCrossEntropy
 from metatl.objectives.cdan import CDAN
 from metatl.objectives.cross_entropy import CrossEntropy
@@ -34,6 +35,7 @@ __all__ = [
     "MCC",
     "MMD",
     "Anchor",
+    "BarDistribution",
     "BinaryCrossEntropy",
     "CrossEntropy",
     "DeepCORAL",

@@ -67,7 +67,7 @@ def _hindrance(row: Row, net: Backbone, problem: Problem) -> tuple[str, str]:
         return "as there is no net whose body could move", why
     if why := _hindered(row, net, problem):
         return _NET, why
-    return "as they do not take such targets", _unfit(row, problem)
+    return "as they do not take such targets or so many columns", _unfit(row, problem)
 
 
 def _unlike(row: Row, net: Backbone, problem: Problem) -> str:
@@ -95,6 +95,12 @@ def _hindered(row: Row, net: Backbone, problem: Problem) -> str:
 
 def _unfit(row: Row, problem: Problem) -> str:
     """Why a row cannot serve such targets; nothing where it can."""
+    most, encoded = row.adaptation.columns, problem.encoded
+    if most is not None and encoded is not None:
+        pool = problem.task.pool
+        width = encoded.of(pool[:1], pool).shape[1]
+        if width > most:
+            return f"takes {most} columns at most, and these are {width} as numbers"
     try:
         _tried(row, problem)
     except MetatlError as error:

@@ -16,6 +16,7 @@ from metatl.adapt import (
     LinearDiscriminant,
     LogisticRegression,
     NearestCentroid,
+    QuadraticDiscriminant,
     RidgeRegression,
     SoftNeighbours,
     Solver,
@@ -32,6 +33,7 @@ SOLVERS = [
     LogisticRegression(0.03),
     LogisticRegression(0.03, scaled=True),
     LinearDiscriminant(0.3),
+    QuadraticDiscriminant(0.3, 0.5),
     SoftNeighbours(0.2),
     UnitLogistic(0.7),
 ]
@@ -191,6 +193,37 @@ def test_linear_discriminant_of_one_row_a_class_is_the_nearest_mean() -> None:
     variance = (x - x.mean(0)).square().sum() / (WAY * 6)
     expected = -torch.cdist(new, x).square() / (2 * variance)
     torch.testing.assert_close(found.log_softmax(-1), expected.log_softmax(-1), rtol=1e-7, atol=1e-7)
+
+
+def test_quadratic_discriminant_is_scipys_normal_with_scikit_learns_shrunk_covariance() -> None:
+    covariance, stats = pytest.importorskip("sklearn.covariance"), pytest.importorskip("scipy.stats")
+    (x, y), (new, _) = features(41, 4), features(20, 4)
+    solver, expected = QuadraticDiscriminant(0.2, 0.0), list[Any]()
+    for label in range(WAY):
+        own = x[y == label].numpy()
+        shrunk = covariance.shrunk_covariance(covariance.empirical_covariance(own), 0.2)
+        log_p = stats.multivariate_normal(own.mean(0), shrunk).logpdf(new.numpy())
+        expected.append(torch.from_numpy(log_p + np.log(len(own) / len(x))))
+    found = solver.predict(solver.fit(x, y, WAY), new)
+    posterior = torch.stack(expected, 1).log_softmax(-1)
+    torch.testing.assert_close(found.log_softmax(-1), posterior, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize(("rows", "width"), [(40, 5), (7, 30)])
+def test_pooled_quadratic_discriminant_is_the_linear_one(rows: int, width: int) -> None:
+    (x, y), (new, _) = features(rows, width), features(20, width)
+    linear, pooled = LinearDiscriminant(0.3), QuadraticDiscriminant(0.3, 1.0)
+    found, expected = (one.predict(one.fit(x, y, WAY), new).log_softmax(-1) for one in (pooled, linear))
+    torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-7)
+
+
+def test_quadratic_discriminant_of_equal_rows_is_finite_and_bad_values_are_one_line() -> None:
+    x, y = features(6, 3)
+    solver = QuadraticDiscriminant(0.3, 0.0)
+    fitted = solver.fit(torch.cat([x[:1]] * 4 + [x]), torch.cat([y[:1]] * 4 + [y]), WAY)
+    assert solver.predict(fitted, x).isfinite().all()
+    with pytest.raises(MetatlError, match="shrinkage is 0"):
+        QuadraticDiscriminant(0.0)
 
 
 def test_soft_neighbours_by_hand() -> None:

@@ -4,6 +4,7 @@ from metatl.adapt.solvers.cosine import CosineClassifier, Cosines
 from metatl.adapt.solvers.linear_discriminant import LinearDiscriminant
 from metatl.adapt.solvers.logistic import LogisticRegression
 from metatl.adapt.solvers.nearest_centroid import Centroids, NearestCentroid
+from metatl.adapt.solvers.quadratic_discriminant import Gaussians, QuadraticDiscriminant
 from metatl.adapt.solvers.ridge import RidgeRegression
 from metatl.adapt.solvers.soft_neighbours import Neighbours, SoftNeighbours
 from metatl.adapt.solvers.solver import Linear, Solver
@@ -13,11 +14,13 @@ __all__ = [
     "Centroids",
     "CosineClassifier",
     "Cosines",
+    "Gaussians",
     "Linear",
     "LinearDiscriminant",
     "LogisticRegression",
     "NearestCentroid",
     "Neighbours",
+    "QuadraticDiscriminant",
     "RidgeRegression",
     "SoftNeighbours",
     "Solver",

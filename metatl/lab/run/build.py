@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from metatl import tree
+from metatl.adapt import Adaptation
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import task
 from metatl.lab.experiment import Experiment
@@ -66,14 +67,17 @@ def _module(experiment: Experiment, data: Data, outputs: int) -> nn.Module:
 def _given(experiment: Experiment, data: Data) -> tuple[Any, int]:
     """What passes of the run are given, for a few examples, and the number of outputs that they give.
 
-    Learners give a net examples alone; where nothing is learned, an adaptation may give support rows too.
+    Learners give a net examples alone, but for one that learns through a way which gives support rows too;
+    where nothing is learned, the adaptation may.
     """
     device, tasks = experiment.device, experiment.evaluation.tasks
     x = examples(data, tasks, device)
-    if experiment.learner.steps:
+    learner = experiment.learner
+    way = getattr(learner, "adaptation", None) if learner.steps else experiment.adaptation
+    if not isinstance(way, Adaptation) or not way.reads_support:
         return x, tree.rows(x)
     support = task(data.draw("meta_test", tasks, 0, 0, 1), 0).support
-    return experiment.adaptation.given(support, x), tree.rows(x)
+    return way.given(support, x), tree.rows(x)
 
 
 def examples(data: Data, tasks: Tasks, device: str) -> Any:

@@ -1,0 +1,108 @@
+"""Adaptation by a net that has read many random tables: labelled rows are its input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from metatl.adapt.adaptation import Adaptation
+from metatl.adapt.support import at_the_door
+from metatl.models.in_context_transformer import InContextTransformer
+from metatl.net import Net
+from metatl.types import Batch, MetatlError, Transfer
+from metatl.weights.shipped import shipped
+
+
+@dataclass(frozen=True)
+class PriorFitted(Adaptation):
+    """p(y | x, labelled rows) in one pass of a net that comes with the package; nothing is fitted or moved.
+
+    The net was trained on tasks of a prior (`data.SmallTables`), so that its pass approximates the posterior
+    predictive under that prior (Müller et al. 2022, arXiv 2112.10510). It sees the inputs themselves, of at
+    most as many columns and classes as it was trained for, which its card says. What it says is averaged over
+    `orders` numberings of columns and classes, to which a table is indifferent and the net nearly so. Without
+    a labelled row it gives the prior's answer, each class alike.
+
+    Args:
+        net: by the name of its card.
+        orders: passes that are averaged.
+    """
+
+    net: str = "little-pfn"
+    orders: int = 4
+
+    needs_labels: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Refuse an average over nothing, and a net that is not there."""
+        if self.orders < 1:
+            raise MetatlError(f"PriorFitted: orders is {self.orders}; give 1 or more")
+        _opened(self.net)  # here, since no net is made under vmap
+
+    @property
+    def order_free(self) -> bool:
+        """The net has no positions."""
+        return True
+
+    @property
+    def columns(self) -> int:
+        """As its card says."""
+        return int(shipped(self.net)[0]["columns"])
+
+    def check(self, net: Net, transfer: Transfer, real: bool) -> None:
+        """Targets are classes, and no more than the net was trained for."""
+        classes = int(shipped(self.net)[0]["classes"])
+        if real:
+            raise MetatlError(f"{self.net} was trained for class labels; choose another method for numbers")
+        if net.outputs > classes:
+            raise MetatlError(
+                f"{net.outputs} classes, and {self.net} was trained for at most {classes}; choose another method"
+            )
+
+    def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> dict[str, Tensor]:
+        """The labelled rows; MetatlError for more columns or classes than the net was trained for."""
+        support = at_the_door(net, support, none=True)
+        y = support.y
+        if not isinstance(y, Tensor) or y.is_floating_point() or y.dim() != 1:
+            raise MetatlError(f"{self.net} was trained for one class label a row; choose another method")
+        self.check(net, transfer, real=False)
+        x = support.x.flatten(1).float()
+        if x.shape[1] > self.columns:
+            raise MetatlError(f"{x.shape[1]} columns, and {self.net} was trained for at most {self.columns}")
+        rows = {"support_x": x, "support_y": y}
+        return rows if support.weight is None else {**rows, "support_weight": support.weight}
+
+    def predict(
+        self, net: Net, transfer: Transfer, fitted: dict[str, Tensor], support: Batch, x: Tensor
+    ) -> Tensor:
+        """Log-probabilities [n, outputs] for the rows x."""
+        module, classes = _opened(self.net), net.outputs
+        near, far = fitted["support_x"], x.flatten(1).float()
+        found = list[Tensor]()
+        for shift, turn in _numberings(self.orders, far.shape[1], classes):
+            y = (fitted["support_y"] + turn) % classes
+            with torch.no_grad():
+                said = module(near.roll(shift, -1), y, far.roll(shift, -1), fitted.get("support_weight"))
+            found.append(said[:, :classes].roll(-turn, -1).log_softmax(-1))
+        mean = torch.stack(found).logsumexp(0) - math.log(len(found))
+        return mean.to(x.dtype)
+
+
+@cache
+def _opened(name: str) -> InContextTransformer:
+    card, tensors = shipped(name)
+    module = InContextTransformer((card["columns"],), card["classes"], **card["model"])
+    module.load_state_dict(tensors)
+    return module.eval().requires_grad_(False)
+
+
+def _numberings(orders: int, columns: int, classes: int) -> Iterator[tuple[int, int]]:
+    """By how many places columns and classes are turned round."""
+    for i in range(orders):
+        yield i * columns // orders, i % classes

@@ -1,0 +1,107 @@
+"""Tasks of another source of which only some support rows count: what a net that reads rows learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import torch
+
+from metatl.data.counter import bits, number, uniform
+from metatl.data.source import SPLITS, Data, Kind, Source, Tasks, indices
+from metatl.types import Batch, Episode, MetatlError, Split
+
+_COUNT = 721
+
+
+@final
+@dataclass(frozen=True)
+class Fewer(Source):
+    """The first k support rows have weight 1, the others 0: k uniform from `least` to all, drawn by episode.
+
+    So a net learns from tasks of every size, while meta-batches keep one shape. Support rows of a source of
+    classes lie round by round.
+
+    Args:
+        of: the source.
+        least: support rows that count at least.
+    """
+
+    of: Source
+    least: int = 0
+
+    @property
+    def embedded(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As the source is."""
+        return self.of.embedded
+
+    def load(self, device: str = "cpu") -> FewerData:
+        """The source's data; MetatlError for a negative number of rows."""
+        if self.least < 0:
+            raise MetatlError(f"Fewer: least is {self.least}; give 0 support rows or more")
+        return FewerData(self.of.load(device), self.least)
+
+
+@final
+@dataclass(frozen=True)
+class FewerData(Data):
+    """Another source's data with weights of the support rows."""
+
+    of: Data
+    least: int
+    capturable: ClassVar[bool] = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The source's."""
+        return self.of.shape
+
+    @property
+    def kind(self) -> Kind:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The source's."""
+        return self.of.kind
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The source's, with this."""
+        return f"{self.of.name} with fewer rows"
+
+    def outputs(self, tasks: Tasks) -> int:
+        """The source's."""
+        return self.of.outputs(tasks)
+
+    def classes(self, split: Split) -> int:
+        """The source's."""
+        return self.of.classes(split)
+
+    def check(self, split: Split, tasks: Tasks) -> None:
+        """As the source, whose tasks must have one shape."""
+        self.of.check(split, tasks)
+        tasks.check(self.name)
+
+    def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
+        """The source's episodes with weights [count, rows]."""
+        drawn = self.of.draw(split, tasks, seed, first, count)
+        if not isinstance(drawn, Episode) or drawn.support.weight is not None:
+            raise MetatlError(
+                f"Fewer takes episodes of one shape and without weights; {self.of.name}'s are not"
+            )
+        y, device = drawn.support.y, drawn.support.y.device
+        most, key = y.shape[1], number(_COUNT, seed, SPLITS.index(split))
+        words = bits(key, indices(first, count, device))
+        kept = self.least + torch.floor(uniform(words) * (most - self.least + 1)).clamp(min=0)
+        weight = (torch.arange(most, device=device) < kept[:, None]).float()
+        return drawn._replace(support=drawn.support._replace(weight=weight))
+
+    def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
+        """The source's."""
+        return self.of.fingerprint(split, tasks, seed, count)
+
+    def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
+        """The source's."""
+        return self.of.batch(split, size, seed, step)
+
+    def describe(self) -> dict[str, Any]:
+        """The source's, and from how many rows on."""
+        told = self.of.describe()
+        return {**told, "name": self.name, "fewer_from": self.least}

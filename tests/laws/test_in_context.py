@@ -1,0 +1,132 @@
+"""A net that reads support rows: what its outputs may depend on, and how Episodic learns it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from metatl import Net, Tasks
+from metatl.adapt import InContext
+from metatl.data import SmallTables
+from metatl.engines import Batched, Loop
+from metatl.learners import Episodic
+from metatl.models import InContextTransformer
+from metatl.objectives import BarDistribution
+from metatl.testing import check_adaptation
+from metatl.types import Batch, Episode, MetatlError
+
+M, N, D = 6, 4, 3
+
+
+def reader(**options: bool | int) -> InContextTransformer:
+    torch.manual_seed(0)
+    outputs = 3 if options.get("classes", True) else 1
+    return InContextTransformer((D,), outputs, width=16, layers=2, heads=2, **options).double()  # pyright: ignore[reportArgumentType]
+
+
+def rows(real: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    made = torch.Generator().manual_seed(1)
+    x, y, asked = (torch.randn(k, generator=made, dtype=torch.float64) for k in ((M, D), (M, 1), (N, D)))
+    return x, y if real else torch.tensor([0, 1, 2, 0, 1, 2]), asked
+
+
+KINDS = [{}, {"standardise": True}, {"classes": False}, {"classes": False, "bars": 8}]
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_the_order_of_support_rows_does_not_matter(options: dict[str, bool | int]) -> None:
+    module, (x, y, asked) = reader(**options), rows(not options.get("classes", True))
+    order = torch.tensor([3, 1, 5, 0, 2, 4])
+    torch.testing.assert_close(module(x[order], y[order], asked), module(x, y, asked))
+    other = y[order].clone()
+    assert (module(x, other, asked) - module(x, y, asked)).abs().max() > 1e-4, "labels are not read"
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_a_query_does_not_see_other_queries(options: dict[str, bool | int]) -> None:
+    module, (x, y, asked) = reader(**options), rows(not options.get("classes", True))
+    together = module(x, y, asked)
+    alone = torch.cat([module(x, y, row[None]) for row in asked])
+    torch.testing.assert_close(together, alone)
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_a_row_of_weight_k_is_k_rows(options: dict[str, bool | int]) -> None:
+    module, (x, y, asked) = reader(**options), rows(not options.get("classes", True))
+    weight = torch.tensor([1.0, 2.0, 0.0, 1.0, 3.0, 0.0], dtype=torch.float64)
+    times = weight.long()
+    said = module(x, y, asked, weight)
+    torch.testing.assert_close(
+        said, module(x.repeat_interleave(times, 0), y.repeat_interleave(times, 0), asked)
+    )
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_no_support_row_is_the_priors_answer(options: dict[str, bool | int]) -> None:
+    module, (x, y, asked) = reader(**options), rows(not options.get("classes", True))
+    none = module(x[:0], y[:0], asked)
+    assert none.isfinite().all()
+    torch.testing.assert_close(none, module(x, y, asked, torch.zeros(M, dtype=torch.float64)))
+
+
+def test_fewer_columns_are_filled_and_more_are_refused() -> None:
+    module, (x, y, asked) = reader(standardise=True), rows()
+    filled = [torch.cat([part[:, :2], torch.zeros(len(part), 1)], 1) for part in (x, asked)]
+    torch.testing.assert_close(module(x[:, :2], y, asked[:, :2]), module(filled[0], y, filled[1]))
+    with pytest.raises(MetatlError, match="4 columns, and the net was trained for at most 3"):
+        module(torch.zeros(M, 4, dtype=torch.float64), y, asked)
+
+
+def test_units_of_columns_do_not_matter_where_they_are_standardised() -> None:
+    module, (x, y, asked) = reader(standardise=True), rows()
+    scale, shift = torch.tensor([10.0, 0.1, 3.0]), torch.tensor([5.0, -2.0, 0.0])
+    torch.testing.assert_close(module(x * scale + shift, y, asked * scale + shift), module(x, y, asked))
+
+
+def test_fewer_classes_are_the_first_outputs_and_more_are_refused() -> None:
+    x, _, asked = rows()
+    net = Net.of(reader())
+    episode = Episode(Batch(x, torch.tensor([0, 1] * 3)), Batch(asked))
+    way, start = InContext(), net.start()
+    two, three = (way.answer(net.with_outputs(k), start, episode) for k in (2, 3))
+    torch.testing.assert_close(two, three[:, :2])
+    with pytest.raises(MetatlError, match="5 classes, and the net was trained for at most 3"):
+        way.check(net.with_outputs(5), start, real=False)
+
+
+@pytest.mark.parametrize("bars", [None, BarDistribution(-3, 3, 8)])
+def test_it_keeps_the_laws_of_adaptations(bars: BarDistribution | None) -> None:
+    made = torch.Generator().manual_seed(2)
+    x, asked = torch.randn(3, M, D, generator=made), torch.randn(3, N, D, generator=made)
+    y, target = torch.randn(3, M, 1, generator=made), torch.randn(3, N, 1, generator=made)
+    net = Net.of(reader(classes=False, bars=8 if bars else 0).float()).with_outputs(1)
+    check_adaptation(InContext(bars=bars), net, net.start(), Episode(Batch(x, y), Batch(asked, target)))
+
+
+def test_episodic_learns_it_and_engines_agree() -> None:
+    data, tasks = SmallTables(columns=D, latent=4).load(), Tasks(3, 4, 4)
+    net = Net.of(reader(standardise=True).float()).with_outputs(3)
+    learner = Episodic(steps=40, meta_batch=8, tasks=tasks, adaptation=InContext())
+    learner.check(net, net.start(), data)
+    state, losses = learner.init(net, net.start()), list[float]()
+    drawn = learner.draw(data, 0, 0)
+    grads = [e.grad(loss := learner.loss(net, state), loss.variables, drawn)[0] for e in (Batched(), Loop())]
+    for name, leaf in grads[0].items():
+        torch.testing.assert_close(leaf, grads[1][name], rtol=1e-4, atol=1e-6)
+    for _ in range(40):
+        state, metrics = learner.step(net, Batched(), state, drawn)
+        losses.append(float(metrics["query_loss"]))
+    assert losses[-1] < losses[0] - 0.1, losses[:: len(losses) - 1]
+
+
+def test_a_prior_draws_by_index_alone() -> None:
+    data, tasks = SmallTables(columns=5).load(), Tasks(4, 5, 3)
+    whole, part = (data.draw("meta_train", tasks, 0, first, count) for first, count in ((0, 6), (4, 2)))
+    for name in ("support", "query"):
+        one, two = getattr(whole, name), getattr(part, name)
+        torch.testing.assert_close(one.x[4:], two.x)
+        assert (one.y[4:] == two.y).all() and one.y.max() < 4
+    other = data.draw("meta_val", tasks, 0, 0, 6)
+    assert (whole.query.x - other.query.x).abs().max() > 0.1
+    assert whole.support.weight is not None and whole.support.x.isfinite().all()
