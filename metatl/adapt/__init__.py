@@ -19,7 +19,11 @@ from metatl.adapt.prediction import alike, check_outputs, predict, predict_with,
 from metatl.adapt.query import QueryLoss, check_outer, outer, query_loss
 from metatl.adapt.scoring import score
 from metatl.adapt.solvers import (
+    BayesianLastLayer,
+    BayesianLinear,
     CosineClassifier,
+    GaussianClasses,
+    GaussianProcess,
     LinearDiscriminant,
     LogisticRegression,
     NearestCentroid,
@@ -35,6 +39,8 @@ from metatl.adapt.tree_transfer import ContinuedBoosting, TreeTransfer
 
 __all__ = [
     "Adaptation",
+    "BayesianLastLayer",
+    "BayesianLinear",
     "ClosedForm",
     "ContinuedBoosting",
     "CosineClassifier",
@@ -42,6 +48,8 @@ __all__ = [
     "EarlyStopping",
     "Estimator",
     "Fitted",
+    "GaussianClasses",
+    "GaussianProcess",
     "Guided",
     "InContext",
     "Inner",

@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from metatl.net import Net
-from metatl.types import Batch, Episode, Moments, Transfer
+from metatl.objectives.predictive import Predictive
+from metatl.types import Batch, Episode, MetatlError, Moments, Params, Transfer
+
+NO_SPREAD = "says no spread of real values; ClosedForm with BayesianLinear or GaussianProcess does"
 
 Fitted = Any
 """What a task was fitted to: nested tuples and dicts of tensors, or what an outside estimator keeps."""
@@ -73,6 +76,14 @@ class Adaptation(ABC):
     def given(self, support: Batch, x: Any) -> Any:
         """What a pass of the net is given for the rows x: x alone, unless support rows are inputs too."""
         return x
+
+    def prior(self, net: Net, transfer: Transfer) -> Params:
+        """Where what it learns over tasks beside the weights starts, by name; carried as `prior.<name>`."""
+        return {}
+
+    def predictive(self, net: Net, transfer: Transfer, episode: Episode, key: int = 0) -> Predictive:
+        """Mean and variance of the real targets of the query rows; MetatlError where it says no spread."""
+        raise MetatlError(f"{type(self).__name__} {NO_SPREAD}")
 
     def learned_output(self, net: Net, transfer: Transfer, episode: Episode) -> Any:
         """What an outer loss is taken of where a net is learned through this way: its answer."""

@@ -1,0 +1,112 @@
+"""Bayesian linear regression: a posterior over the output layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metatl.adapt.solvers.evidence import best_ridge
+from metatl.adapt.solvers.solver import Solver, as_features, check_rows, row_weights
+from metatl.types import MetatlError, Params
+
+JITTER = 1e-8
+"""Share of a precision's mean diagonal that is added to the diagonal, so that it has an inverse."""
+
+
+class Posterior(NamedTuple):
+    """K ~ MN(mean, covariance, diag(noise)): mean [d + 1, outputs], covariance [d + 1, d + 1], noise [outputs]."""
+
+    mean: Tensor
+    covariance: Tensor
+    noise: Tensor
+
+
+@dataclass(frozen=True)
+class BayesianLinear(Solver):
+    """The matrix-normal posterior of an output layer K, y = K^T p + e, p = (features, 1), e ~ N(0, S).
+
+    K ~ MN(K0, L0^-1, S), L0 = R R^T, gives L = L0 + P^T P, mean L^-1 (P^T Y + L0 K0), and for a new row
+    y ~ N(mean^T p, (1 + p^T L^-1 p) S). S is diagonal. Learned over tasks with the features, K0, R (and S,
+    where `noise` is None) make ALPaCA (Harrison, Sharma & Pavone 2018, arXiv 1807.08912). Without a learned
+    prior K0 is 0, L0 is r I (nothing for the constant), and r and S are those under which the rows at hand
+    are likeliest (`evidence.best_ridge`). No row gives the prior's answer.
+
+    Args:
+        noise: variance of e, in the targets' unit squared; None to learn it, or to choose it by evidence.
+    """
+
+    noise: float | None = None
+
+    real: ClassVar[bool] = True
+    spreads: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuse a variance that is none."""
+        if self.noise is not None and not self.noise > 0:
+            raise MetatlError(f"BayesianLinear: noise is {self.noise}; give a variance above 0")
+
+    def prior(self, size: int, outputs: int) -> Params:
+        """K0 = 0, R = I, and log S = 0 where it is learned."""
+        start = {"mean": torch.zeros(size + 1, outputs), "root": torch.eye(size + 1)}
+        return start if self.noise is not None else {**start, "log_noise": torch.zeros(outputs)}
+
+    def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Posterior:
+        """The posterior under the prior that evidence chooses."""
+        check_rows(features, y, outputs, weight, none=True)
+        _check_real(y)
+        x, target = features.double(), y.double().reshape(-1, outputs)
+        ridge, noise = best_ridge(x, target, row_weights(features, weight))
+        noise = noise if self.noise is None else torch.full_like(noise, self.noise)
+        flat = ridge.new_full((1,), 1e-6)
+        root = torch.diag(torch.cat([ridge.expand(x.shape[1]), flat]).sqrt())
+        return self._posterior(x.new_zeros(x.shape[1] + 1, outputs), root, noise, features, y, weight)
+
+    def fit_under(
+        self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
+    ) -> Posterior:
+        """The posterior under K0, R and S."""
+        check_rows(features, y, outputs, weight, none=True)
+        _check_real(y)
+        mean = prior["mean"].double()
+        noise = prior["log_noise"].double().exp() if self.noise is None else self.noise * torch.ones_like(mean[0])
+        return self._posterior(mean, prior["root"].double(), noise, features, y, weight)
+
+    def predict(self, fitted: Posterior, features: Tensor) -> Tensor:
+        """mean^T p, [n, outputs]."""
+        return _with_one(features.to(fitted.mean.dtype)) @ fitted.mean
+
+    def spread(self, fitted: Posterior, features: Tensor) -> Tensor:
+        """(1 + p^T L^-1 p) S, [n, outputs]."""
+        p = _with_one(features.to(fitted.mean.dtype))
+        return (1 + ((p @ fitted.covariance) * p).sum(-1, keepdim=True).clamp_min(0)) * fitted.noise
+
+    def added(self, fitted: Posterior, features: Tensor, y: Tensor) -> Posterior:
+        """The posterior after one row more, features [d] and y [outputs], in O(d^2) (Sherman & Morrison)."""
+        p, (mean, covariance, noise) = _with_one(features.to(fitted.mean.dtype)), fitted
+        along = covariance @ p
+        gain = along / (1 + p @ along)
+        return Posterior(mean + torch.outer(gain, y - p @ mean), covariance - torch.outer(gain, along), noise)
+
+    def _posterior(
+        self, mean: Tensor, root: Tensor, noise: Tensor, features: Tensor, y: Tensor, weight: Tensor | None
+    ) -> Posterior:
+        """By Cholesky, in float64."""
+        p, rows = _with_one(features.double()), row_weights(features, weight).unsqueeze(-1)
+        before = root @ root.T
+        before = before + JITTER * before.diagonal().mean() * torch.eye(len(root), dtype=p.dtype, device=p.device)
+        factor = torch.linalg.cholesky(before + p.T @ (rows * p))
+        target = p.T @ (rows * y.double().reshape(-1, mean.shape[1])) + before @ mean
+        found = torch.cholesky_solve(target, factor), torch.cholesky_inverse(factor), noise
+        return Posterior(*(as_features(features, value) for value in found))
+
+
+def _with_one(features: Tensor) -> Tensor:
+    return torch.cat([features, torch.ones_like(features[..., :1])], -1)
+
+
+def _check_real(y: Tensor) -> None:
+    if not y.is_floating_point():
+        raise MetatlError("BayesianLinear is of real targets; choose GaussianClasses for class labels")
