@@ -31,8 +31,8 @@ class ClosedForm(Adaptation):
         solver: of `metatl.adapt.solvers`.
         moments: which rows give batch norm its moments: `frozen` uses the running ones, as for a pre-trained
             net; `support` the support rows; `batch` all rows of a pass, which is transductive.
-        growing: whether, while it is learned over tasks, query row i is predicted from the first i mod (m + 1)
-            of the m support rows, so that few rows and none are learned from too.
+        growing: whether, while it is learned over tasks, query row i is predicted from the first i mod
+            (m + 1) of the m support rows, so that few rows and none are learned from too.
     """
 
     solver: Solver = NearestCentroid()
@@ -66,7 +66,7 @@ class ClosedForm(Adaptation):
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """What the solver finds; tuples of tensors. Differentiable in the weights where the solver is."""
         features, support = self._features(net, transfer, support)
-        return self._solved(net, transfer, features, support.y, support.weight)
+        return self._solved(transfer, features, support.y, net.outputs, support.weight)
 
     def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
         """Outputs [n, outputs] for the rows x."""
@@ -74,7 +74,7 @@ class ClosedForm(Adaptation):
 
     def prior(self, net: Net, transfer: Transfer) -> Params:
         """The solver's."""
-        size = transfer.params[f"{net.head}.weight"].shape[1]
+        size = transfer.params[net.head_weight].shape[1]
         return self.solver.prior(size, net.outputs)
 
     def predictive(self, net: Net, transfer: Transfer, episode: Episode, key: int = 0) -> Predictive:
@@ -87,14 +87,18 @@ class ClosedForm(Adaptation):
         """Outputs; mean and variance of real targets where the solver says both, and the evidence it has."""
         around, support = self._features(net, transfer, episode.support)
         features = self._of_queries(net, transfer, episode)
-        real = support.y.is_floating_point() and self.solver.spreads
+        real, given = (
+            support.y.is_floating_point() and self.solver.spreads,
+            (support.y, net.outputs, support.weight),
+        )
 
-        def told(weight: Tensor | None, rows: Tensor) -> tuple[Tensor, ...]:
-            fitted = self._solved(net, transfer, around, support.y, weight)
-            mean = self.solver.predict(fitted, rows)
-            return (mean, self.solver.spread(fitted, rows)) if real else (mean,)
-
-        found = self._growing(told, support.weight, around, features) if self.growing else told(support.weight, features)
+        found: tuple[Tensor, ...]
+        if self.growing:
+            found = self.solver.grown(prior_in(transfer), around, *given, features)
+        else:
+            fitted = self._solved(transfer, around, *given)
+            mean = self.solver.predict(fitted, features)
+            found = (mean, self.solver.spread(fitted, features)) if real else (mean,)
         both, y = torch.cat([around, features]), torch.cat([support.y, episode.query.y])
         evidence = self.solver.evidence(prior_in(transfer), both, y, net.outputs)
         return Predictive(*found, evidence=evidence) if real or evidence is not None else found[0]
@@ -103,17 +107,10 @@ class ClosedForm(Adaptation):
         """The mean."""
         return output.mean if isinstance(output, Predictive) else output
 
-    def _growing(self, told: Any, weight: Tensor | None, around: Tensor, features: Tensor) -> tuple[Tensor, ...]:
-        """Query row i from the first i mod (m + 1) support rows."""
-        sizes = torch.arange(len(around) + 1, device=around.device)
-        shown = (torch.arange(len(around), device=around.device) < sizes.unsqueeze(-1)).to(around.dtype)
-        shown = shown if weight is None else shown * weight
-        found = torch.func.vmap(lambda rows: told(rows, features))(shown)
-        each = torch.arange(len(features), device=features.device)
-        return tuple(values[each % len(sizes), each] for values in found)
-
-    def _solved(self, net: Net, transfer: Transfer, features: Tensor, y: Tensor, weight: Tensor | None) -> Any:
-        given, prior = (features, y, net.outputs, weight), prior_in(transfer)
+    def _solved(
+        self, transfer: Transfer, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None
+    ) -> Any:
+        given, prior = (features, y, outputs, weight), prior_in(transfer)
         return self.solver.fit_under(prior, *given) if prior else self.solver.fit(*given)
 
     def _features(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Batch]:

@@ -76,8 +76,8 @@ def check_outer(objective: Term) -> None:
 class QueryLoss(Loss):
     """`query_loss` as a function of the initialisation, and of the guide where that is learned.
 
-    Variables are named `params.<weight>`, `guide.<weight>` and `prior.<name>` (what an adaptation learns beside
-    them); weights with requires_grad=False are none.
+    Variables are named `params.<weight>`, `guide.<weight>` and `prior.<name>` (what is learned
+    beside them); weights with requires_grad=False are none.
     Raises MetatlError naming a weight without a guide, or with one that does not broadcast to it.
 
     net, adaptation: the inner problem; transfer: where it starts; unroll: how it is differentiated;

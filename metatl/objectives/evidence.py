@@ -22,5 +22,7 @@ class Evidence(Term):
     def __call__(self, params: Params, output: Any, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss; raises MetatlError for outputs of a model without evidence."""
         if not isinstance(output, Predictive) or output.evidence is None:
-            raise MetatlError("Evidence: this way has no evidence; learn through ClosedForm with GaussianProcess")
+            raise MetatlError(
+                "Evidence: this way has no evidence; learn through ClosedForm with GaussianProcess"
+            )
         return (-output.evidence / len(output.mean)).to(output.mean.dtype)

@@ -16,7 +16,9 @@ def rows(seed: int, n: int, d: int) -> torch.Tensor:
 
 def prior_of(solver, d, outputs, seed=3):
     prior = solver.prior(d, outputs)
-    return {k: v.double() + 0.3 * rows(seed, *v.shape) if v.dim() == 2 else v.double() for k, v in prior.items()}
+    return {
+        k: v.double() + 0.3 * rows(seed, *v.shape) if v.dim() == 2 else v.double() for k, v in prior.items()
+    }
 
 
 def test_the_posterior_solves_the_normal_equations() -> None:
@@ -34,7 +36,10 @@ def test_the_posterior_solves_the_normal_equations() -> None:
 def test_one_weight_against_brute_force_quadrature() -> None:
     """K of a feature alone (the constant pinned by its prior), integrated over a grid."""
     solver, x, y, noise = BayesianLinear(noise=0.3), rows(0, 4, 1), rows(1, 4, 1), 0.3
-    prior = {"mean": torch.tensor([[0.5], [0.0]]).double(), "root": torch.diag(torch.tensor([0.8, 1e3])).double()}
+    prior = {
+        "mean": torch.tensor([[0.5], [0.0]]).double(),
+        "root": torch.diag(torch.tensor([0.8, 1e3])).double(),
+    }
     found, new = solver.fit_under(prior, x, y, 1), torch.tensor([[1.7]]).double()
     k = torch.linspace(-30, 30, 600_001, dtype=torch.float64)
     spread = noise / (0.64 + prior["root"][1, 1] ** 2 * 1e-8 / 2)  # with the jitter that is stated
@@ -74,13 +79,19 @@ def test_no_row_is_the_priors_answer(solver) -> None:
 def test_classes_without_a_row_are_the_priors() -> None:
     solver, x = GaussianClasses(), rows(0, 5, 3)
     fitted = solver.fit_under(solver.prior(3, 4), x[:0], torch.zeros(0, dtype=torch.int64), 4)
-    assert torch.allclose(solver.predict(fitted, x).exp(), torch.full((5, 4), 0.25, dtype=torch.float64), atol=1e-6)
+    assert torch.allclose(
+        solver.predict(fitted, x).exp(), torch.full((5, 4), 0.25, dtype=torch.float64), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("shot", [1, 3])
 def test_a_wide_prior_is_protonet_with_shrunk_logits(shot: int) -> None:
     solver, x, y = GaussianClasses(), rows(0, 4 * shot, 3), torch.arange(4).repeat(shot)
-    prior = {**solver.prior(3, 4), "log_between": torch.full((3,), 25.0), "log_within": torch.full((3,), math.log(0.5))}
+    prior = {
+        **solver.prior(3, 4),
+        "log_between": torch.full((3,), 25.0),
+        "log_within": torch.full((3,), math.log(0.5)),
+    }
     prior = {name: leaf.double() for name, leaf in prior.items()}
     new = rows(2, 6, 3)
     proto = NearestCentroid(centred=False, unit=False)
@@ -123,7 +134,10 @@ def test_the_same_row_many_times_is_no_nan(kernel: str) -> None:
 
 def test_constant_targets_and_one_row_have_an_answer() -> None:
     for solver in (BayesianLinear(), BayesianLastLayer(), GaussianProcess()):
-        for x, y in ((rows(0, 6, 3), torch.full((6, 1), 2.0).double()), (rows(0, 1, 3), torch.ones(1, 1).double())):
+        for x, y in (
+            (rows(0, 6, 3), torch.full((6, 1), 2.0).double()),
+            (rows(0, 1, 3), torch.ones(1, 1).double()),
+        ):
             fitted = solver.fit(x, y, 1)
             found = torch.cat([solver.predict(fitted, rows(5, 9, 3)), solver.spread(fitted, rows(5, 9, 3))])
             assert bool(found.isfinite().all())
@@ -139,7 +153,11 @@ def test_evidence_is_the_density_of_the_targets() -> None:
 
 def test_labels_are_likelier_where_the_process_says_so() -> None:
     """2 m / (v + s) is the log-odds of +1 against -1 under the predictive normal."""
-    solver, x, y = GaussianProcess(kernel="cosine", predictive=True), rows(0, 6, 3), torch.tensor([0, 1, 2, 0, 1, 2])
+    solver, x, y = (
+        GaussianProcess(kernel="cosine", predictive=True),
+        rows(0, 6, 3),
+        torch.tensor([0, 1, 2, 0, 1, 2]),
+    )
     plain = GaussianProcess(kernel="cosine")
     fitted, new = solver.fit(x, y, 3), rows(4, 5, 3)
     normal = torch.distributions.Normal(plain.predict(fitted, new), solver.spread(fitted, new).sqrt())

@@ -14,7 +14,7 @@ from metatl.adapt.solvers.solver import Solver
 
 @dataclass(frozen=True)
 class BayesianLastLayer(Solver):
-    """BayesianLinear for real targets, GaussianClasses for class labels, each under the prior it finds itself.
+    """BayesianLinear for real targets, GaussianClasses for class labels, each with a prior of its own finding.
 
     To learn a prior over tasks name one of the two.
 

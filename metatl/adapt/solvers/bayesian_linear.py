@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metatl.adapt.solvers.evidence import best_ridge
-from metatl.adapt.solvers.solver import Solver, as_features, check_rows, row_weights
+from metatl.adapt.solvers.solver import Solver, as_features, check_rows, first_rows, row_weights
 from metatl.types import MetatlError, Params
 
 JITTER = 1e-8
@@ -17,7 +17,7 @@ JITTER = 1e-8
 
 
 class Posterior(NamedTuple):
-    """K ~ MN(mean, covariance, diag(noise)): mean [d + 1, outputs], covariance [d + 1, d + 1], noise [outputs]."""
+    """K ~ MN(mean, covariance, diag(noise)): mean [d + 1, outputs], covariance, square, and noise [outputs]."""
 
     mean: Tensor
     covariance: Tensor
@@ -71,8 +71,7 @@ class BayesianLinear(Solver):
         check_rows(features, y, outputs, weight, none=True)
         _check_real(y)
         mean = prior["mean"].double()
-        noise = prior["log_noise"].double().exp() if self.noise is None else self.noise * torch.ones_like(mean[0])
-        return self._posterior(mean, prior["root"].double(), noise, features, y, weight)
+        return self._posterior(mean, prior["root"].double(), self._noise(prior), features, y, weight)
 
     def predict(self, fitted: Posterior, features: Tensor) -> Tensor:
         """mean^T p, [n, outputs]."""
@@ -90,17 +89,46 @@ class BayesianLinear(Solver):
         gain = along / (1 + p @ along)
         return Posterior(mean + torch.outer(gain, y - p @ mean), covariance - torch.outer(gain, along), noise)
 
+    def grown(
+        self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None, new: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """All sizes of support from one Cholesky: a factor's leading blocks are those of the first rows."""
+        _check_real(y)
+        mean, noise = prior["mean"].double(), self._noise(prior)
+        before = torch.cholesky_inverse(torch.linalg.cholesky(_with_jitter(prior["root"].double())))
+        root = row_weights(features, weight).sqrt().unsqueeze(-1)
+        p, q = root * _with_one(features.double()), _with_one(new.double())
+        eye = torch.eye(len(p), dtype=p.dtype, device=p.device)
+        factor = torch.linalg.cholesky(eye + p @ before @ p.T)
+        left = root * y.double().reshape(-1, outputs) - p @ mean
+        known = torch.linalg.solve_triangular(factor, torch.cat([left, p @ before @ q.T], 1), upper=False)
+        seen = known[:, outputs:].T * first_rows(len(p), len(q), q)  # [new, n]
+        variance = 1 + ((q @ before) * q).sum(-1, keepdim=True) - seen.square().sum(-1, keepdim=True)
+        found = q @ mean + seen @ known[:, :outputs], variance.clamp_min(1.0) * noise
+        return as_features(features, found[0]), as_features(features, found[1])
+
+    def _noise(self, prior: Params) -> Tensor:
+        given = torch.full_like(prior["mean"][0], self.noise or 1.0).double()
+        return prior["log_noise"].double().exp() if self.noise is None else given
+
     def _posterior(
         self, mean: Tensor, root: Tensor, noise: Tensor, features: Tensor, y: Tensor, weight: Tensor | None
     ) -> Posterior:
         """By Cholesky, in float64."""
         p, rows = _with_one(features.double()), row_weights(features, weight).unsqueeze(-1)
-        before = root @ root.T
-        before = before + JITTER * before.diagonal().mean() * torch.eye(len(root), dtype=p.dtype, device=p.device)
+        before = _with_jitter(root)
         factor = torch.linalg.cholesky(before + p.T @ (rows * p))
         target = p.T @ (rows * y.double().reshape(-1, mean.shape[1])) + before @ mean
         found = torch.cholesky_solve(target, factor), torch.cholesky_inverse(factor), noise
         return Posterior(*(as_features(features, value) for value in found))
+
+
+def _with_jitter(root: Tensor) -> Tensor:
+    """R R^T, which may have no inverse, and a little of its mean diagonal."""
+    found = root @ root.T
+    return found + JITTER * found.diagonal().mean() * torch.eye(
+        len(root), dtype=root.dtype, device=root.device
+    )
 
 
 def _with_one(features: Tensor) -> Tensor:

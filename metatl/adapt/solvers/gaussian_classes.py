@@ -13,7 +13,7 @@ from metatl.types import MetatlError, Params
 
 
 class ClassPosterior(NamedTuple):
-    """means, variances [outputs, d] of a new row of each class; log_share [outputs]; power 0-d of densities."""
+    """means, variances [outputs, d] of a new row of each class; log_share [outputs]; power, 0-d."""
 
     means: Tensor
     variances: Tensor
@@ -43,7 +43,9 @@ class GaussianClasses(Solver):
     def __post_init__(self) -> None:
         """Refuse a prior that is none."""
         if not self.concentration > 0:
-            raise MetatlError(f"GaussianClasses: concentration is {self.concentration}; give a number above 0")
+            raise MetatlError(
+                f"GaussianClasses: concentration is {self.concentration}; give a number above 0"
+            )
 
     def prior(self, size: int, outputs: int) -> Params:
         """m = 0, W = B = 1."""

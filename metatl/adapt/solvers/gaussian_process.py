@@ -19,7 +19,7 @@ Kernel = Literal["rbf", "linear", "cosine"]
 
 
 class Process(NamedTuple):
-    """rows [n, d], their root weights [n], factor [n, n] of kernel and noise, solved [n, outputs], and kernel values.
+    """rows [n, d], their root weights [n], factor [n, n] of kernel and noise, solved [n, outputs], and the kernel.
 
     scale, length, noise, mean: 0-d; labels: 1 where targets were +1 and -1, else 0.
     """
@@ -70,7 +70,12 @@ class GaussianProcess(Solver):
 
     def prior(self, size: int, outputs: int) -> Params:
         """c = 1, l = sqrt(d), s = noise, mean 0."""
-        values = {"log_scale": 0.0, "log_length": math.log(size) / 2, "log_noise": math.log(self.noise), "mean": 0.0}
+        values = {
+            "log_scale": 0.0,
+            "log_length": math.log(size) / 2,
+            "log_noise": math.log(self.noise),
+            "mean": 0.0,
+        }
         return {name: torch.tensor(value) for name, value in values.items()}
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Process:
@@ -108,7 +113,7 @@ class GaussianProcess(Solver):
     def evidence(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
     ) -> Tensor:
-        """log N(y; mean, K + s), summed over outputs; rows of another weight than 1 make it a pseudo-likelihood."""
+        """log N(y; mean, K + s), summed over outputs; rows count by their weights."""
         fitted = self.fit_under(prior, features.double(), y, outputs, weight)
         target = self._targets(y, outputs, fitted.mean) * fitted.root.unsqueeze(-1)
         half = fitted.factor.diagonal().log().sum() + len(target) * math.log(2 * math.pi) / 2
@@ -135,7 +140,9 @@ class GaussianProcess(Solver):
         return found - mean if is_wide(y) else 2 * found - 1
 
     def _across(self, fitted: Process, features: Tensor) -> Tensor:
-        kernel = self._kernel(features.double(), fitted.rows.double(), fitted.scale.double(), fitted.length.double())
+        kernel = self._kernel(
+            features.double(), fitted.rows.double(), fitted.scale.double(), fitted.length.double()
+        )
         return kernel * fitted.root.double()
 
     def _variance(self, fitted: Process, features: Tensor, across: Tensor) -> Tensor:

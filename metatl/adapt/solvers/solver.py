@@ -47,7 +47,7 @@ class Solver(ABC):
         """Outputs [n, outputs] for features [n, d]: logits, or real values."""
 
     def prior(self, size: int, outputs: int) -> Params:
-        """Where a prior that is learned over tasks starts, for `size` features; nothing where there is none."""
+        """Where a prior that is learned over tasks starts, for `size` features; nothing for none."""
         return {}
 
     def fit_under(
@@ -60,6 +60,21 @@ class Solver(ABC):
         """Variance [n, outputs] of a real target around the output, noise included; MetatlError for none."""
         raise MetatlError(f"{type(self).__name__} {NO_SPREAD}")
 
+    def grown(
+        self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None, new: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Outputs for new rows, and the spread they have: row i from the first i mod (n + 1) of n rows."""
+        shown = first_rows(len(features), len(new), features)
+        shown = shown if weight is None else shown * weight
+
+        def told(rows: Tensor, one: Tensor) -> tuple[Tensor, ...]:
+            fitted = self.fit_under(prior, features, y, outputs, rows)
+            mean = self.predict(fitted, one.unsqueeze(0))[0]
+            real = y.is_floating_point() and self.spreads
+            return (mean, self.spread(fitted, one.unsqueeze(0))[0]) if real else (mean,)
+
+        return torch.func.vmap(told)(shown, new)
+
     def evidence(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
     ) -> Tensor | None:
@@ -70,9 +85,13 @@ class Solver(ABC):
 NO_SPREAD = "says no spread of real values; BayesianLinear and GaussianProcess do"
 
 
-def check_rows(
-    features: Tensor, y: Tensor, outputs: int, weight: Tensor | None, none: bool = False
-) -> None:
+def first_rows(rows: int, new: int, like: Tensor) -> Tensor:
+    """[new, rows]: 1 for the first i mod (rows + 1) rows of line i, else 0."""
+    size = torch.arange(new, device=like.device) % (rows + 1)
+    return (torch.arange(rows, device=like.device) < size.unsqueeze(-1)).to(like.dtype)
+
+
+def check_rows(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None, none: bool = False) -> None:
     """Raise MetatlError for features, targets and weights whose shapes do not belong together.
 
     none: whether there may be no row at all.
