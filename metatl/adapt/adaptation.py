@@ -5,6 +5,8 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from metatl.net import Net
 from metatl.objectives.predictive import Predictive
 from metatl.types import Batch, Episode, MetatlError, Moments, Params, Transfer
@@ -83,6 +85,17 @@ class Adaptation(ABC):
 
     def predictive(self, net: Net, transfer: Transfer, episode: Episode, key: int = 0) -> Predictive:
         """Mean and variance of the real targets of the query rows; MetatlError where it says no spread."""
+        fitted = self.fit(net, transfer, episode.support, key)
+        rows = (fitted, episode.support, episode.query.x)
+        return Predictive(*(told(net, transfer, *rows) for told in (self.predict, self.spread)))
+
+    @property
+    def spreads(self) -> bool:
+        """Whether `spread` says how far real targets may lie from the outputs."""
+        return False
+
+    def spread(self, net: Net, transfer: Transfer, fitted: Fitted, support: Batch, x: Any) -> Tensor:
+        """Variance [n, outputs] of a real target around the output, noise included; MetatlError for none."""
         raise MetatlError(f"{type(self).__name__} {NO_SPREAD}")
 
     def learned_output(self, net: Net, transfer: Transfer, episode: Episode) -> Any:

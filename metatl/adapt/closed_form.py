@@ -77,11 +77,14 @@ class ClosedForm(Adaptation):
         size = transfer.params[net.head_weight].shape[1]
         return self.solver.prior(size, net.outputs)
 
-    def predictive(self, net: Net, transfer: Transfer, episode: Episode, key: int = 0) -> Predictive:
+    @property
+    def spreads(self) -> bool:
+        """As the solver does."""
+        return self.solver.spreads
+
+    def spread(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
         """As the solver says."""
-        fitted = self.fit(net, transfer, episode.support, key)
-        features = self._of_queries(net, transfer, episode)
-        return Predictive(self.solver.predict(fitted, features), self.solver.spread(fitted, features))
+        return self.solver.spread(fitted, self._of_queries(net, transfer, Episode(support, Batch(x))))
 
     def learned_output(self, net: Net, transfer: Transfer, episode: Episode) -> Any:
         """Outputs; mean and variance of real targets where the solver says both, and the evidence it has."""

@@ -18,6 +18,7 @@ ABOUT = {
     "data": "list, verify or download the data sets",
     "transfer": "compare ways of transferring to your photos, texts or tables, and save the best as a model",
     "predict": "a line for each photo, sentence or row, by a model that 'metatl transfer' saved",
+    "next": "the rows of a pool that are worth a label next: those that a saved model is least sure of",
     "personalise": "adapt a finished run or a saved model to one person, and keep what moved",
     "describe": "keys, defaults and an example of a source, rule, learner, guide, ...; or list them all",
     "methods": "list the rows of 'metatl transfer'",
@@ -117,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("list", "verify", "download"))
     data.add_argument("name", nargs="?", help="data set")
     transfer_words.add(of["transfer"], of["predict"], of["methods"])
+    transfer_words.add_next(of["next"])
     transfer_words.add_net(of["net"])
     transfer_words.personalise(of["personalise"])
     return made

@@ -14,7 +14,7 @@ from metatl.adapt.solvers.solver import Solver
 
 @dataclass(frozen=True)
 class BayesianLastLayer(Solver):
-    """BayesianLinear for real targets, GaussianClasses for class labels, each with a prior of its own finding.
+    """BayesianLinear for real targets, GaussianClasses for class labels, each under a prior of its own.
 
     To learn a prior over tasks name one of the two.
 

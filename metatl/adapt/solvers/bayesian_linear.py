@@ -17,7 +17,7 @@ JITTER = 1e-8
 
 
 class Posterior(NamedTuple):
-    """K ~ MN(mean, covariance, diag(noise)): mean [d + 1, outputs], covariance, square, and noise [outputs]."""
+    """K ~ MN(mean, covariance, diag(noise)): mean [d + 1, outputs], noise [outputs]."""
 
     mean: Tensor
     covariance: Tensor

@@ -19,7 +19,7 @@ Kernel = Literal["rbf", "linear", "cosine"]
 
 
 class Process(NamedTuple):
-    """rows [n, d], their root weights [n], factor [n, n] of kernel and noise, solved [n, outputs], and the kernel.
+    """rows [n, d], root weights [n], factor [n, n] of kernel and noise, solved [n, outputs], the kernel.
 
     scale, length, noise, mean: 0-d; labels: 1 where targets were +1 and -1, else 0.
     """
