@@ -20,7 +20,11 @@ from metatl.adapt.prior_fitted import PriorFitted
 from metatl.adapt.query import QueryLoss, check_outer, outer, query_loss
 from metatl.adapt.scoring import score
 from metatl.adapt.solvers import (
+    BayesianLastLayer,
+    BayesianLinear,
     CosineClassifier,
+    GaussianClasses,
+    GaussianProcess,
     LinearDiscriminant,
     LogisticRegression,
     NearestCentroid,
@@ -37,6 +41,8 @@ from metatl.adapt.tree_transfer import ContinuedBoosting, TreeTransfer
 
 __all__ = [
     "Adaptation",
+    "BayesianLastLayer",
+    "BayesianLinear",
     "ClosedForm",
     "ContinuedBoosting",
     "CosineClassifier",
@@ -44,6 +50,8 @@ __all__ = [
     "EarlyStopping",
     "Estimator",
     "Fitted",
+    "GaussianClasses",
+    "GaussianProcess",
     "Guided",
     "InContext",
     "Inner",

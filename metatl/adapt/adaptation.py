@@ -5,8 +5,13 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from metatl.net import Net
-from metatl.types import Batch, Episode, Moments, Transfer
+from metatl.objectives.predictive import Predictive
+from metatl.types import Batch, Episode, MetatlError, Moments, Params, Transfer
+
+NO_SPREAD = "says no spread of real values; ClosedForm with BayesianLinear or GaussianProcess does"
 
 Fitted = Any
 """What a task was fitted to: nested tuples and dicts of tensors, or what an outside estimator keeps."""
@@ -85,6 +90,25 @@ class Adaptation(ABC):
     def given(self, support: Batch, x: Any) -> Any:
         """What a pass of the net is given for the rows x: x alone, unless support rows are inputs too."""
         return x
+
+    def prior(self, net: Net, transfer: Transfer) -> Params:
+        """Where what it learns over tasks beside the weights starts, by name; carried as `prior.<name>`."""
+        return {}
+
+    def predictive(self, net: Net, transfer: Transfer, episode: Episode, key: int = 0) -> Predictive:
+        """Mean and variance of the real targets of the query rows; MetatlError where it says no spread."""
+        fitted = self.fit(net, transfer, episode.support, key)
+        rows = (fitted, episode.support, episode.query.x)
+        return Predictive(*(told(net, transfer, *rows) for told in (self.predict, self.spread)))
+
+    @property
+    def spreads(self) -> bool:
+        """Whether `spread` says how far real targets may lie from the outputs."""
+        return False
+
+    def spread(self, net: Net, transfer: Transfer, fitted: Fitted, support: Batch, x: Any) -> Tensor:
+        """Variance [n, outputs] of a real target around the output, noise included; MetatlError for none."""
+        raise MetatlError(f"{type(self).__name__} {NO_SPREAD}")
 
     def learned_output(self, net: Net, transfer: Transfer, episode: Episode) -> Any:
         """What an outer loss is taken of where a net is learned through this way: its answer."""

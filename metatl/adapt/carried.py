@@ -45,3 +45,8 @@ def weight_of(key: str) -> str:
 def importance_in(memory: Params) -> Params:
     """By weight, what is carried as `importance.<weight>`."""
     return {weight_of(key): leaf for key, leaf in memory.items() if key.startswith("importance.")}
+
+
+def prior_in(memory_of: Transfer) -> Params:
+    """By name, what is carried as `prior.<name>`: learned over tasks beside the weights."""
+    return {weight_of(key): leaf for key, leaf in memory_of.memory.items() if key.startswith("prior.")}

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metatl.objectives import losses
+from metatl.objectives.predictive import Predictive
 
 Values = NDArray[np.float64]
 BINS = 15
+LEVEL = 0.95
 
 
 def _of_rows(values: Tensor) -> Tensor:
@@ -44,6 +46,29 @@ def squared(output: Tensor, y: Tensor) -> Tensor:
 def absolute(output: Tensor, y: Tensor) -> Tensor:
     """|output - y|, mean over outputs."""
     return _of_rows((output - losses.paired(output, y)).abs())
+
+
+def negative_log_likelihood(output: Predictive, y: Tensor) -> Tensor:
+    """-log N(y; mean, variance) in nats, mean over outputs."""
+    return _of_rows(output.nll(y))
+
+
+def coverage(output: Predictive, y: Tensor) -> Tensor:
+    """Whether y lies in its 95 % interval, mean over outputs: best near 95 %."""
+    low, high = output.interval(LEVEL)
+    y = losses.paired(low, y)
+    return _of_rows(((y >= low) & (y <= high)).to(low.dtype))
+
+
+def interval_score(output: Predictive, y: Tensor) -> Tensor:
+    """Width of the 95 % interval, and 2 / 0.05 times how far y lies outside, mean over outputs.
+
+    Least where the ends are the quantiles (Gneiting & Raftery 2007).
+    """
+    low, high = output.interval(LEVEL)
+    y = losses.paired(low, y)
+    outside = (low - y).clamp_min(0.0) + (y - high).clamp_min(0.0)
+    return _of_rows(high - low + 2 / (1 - LEVEL) * outside)
 
 
 def _member(output: Tensor, y: Tensor) -> tuple[Values, NDArray[np.bool_]]:

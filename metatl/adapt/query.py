@@ -12,6 +12,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.adapt.adaptation import Adaptation
+from metatl.adapt.carried import prior_in
 from metatl.adapt.covering import check_guide, moving_names
 from metatl.adapt.descent import Descent
 from metatl.adapt.prediction import predict
@@ -75,7 +76,8 @@ def check_outer(objective: Term) -> None:
 class QueryLoss(Loss):
     """`query_loss` as a function of the initialisation, and of the guide where that is learned.
 
-    Variables are named `params.<weight>` and `guide.<weight>`; weights with requires_grad=False are none.
+    Variables are named `params.<weight>`, `guide.<weight>` and `prior.<name>` (what is learned
+    beside them); weights with requires_grad=False are none.
     Raises MetatlError naming a weight without a guide, or with one that does not broadcast to it.
 
     net, adaptation: the inner problem; transfer: where it starts; unroll: how it is differentiated;
@@ -108,7 +110,7 @@ class QueryLoss(Loss):
         found = {f"params.{name}": leaf for name, leaf in params.items() if name not in still}
         if self.learn_guide:
             found |= {f"guide.{name}": leaf for name, leaf in guide.items() if name not in still}
-        return found
+        return found | {f"prior.{name}": leaf for name, leaf in prior_in(self.transfer).items()}
 
     @cached_property
     def moving(self) -> frozenset[str] | None:
@@ -120,6 +122,7 @@ class QueryLoss(Loss):
         """The transfer without the variables, and the weights of the steps."""
         variables = self.variables
         params, guide, buffers, memory = self.transfer.groups()
+        memory = {name: leaf for name, leaf in memory.items() if name not in variables}
         still = {name: leaf for name, leaf in params.items() if f"params.{name}" not in variables}
         fixed = {name: leaf for name, leaf in guide.items() if f"guide.{name}" not in variables}
         return still, fixed, buffers, memory, self.step_weights
@@ -129,6 +132,7 @@ class QueryLoss(Loss):
         still, fixed, buffers, memory, _ = held
         params = {name: variables.get(f"params.{name}", still.get(name)) for name in self.transfer.params}
         guide = {name: variables.get(f"guide.{name}", fixed.get(name)) for name in self.transfer.guide}
+        memory = {name: variables.get(name, memory.get(name)) for name in self.transfer.memory}
         return Transfer(params, guide, buffers, memory)  # pyright: ignore[reportArgumentType]
 
     def through(self) -> Net:

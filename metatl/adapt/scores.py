@@ -9,9 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from metatl import tree
 from metatl.adapt import formulas
 from metatl.adapt.label_ranking import label_ranking
 from metatl.objectives.losses import Target, target_of
+from metatl.objectives.predictive import Predictive
 from metatl.objectives.task_loss import head
 from metatl.text import near
 from metatl.types import MetatlError
@@ -26,7 +28,8 @@ class Score:
     name: as configs, tables and reports have it; better: which way; takes: the targets that it means
     something for; by_row: its value for every row [n], whose mean it then is; by_set: its value for a set of
     rows that is no such mean; unit: `%` where tables print it times 100, else nothing; worst: what outputs
-    that are not finite count as, None where there is no worst value (then they leave no mean).
+    that are not finite count as, None where there is no worst value (then they leave no mean); spread:
+    whether its outputs are `Predictive`, mean and variance.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Score:
     by_set: Callable[[Tensor, Tensor], float] | None = None
     unit: Literal["%", ""] = ""
     worst: float | None = None
+    spread: bool = False
 
     @property
     def per_row(self) -> bool:
@@ -68,14 +72,17 @@ class Score:
             fit = ", ".join(name for name, score in SCORES.items() if kind in score.takes)
             raise MetatlError(f"{self.name} is no score of {kind}; there are: {fit}")
 
-    def rows(self, output: Tensor, y: Tensor) -> Tensor:
+    def rows(self, output: Any, y: Tensor) -> Tensor:
         """Its value for every row, [n]: NaN where an output is not finite. MetatlError for another score."""
         self.check(target_of(y))
         if self.by_row is None:
             rows = ", ".join(name for name, score in SCORES.items() if score.per_row)
             raise MetatlError(f"{self.name} has no value for a single row; scores that have: {rows}")
+        if self.spread and not isinstance(output, Predictive):
+            raise MetatlError(f"{self.name} is of a mean and a variance, and these outputs are means alone")
         values = self.by_row(output, y)
-        return torch.where(output.isfinite().flatten(1).all(1), values, torch.nan)
+        mean = output.mean if isinstance(output, Predictive) else output
+        return torch.where(mean.isfinite().flatten(1).all(1), values, torch.nan)
 
     def __call__(self, output: Any, y: Any) -> float:
         """Its value for outputs [n, ...] beside y [n, ...]; of several targets by name the mean over them.
@@ -87,7 +94,7 @@ class Score:
             found = [self(head(output, name), part) for name, part in y.items()]
             return sum(found) / len(found)
         self.check(target_of(y))
-        if not len(y) or not bool(output.isfinite().all()):
+        if not len(y) or not all(bool(leaf.isfinite().all()) for leaf in tree.leaves(output)):
             return float("nan")
         if self.by_set is not None:
             return float(self.by_set(output, y))
@@ -121,6 +128,9 @@ SCORES: Mapping[str, Score] = {
         ),
         Score("MSE", "lower", _REAL, formulas.squared),
         Score("MAE", "lower", _REAL, formulas.absolute),
+        Score("NLL", "lower", _REAL, formulas.negative_log_likelihood, spread=True),
+        Score("coverage", "higher", _REAL, formulas.coverage, unit="%", worst=0.0, spread=True),
+        Score("interval score", "lower", _REAL, formulas.interval_score, spread=True),
         Score("R2", "higher", _REAL, by_set=formulas.r2),
     )
 }

@@ -14,25 +14,35 @@ from metatl.data.counter import bits, derived, number, uniform
 from metatl.data.source import SPLITS, Data, Kind, Source, Tasks, device_of, indices
 from metatl.types import Batch, Episode, MetatlError, Split
 
-_WAVE, _POINT, _MIXED = 201, 202, 203
+_WAVE, _POINT, _MIXED, _NOISE = 201, 202, 203, 204
 
 
 @final
 @dataclass(frozen=True)
 class Sinusoid(Source):
-    """y = A sin(x - phase): amplitude, phase and x uniform over these ranges (phase up to pi if left out)."""
+    """y = A sin(x - phase) + e: amplitude, phase and x uniform over these ranges (phase up to pi).
+
+    noise: variance of the normal e, of support and query rows alike.
+    """
 
     embedded = True
     amplitude: tuple[float, float] = (0.1, 5.0)
     phase: tuple[float, float] = (0.0, torch.pi)
     x: tuple[float, float] = (-5.0, 5.0)
+    noise: float = 0.0
 
     def load(self, device: str = "cpu") -> SinusoidData:
         """Nothing to read; MetatlError for a range that is upside down."""
-        for name, (low, high) in asdict(self).items():
+        if not 0 <= self.noise < float("inf"):
+            raise MetatlError(f"sinusoid: noise is {self.noise}; give a variance, 0 or more")
+        for name, (low, high) in self.intervals().items():
             if not low <= high:
                 raise MetatlError(f"sinusoid: {name} is [{low}, {high}]: the first must not be the larger")
         return SinusoidData(self, device_of(device))
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The ranges by name."""
+        return {key: value for key, value in asdict(self).items() if key != "noise"}
 
 
 @final
@@ -69,6 +79,7 @@ class SinusoidData(Data):
         x = self._places(split, seed, self._indices(first, count), tasks.one.shot + tasks.one.query)
         amplitude, phase = self.waves(split, seed, first, count)
         both = self._points(amplitude[:, None], phase[:, None], x)
+        both = both[0], self._noisy(both[1], split, seed, first, count)
         support, query = (
             Batch(*(part.split([tasks.one.shot, tasks.one.query], 1)[k] for part in both)) for k in (0, 1)
         )
@@ -86,11 +97,27 @@ class SinusoidData(Data):
         """Every row from a wave of its own: what a net pre-trained on all tasks at once sees."""
         rows, key = self._indices(step * size, size), number(_MIXED, seed, SPLITS.index(split))
         amplitude, phase = self._waves(key, rows)
-        return Batch(*self._points(amplitude, phase, _between(bits(number(key, 1), rows), self.ranges.x)))
+        x, y = self._points(amplitude, phase, _between(bits(number(key, 1), rows), self.ranges.x))
+        return Batch(x, self._with_noise(y, bits(number(key, 2), rows)))
 
     def describe(self) -> dict[str, Any]:
-        """Name and ranges."""
-        return {"name": self.name, **{key: list(value) for key, value in asdict(self.ranges).items()}}
+        """Name and ranges, and the noise where there is any."""
+        told = {"name": self.name, **{key: list(value) for key, value in self.ranges.intervals().items()}}
+        return told if self.ranges.noise == 0 else {**told, "noise": self.ranges.noise}
+
+    def _noisy(self, y: Tensor, split: Split, seed: int, first: int, count: int) -> Tensor:
+        if self.ranges.noise == 0:
+            return y
+        own = bits(number(_NOISE, seed, SPLITS.index(split)), self._indices(first, count))[:, None]
+        return self._with_noise(y, bits(own, self._indices(0, y.shape[1])))
+
+    def _with_noise(self, y: Tensor, words: Tensor) -> Tensor:
+        """y [..., 1] and normal noise from words [...], by Box and Muller."""
+        if self.ranges.noise == 0:
+            return y
+        far, turn = 1 - uniform(derived(words, 0)), uniform(derived(words, 1))
+        normal = (-2 * far.log()).sqrt() * torch.cos(2 * torch.pi * turn)
+        return y + (self.ranges.noise**0.5 * normal).float().unsqueeze(-1)
 
     def _places(self, split: Split, seed: int, episodes: Tensor, n: int) -> Tensor:
         own = bits(number(_POINT, seed, SPLITS.index(split)), episodes)[:, None]

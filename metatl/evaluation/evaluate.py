@@ -22,6 +22,7 @@ from metatl.evaluation.drawn import Shapes
 from metatl.evaluation.report import Report, counted
 from metatl.evaluation.scores import Score
 from metatl.net import Net
+from metatl.objectives.predictive import Predictive
 from metatl.types import Episode, MetatlError, Split, Transfer
 
 Progress = Callable[[int, int], None]
@@ -106,6 +107,9 @@ def evaluate(
     fast = runner.ready(net)
 
     def one(episode: Episode) -> tuple[Any, torch.Tensor]:
+        if judged.spread:
+            told = adaptation.predictive(fast.for_task(episode), transfer, episode, evaluation.seed)
+            return (told.mean, told.sure()), alike(told.mean)
         output = adaptation.answer(fast.for_task(episode), transfer, episode, evaluation.seed, moving)
         return output if evaluation.score else score(output, episode.query.y), alike(output)
 
@@ -154,6 +158,7 @@ def _of_each(judged: Score, outputs: Any, y: Any, numbers: list[int]) -> torch.T
     values: list[float] = []
     for place, number in enumerate(numbers):
         output = task(outputs, place)
+        output = Predictive(*output) if judged.spread else output
         values.append(judged(output, task(y, place)))
         if math.isnan(values[-1]) and all(bool(leaf.isfinite().all()) for leaf in tree.leaves(output)):
             raise MetatlError(

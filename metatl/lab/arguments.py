@@ -19,6 +19,7 @@ ABOUT = {
     "transfer": "compare ways of transferring to your photos, texts, recordings or tables, and save the best",
     "shift": "what differs between two domains, by tests, and which ways of transferring to try",
     "predict": "a line for each photo, sentence, recording or row, by a model that 'metatl transfer' saved",
+    "next": "the rows of a pool that are worth a label next: those that a saved model is least sure of",
     "multitask": "learn several targets of the same rows together, beside a net for each, and say who gains",
     "personalise": "adapt a finished run or a saved model to one person, and keep what moved",
     "describe": "keys, defaults and an example of a source, rule, learner, guide, ...; or list them all",
@@ -119,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("list", "verify", "download"))
     data.add_argument("name", nargs="?", help="data set")
     transfer_words.add(of["transfer"], of["predict"], of["methods"])
+    transfer_words.add_next(of["next"])
     transfer_words.add_net(of["net"])
     transfer_words.personalise(of["personalise"])
     transfer_words.shift(of["shift"])

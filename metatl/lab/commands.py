@@ -125,6 +125,12 @@ def _predict(words: argparse.Namespace, rest: list[str]) -> None:
     command.predict(words)
 
 
+def _next(words: argparse.Namespace, rest: list[str]) -> None:
+    from metatl.transferring import command
+
+    command.label_next(words)
+
+
 def _personalise(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl.transferring import person
 
@@ -176,6 +182,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "shift": _shift,
     "predict": _predict,
     "multitask": _multitask,
+    "next": _next,
     "personalise": _personalise,
     "methods": _methods,
     "net": _net,

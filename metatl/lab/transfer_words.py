@@ -70,11 +70,27 @@ def add(
     predict.add_argument(
         "data", nargs="+", help="photos, recordings or texts, or folders of them; or a table"
     )
+    predict.add_argument(
+        "--unsure",
+        type=float,
+        metavar="SHARE",
+        help="only the rows that a person should look at: this share, the least sure first [all, in order]",
+    )
     predict.add_argument("--out", help="CSV file [standard output]")
     predict.add_argument("--delta", help="what 'metatl personalise' wrote for a person")
     predict.add_argument("--own", help="dotted path of your own net's class, where the model is one")
     trust(predict, "the model")
     methods.add_argument("--json", action="store_true", help="as JSON")
+
+
+def add_next(words: argparse.ArgumentParser) -> None:
+    """Give `metatl next` its arguments."""
+    words.add_argument("model", help="folder that 'metatl transfer' wrote, or the model/ in it")
+    words.add_argument("data", nargs="+", metavar="pool", help="rows without labels, as for 'metatl predict'")
+    words.add_argument("-n", type=int, default=10, help="rows to label next [10]")
+    words.add_argument("--out", help="CSV file [standard output]")
+    words.add_argument("--own", help="dotted path of your own net's class, where the model is one")
+    trust(words, "the model")
 
 
 def add_net(net: argparse.ArgumentParser) -> None:

@@ -112,7 +112,10 @@ class Episodic(Learner):
     def init(self, net: Net, start: Transfer) -> State:
         """The start, with its guide and the rule's memory."""
         guide = start.guide if self.guide is None else net.held(self.guide(net, start))
-        carried = replace(start, guide=guide)
+        prior = {f"prior.{name}": leaf for name, leaf in self.adaptation.prior(net, start).items()}
+        like = next(iter(start.params.values()))
+        prior = {name: leaf.to(like) for name, leaf in prior.items()}
+        carried = replace(start, guide=guide, memory={**prior, **start.memory})
         memory = self.rule.init(self.loss(net, State(carried, 0, {})).variables)
         if self.skip_bad_tasks:
             memory["skipped"] = {"tasks": torch.zeros((), dtype=torch.int64)}
@@ -157,7 +160,8 @@ class Episodic(Learner):
             name: g + self.guide_rate * (after[key] - g) if (key := "guide." + name) in after else g
             for name, g in before.guide.items()
         }
-        return replace(before, params=params, guide=guide)
+        memory = {name: after.get(name, leaf) for name, leaf in before.memory.items()}
+        return replace(before, params=params, guide=guide, memory=memory)
 
     def capturable(self, step: int) -> bool:
         """Once the losses of the early inner steps have gone: every step is alike from there."""

@@ -8,8 +8,10 @@ from metatl.objectives.dann import DANN
 from metatl.objectives.deep_coral import DeepCORAL
 from metatl.objectives.distillation import Distillation
 from metatl.objectives.entropy import Entropy
+from metatl.objectives.evidence import Evidence
 from metatl.objectives.ewc import EWC
 from metatl.objectives.focal import Focal
+from metatl.objectives.gaussian_nll import GaussianNLL
 from metatl.objectives.gaussian_prior import GaussianPrior
 from metatl.objectives.huber import Huber
 from metatl.objectives.kl_anchor import KLAnchor
@@ -20,6 +22,7 @@ from metatl.objectives.one_hot import OneHot
 from metatl.objectives.own import Own
 from metatl.objectives.penalties import L2, L2SP
 from metatl.objectives.poisson import Poisson
+from metatl.objectives.predictive import Predictive
 from metatl.objectives.pseudo_labels import PseudoLabels
 from metatl.objectives.reconstruction import Reconstruction
 from metatl.objectives.soft_sharing import SoftSharing
@@ -41,7 +44,9 @@ __all__ = [
     "DeepCORAL",
     "Distillation",
     "Entropy",
+    "Evidence",
     "Focal",
+    "GaussianNLL",
     "GaussianPrior",
     "Huber",
     "KLAnchor",
@@ -49,6 +54,7 @@ __all__ = [
     "OneHot",
     "Own",
     "Poisson",
+    "Predictive",
     "PseudoLabels",
     "Reconstruction",
     "Seen",

@@ -13,12 +13,13 @@ from metatl import importing
 from metatl.lab import store
 from metatl.text import say, terminal
 from metatl.transferring import asked, people, person, tables
+from metatl.transferring.doubt import most, share_of
 from metatl.transferring.listing import listing, say_listing
 from metatl.transferring.open_model import open_model
 from metatl.transferring.opened import Words
 from metatl.transferring.personalise import saved_at, with_delta
+from metatl.transferring.predict import Prediction, Told, table
 from metatl.transferring.predict import predict as predicted
-from metatl.transferring.predict import table
 from metatl.transferring.transfer import transfer as transferred
 from metatl.types import MetatlError
 
@@ -100,13 +101,28 @@ def predict(words: argparse.Namespace) -> None:
         opened = open_model(saved or folder, words.own, words.trust)
         model = opened if words.delta is None else with_delta(opened, Path(words.delta))
         found, unit = predicted(model, [Path(place) for place in words.data], _unreadable), opened.reader.unit
-    if not words.out:
-        _check_encodable(table(model, found, terminal))
-    if words.out:
-        store.write_text(Path(words.out), table(model, found))
-        say(f"written: {words.out}, {len(found)} {unit}s")
-    else:
-        say(table(model, found, terminal).rstrip("\n"))
+    _tell(model, found if words.unsure is None else share_of(found, words.unsure), unit, words.out)
+
+
+def label_next(words: argparse.Namespace) -> None:
+    """`metatl next`: the rows of a pool that the model is least sure of, as `predict` shows them."""
+    if words.n < 1:
+        raise MetatlError(f"next: -n is {words.n}; give the number of rows to label, 1 or more")
+    folder = Path(words.model)
+    model = open_model(saved_at(folder) or folder, words.own, words.trust)
+    found = predicted(model, [Path(place) for place in words.data], _unreadable)
+    there = [one for one in found if one.cells is not None]
+    _tell(model, most(there, words.n), model.reader.unit, words.out)
+
+
+def _tell(model: Told, found: list[Prediction], unit: str, out: str | None) -> None:
+    """Into a file, or onto standard output."""
+    if out:
+        store.write_text(Path(out), table(model, found))
+        say(f"written: {out}, {len(found)} {unit}s")
+        return
+    _check_encodable(table(model, found, terminal))
+    say(table(model, found, terminal).rstrip("\n"))
 
 
 def _unreadable(why: str) -> None:

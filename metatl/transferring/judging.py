@@ -102,12 +102,12 @@ def judge(outputs: Tensor, y: Tensor) -> Judged:
 
 
 def _also(outputs: Tensor, y: Tensor, whole: bool) -> dict[str, float | None]:
-    """Every other score that takes such targets and has a value; none where an output is not finite."""
+    """Every other score of such outputs and targets that has a value; none where an output is not finite."""
     own, found = score_of(y).name, dict[str, float | None]()
     if not whole or not len(y) or (y.dim() == 1 and outputs.shape[1] > MANY):
         return found
     for name, score in SCORES.items():
-        if name != own and target_of(y) in score.takes:
+        if name != own and target_of(y) in score.takes and not score.spread:
             value = float(score(outputs, y))
             found[name] = round(value, 6) if abs(value) < HUGE else None
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,11 @@ class Transferred(nn.Module):
             outputs = self.readout(passed(self.body, x))
         return outputs * self.get_buffer("deviation") + self.get_buffer("mean")
 
+    def spread(self, x: Any) -> Tensor:
+        """Variances [n, outputs] of real targets in their units squared; MetatlError for none."""
+        with moments_from(Rows(frozen=True)):
+            return self.readout.spread(passed(self.body, x)) * self.get_buffer("deviation") ** 2
+
 
 @dataclass(frozen=True)
 class SavedModel:
@@ -88,10 +93,22 @@ class SavedModel:
         """Probabilities of outputs [n, outputs]: of classes together, of several labels each for itself."""
         return outputs.softmax(-1) if self.kind == "classes" else outputs.sigmoid()
 
+    @property
+    def spreads(self) -> bool:
+        """Whether it says how far real targets may lie from its outputs."""
+        return self.kind == "real" and self.module.readout.adaptation.spreads
+
     def outputs(self, x: Any) -> Tensor:
         """[n, outputs] for prepared rows [n, ...], as they come."""
+        return self._told(self.module, x)
+
+    def spread(self, x: Any) -> Tensor:
+        """Variances [n, outputs] of real targets around the outputs."""
+        return self._told(self.module.spread, x)
+
+    def _told(self, call: Callable[[Any], Tensor], x: Any) -> Tensor:
         with torch.no_grad():
-            parts = [self.module(tree.at(x, slice(i, i + BATCH))) for i in range(0, tree.rows(x), BATCH)]
+            parts = [call(tree.at(x, slice(i, i + BATCH))) for i in range(0, tree.rows(x), BATCH)]
         return torch.cat(parts) if parts else torch.zeros(0, len(self.names))
 
     def save(self, folder: str | Path) -> None:

@@ -21,6 +21,7 @@ from metatl.data.texts import Texts
 from metatl.lab import store
 from metatl.personalise import apply_delta, load
 from metatl.text import say
+from metatl.transferring.doubt import doubts
 from metatl.transferring.model import SavedModel
 from metatl.transferring.open_model import open_model
 from metatl.transferring.personalise import (
@@ -97,6 +98,7 @@ class OfRun:
     names: tuple[str, ...]
     id_name: str
     kind: Kind = "classes"
+    spreads: bool = False
 
 
 def predicted(words: argparse.Namespace) -> tuple[Told, list[Prediction], str]:
@@ -109,6 +111,8 @@ def predicted(words: argparse.Namespace) -> tuple[Told, list[Prediction], str]:
     for place in map(Path, words.data):
         rows = base.source.further(place, base.source.load(), labelled=False)
         outputs = person.outputs(rows.x) if rows.ids else []
-        found += [Prediction(i, cells(told, row)) for i, row in zip(rows.ids, outputs, strict=True)]
+        unsure = doubts("classes", outputs).tolist() if rows.ids else []
+        lines = zip(rows.ids, outputs, unsure, strict=True)
+        found += [Prediction(i, cells(told, row), doubt) for i, row, doubt in lines]
         told, unit = replace(told, id_name=rows.id_name), rows.unit
     return told, found, unit

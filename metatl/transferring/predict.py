@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from metatl.data.examples import Inputs
 from metatl.data.targets import Kind
+from metatl.objectives.predictive import Predictive
+from metatl.transferring.doubt import doubts
 from metatl.transferring.features import BATCH
 from metatl.transferring.model import SavedModel
 from metatl.transferring.prepared import reads, remarks, whole
 from metatl.types import MetatlError
 
+ENDS, LEVEL = ("low", "high"), 0.95
+"""Of the interval of a real value, behind its name; the share of values that it should hold."""
 PLACES = ("", "second_", "third_")
 """Before the column names of the first, second and third label."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is said of a row: its name, and the cells of the line; None for a row that has no prediction."""
+    """What is said of a row: its name, and the cells of the line; None for a row that has no prediction.
+
+    unsure: what is larger the less the model knows (`doubts`).
+    """
 
     id: str
     cells: tuple[str, ...] | None
+    unsure: float = math.inf
 
 
 def predict(
@@ -60,14 +70,18 @@ def predict(
 def _batch(
     model: SavedModel, inputs: Inputs, places: list[int], unreadable: Callable[[str], None]
 ) -> list[Prediction]:
-    found: dict[int, tuple[str, ...]] = {}
+    found: dict[int, tuple[tuple[str, ...], float]] = {}
     read, x = prepared(model, inputs, places, unreadable)
-    for place, row in zip(read, model.outputs(x) if read else (), strict=True):
-        if bool(row.isfinite().all()):
-            found[place] = cells(model, row)
+    outputs = model.outputs(x) if read else torch.zeros(0, 1)
+    spread = model.spread(x) if read and model.spreads else None
+    unsure = doubts(model.kind, outputs, spread).tolist()
+    for i, place in enumerate(read):
+        if bool(outputs[i].isfinite().all()):
+            ends = () if spread is None else between(outputs[i], spread[i])
+            found[place] = (*cells(model, outputs[i]), *ends), unsure[i]
         else:
             unreadable(f"{inputs.ids[place]}: the prediction is not finite, so that it says nothing")
-    return [Prediction(inputs.ids[place], found.get(place)) for place in places]
+    return [Prediction(inputs.ids[place], *found.get(place, (None,))) for place in places]
 
 
 def prepared(
@@ -108,12 +122,19 @@ class Told(Protocol):
         """Of the column that names rows."""
         ...
 
+    @property
+    def spreads(self) -> bool:
+        """Whether it says how far real targets may lie from its outputs."""
+        ...
+
 
 def columns(model: Told) -> list[str]:
     """The names of a line's cells, after that of the row."""
     if model.kind == "classes":
         return [f"{place}{what}" for place in PLACES for what in ("label", "probability")]
-    return list(model.names) if model.kind == "real" else ["labels", *model.names]
+    if model.kind == "real":
+        return [*model.names, *(f"{name}_{end}" for name in model.names for end in ENDS if model.spreads)]
+    return ["labels", *model.names]
 
 
 def cells(model: Told, row: Tensor) -> tuple[str, ...]:
@@ -130,6 +151,12 @@ def cells(model: Told, row: Tensor) -> tuple[str, ...]:
         there = i < len(model.names)
         found += [model.names[int(sure.indices[i])], f"{float(sure.values[i]):.6f}"] if there else ["", ""]
     return tuple(found)
+
+
+def between(row: Tensor, spread: Tensor) -> tuple[str, ...]:
+    """The ends of every value's 95 % interval, lower and upper in turn."""
+    ends = torch.stack(Predictive(row, spread).interval(LEVEL), -1)
+    return tuple(f"{end:.6g}" for end in ends.flatten().tolist())
 
 
 def table(model: Told, predictions: Sequence[Prediction], shown: Callable[[str], str] = str) -> str:

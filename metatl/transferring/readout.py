@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -18,7 +19,7 @@ from metatl.engines import Batched, Loop
 from metatl.heads import Learned
 from metatl.net import Net
 from metatl.transferring.rows import parsed
-from metatl.types import Batch, Episode, Params, Transfer
+from metatl.types import Batch, Episode, MetatlError, Params, Transfer
 
 LINEAR = Descent(steps=0, head=Learned(), moments="frozen")
 """The adaptation whose fitted weights are those of a linear layer that is there already."""
@@ -57,9 +58,18 @@ class Readout(nn.Module):
         leaves = [self.get_buffer(f"fitted_{i}") for i in range(self.count)]
         return tree.unflatten(leaves, self.nesting)
 
+    def spread(self, features: Tensor) -> Tensor:
+        """Variance [n, outputs] of real targets around the outputs; MetatlError where none is said."""
+        return self.adaptation.spread(
+            self._net, self._transfer, self.fitted, self._nothing(features), features
+        )
+
+    def _nothing(self, features: Tensor) -> Batch:
+        return Batch(features[:0], torch.zeros(0, dtype=torch.int64, device=features.device))
+
     def forward(self, features: Tensor) -> Tensor:
         """Outputs [n, outputs] for features [n, width]."""
-        nothing = Batch(features[:0], torch.zeros(0, dtype=torch.int64, device=features.device))
+        nothing = self._nothing(features)
         return self.adaptation.predict(self._net, self._transfer, self.fitted, nothing, features)
 
 
@@ -106,16 +116,20 @@ def _alike(episodes: Sequence[Episode], side_by_side: bool) -> list[list[int]]:
 def readout_of(described: Mapping[str, Any], width: int, outputs: int, leaves: Sequence[Tensor]) -> Readout:
     """A readout from an adaptation's description and the tensors that it fitted, in order.
 
-    How the tensors lie in one another is found by fitting the same adaptation to a row of each class. Raises
+    How the tensors lie in one another is found by fitting the same adaptation to a row of each class, or to
+    real values where that gives another number of them. Raises
     MetatlError for a description that names anything but members of our families: nothing of a file is run.
     """
     with importing.received(trust=False):
         adaptation: Adaptation = parsed({"adaptation": described}, _Described, "readout").adaptation
     probe = replace(adaptation, steps=0) if isinstance(adaptation, Descent) else adaptation
     net, transfer = head_net(width, outputs)
-    rows = Batch(torch.eye(outputs, width) + 1, torch.arange(outputs))
-    with torch.no_grad():
-        _, nesting = tree.flatten(probe.fit(net, transfer, rows))
+    x, nesting = torch.eye(outputs, width) + 1, None
+    for y in (torch.arange(outputs), torch.eye(outputs)):
+        with torch.no_grad(), suppress(MetatlError):  # of classes alone, or of real values alone
+            held, nesting = tree.flatten(probe.fit(net, transfer, Batch(x, y)))
+            if len(held) == len(leaves):
+                break
     return Readout(adaptation, width, outputs, tree.unflatten(leaves, nesting))
 
 

@@ -61,3 +61,21 @@ def test_fields_can_be_changed_and_are_checked() -> None:
     )
     with pytest.raises(MetatlError, match=r"amplitude is \[3.0, 1.0\]"):
         Sinusoid(amplitude=(3.0, 1.0)).load()
+
+
+def test_noise_is_normal_and_leaves_the_places_alone() -> None:
+    noisy, plain = Sinusoid(noise=0.02).load(), Sinusoid().load()
+    tasks = Tasks(shot=10, query=40)
+    one, two = (own.draw("meta_test", tasks, 1, 0, 400) for own in (noisy, plain))
+    assert torch.equal(one.query.x, two.query.x)
+    assert torch.equal(two.support.y, plain.draw("meta_test", tasks, 1, 0, 400).support.y)
+    error = torch.cat([one.support.y - two.support.y, one.query.y - two.query.y], 1) / 0.02**0.5
+    assert abs(error.mean()) < 0.02
+    assert abs(error.var() - 1) < 0.03
+    assert abs((error.abs() < 1.959964).double().mean() - 0.95) < 0.006
+    own = noisy.draw("meta_test", tasks, 1, 7, 3).query.y
+    assert torch.equal(own, one.query.y[7:10])  # an episode is a function of its place
+    assert noisy.describe() != plain.describe()
+    assert "noise" not in plain.describe()
+    with pytest.raises(MetatlError, match="variance"):
+        Sinusoid(noise=-1.0).load()

@@ -1,6 +1,10 @@
 """Solvers: an output layer on fixed features, found without descending on the net."""
 
+from metatl.adapt.solvers.bayesian_last_layer import BayesianLastLayer
+from metatl.adapt.solvers.bayesian_linear import BayesianLinear, Posterior
 from metatl.adapt.solvers.cosine import CosineClassifier, Cosines
+from metatl.adapt.solvers.gaussian_classes import ClassPosterior, GaussianClasses
+from metatl.adapt.solvers.gaussian_process import GaussianProcess, Process
 from metatl.adapt.solvers.linear_discriminant import LinearDiscriminant
 from metatl.adapt.solvers.logistic import LogisticRegression
 from metatl.adapt.solvers.nearest_centroid import Centroids, NearestCentroid
@@ -11,15 +15,22 @@ from metatl.adapt.solvers.solver import Linear, Solver
 from metatl.adapt.solvers.unit_logistic import UnitLogistic
 
 __all__ = [
+    "BayesianLastLayer",
+    "BayesianLinear",
     "Centroids",
+    "ClassPosterior",
     "CosineClassifier",
     "Cosines",
+    "GaussianClasses",
+    "GaussianProcess",
     "Gaussians",
     "Linear",
     "LinearDiscriminant",
     "LogisticRegression",
     "NearestCentroid",
     "Neighbours",
+    "Posterior",
+    "Process",
     "QuadraticDiscriminant",
     "RidgeRegression",
     "SoftNeighbours",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from metatl.types import MetatlError
+from metatl.types import MetatlError, Params
 
 ABSENT = -1e30
 """Logit of a class without a row: never chosen, and finite, so that a loss stays a number."""
@@ -30,6 +30,8 @@ class Solver(ABC):
     """Whether it fits real targets as well as classes."""
     order_free: ClassVar[bool] = True
     """Whether what it fits is the same, but for rounding, in whatever order rows come."""
+    spreads: ClassVar[bool] = False
+    """Whether `spread` says how far real targets may lie from the outputs."""
 
     @abstractmethod
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Any:
@@ -44,9 +46,56 @@ class Solver(ABC):
     def predict(self, fitted: Any, features: Tensor) -> Tensor:
         """Outputs [n, outputs] for features [n, d]: logits, or real values."""
 
+    def prior(self, size: int, outputs: int) -> Params:
+        """Where a prior that is learned over tasks starts, for `size` features; nothing for none."""
+        return {}
 
-def check_rows(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None) -> None:
-    """Raise MetatlError for features, targets and weights whose shapes do not belong together."""
+    def fit_under(
+        self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
+    ) -> Any:
+        """`fit` under a prior that was learned; the same as `fit` where there is none."""
+        return self.fit(features, y, outputs, weight)
+
+    def spread(self, fitted: Any, features: Tensor) -> Tensor:
+        """Variance [n, outputs] of a real target around the output, noise included; MetatlError for none."""
+        raise MetatlError(f"{type(self).__name__} {NO_SPREAD}")
+
+    def grown(
+        self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None, new: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Outputs for new rows, and the spread they have: row i from the first i mod (n + 1) of n rows."""
+        shown = first_rows(len(features), len(new), features)
+        shown = shown if weight is None else shown * weight
+
+        def told(rows: Tensor, one: Tensor) -> tuple[Tensor, ...]:
+            fitted = self.fit_under(prior, features, y, outputs, rows)
+            mean = self.predict(fitted, one.unsqueeze(0))[0]
+            real = y.is_floating_point() and self.spreads
+            return (mean, self.spread(fitted, one.unsqueeze(0))[0]) if real else (mean,)
+
+        return torch.func.vmap(told)(shown, new)
+
+    def evidence(
+        self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
+    ) -> Tensor | None:
+        """log p(y | features, prior), 0-d; None where the solver is no such model."""
+        return None
+
+
+NO_SPREAD = "says no spread of real values; BayesianLinear and GaussianProcess do"
+
+
+def first_rows(rows: int, new: int, like: Tensor) -> Tensor:
+    """[new, rows]: 1 for the first i mod (rows + 1) rows of line i, else 0."""
+    size = torch.arange(new, device=like.device) % (rows + 1)
+    return (torch.arange(rows, device=like.device) < size.unsqueeze(-1)).to(like.dtype)
+
+
+def check_rows(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None, none: bool = False) -> None:
+    """Raise MetatlError for features, targets and weights whose shapes do not belong together.
+
+    none: whether there may be no row at all.
+    """
     if features.dim() != 2 or not features.is_floating_point():
         raise MetatlError(f"features are {list(features.shape)} {features.dtype}; give [n, d] real numbers")
     rows = features.shape[0]
@@ -56,7 +105,7 @@ def check_rows(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None)
             f"targets {list(y.shape)} do not fit {rows} rows and {outputs} outputs; give class indices [n] "
             "or real targets [n, outputs]"
         )
-    if rows == 0 or (weight is not None and weight.shape != (rows,)):
+    if (rows == 0 and not none) or (weight is not None and weight.shape != (rows,)):
         given = "no row" if rows == 0 else f"weights {list((weight if weight is not None else y).shape)}"
         raise MetatlError(f"{rows} rows and {given}: give at least one row, and one weight for each")
 

@@ -1,0 +1,140 @@
+"""Bayesian linear regression: a posterior over the output layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from metatl.adapt.solvers.evidence import best_ridge
+from metatl.adapt.solvers.solver import Solver, as_features, check_rows, first_rows, row_weights
+from metatl.types import MetatlError, Params
+
+JITTER = 1e-8
+"""Share of a precision's mean diagonal that is added to the diagonal, so that it has an inverse."""
+
+
+class Posterior(NamedTuple):
+    """K ~ MN(mean, covariance, diag(noise)): mean [d + 1, outputs], noise [outputs]."""
+
+    mean: Tensor
+    covariance: Tensor
+    noise: Tensor
+
+
+@dataclass(frozen=True)
+class BayesianLinear(Solver):
+    """The matrix-normal posterior of an output layer K, y = K^T p + e, p = (features, 1), e ~ N(0, S).
+
+    K ~ MN(K0, L0^-1, S), L0 = R R^T, gives L = L0 + P^T P, mean L^-1 (P^T Y + L0 K0), and for a new row
+    y ~ N(mean^T p, (1 + p^T L^-1 p) S). S is diagonal. Learned over tasks with the features, K0, R (and S,
+    where `noise` is None) make ALPaCA (Harrison, Sharma & Pavone 2018, arXiv 1807.08912). Without a learned
+    prior K0 is 0, L0 is r I (nothing for the constant), and r and S are those under which the rows at hand
+    are likeliest (`evidence.best_ridge`). No row gives the prior's answer.
+
+    Args:
+        noise: variance of e, in the targets' unit squared; None to learn it, or to choose it by evidence.
+    """
+
+    noise: float | None = None
+
+    real: ClassVar[bool] = True
+    spreads: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuse a variance that is none."""
+        if self.noise is not None and not self.noise > 0:
+            raise MetatlError(f"BayesianLinear: noise is {self.noise}; give a variance above 0")
+
+    def prior(self, size: int, outputs: int) -> Params:
+        """K0 = 0, R = I, and log S = 0 where it is learned."""
+        start = {"mean": torch.zeros(size + 1, outputs), "root": torch.eye(size + 1)}
+        return start if self.noise is not None else {**start, "log_noise": torch.zeros(outputs)}
+
+    def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Posterior:
+        """The posterior under the prior that evidence chooses."""
+        check_rows(features, y, outputs, weight, none=True)
+        _check_real(y)
+        x, target = features.double(), y.double().reshape(-1, outputs)
+        ridge, noise = best_ridge(x, target, row_weights(features, weight))
+        noise = noise if self.noise is None else torch.full_like(noise, self.noise)
+        flat = ridge.new_full((1,), 1e-6)
+        root = torch.diag(torch.cat([ridge.expand(x.shape[1]), flat]).sqrt())
+        return self._posterior(x.new_zeros(x.shape[1] + 1, outputs), root, noise, features, y, weight)
+
+    def fit_under(
+        self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
+    ) -> Posterior:
+        """The posterior under K0, R and S."""
+        check_rows(features, y, outputs, weight, none=True)
+        _check_real(y)
+        mean = prior["mean"].double()
+        return self._posterior(mean, prior["root"].double(), self._noise(prior), features, y, weight)
+
+    def predict(self, fitted: Posterior, features: Tensor) -> Tensor:
+        """mean^T p, [n, outputs]."""
+        return _with_one(features.to(fitted.mean.dtype)) @ fitted.mean
+
+    def spread(self, fitted: Posterior, features: Tensor) -> Tensor:
+        """(1 + p^T L^-1 p) S, [n, outputs]."""
+        p = _with_one(features.to(fitted.mean.dtype))
+        return (1 + ((p @ fitted.covariance) * p).sum(-1, keepdim=True).clamp_min(0)) * fitted.noise
+
+    def added(self, fitted: Posterior, features: Tensor, y: Tensor) -> Posterior:
+        """The posterior after one row more, features [d] and y [outputs], in O(d^2) (Sherman & Morrison)."""
+        p, (mean, covariance, noise) = _with_one(features.to(fitted.mean.dtype)), fitted
+        along = covariance @ p
+        gain = along / (1 + p @ along)
+        return Posterior(mean + torch.outer(gain, y - p @ mean), covariance - torch.outer(gain, along), noise)
+
+    def grown(
+        self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None, new: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """All sizes of support from one Cholesky: a factor's leading blocks are those of the first rows."""
+        _check_real(y)
+        mean, noise = prior["mean"].double(), self._noise(prior)
+        before = torch.cholesky_inverse(torch.linalg.cholesky(_with_jitter(prior["root"].double())))
+        root = row_weights(features, weight).sqrt().unsqueeze(-1)
+        p, q = root * _with_one(features.double()), _with_one(new.double())
+        eye = torch.eye(len(p), dtype=p.dtype, device=p.device)
+        factor = torch.linalg.cholesky(eye + p @ before @ p.T)
+        left = root * y.double().reshape(-1, outputs) - p @ mean
+        known = torch.linalg.solve_triangular(factor, torch.cat([left, p @ before @ q.T], 1), upper=False)
+        seen = known[:, outputs:].T * first_rows(len(p), len(q), q)  # [new, n]
+        variance = 1 + ((q @ before) * q).sum(-1, keepdim=True) - seen.square().sum(-1, keepdim=True)
+        found = q @ mean + seen @ known[:, :outputs], variance.clamp_min(1.0) * noise
+        return as_features(features, found[0]), as_features(features, found[1])
+
+    def _noise(self, prior: Params) -> Tensor:
+        given = torch.full_like(prior["mean"][0], self.noise or 1.0).double()
+        return prior["log_noise"].double().exp() if self.noise is None else given
+
+    def _posterior(
+        self, mean: Tensor, root: Tensor, noise: Tensor, features: Tensor, y: Tensor, weight: Tensor | None
+    ) -> Posterior:
+        """By Cholesky, in float64."""
+        p, rows = _with_one(features.double()), row_weights(features, weight).unsqueeze(-1)
+        before = _with_jitter(root)
+        factor = torch.linalg.cholesky(before + p.T @ (rows * p))
+        target = p.T @ (rows * y.double().reshape(-1, mean.shape[1])) + before @ mean
+        found = torch.cholesky_solve(target, factor), torch.cholesky_inverse(factor), noise
+        return Posterior(*(as_features(features, value) for value in found))
+
+
+def _with_jitter(root: Tensor) -> Tensor:
+    """R R^T, which may have no inverse, and a little of its mean diagonal."""
+    found = root @ root.T
+    return found + JITTER * found.diagonal().mean() * torch.eye(
+        len(root), dtype=root.dtype, device=root.device
+    )
+
+
+def _with_one(features: Tensor) -> Tensor:
+    return torch.cat([features, torch.ones_like(features[..., :1])], -1)
+
+
+def _check_real(y: Tensor) -> None:
+    if not y.is_floating_point():
+        raise MetatlError("BayesianLinear is of real targets; choose GaussianClasses for class labels")

@@ -1,0 +1,120 @@
+"""Sinusoids by learners that say how sure they are: error, likelihood and coverage at 0 to 10 points.
+
+    python scripts/sinusoid_sure.py --out results/sinusoid-sure
+
+ALPaCA, deep kernel transfer and a net that was trained on all waves at once with a last-layer Laplace
+approximation (configs/sinusoid), three seeds each; 1,000 new waves, the same for all, noise variance 0.02.
+Resumable; --share 0.05 for a twentieth of the 20,000 steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import study
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metatl import tree
+from metatl.data import Sinusoid
+from metatl.evaluation.statistics import estimate
+from metatl.lab import config, store
+from metatl.lab.run import Run, learn, prepare
+from metatl.types import Batch, Episode
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "sinusoid"
+ROWS, POINTS, STEPS, WAVES = ("alpaca", "dkt", "laplace"), (0, 1, 2, 3, 5, 10), 20_000, 1000
+SCORES = ("MSE", "NLL", "coverage, %")
+ABOUT = (
+    "y = A sin(x - phase) + e, e of variance 0.02, A from [0.1, 5], phase from [0, π], x from [-5, 5]; a "
+    "tanh net of 128, 128, 32; {steps:,} of {whole:,} steps, {seeds} training seeds; {waves:,} new waves, "
+    "100 query points each. Mean over waves (each averaged over seeds first) ± half of its 95 % interval; "
+    "in brackets seeds where there are several. MSE: to the wave without noise. NLL: nats a noisy "
+    "point, at best -0.54. Coverage: of noisy points by their 95 % intervals."
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """Scores of one net: [points, 3, waves]."""
+
+    values: NDArray[np.float64]
+
+
+def made(row: str, seed: int, runs: str, steps: int) -> Told:
+    """Learned, or loaded where that was done, and evaluated."""
+    own = ["--runs", runs, "--seed", str(seed), "--learner.init_args.steps", str(steps)]
+    run = prepare(config.load(CONFIGS / f"{row}.yaml", own), own)
+    place = run.folder / "evaluations" / "sure.json"
+    if not place.is_file():
+        store.write_json(place, {"values": [judged(run, count).tolist() for count in POINTS]})
+    return Told(np.array(store.read_json(place)["values"], dtype=np.float64))
+
+
+def judged(run: Run, count: int) -> NDArray[np.float64]:
+    """MSE, NLL and coverage [3, waves] from the first `count` of ten points."""
+    transfer, _ = learn(run)
+    ask, net, way = run.experiment.evaluation, run.engine.ready(run.net), run.experiment.adaptation
+    source = run.experiment.data
+    assert isinstance(source, Sinusoid)
+    noisy = run.data.draw("meta_test", ask.tasks, ask.seed, 0, WAVES)
+    clean = replace(source, noise=0.0).load().draw("meta_test", ask.tasks, ask.seed, 0, WAVES)
+    some = tree.apply(lambda leaf: leaf[:, :count], noisy.support)
+
+    def one(given: tuple[Episode, Tensor]) -> Tensor:
+        episode, wave = given
+        told = way.predictive(net, transfer, episode)
+        low, high = told.interval(0.95)
+        y = episode.query.y
+        held = ((low <= y) & (y <= high)).double()
+        return torch.stack([(told.mean - wave).square().mean(), told.nll(y).mean(), held.mean()]).double()
+
+    with torch.no_grad():
+        episodes = (Episode(Batch(some.x, some.y), noisy.query), clean.query.y)
+        return run.engine.map(one, episodes).T.numpy()
+
+
+def table(found: dict[str, list[Told]]) -> str:
+    """Markdown: a line for every row and score, a column for every number of points."""
+    lines = [
+        "| row | score | " + " | ".join(f"{n} points" for n in POINTS) + " |",
+        "|" + "---|" * (2 + len(POINTS)),
+    ]
+    for row, own in found.items():
+        values = np.stack([one.values for one in own])  # [seeds, points, 3, waves]
+        for k, score in enumerate(SCORES):
+            factor = 100 if score.endswith("%") else 1
+            cells = [cell(factor * values[:, i, k]) for i in range(len(POINTS))]
+            lines.append(f"| {row} | {score} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def cell(values: NDArray[np.float64]) -> str:
+    """Of [seeds, waves]."""
+    mean = values.mean(0)
+    told = f"{mean.mean():.3g} ± {estimate(mean).ci95 or 0.0:.2g}"
+    seeds = ", ".join(f"{own.mean():.3g}" for own in values)
+    return told if len(values) == 1 else f"{told} ({seeds})"
+
+
+def main() -> None:
+    parser = study.parser("Sinusoids with intervals.", "results/sinusoid-sure", "runs/sinusoid-sure")
+    parser.add_argument("--seeds", type=study.count, default=3, help="training seeds 0, 1, ... [3]")
+    parser.add_argument("--share", type=study.share, default=1.0, help="of the 20,000 steps [1]")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    steps = max(1, round(given.share * STEPS))
+    found = {row: [made(row, seed, given.runs, steps) for seed in range(given.seeds)] for row in ROWS}
+    about = ABOUT.format(steps=steps, whole=STEPS, seeds=given.seeds, waves=WAVES)
+    text = "\n\n".join(["# Sinusoids by learners that say how sure they are", about, table(found)])
+    store.write_text(Path(given.out) / "table.md", text + "\n")
+    values = {row: [one.values.mean(-1).tolist() for one in own] for row, own in found.items()}
+    told = {"about": about, "points": POINTS, "scores": SCORES, "means_by_seed": values}
+    store.write_json(Path(given.out) / "report.json", told)
+
+
+if __name__ == "__main__":
+    study.command(main)
