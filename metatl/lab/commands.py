@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -107,54 +108,6 @@ def _profile(words: argparse.Namespace, rest: list[str]) -> None:
         say(written)
 
 
-def _transfer(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.transfer(words)
-
-
-def _shift(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.shifts import command
-
-    command.shift(words)
-
-
-def _predict(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.predict(words)
-
-
-def _next(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.label_next(words)
-
-
-def _personalise(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import person
-
-    person.personalise(words)
-
-
-def _multitask(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.multitasking import command
-
-    command.multitask(words)
-
-
-def _methods(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.methods(words)
-
-
-def _net(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import net_command
-
-    net_command.net(words)
-
-
 def _describe(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl.lab import families
 
@@ -178,16 +131,27 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "compare": _compare,
     "profile": _profile,
     "data": _data,
-    "transfer": _transfer,
-    "shift": _shift,
-    "predict": _predict,
-    "multitask": _multitask,
-    "next": _next,
-    "personalise": _personalise,
-    "methods": _methods,
-    "net": _net,
     "describe": _describe,
 }
+_ELSEWHERE = {
+    "transfer": ("transferring.command", "transfer"),
+    "predict": ("transferring.command", "predict"),
+    "next": ("transferring.command", "label_next"),
+    "methods": ("transferring.command", "methods"),
+    "personalise": ("transferring.person", "personalise"),
+    "net": ("transferring.net_command", "net"),
+    "shift": ("shifts.command", "shift"),
+    "multitask": ("multitasking.command", "multitask"),
+}
+"""Commands that rooms have themselves: module and function, imported when they are asked for."""
+
+
+def _done(name: str, words: argparse.Namespace, overrides: list[str]) -> None:
+    if name in _COMMANDS:
+        _COMMANDS[name](words, overrides)
+    else:
+        module, function = _ELSEWHERE[name]
+        getattr(importlib.import_module(f"metatl.{module}"), function)(words)
 
 
 def main(words: Sequence[str], last: bool) -> int:
@@ -209,7 +173,7 @@ def _command(said: Sequence[str]) -> None:
             return
         processes.agree({f"the command's {name}": value for name, value in _structure(words)})
         with recording_diff(getattr(words, "record_diff", False)):
-            _COMMANDS[words.command](words, overrides)
+            _done(words.command, words, overrides)
         sys.stdout.flush()
 
 
