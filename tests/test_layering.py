@@ -20,8 +20,8 @@ LEVELS = (
     {"deadline", "errors", "front_door", "opening", "text", "types", "tree", "threads", "recorded"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
     | {"arithmetic"},
-    {"data", "importing", "language", "peers", "processes", "views", "weights"},
-    {"loss"},
+    {"data", "density_ratio", "importing", "language", "peers", "processes", "views", "weights"},
+    {"alignments", "loss"},
     {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines"},
     {"aggregates"},
@@ -53,6 +53,8 @@ LEVELS = (
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
     "aggregates": r"aggregate",
+    "alignments": r"alignment",
+    "density_ratio": r"ratio",
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",
     "guides": r"guide|ranked|shape",
     "heads": r"head",

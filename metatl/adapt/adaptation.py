@@ -40,6 +40,20 @@ class Adaptation(ABC):
         """Outputs [n, outputs] for the rows x [n, ...]: logits, or real values; a mapping of several."""
 
     @property
+    def streams(self) -> tuple[str, ...]:
+        """Named streams that `fit` reads beside the labelled rows: `source`, `unlabelled`.
+
+        Where there are any, the x and y of its support are mappings of streams, labelled rows under
+        `labelled`.
+        """
+        return ()
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether labelled rows must be there; without, it serves a target that has none."""
+        return True
+
+    @property
     def batched(self) -> bool:
         """Whether `fit` and `predict` run under vmap; other ways run task by task whatever the engine."""
         return True

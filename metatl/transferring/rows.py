@@ -22,44 +22,20 @@ from metatl.lab.instances import instance
 from metatl.lab.yaml_values import yaml_values
 from metatl.learners import Learner
 from metatl.text import near
+from metatl.transferring.schedule import Schedule
 from metatl.transforms import Transform
 from metatl.types import MetatlError
 
 FOLDER = Path(__file__).parent.parent / "rows" / "transfer"
-ALL, USUAL = "all", "usual"
-"""Words for every row, and for those that run where none are named."""
+ALL, USUAL, DOMAINS = "all", "usual", "domains"
+"""Words for every row, for those that run where none are named, for those that read source and target."""
 REFERENCES, NO_TRANSFER = ("logistic-regression", "ridge"), "no-transfer"
 """Rows that differences are paired with, the first that fits the targets; the one that says who is harmed."""
 FAMILIES = (
     *("no transfer", "names", "columns", "features", "fine-tuning", "what moves", "rates", "anchors"),
-    *("added weights", "learned on a source"),
+    *("added weights", "learned on a source", "source and target"),
 )
 """Kinds of rows: what they do with a pre-trained net."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How much a row that moves the body trains: rows seen = passes * n, within bounds.
-
-    Args:
-        passes: over the labelled rows.
-        most: rows seen at most, unless that is fewer than `least` passes.
-        least: passes at least.
-        batch: rows of a step.
-    """
-
-    passes: int = 20
-    most: int = 240
-    least: int = 2
-    batch: int = 16
-
-    def seen(self, rows: int) -> int:
-        """Rows that pass forward and back with this many labelled rows."""
-        return max(min(self.passes * rows, self.most), self.least * rows)
-
-    def steps(self, rows: int) -> int:
-        """Steps for this many labelled rows."""
-        return -(-self.seen(rows) // min(self.batch, rows))
 
 
 @dataclass(frozen=True)
@@ -74,7 +50,8 @@ class Row:
         adaptation: how labelled rows are used; on frozen features where only the head moves.
         moves: the head alone, or the body too.
         reads: labelled rows, or the names of the classes, which need no label.
-        on: what a head sees: features of the body, or the inputs themselves (columns of a table).
+        on: what a head sees: features of the body, the inputs themselves (columns of a table), or `either`:
+            the columns of a table, features of everything else.
         learner: what is learned on the source first; rows with the same one share what it learned.
         guide: which weights move, and how far; None for what is carried, 1 where nothing was learned.
         transform: of the net and what it carries, before the body moves; merged again afterwards.
@@ -87,7 +64,7 @@ class Row:
         select: values to choose by cross-validation inside the labelled rows.
         by: the score by which they are chosen; None for that of the table.
         usual: whether it runs where no rows are named.
-        order: place in tables.
+        order: place in tables. A row whose adaptation has streams reads the source's rows in every fit.
     """
 
     about: str
@@ -97,7 +74,7 @@ class Row:
     family: str = ""
     moves: Literal["head", "body"] = "head"
     reads: Literal["labels", "names"] = "labels"
-    on: Literal["features", "inputs"] = "features"
+    on: Literal["features", "inputs", "either"] = "features"
     learner: Learner | None = None
     guide: TransferGuide | None = None
     transform: Transform | None = None
@@ -110,6 +87,20 @@ class Row:
     by: str | None = None
     usual: bool = True
     order: int = 0
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether it learns on a source first, or reads its rows in every fit."""
+        return self.learner is not None or bool(self.adaptation.streams)
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether labelled rows must be there."""
+        return self.reads == "labels" and self.adaptation.needs_labels
+
+    def serves(self, labels: int | None) -> bool:
+        """Whether it is fitted with so many labels of each class; names of classes need none."""
+        return (labels == 0 or self.reads == "labels") and not (labels == 0 and self.needs_labels)
 
 
 def files() -> dict[str, Path]:
@@ -124,18 +115,21 @@ def told(path: Path) -> list[str]:
 
 
 def rows(chosen: Sequence[str] = (ALL,)) -> dict[str, Row]:
-    """Rows by name, or by the words 'usual' and 'all', in the order of tables.
+    """Rows by name, or by the words 'usual', 'domains' and 'all', in the order of tables.
 
     Raises MetatlError for a name that is none.
     """
     known = files()
     for name in chosen:
-        if name not in known and name not in (ALL, USUAL):
+        if name not in known and name not in (ALL, USUAL, DOMAINS):
             raise MetatlError(f"method {name!r} is none of 'metatl methods'{near(name, known)}")
     found = {
         name: row
         for name, row in ((name, read(path)) for name, path in known.items())
-        if name in chosen or ALL in chosen or (USUAL in chosen and row.usual)
+        if name in chosen
+        or ALL in chosen
+        or (USUAL in chosen and row.usual)
+        or (DOMAINS in chosen and row.adaptation.streams)
     }
     return dict(sorted(found.items(), key=lambda item: item[1].order))
 
