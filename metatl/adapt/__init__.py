@@ -8,6 +8,7 @@ Everything here is a pure function of one task; engines run many tasks at once b
 from metatl.adapt.across_domains import AcrossDomains
 from metatl.adapt.adaptation import Adaptation, Fitted
 from metatl.adapt.closed_form import ClosedForm
+from metatl.adapt.continued import Continued
 from metatl.adapt.covering import check_finite, check_guide, moving_names
 from metatl.adapt.descend import Guided, Point, descend, guide_at
 from metatl.adapt.descent import Descent
@@ -33,12 +34,15 @@ from metatl.adapt.solvers import (
 from metatl.adapt.stopping import EarlyStopping
 from metatl.adapt.support import in_rounds
 from metatl.adapt.support_guide import Outputs, SupportGuide, gradients
+from metatl.adapt.tradaboost import TrAdaBoost
 from metatl.adapt.tree_transfer import ContinuedBoosting, TreeTransfer
+from metatl.adapt.two_stage import TwoStageTrAdaBoost
 
 __all__ = [
     "AcrossDomains",
     "Adaptation",
     "ClosedForm",
+    "Continued",
     "ContinuedBoosting",
     "CosineClassifier",
     "Descent",
@@ -60,7 +64,9 @@ __all__ = [
     "SoftNeighbours",
     "Solver",
     "SupportGuide",
+    "TrAdaBoost",
     "TreeTransfer",
+    "TwoStageTrAdaBoost",
     "UnitLogistic",
     "alike",
     "check_finite",

@@ -2,21 +2,20 @@
 
 # No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from metatl import tree
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.closed_form import ClosedForm
 from metatl.adapt.head_net import head_net
+from metatl.adapt.named_streams import NEEDED, domains, none_of
 from metatl.alignments import Alignment, AsItIs, Domains
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
-
-STREAMS = "a source's rows and the target's as named streams, which 'metatl transfer --source' gives"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class AcrossDomains(Adaptation):
 
     def check(self, net: Net, transfer: Transfer, real: bool) -> None:
         """Tasks of a benchmark have no streams."""
-        raise MetatlError(f"AcrossDomains reads {STREAMS}")
+        raise MetatlError(f"AcrossDomains {NEEDED}")
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """What the alignment needs for further rows, and what its adaptation fitted."""
@@ -74,7 +73,7 @@ class AcrossDomains(Adaptation):
     def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
         """Outputs [n, outputs] for rows of the target."""
         rows = self.alignment.target(fitted["alignment"], net.features(transfer.params, transfer.buffers, x))
-        nothing = Batch(rows[:0], _none_of(support.y))
+        nothing = Batch(rows[:0], none_of(support.y))
         inner = head_net(rows.shape[1], net.outputs)
         return self.adaptation.predict(*inner, fitted["adaptation"], nothing, rows)
 
@@ -86,30 +85,14 @@ class AcrossDomains(Adaptation):
 
     def told(self, support: Batch) -> str:
         """What the alignment has to say of streams of features."""
-        x = next(iter(_streams(support)[0].values()))
-        return self.alignment.told(self.domains(*head_net(x.shape[1], 1), support))
+        width = tree.first(support.x).shape[1]
+        return self.alignment.told(self.domains(*head_net(width, 1), support))
 
     def domains(self, net: Net, transfer: Transfer, support: Batch) -> Domains:
-        """Streams as rows of two domains."""
-        x, y = _streams(support)
-        x = {name: net.features(transfer.params, transfer.buffers, rows) for name, rows in x.items()}
-        labelled = Batch(x["labelled"], y["labelled"])
-        if self.weight != 1 and len(labelled.x):
-            labelled = labelled._replace(weight=torch.full((len(labelled.x),), self.weight))
-        return Domains(Batch(x["source"], y["source"]), labelled, x["unlabelled"])
-
-
-def _streams(support: Batch) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
-    if isinstance(support.x, Mapping):
-        if not {"labelled", "source", "unlabelled"} <= {*cast(Mapping[str, Tensor], support.x)}:
-            raise MetatlError(f"AcrossDomains reads {STREAMS}")
-        return support.x, support.y
-    return dict.fromkeys(("labelled", "source", "unlabelled"), support.x), dict.fromkeys(
-        ("labelled", "source"), support.y
-    )
-
-
-def _none_of(y: Any) -> Any:
-    """No targets of that type."""
-    y = next(iter(cast(Mapping[str, Tensor], y).values())) if isinstance(y, Mapping) else y
-    return y[:0]
+        """Streams as rows of two domains, the target's labelled ones by their weight."""
+        found = domains(net, transfer, support)
+        labelled = found.labelled
+        if self.weight == 1 or not len(labelled.x):
+            return found
+        weight = torch.full((len(labelled.x),), self.weight)
+        return found._replace(labelled=labelled._replace(weight=weight))
