@@ -28,7 +28,8 @@ class TwoStageTrAdaBoost(Adaptation):
     Step t of S: AdaBoost.R2 with the source's weights held, w <- w beta_t^(1 - e) for target rows, whose
     share stays, judged by cross-validation on the target; then source w <- w beta^e, e = |error| over the
     largest, with the beta that brings the target's share to m / (n + m) + t / (S - 1) (1 - m / (n + m)). The
-    last step has the target alone. Predictions are medians weighted by ln 1 / beta_t. Source: Pardoe & Stone 2010, ICML.
+    last step has the target alone. Predictions are medians weighted by ln 1 / beta_t. Source: Pardoe & Stone
+    2010, ICML.
 
     Args:
         base: the learner, an adaptation on features that respects row weights.

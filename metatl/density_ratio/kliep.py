@@ -53,15 +53,15 @@ class KLIEP(DensityRatio):
             folds, total = min(FOLDS, len(t)), 0.0
             for fold in range(folds):
                 at = torch.arange(len(t)) % folds != fold
-                total += float((t[~at] @ self._found(s, t[at])).clamp_min(1e-300).log().sum())
+                total += float((t[~at] @ self.coefficients(s, t[at])).clamp_min(1e-300).log().sum())
             return total
 
         one = len(widths) == 1 or len(target) < 2
         width = widths[-1] if one else max(widths, key=held_out)
         s, t = gaussian(source, centres, width), gaussian(target, centres, width)
-        return normalised(s @ self._found(s, t))
+        return normalised(s @ self.coefficients(s, t))
 
-    def _found(self, s: Tensor, t: Tensor) -> Tensor:
+    def coefficients(self, s: Tensor, t: Tensor) -> Tensor:
         """[b]: the coefficients; a centre that no source row is near has none."""
         mean = s.mean(0)
         near = mean > 1e-12

@@ -133,6 +133,18 @@ def test_kernel_mean_matching_is_the_solution_of_its_conditions() -> None:
     assert (slope[found >= 3 - 1e-6] <= slope[inside].mean() + 1e-3).all()
 
 
+def test_kliep_is_the_solution_of_its_conditions() -> None:
+    s, t = normal(40, 2), normal(30, 2, 1) + 0.5
+    kernel_s, kernel_t = (torch.exp(-torch.cdist(x, t).square() / 2) for x in (s, t))
+    way = KLIEP(1.0, 30, 200_000)
+    found = way.coefficients(kernel_s, kernel_t)
+    mean = kernel_s.mean(0)
+    assert abs(float(mean @ found) - 1) < 1e-9
+    slope = (kernel_t / (kernel_t @ found).unsqueeze(1)).mean(0) / mean
+    assert slope.max() < 1 + 1e-2  # no centre would raise the likelihood
+    assert float((found * mean * (slope - 1).abs()).sum()) < 1e-3
+
+
 def test_domains_that_cannot_be_compared_are_refused() -> None:
     for ratio in RATIOS:
         with pytest.raises(MetatlError, match="same columns"):
