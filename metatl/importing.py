@@ -28,7 +28,7 @@ from metatl.types import MetatlError
 
 FAMILIES = (
     *("adapt", "aggregates", "data", "engines", "guides", "heads"),
-    *("learners", "models", "objectives", "rules", "transforms", "views"),
+    *("alignments", "density_ratio", "learners", "models", "objectives", "rules", "transforms", "views"),
 )
 """The rooms of metatl whose classes a file may name."""
 _NEVER = sys.stdlib_module_names | {"builtins", "jsonargparse", "pip", "pkg_resources", "setuptools"}

@@ -20,12 +20,12 @@ LEVELS = (
     {"deadline", "errors", "front_door", "opening", "text", "types", "tree", "threads", "recorded"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
     | {"arithmetic"},
-    {"data", "importing", "language", "peers", "processes", "views", "weights"},
-    {"loss"},
+    {"data", "density_ratio", "importing", "language", "peers", "processes", "views", "weights"},
+    {"alignments", "loss"},
     {"adapt", "heads", "objectives", "models", "transforms"},
     {"guides", "engines"},
     {"aggregates"},
-    {"alignments", "learners", "evaluation"},
+    {"learners", "evaluation"},
     {"testing", "capture", "train", "pretrained"}
     | {f"lab.{name}" for name in ("record", "store", "render", "experiment", "provenance", "yaml_values")},
     {
@@ -53,6 +53,8 @@ LEVELS = (
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
     "aggregates": r"aggregate|gramian|weighing",
+    "alignments": r"alignment",
+    "density_ratio": r"ratio",
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",
     "guides": r"guide|ranked|shape",
     "heads": r"head",

@@ -5,12 +5,15 @@
 Everything here is a pure function of one task; engines run many tasks at once by mapping over it.
 """
 
+from metatl.adapt.across_domains import AcrossDomains
 from metatl.adapt.adaptation import Adaptation, Fitted
 from metatl.adapt.closed_form import ClosedForm
+from metatl.adapt.continued import Continued
 from metatl.adapt.covering import check_finite, check_guide, moving_names
 from metatl.adapt.descend import Guided, Point, descend, guide_at
 from metatl.adapt.descent import Descent
 from metatl.adapt.estimator import Estimator
+from metatl.adapt.head_net import head_net
 from metatl.adapt.in_context import InContext
 from metatl.adapt.inner import Inner, Piece, check_mixing, check_whole, pieces_of
 from metatl.adapt.moved import displacement, displacement_and_memory
@@ -37,13 +40,17 @@ from metatl.adapt.solvers import (
 from metatl.adapt.stopping import EarlyStopping
 from metatl.adapt.support import in_rounds
 from metatl.adapt.support_guide import Outputs, SupportGuide, gradients
+from metatl.adapt.tradaboost import TrAdaBoost
 from metatl.adapt.tree_transfer import ContinuedBoosting, TreeTransfer
+from metatl.adapt.two_stage import TwoStageTrAdaBoost
 
 __all__ = [
+    "AcrossDomains",
     "Adaptation",
     "BayesianLastLayer",
     "BayesianLinear",
     "ClosedForm",
+    "Continued",
     "ContinuedBoosting",
     "CosineClassifier",
     "Descent",
@@ -69,7 +76,9 @@ __all__ = [
     "SoftNeighbours",
     "Solver",
     "SupportGuide",
+    "TrAdaBoost",
     "TreeTransfer",
+    "TwoStageTrAdaBoost",
     "UnitLogistic",
     "alike",
     "check_finite",
@@ -83,6 +92,7 @@ __all__ = [
     "displacement_and_memory",
     "gradients",
     "guide_at",
+    "head_net",
     "in_rounds",
     "moving_names",
     "outer",

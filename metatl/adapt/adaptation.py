@@ -33,8 +33,6 @@ class Adaptation(ABC):
     """Support rows that are looked at together; all of them for None."""
     guided_by_transfer: ClassVar[bool] = False
     """Whether it moves weights under the transfer's guide, which then must cover every weight."""
-    needs_labels: ClassVar[bool] = True
-    """Whether there must be a labelled row."""
     reads_support: ClassVar[bool] = False
     """Whether support rows are an input of the net, whose outputs are then a task's own."""
 
@@ -45,6 +43,20 @@ class Adaptation(ABC):
     @abstractmethod
     def predict(self, net: Net, transfer: Transfer, fitted: Fitted, support: Batch, x: Any) -> Any:
         """Outputs [n, outputs] for the rows x [n, ...]: logits, or real values; a mapping of several."""
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Named streams that `fit` reads beside the labelled rows: `source`, `unlabelled`.
+
+        Where there are any, the x and y of its support are mappings of streams, labelled rows under
+        `labelled`.
+        """
+        return ()
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether a fit reads targets of support rows, so that some must be labelled."""
+        return True
 
     @property
     def batched(self) -> bool:
@@ -65,11 +77,6 @@ class Adaptation(ABC):
     def carries(self) -> bool:
         """Whether a task's outputs are the rows of the carried output layer, which its labels then number."""
         return False
-
-    @property
-    def reads_labels(self) -> bool:
-        """Whether a fit looks at the targets of support rows, so that there must be some."""
-        return True
 
     @property
     def saved(self) -> "Adaptation":

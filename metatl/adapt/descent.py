@@ -163,7 +163,7 @@ class Descent(Adaptation):
         return frozenset(name for name in transfer.params if self.head.fresh and net.is_head(name))
 
     @property
-    def reads_labels(self) -> bool:
+    def needs_labels(self) -> bool:
         """Unless no step is taken, or by terms that read none; a fresh output layer is made of them."""
         return self.head.fresh or (self.steps > 0 and any(term.reads_labels for term in self.terms))
 

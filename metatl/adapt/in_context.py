@@ -40,7 +40,6 @@ class InContext(Adaptation):
     bars: BarDistribution | None = None
 
     reads_support: ClassVar[bool] = True
-    needs_labels: ClassVar[bool] = False
 
     @property
     def order_free(self) -> bool:
@@ -67,6 +66,11 @@ class InContext(Adaptation):
         """Support and query rows, by the names of the module's arguments."""
         kept = {"support_x": support.x, "support_y": support.y, "x": x}
         return kept if support.weight is None else {**kept, "support_weight": support.weight}
+
+    @property
+    def needs_labels(self) -> bool:
+        """Not: an empty support set is answered by what was learned before."""
+        return False
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> dict[str, Tensor]:
         """The support set, by the names of the module's arguments."""

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,7 +36,6 @@ class PriorFitted(Adaptation):
     net: str = "little-pfn"
     orders: int = 4
 
-    needs_labels: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Refuse an average over nothing, and a net that is not there."""
@@ -64,6 +62,11 @@ class PriorFitted(Adaptation):
             raise MetatlError(
                 f"{net.outputs} classes, and {self.net} was trained for at most {classes}; choose another method"
             )
+
+    @property
+    def needs_labels(self) -> bool:
+        """Not: an empty support set is answered by what was learned before."""
+        return False
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> dict[str, Tensor]:
         """The labelled rows; MetatlError for more columns or classes than the net was trained for."""

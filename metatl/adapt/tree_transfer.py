@@ -82,6 +82,11 @@ class TreeTransfer:
         self.classes_ = self.forest_.classes_
         return self
 
+    @property
+    def fitted_(self) -> Any:
+        """What is fitted."""
+        return self.forest_
+
     def _fitted(self, table: NodeTable, x: Array, y: Array, seed: int) -> list[NodeTable]:
         def grow(x: Array, y: Array) -> NodeTable:
             from sklearn.tree import DecisionTreeClassifier

@@ -1,1 +1,22 @@
-"""Projections that bring unlike inputs together: paired rows, or rows that are labelled on both sides."""
+"""Alignments: rows of a source made rows that a target can be learned from, of unlike inputs too."""
+
+from metatl.alignments.alignment import Alignment, Domains
+from metatl.alignments.as_it_is import AsItIs
+from metatl.alignments.coral import CORAL
+from metatl.alignments.easy_adapt import EasyAdapt
+from metatl.alignments.pooled import Pooled
+from metatl.alignments.reweighted import Reweighted
+from metatl.alignments.subspace import SubspaceAlignment
+from metatl.alignments.transfer_components import TransferComponents
+
+__all__ = [
+    "CORAL",
+    "Alignment",
+    "AsItIs",
+    "Domains",
+    "EasyAdapt",
+    "Pooled",
+    "Reweighted",
+    "SubspaceAlignment",
+    "TransferComponents",
+]

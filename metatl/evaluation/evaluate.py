@@ -67,7 +67,7 @@ def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data:
     check_ways(adaptation.carries, tasks)
     if adaptation.guided_by_transfer:
         check_guide(transfer)
-    if adaptation.reads_labels and not data.labelled_support:
+    if adaptation.needs_labels and not data.labelled_support:
         said = "head Learned, with steps 0 or terms that read none (Entropy, MCC, PseudoLabels)"
         raise MetatlError(f"rows to adapt to have no labels in {data.name}; the adaptation needs {said}")
     adaptation.check(net.with_outputs(data.outputs(tasks)), transfer, data.kind != "classification")

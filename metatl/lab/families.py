@@ -24,6 +24,12 @@ FAMILIES: Mapping[str, tuple[str, str, str]] = {
     "learner": ("metatl.learners", "metatl.learners.Learner", "learner"),
     "adaptation": ("metatl.adapt", "metatl.adapt.Adaptation", "adaptation"),
     "solver": ("metatl.adapt.solvers", "metatl.adapt.solvers.Solver", "adaptation.solver"),
+    "alignment": ("metatl.alignments", "metatl.alignments.Alignment", "adaptation.alignment"),
+    "density ratio": (
+        "metatl.density_ratio",
+        "metatl.density_ratio.DensityRatio",
+        "adaptation.alignment.ratio",
+    ),
     "rule": ("metatl.rules", "metatl.rules.Rule", "adaptation.rule"),
     "schedule": ("metatl.rules", "metatl.rules.Schedule", "adaptation.schedule"),
     "head": ("metatl.heads", "metatl.heads.Head", "adaptation.head"),

@@ -59,12 +59,12 @@ def check_source(found: Mapping[str, Row], named: Sequence[str], source: bool, c
 
     columns: whether the source is what the net itself is learned on.
     """
-    needing = [name for name, row in found.items() if row.learner is not None]
+    needing = [name for name, row in found.items() if row.needs_source]
     asked_for = [name for name in needing if name in named]
     if asked_for and not source:
         raise MetatlError(
-            f"method {asked_for[0]!r} first learns on a source (photos of other classes, say); give it with "
-            "--source (source=... in Python)"
+            f"method {asked_for[0]!r} {_does(found[asked_for[0]])}; give it with --source (source=... in "
+            "Python)"
         )
     if source and not needing and not columns:
         raise MetatlError(f"source: none of {', '.join(found)} learns on a source; leave --source out")
@@ -80,7 +80,7 @@ def check_alike(examples: Examples, source: Examples | None) -> None:
 
 
 def sourced(found: Mapping[str, Row], named: Sequence[str], source: Examples | None) -> dict[str, Row]:
-    """The rows that need no source, or all where there is one of classes.
+    """The rows that have the source they need: of classes, where they learn on it; any, where they read it.
 
     Raises MetatlError for one that was asked for by name and finds none.
     """
@@ -88,7 +88,24 @@ def sourced(found: Mapping[str, Row], named: Sequence[str], source: Examples | N
     needing = [name for name, row in found.items() if row.learner is not None and name in named]
     if needing and not classes:
         raise MetatlError(f"method {needing[0]!r} learns on tasks of classes, and the source has none")
-    return {name: row for name, row in found.items() if classes or row.learner is None}
+    return {
+        name: row
+        for name, row in found.items()
+        if not row.needs_source or (source is not None and (classes or row.learner is None))
+    }
+
+
+def _does(row: Row) -> str:
+    """What a row does with a source."""
+    if row.learner is not None:
+        return "first learns on a source (photos of other classes, say)"
+    return "reads the labelled rows of a source beside those of the data"
+
+
+def learns_a_net(found: Mapping[str, Row], named: Sequence[str]) -> bool:
+    """Whether a row that was asked for, by name or word, starts from a net learned on source columns."""
+    asked_for = rows.rows(named) if named else found
+    return any(not row.adaptation.streams for row in asked_for.values())
 
 
 def possible(
@@ -98,12 +115,13 @@ def possible(
 
     None at all are for rows that read the names of classes; raises MetatlError where no number is left.
     """
-    most, named = problem.task.most, any(row.reads == "names" for row in found.values())
-    possible = [k for k in asked if k is None or (0 < k <= most) or (k == 0 and named)]
+    most, unlabelled = problem.task.most, any(row.serves(0) for row in found.values())
+    possible = [k for k in asked if k is None or (0 < k <= most) or (k == 0 and unlabelled)]
     large = ", ".join(str(k) for k in asked if k is not None and k > most)
     if not possible and asked == [0]:
         raise MetatlError(
-            "labelled: without labels sentences are compared with the names of classes; give more"
+            "labelled: without labels sentences are compared with the names of classes, and rows that read a "
+            "source (--source, --methods domains) go by its labels; give one of these, or more labels"
         )
     if not possible:
         raise MetatlError(

@@ -18,6 +18,7 @@ from metatl.data.fixed import MOST_FOLDS, Index, divided
 from metatl.evaluation.scores import Score, named
 from metatl.lab.experiment import with_value
 from metatl.transferring.backbone import Backbone
+from metatl.transferring.by_source import held_out_of_source
 from metatl.transferring.fit import DivergedError, Labelled
 from metatl.transferring.judged import judged
 from metatl.transferring.judging import kind_of, score_of
@@ -26,7 +27,10 @@ from metatl.transferring.rows import Row
 
 @dataclass(frozen=True)
 class Choice:
-    """A row with its values in place; how: `cv`, `default` (no cross-validation possible), `fixed`."""
+    """A row with its values in place.
+
+    how: `cv`, `source` (by the source's rows), `default` (no cross-validation possible), `fixed`.
+    """
 
     row: Row
     selected: dict[str, Any]
@@ -54,6 +58,8 @@ def chosen(row: Row, backbone: Backbone, draws: Sequence[Labelled], validate: bo
     candidates, default = list(_candidates(row)), defaults(row)
     if len(candidates) < 2:
         return [Choice(row, default, "fixed")] * len(draws)
+    if row.adaptation.streams and not any(len(draw.y) for draw in draws):
+        return [by_source(row, candidates, draw, validate) for draw in draws]
     folds = [folds_of(strata_of(draw.y), draw.key, draw.group) if validate else None for draw in draws]
     split = [(draw, fold) for draw, fold in zip(draws, folds, strict=True) if fold is not None]
     parts = [_parts(*one) for one in split]
@@ -71,6 +77,17 @@ def _best(candidates: list[tuple[dict[str, Any], Row]], scores: Sequence[float],
     equal = [one for one, score in zip(candidates, scores, strict=True) if score == highest]
     values, row = next((one for one in equal if one[0] == plain.selected), equal[0])
     return Choice(row, values, "cv")
+
+
+def by_source(
+    row: Row, candidates: list[tuple[dict[str, Any], Row]], draw: Labelled, validate: bool
+) -> Choice:
+    """The candidate with the best score on held-out rows of the source: no label of the target is there."""
+    plain = Choice(row, defaults(row), "default")
+    if not validate:
+        return plain
+    found = _best(candidates, [held_out_of_source(one, draw) for _, one in candidates], plain)
+    return replace(found, how="source") if found.how == "cv" else found
 
 
 def surely(choice: Choice) -> Choice:
@@ -132,8 +149,12 @@ def part_of(labelled: Labelled, rows: Index) -> Labelled:
 
 
 def fits(row: Row, rows: int, classes: int, validate: bool) -> float:
-    """How many fits to all of the labelled rows choosing a row's values and fitting it amount to."""
-    candidates, folds = len(_candidates(row)), min(MOST_FOLDS, rows // max(classes, 1))
+    """How many fits to all of the labelled rows choosing a row's values and fitting it amount to.
+
+    Without labelled rows it is by the source's, of which there are enough.
+    """
+    folds = min(MOST_FOLDS, rows // max(classes, 1)) if rows or row.needs_labels else MOST_FOLDS
+    candidates = len(_candidates(row))
     return 1.0 + candidates * (folds - 1) if validate and candidates > 1 and folds > 1 else 1.0
 
 

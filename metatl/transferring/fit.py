@@ -42,6 +42,8 @@ class Labelled:
     Rows stand round by round over the classes. Real values in y are standardised. key: of all that is drawn
     at random on the way. names: unit vectors [outputs, d] of the classes' names, where the net reads texts.
     group [n]: whom each row comes from, where that is known. teacher: features [n, d] of a larger net.
+    source: features and targets of labelled rows of other data, where the row reads them; unlabelled [m, d]:
+    features of the problem's rows that judge nothing, whose labels nobody reads.
     """
 
     features: Tensor
@@ -52,6 +54,16 @@ class Labelled:
     names: Callable[[], Tensor] | None = None
     group: Any = None
     teacher: Tensor | None = None
+    source: Batch | None = None
+    unlabelled: Tensor | None = None
+
+    @property
+    def support(self) -> Batch:
+        """What an adaptation on frozen features is fitted to: the labelled rows, or streams by name."""
+        if self.source is None:
+            return Batch(self.features, self.y)
+        x = {"labelled": self.features, "source": self.source.x, "unlabelled": self.unlabelled}
+        return Batch(x, {"labelled": self.y, "source": self.source.y})
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ def fit(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
     if row.reads == "names":
         return Model(_named(labelled))
     if row.moves == "head":
-        fitted = fit_readout(row.adaptation, labelled.features, labelled.y, labelled.outputs, labelled.key)
+        fitted = fit_readout(row.adaptation, labelled.support, labelled.outputs, labelled.key)
         return Model(fitted)
     return _tuned(row, backbone, labelled)
 
@@ -90,7 +102,7 @@ def _tuned(row: Row, backbone: Backbone, labelled: Labelled) -> Model:
     rows, schedule = len(labelled.y), row.schedule
     descent = replace(descent, steps=schedule.steps(rows), batch_size=schedule.batch)
     if row.probe is not None:
-        probe = fit_readout(row.probe, labelled.features, labelled.y, labelled.outputs, labelled.key)
+        probe = fit_readout(row.probe, labelled.support, labelled.outputs, labelled.key)
         descent = replace(descent, head=Given(*layer_of(probe)))
     start = taken_over(backbone, row.taken)
     net, transfer = started(row, backbone, start, labelled.outputs)

@@ -37,6 +37,6 @@ def taught(teacher: ClosedForm, labelled: Labelled) -> dict[str, Tensor]:
     """
     if labelled.teacher is None:
         raise MetatlError("this method learns from a larger net; name it with --teacher")
-    layer = fit_readout(teacher, labelled.teacher, labelled.y, labelled.outputs, labelled.key)
+    layer = fit_readout(teacher, Batch(labelled.teacher, labelled.y), labelled.outputs, labelled.key)
     with torch.no_grad():
         return {"labels": labelled.y, "teacher": layer(labelled.teacher)}

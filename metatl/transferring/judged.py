@@ -36,10 +36,11 @@ def judged(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelle
 
 
 def _seen(labelled: Labelled) -> Tensor | None:
-    """The classes that have a labelled row; None where all have, and for other targets."""
+    """The classes that have a labelled row, or one of the source; None where all have, and for others."""
     if kind_of(labelled.y) != "classes":
         return None
-    classes = torch.unique(labelled.y)
+    y = labelled.y if labelled.source is None else torch.cat([labelled.y, labelled.source.y])
+    classes = torch.unique(y)
     return classes if len(classes) < labelled.outputs else None
 
 
@@ -47,7 +48,11 @@ def _numbered(labelled: Labelled, classes: Tensor | None) -> Labelled:
     """The labelled rows as a problem of these classes alone."""
     if classes is None:
         return labelled
-    return replace(labelled, y=torch.searchsorted(classes, labelled.y), outputs=len(classes))
+    source = labelled.source
+    if source is not None:
+        source = source._replace(y=torch.searchsorted(classes, source.y))
+    y = torch.searchsorted(classes, labelled.y)
+    return replace(labelled, y=y, outputs=len(classes), source=source)
 
 
 def _among(found: Tensor, classes: Tensor | None, outputs: int) -> Tensor:
@@ -63,7 +68,7 @@ def _answered(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labe
     if first.outputs == 1 and kind_of(first.y) == "classes":  # nothing to tell apart
         return [rest.features.new_zeros(len(rest.y), 1) for _, rest in parts]
     if row.moves == "head":
-        episodes = [Episode(Batch(inside.features, inside.y), Batch(rest.features)) for inside, rest in parts]
+        episodes = [Episode(inside.support, Batch(rest.features)) for inside, rest in parts]
         return answers(row.adaptation, episodes, [inside.key for inside, _ in parts], first.outputs)
     return [_judged(row, backbone, inside, rest) for inside, rest in parts]
 

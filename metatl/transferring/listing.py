@@ -19,7 +19,7 @@ def listing() -> list[dict[str, Any]]:
             "formula": row.formula,
             "source": row.source,
             "moves": row.moves,
-            "needs_source": row.learner is not None,
+            "needs_source": row.needs_source,
             "needs_teacher": row.teacher is not None,
             "usual": row.usual,
             "select": cast(dict[str, Any], describe(row.select) or {}),

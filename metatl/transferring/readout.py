@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from metatl import importing, tree
-from metatl.adapt import Adaptation, Descent
+from metatl.adapt import Adaptation, Descent, head_net
 from metatl.deadline import in_time
 from metatl.engines import Batched, Loop
 from metatl.heads import Learned
-from metatl.net import Net
 from metatl.transferring.rows import parsed
-from metatl.types import Batch, Episode, MetatlError, Params, Transfer
+from metatl.types import Batch, Episode, MetatlError, Params
 
 LINEAR = Descent(steps=0, head=Learned(), moments="frozen")
 """The adaptation whose fitted weights are those of a linear layer that is there already."""
 TOGETHER = 2e7
 """Numbers in the features of episodes that are answered side by side, at most."""
-
-
-@lru_cache(maxsize=16)
-def head_net(width: int, outputs: int) -> tuple[Net, Transfer]:
-    """A net that is an output layer alone, of zeros: its inputs are features [n, width]. Made once."""
-    layer = nn.Linear(width, outputs)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    net = Net.of(nn.Sequential(OrderedDict(head=layer)), head="head")
-    return net, net.start()
 
 
 class Readout(nn.Module):
@@ -73,12 +61,13 @@ class Readout(nn.Module):
         return self.adaptation.predict(self._net, self._transfer, self.fitted, nothing, features)
 
 
-def fit_readout(adaptation: Adaptation, features: Tensor, y: Tensor, outputs: int, key: int = 0) -> Readout:
-    """Fit an output layer of this many classes to features [n, d] and labels [n]."""
-    net, transfer = head_net(features.shape[1], outputs)
+def fit_readout(adaptation: Adaptation, support: Batch, outputs: int, key: int = 0) -> Readout:
+    """Fit an output layer of this many classes to features [n, d] with targets, or to streams of them."""
+    width = tree.first(support.x).shape[-1]
+    net, transfer = head_net(width, outputs)
     with torch.no_grad():
-        fitted = adaptation.fit(net, transfer, Batch(features, y), key)
-    return Readout(adaptation, features.shape[1], outputs, fitted)
+        fitted = adaptation.fit(net, transfer, support, key)
+    return Readout(adaptation, width, outputs, fitted)
 
 
 def answers(
@@ -93,7 +82,7 @@ def answers(
         for places in _alike(episodes, side_by_side=adaptation.batched):
             in_time()
             stacked = tree.gather([episodes[i] for i in places], torch.stack)
-            net, transfer = head_net(stacked.support.x.shape[-1], outputs)
+            net, transfer = head_net(stacked.query.x.shape[-1], outputs)
             answer = partial(adaptation.answer, net, transfer, key=keys[places[0]])
             engine = Batched() if adaptation.batched else Loop()
             found |= zip(places, engine.map(answer, stacked), strict=True)
@@ -104,9 +93,9 @@ def _alike(episodes: Sequence[Episode], side_by_side: bool) -> list[list[int]]:
     """Places of episodes of one shape, as many together as fit."""
     found: dict[Any, list[list[int]]] = {}
     for i, episode in enumerate(episodes):
-        fitted, asked = episode.support.x, episode.query.x
-        most = max(1, int(TOGETHER / (fitted.numel() + asked.numel()))) if side_by_side else 1
-        groups = found.setdefault((fitted.shape, asked.shape), [])
+        read = [*tree.leaves(episode.support.x), episode.query.x]
+        most = max(1, int(TOGETHER / sum(leaf.numel() for leaf in read))) if side_by_side else 1
+        groups = found.setdefault(tuple(leaf.shape for leaf in read), [])
         if not groups or len(groups[-1]) >= most:
             groups.append([])
         groups[-1].append(i)

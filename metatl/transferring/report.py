@@ -47,8 +47,8 @@ def meaning(score: Score, unit: str, reference: str) -> dict[str, str]:
         "seconds": "mean of a draw: to choose, fit and predict",
         "also": "further scores, each the mean over draws; null where one draw has none",
         "selected": (
-            f"how: cv (inside the labelled {unit}s of each draw), default (no cross-validation), fixed, "
-            "diverged"
+            f"how: cv (inside the labelled {unit}s of each draw), source (held-out {unit}s of the source, by "
+            "weight), default (no cross-validation), fixed, diverged"
         ),
     }
 
@@ -77,7 +77,7 @@ def ends(study: Study, cells: Cells) -> list[str]:
     """What rows chose at an end of the numbers that are tried, in more than half of their draws."""
     found: list[str] = []
     for name, row in study.rows.items():
-        held = [cell for key, cell in cells.held.items() if key[0] == name and cell.how == "cv"]
+        held = [cell for key, cell in cells.held.items() if key[0] == name and cell.how in ("cv", "source")]
         for path, values in (row.select or {}).items():
             numbers = [value for value in values if isinstance(value, int | float)]
             for end in sorted({*numbers[:1], *numbers[-1:]}):

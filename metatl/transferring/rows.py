@@ -5,87 +5,28 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from jsonargparse import ArgumentParser
 
-from metatl.adapt import Adaptation, ClosedForm
-from metatl.guides import SupportFisher
-from metatl.guides.guide import TransferGuide
 from metatl.lab import store
 from metatl.lab.describe import completed, merged
 from metatl.lab.experiment import with_value
 from metatl.lab.instances import instance
 from metatl.lab.yaml_values import yaml_values
-from metatl.learners import Learner
 from metatl.text import near
-from metatl.transferring.schedule import Schedule
-from metatl.transforms import Transform
+from metatl.transferring.row import Row
 from metatl.types import MetatlError
 
 FOLDER = Path(__file__).parent.parent / "rows" / "transfer"
-ALL, USUAL, OWN = "all", "usual", (".yaml", ".yml")
-"""Words for every row, and for those that run where none are named; ends of a path to one of one's own."""
+ALL, USUAL, DOMAINS, OWN = "all", "usual", "domains", (".yaml", ".yml")
+"""Words for every row, for those that run where none are named, for those that read source and target; ends
+of a path to a row of one's own."""
 REFERENCES, NO_TRANSFER = ("logistic-regression", "ridge"), "no-transfer"
 """Rows that differences are paired with, the first that fits the targets; the one that says who is harmed."""
-FAMILIES = (
-    *("no transfer", "names", "columns", "features", "fine-tuning", "what moves", "rates", "anchors"),
-    *("added weights", "learned on a source"),
-)
-"""Kinds of rows: what they do with a pre-trained net."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A way of transferring.
-
-    Args:
-        about: what it is, in one line.
-        formula: what it does, in plain text.
-        source: who published it.
-        family: what kind of way it is, one of FAMILIES.
-        adaptation: how labelled rows are used; on frozen features where only the head moves.
-        moves: the head alone, or the body too.
-        reads: labelled rows, or the names of the classes, which need no label.
-        on: what a head sees: features of the body, or the inputs themselves (columns of a table).
-        learner: what is learned on the source first; rows with the same one share what it learned.
-        guide: which weights move, and how far; None for what is carried, 1 where nothing was learned.
-        transform: of the net and what it carries, before the body moves; merged again afterwards.
-        probe: fitted on frozen features first; its linear layer is where the output layer starts.
-        teacher: fitted on a larger net's frozen features; what it says of labelled rows is learned too.
-        mask: guide from the Fisher information of the labelled rows.
-        taken: share of the blocks, from the input on, whose pre-trained weights are taken over; others start
-            at random.
-        schedule: how long the body is trained.
-        select: values to choose by cross-validation inside the labelled rows.
-        by: the score by which they are chosen; None for that of the table.
-        usual: whether it runs where no rows are named.
-        order: place in tables.
-    """
-
-    about: str
-    adaptation: Adaptation
-    formula: str = ""
-    source: str = ""
-    family: str = ""
-    moves: Literal["head", "body"] = "head"
-    reads: Literal["labels", "names"] = "labels"
-    on: Literal["features", "inputs"] = "features"
-    learner: Learner | None = None
-    guide: TransferGuide | None = None
-    transform: Transform | None = None
-    probe: ClosedForm | None = None
-    teacher: ClosedForm | None = None
-    mask: SupportFisher | None = None
-    taken: float = 1.0
-    schedule: Schedule = Schedule()
-    select: dict[str, list[Any]] | None = None
-    by: str | None = None
-    usual: bool = True
-    order: int = 0
 
 
 def files() -> dict[str, Path]:
@@ -106,7 +47,7 @@ def own(words: Sequence[str]) -> dict[str, Path]:
     """
     found = {Path(word).stem: Path(word) for word in words if Path(word).suffix in OWN}
     for name, path in found.items():
-        if name in files() or name in (ALL, USUAL):
+        if name in (*files(), ALL, USUAL, DOMAINS):
             raise MetatlError(
                 f"{path}: 'metatl methods' has a row {name!r} already; give the file another name"
             )
@@ -119,18 +60,21 @@ def named(word: str) -> str:
 
 
 def rows(chosen: Sequence[str] = (ALL,)) -> dict[str, Row]:
-    """Rows by name, by the path of a config of one's own, or by `usual` and `all`, in the order of tables.
+    """Rows by name, by the path of a config of one's own, or by `usual`, `domains`, `all`, in tables' order.
 
     Raises MetatlError for a name that is none.
     """
     known = files()
     for name in chosen:
-        if name not in known and name not in (ALL, USUAL) and Path(name).suffix not in OWN:
+        if name not in (*known, ALL, USUAL, DOMAINS) and Path(name).suffix not in OWN:
             raise MetatlError(f"method {name!r} is none of 'metatl methods'{near(name, known)}")
     found = {
         name: row
         for name, row in ((name, read(path)) for name, path in known.items())
-        if name in chosen or ALL in chosen or (USUAL in chosen and row.usual)
+        if name in chosen
+        or ALL in chosen
+        or (USUAL in chosen and row.usual)
+        or (DOMAINS in chosen and row.adaptation.streams)
     }
     found |= {name: read(path) for name, path in own(chosen).items()}
     return dict(sorted(found.items(), key=lambda item: item[1].order))

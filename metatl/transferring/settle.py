@@ -103,14 +103,14 @@ def _cost(study: Study, budget: Budget, some: Sequence[tuple[Key, Part]], choosi
 
 def _last(study: Study, budget: Budget, names: Sequence[str], thorough: bool = True) -> float:
     """Seconds of a last fit to all labelled rows: of the dearest of these."""
-    rows = study.problem.task.everything()
+    rows = study.everything()
     whole = Part(rows, rows[:0])
     return max((study.cost(budget, name, whole, thorough) for name in names), default=0.0)
 
 
 def _left(study: Study, cells: Cells, names: Sequence[str]) -> list[tuple[Key, Part]]:
     """Cells of the validation that are not done, fold by fold."""
-    rows, folds = study.problem.task.everything(), _folds(study)
+    rows, folds = study.everything(), _folds(study)
     if folds is None:
         return []
     keys: list[Key] = [(VALIDATION + name, None, f) for f in range(int(folds.max()) + 1) for name in names]
@@ -135,6 +135,7 @@ def settle(study: Study, cells: Cells, budget: Budget) -> Settled:
         )
     if folds is None or not candidates:
         why = "nothing to validate on" if folds is None else "for want of minutes"
+        why = "the first row, as no label may choose" if study.unsupervised else why
         return Settled(_without_choice(study, cells, budget), f"taken without choice: {why}", {})
     common = sorted(set.intersection(*(set(done[name]) for name in candidates)))
     of, score = score_of(study.problem.targets.values), dict[str, float]()
@@ -165,7 +166,7 @@ def fit_all(study: Study, name: str, budget: Budget) -> tuple[Choice, Model, Sca
 
     They are its defaults where the minutes do not reach for that. Raises MetatlError where it diverges.
     """
-    rows = study.problem.task.everything()
+    rows = study.everything()
     labelled, _, scale = study.given(name, Part(rows, rows[:0]), study.seed * 1000)
     try:
         once = _last(study, budget, [name], thorough=False)
@@ -187,6 +188,8 @@ def _diverged(cells: Cells, name: str, fold: int) -> bool:
 def _folds(study: Study) -> Index | None:
     task = study.problem.task
     rows = task.everything()
+    if study.unsupervised:
+        return None
     return folds_of(task.labels[rows], study.seed, None if task.group is None else task.group[rows])
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from metatl.data.fixed import Index, Part
 from metatl.deadline import OutOfTimeError, in_time, within
 from metatl.transferring.backbone import Backbone
+from metatl.transferring.beside import Beside, reads_on
 from metatl.transferring.budget import Budget, work
 from metatl.transferring.cells import Cell, Key
 from metatl.transferring.choose import Choice, chosen, fits
@@ -32,7 +34,8 @@ class Study:
 
     labelled: labels of each class, None for all; draws: of each of those numbers; validated: whether the rows
     that move the body choose their values by cross-validation, or take their defaults; learned: by row, what
-    was learned on the source and is started from; teacher: features of a larger net, where one is named.
+    was learned on the source and is started from; teacher: features of a larger net, where one is named;
+    beside: what rows see of a source that they read.
     """
 
     problem: Problem
@@ -44,21 +47,32 @@ class Study:
     validated: bool = False
     learned: Mapping[str, Learned] = field(default_factory=dict[str, Learned])
     teacher: Features | None = None
+    beside: Beside | None = None
     _parts: dict[tuple[int | None, int], Part] = field(default_factory=dict[tuple[int | None, int], Part])
 
     def keys(self, name: str) -> Iterator[Key]:
         """All cells of a row, smaller numbers of labels first."""
-        reads_names = self.rows[name].reads == "names"
         for k in self.labelled:
-            if (k == 0) != reads_names:
+            if not self.rows[name].serves(k):
                 continue
             for draw in range(self.problem.task.draws(k, self.draws)):
                 yield name, k, draw
 
     @property
     def reference(self) -> str:
-        """The row that differences are paired with."""
-        return next((name for name in REFERENCES if name in self.rows), next(iter(self.rows)))
+        """The row that differences are paired with: of those for labels, where there are labels."""
+        able = [name for name, row in self.rows.items() if any(row.serves(k) for k in self.labelled)]
+        return next((name for name in REFERENCES if name in able), able[0])
+
+    @property
+    def unsupervised(self) -> bool:
+        """Whether no label of the target may be read: a source stands beside it, and none is asked for."""
+        return self.beside is not None and not any(k != 0 for k in self.labelled)
+
+    def everything(self) -> Index:
+        """The rows that the saved model is fitted on: all labelled ones, none where no label may be read."""
+        rows = self.problem.task.everything()
+        return rows[:0] if self.unsupervised else rows
 
     def start(self, name: str) -> Backbone:
         """The net that a row starts from."""
@@ -66,18 +80,36 @@ class Study:
 
     def features(self, name: str, places: Index, labelled: Index) -> Tensor:
         """What a row sees of these rows, [n, d]: columns, or what the body gives that it starts from."""
-        if self.rows[name].on == "inputs" and self.problem.encoded is not None:
+        row = self.rows[name]
+        if row.adaptation.streams and self.beside is not None:
+            return self.beside.seen[reads_on(row, self.problem)].problem.of(places, labelled)
+        if row.on == "inputs" and self.problem.encoded is not None:
             return self.problem.encoded.of(places, labelled)
         of = self.learned[name].features if name in self.learned else self.problem.features
         return of.of(places, labelled)
 
     def given(self, name: str, part: Part, key: int) -> tuple[Labelled, Labelled, Scale]:
         """A cell's labelled rows and those that judge, and what real targets were standardised by."""
-        scale = Scale.of(self.problem.targets.values[part.labelled])
+        values = self.problem.targets.values[part.labelled]
+        if not len(values) and self.beside is not None:
+            values = self.beside.y
+        scale = Scale.of(values)
         inside, rest = (
             self._labelled(name, at, part.labelled, scale, key) for at in (part.labelled, part.test)
         )
-        return inside, rest, scale
+        return self._with_source(name, inside, part, scale), rest, scale
+
+    def _with_source(self, name: str, inside: Labelled, part: Part, scale: Scale) -> Labelled:
+        """The labelled rows with the streams beside them, where the row reads any.
+
+        Unlabelled are all rows of the problem's that do not judge: predictions stay inductive.
+        """
+        row = self.rows[name]
+        if not row.adaptation.streams or self.beside is None:
+            return inside
+        free = np.setdiff1d(self.problem.task.pool, part.test)
+        source, unlabelled = self.beside.rows(reads_on(row, self.problem), free)
+        return replace(inside, source=source._replace(y=scale.down(source.y)), unlabelled=unlabelled)
 
     def _labelled(self, name: str, places: Index, labelled: Index, scale: Scale, key: int) -> Labelled:
         problem = self.problem

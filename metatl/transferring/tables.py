@@ -17,6 +17,8 @@ DEFAULT = (
     "labelled {unit}s of each draw, or have nothing to choose."
 )
 
+SOURCE = "Without labels rows chose by held-out {unit}s of the source; {unit}s that judge were not seen."
+
 
 def markdown(found: Mapping[str, Any]) -> str:
     """table.md: score and difference for every way and number of labels, notes, what is missing."""
@@ -89,9 +91,7 @@ def _of(protocol: Mapping[str, Any]) -> str:
 
 def _best(rows: Sequence[Row], k: Any, protocol: Mapping[str, Any]) -> float | None:
     found = [row["score"] for row in rows if row["labelled"] == k and row["score"] is not None]
-    if not found:
-        return None
-    return max(found) if protocol["better"] == "higher" else min(found)
+    return (max if protocol["better"] == "higher" else min)(found, default=None)
 
 
 def _method(name: str, rows: Sequence[Row]) -> str:
@@ -170,6 +170,8 @@ def _sentence(protocol: Mapping[str, Any]) -> str:
 def _notes(found: Mapping[str, Any]) -> list[str]:
     protocol = found["protocol"]
     notes = [f"{key}: {said}." for key, said in protocol["meaning"].items()]
+    if any("source" in row["selected"]["how"] for row in found["rows"]):
+        notes.append(SOURCE.format(unit=protocol["unit_of_data"]))
     notes += [
         DEFAULT.format(unit=protocol["unit_of_data"]),
         f"Weights: {protocol['weights']}.",

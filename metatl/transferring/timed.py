@@ -21,6 +21,8 @@ TURN = 10.0
 """Seconds for which rows on frozen features work at most until what they did is kept."""
 WRONG = 2.0
 """Times what it was thought to take, after which choosing is given up."""
+CHOSEN = ("cv", "source")
+"""How values came about that cost a cross-validation."""
 Tell = Callable[[int], None]
 """Called after every cell with its work, in rows."""
 
@@ -52,14 +54,15 @@ def timed(
     began = time.perf_counter()
     try:
         with within(seconds):
-            found = study.cells(name, parts, thorough, min(seconds - once, WRONG * all_fits))
+            known = WRONG * all_fits if all_fits else seconds  # without labels no trial was timed
+            found = study.cells(name, parts, thorough, min(seconds - once, known))
     except OutOfTimeError:
         budget.learn(name, *study.size(name, part, thorough), (time.perf_counter() - began) / count)
         return
     done = dict(zip(parts, found, strict=True))
     cells.put(done)
     for key, part in parts.items():
-        budget.learn(name, *study.size(name, part, done[key].how == "cv"), done[key].seconds)
+        budget.learn(name, *study.size(name, part, done[key].how in CHOSEN), done[key].seconds)
         tell(study.work(name, part))
 
 

@@ -13,6 +13,7 @@ from metatl.lab.record.console import Console
 from metatl.transferring import asked
 from metatl.transferring.applicable import applicable
 from metatl.transferring.backbone import Backbone
+from metatl.transferring.beside import beside
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells
 from metatl.transferring.features import forward
@@ -31,6 +32,7 @@ from metatl.transferring.source import SourceRows, distinct, source_rows
 from metatl.transferring.study import Study, moving
 from metatl.transferring.sweep import Sweep, swept
 from metatl.transferring.teacher import learned_from, teachable, told_of
+from metatl.transferring.told import told_of_source
 from metatl.transferring.written import model_of, write
 from metatl.types import MetatlError
 
@@ -86,7 +88,8 @@ def transfer(
     chosen_rows = asked.sourced(chosen_rows, names, others)
     counts = asked.counts(labelled, examples.targets.kind)
     name = usual if net is None else net
-    made, told_of_net = net_for(name, size, others, examples, seed)
+    net_of = others if asked.learns_a_net(chosen_rows, names) else None
+    made, told_of_net = net_for(name, size, net_of, examples, seed)
     chosen_rows |= {} if sweep is None else swept(made)
     chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
     problem = _read(examples, made, seed)
@@ -95,6 +98,7 @@ def transfer(
     other = None if others is None else source_rows(others, problem)
     larger, taught = learned_from(teacher, problem)
     study = Study(problem, made, chosen_rows, possible, draws, seed, teacher=taught)
+    study = replace(study, beside=beside(chosen_rows, other, problem, made))
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{problem.name}"
     cells = Cells.resumed(folder, asked.digests(problem, made, seed, other, larger, said))
     budget.spent = cells.spent
@@ -112,9 +116,8 @@ def transfer(
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)
-    notes = [*told_of_net, *repeated, *notes, *large, *told_of(larger)]
-    facts = protocol(study, settled, choice, minutes, notes, learned)
-    found = report(study, cells, facts)
+    notes = [*told_of_net, *repeated, *notes, *large, *told_of(larger), *told_of_source(study)]
+    found = report(study, cells, protocol(study, settled, choice, minutes, notes, learned))
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
     return Transferring(found, model, folder, write(folder, study, cells, settled, found, model))
 

@@ -13,6 +13,7 @@ from metatl.lab import render, store
 from metatl.lab.render.html import Section
 from metatl.transferring import mistakes, plots, sweep, tables
 from metatl.transferring.backbone import no_net
+from metatl.transferring.beside import reads_on
 from metatl.transferring.cells import Cells
 from metatl.transferring.choose import Choice
 from metatl.transferring.fit import Model
@@ -38,10 +39,11 @@ def model_of(
         "net": net.facts["net"],
         "weights_sha256": net.facts["weights_sha256"],
     }
-    if not net.moves or study.rows[settled.method].on == "inputs":
-        net = replace(
-            no_net(), preparation=Encoder.fit(problem.inputs.columns.take(problem.task.everything()))
-        )
+    row, near = study.rows[settled.method], study.beside
+    if row.adaptation.streams and near is not None and (seen := near.seen[reads_on(row, problem)]).encoder:
+        net = replace(no_net(), preparation=seen.encoder)
+    elif not net.moves or row.on == "inputs":
+        net = replace(no_net(), preparation=Encoder.fit(problem.inputs.columns.take(study.everything())))
     if isinstance(reader, TableReader):
         reader = reader.of_use(getattr(net.preparation, "columns", ()))
     told = problem.targets.kind, problem.targets.names, reader

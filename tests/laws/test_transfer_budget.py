@@ -23,6 +23,7 @@ from metatl.transferring.opened import Words
 from metatl.transferring.readout import fit_readout
 from metatl.transferring.rows import rows
 from metatl.transferring.transfer import transfer
+from metatl.types import Batch
 
 pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
 
@@ -39,7 +40,7 @@ def test_a_fit_ends_at_its_deadline(width: int) -> None:
     x, y = torch.randn(200, width), torch.arange(200) % 3
     for adaptation in (ClosedForm(LogisticRegression()), Descent(steps=10_000)):
         with pytest.raises(OutOfTimeError), within(0.0):
-            fit_readout(adaptation, x, y, 3)
+            fit_readout(adaptation, Batch(x, y), 3)
 
 
 def test_many_rows_are_tried_on_fewer_first() -> None:

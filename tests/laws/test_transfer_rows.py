@@ -29,7 +29,8 @@ from metatl.transferring.judged import judged
 from metatl.transferring.judging import Scale
 from metatl.transferring.listing import listing
 from metatl.transferring.open_model import open_model
-from metatl.transferring.rows import FAMILIES, Row, rows, scaled
+from metatl.transferring.row import FAMILIES, Row
+from metatl.transferring.rows import rows, scaled
 from metatl.transferring.schedule import Schedule
 from metatl.transferring.taken import taken_over
 from tests.photos import COLOURS, photo_model

@@ -266,7 +266,7 @@ def test_a_saved_model_names_no_class_of_scikit_learn(name: str) -> None:
     """Whatever its targets, it comes back where nothing of a file is trusted."""
     x, y, new = (torch.tensor(part) for part in table(3))
     for target, outputs in ((y, 3), (y[:, None].float(), 1), (torch.stack([y > 0, y > 1], 1), 2)):
-        readout = fit_readout(pair(name, on="inputs"), x, target, outputs)
+        readout = fit_readout(pair(name, on="inputs"), Batch(x, target), outputs)
         told = describe(readout.adaptation.saved)
         assert "sklearn" not in json.dumps(told)
         again = readout_of(told, x.shape[1], outputs, list(readout.buffers()))

@@ -1,0 +1,37 @@
+"""Streams by name: what adaptations across domains find in their support."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from metatl.alignments import Domains
+from metatl.net import Net
+from metatl.types import Batch, MetatlError, Transfer
+
+NAMES = ("labelled", "source", "unlabelled")
+"""Of the streams: x of all, y of the first two."""
+NEEDED = "reads a source's rows beside the target's, which 'metatl transfer --source' gives"
+
+
+def domains(net: Net, transfer: Transfer, support: Batch) -> Domains:
+    """Streams as features of two domains; rows without streams are of both at once (identical ones).
+
+    Raises MetatlError where a stream is missing.
+    """
+    x, y = support.x, support.y
+    if not isinstance(x, Mapping):
+        x, y = dict.fromkeys(NAMES, x), dict.fromkeys(NAMES[:2], y)
+    if not {*NAMES} <= {*cast(Mapping[str, Tensor], x)}:
+        raise MetatlError(f"an adaptation across domains {NEEDED}")
+    with torch.no_grad():
+        x = {name: net.features(transfer.params, transfer.buffers, x[name]) for name in NAMES}
+    return Domains(Batch(x["source"], y["source"]), Batch(x["labelled"], y["labelled"]), x["unlabelled"])
+
+
+def none_of(y: Any) -> Tensor:
+    """No targets of the type of these."""
+    return (y["source"] if isinstance(y, Mapping) else y)[:0]
