@@ -90,7 +90,9 @@ def drawn(y: NDArray[Any], rows: int, draw: int) -> tuple[NDArray[Any], NDArray[
 
 def table(found: Mapping[str, Mapping[int, Scores]]) -> str:
     """Means over draws; beside the others the difference to the net that reads rows, in pairs of draws."""
-    draws = max(len(s) for cells in found.values() for c in cells.values() for s in c.values() if isinstance(s, list))
+    draws = max(
+        len(s) for cells in found.values() for c in cells.values() for s in c.values() if isinstance(s, list)
+    )
     lines = [
         "Accuracy in percent and log loss in nats (means of the draws), and how much a method is better (+) or worse than "
         f"`in-context` on the same {draws} draws, with the 95 % interval of the mean difference (Student's t; draws share "
@@ -101,8 +103,12 @@ def table(found: Mapping[str, Mapping[int, Scores]]) -> str:
     ]
     for name, cells in found.items():
         for rows, scores in cells.items():
-            lines.append(f"| {name} | {rows} | " + " | ".join(said(scores, method) for method in METHODS) + " |")
-    reasons = {s for cells in found.values() for c in cells.values() for s in c.values() if isinstance(s, str)}
+            lines.append(
+                f"| {name} | {rows} | " + " | ".join(said(scores, method) for method in METHODS) + " |"
+            )
+    reasons = {
+        s for cells in found.values() for c in cells.values() for s in c.values() if isinstance(s, str)
+    }
     return "\n".join([*lines, "", *(f"none: {reason}" for reason in sorted(reasons)), ""])
 
 

@@ -55,7 +55,9 @@ class InContext(Adaptation):
         """No more classes than the net was trained for; bars are for real targets."""
         most = net.rows(transfer.params)
         if not real and self.bars is not None:
-            raise MetatlError("InContext: bars are weights of real values, and targets are classes; leave them")
+            raise MetatlError(
+                "InContext: bars are weights of real values, and targets are classes; leave them"
+            )
         if not real and net.outputs > most:
             raise MetatlError(
                 f"{net.outputs} classes, and the net was trained for at most {most}; train it on tasks of more"

@@ -83,7 +83,9 @@ class FewerData(Data):
         """The source's episodes with weights [count, rows]."""
         drawn = self.of.draw(split, tasks, seed, first, count)
         if not isinstance(drawn, Episode) or drawn.support.weight is not None:
-            raise MetatlError(f"Fewer takes episodes of one shape and without weights; {self.of.name}'s are not")
+            raise MetatlError(
+                f"Fewer takes episodes of one shape and without weights; {self.of.name}'s are not"
+            )
         y, device = drawn.support.y, drawn.support.y.device
         most, key = y.shape[1], number(_COUNT, seed, SPLITS.index(split))
         words = bits(key, indices(first, count, device))

@@ -149,8 +149,13 @@ class _Law:
         norm = spectrum.square().sum(-1).sqrt()[:, None, None]
         used = (self._uniform(30, z.shape[-1], 1) < 0.2 + 0.8 * self._uniform(31, 1, 1)).float()
         gain = torch.exp(2.5 * self._uniform(32, 1, 1) - 1.5)
-        hidden = torch.tanh(gain * (z / norm * 2 @ (used * self._numbers(33, z.shape[-1], _HIDDEN))
-                                    + self._numbers(34, 1, _HIDDEN)))
+        hidden = torch.tanh(
+            gain
+            * (
+                z / norm * 2 @ (used * self._numbers(33, z.shape[-1], _HIDDEN))
+                + self._numbers(34, 1, _HIDDEN)
+            )
+        )
         scores = hidden @ self._numbers(35, _HIDDEN, self.way)
         scores = (scores - scores.mean(1, keepdim=True)) / scores.std(1, keepdim=True).clamp_min(1e-6)
         ranks = scores[..., 0].argsort(1).argsort(1).float() / z.shape[1]

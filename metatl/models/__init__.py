@@ -7,6 +7,7 @@ from metatl.models.conv4 import Conv4
 from metatl.models.factory import Factory
 from metatl.models.in_context_transformer import InContextTransformer
 from metatl.models.mlp import MLP
+from metatl.models.neural_process import NeuralProcess
 from metatl.models.patch_decoder import PatchDecoder
 from metatl.models.resnet12 import ResNet12
 from metatl.models.sentence_encoder import SentenceEncoder
@@ -19,6 +20,7 @@ __all__ = [
     "Conv4",
     "Factory",
     "InContextTransformer",
+    "NeuralProcess",
     "PatchDecoder",
     "ResNet12",
     "SentenceEncoder",

@@ -33,7 +33,7 @@ def test_it_is_a_density_with_this_mean() -> None:
 def test_a_quantile_has_that_share_below_it(share: float) -> None:
     output = logits()
     at = float(BARS.quantile(output, share))
-    below = float(density(output)[LINE <= at].sum() * (LINE[1] - LINE[0]))
+    below = float(density(output)[at >= LINE].sum() * (LINE[1] - LINE[0]))
     assert below == pytest.approx(share, abs=1e-4)
 
 
