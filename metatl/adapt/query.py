@@ -101,7 +101,8 @@ class QueryLoss(Loss):
         """The adaptation as the inner loop that it is; MetatlError for another way."""
         if not isinstance(self.adaptation, Descent):
             raise MetatlError(
-                f"{type(self.adaptation).__name__} has no inner loop for a peer's engine; choose engine Batched or Loop"
+                f"{type(self.adaptation).__name__} has no inner loop for a peer's engine; choose engine "
+                "Batched or Loop"
             )
         return self.adaptation
 

@@ -92,7 +92,8 @@ class Episodic(Learner):
         if not isinstance(way, Descent):
             if not way.batched:
                 raise MetatlError(f"{type(way).__name__} is not differentiable; learn through another way")
-            return way.check(net.with_outputs(self.outputs(data)), start, data.kind == "regression")
+            way.check(net.with_outputs(self.outputs(data)), start, data.kind == "regression")
+            return
         if not way.head.fresh and rows != self.outputs(data):
             raise MetatlError(
                 f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; "

@@ -12,9 +12,9 @@ class NeuralProcess(nn.Module):
     """f(x, r) with r the mean over support rows of h(x_i, y_i), or what x attends to among them.
 
     Conditional (Garnelo et al. 2018, arXiv 1807.01613), and attentive (Kim et al. 2019, arXiv 1901.05761, its
-    deterministic path): keys and queries are e(x_i) and e(x), values h(x_i, y_i). A row that is always there, and
-    learned, stands beside the support rows and counts as one, so that without any the answer is what was learned of
-    tasks as such. A row of weight k counts as k; order does not matter, and a query sees no other.
+    deterministic path): keys and queries are e(x_i) and e(x), values h(x_i, y_i). A row that is always there,
+    and learned, stands beside the support rows and counts as one, so that without any the answer is what was
+    learned of tasks as such. A row of weight k counts as k; order does not matter, and a query sees no other.
 
     Args:
         shape: of one example, flattened.

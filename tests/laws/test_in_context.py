@@ -161,7 +161,8 @@ def test_fewer_rows_count_and_their_number_is_of_the_index() -> None:
     assert counts.unique().tolist() == [1, 2, 3, 4, 5, 6]
     assert (drawn.support.weight.diff(dim=1) <= 0).all()
     again = data.draw("meta_train", tasks, 0, 50, 3).support.weight
-    assert again is not None and (again.sum(1) == counts[50:53]).all()
+    assert again is not None
+    assert (again.sum(1) == counts[50:53]).all()
 
 
 def test_linear_functions_are_solved_by_least_squares() -> None:
