@@ -3,8 +3,8 @@
     python scripts/tables.py --out results/tables [--draws 20]
 
 10, 30 and 100 labelled rows are drawn from a table, of every class one at least; up to 200 others judge.
-Columns are as they come. Values of logistic regression and of nearest neighbours are chosen inside the labelled
-rows by cross-validation; trees keep defaults. Resumable: a file for each table and number of rows.
+Columns are as they come. Values of logistic regression and of nearest neighbours are chosen inside the
+labelled rows by cross-validation; trees keep defaults. Resumable: a file for each cell.
 """
 
 from __future__ import annotations
