@@ -1,9 +1,9 @@
-"""Linear functions of five dimensions in context: error after k examples, beside least squares on the same ones.
+"""Linear functions in context: error after k examples, beside least squares on the same ones.
 
     python scripts/in_context.py --out results/in-context [--functions 1000]
 
-Learns configs/in-context/linear-functions.yaml where it is not learned yet (a quarter of an hour of one core),
-and asks the net about functions of meta_test: as it was trained, with x scaled by 2 and with noise in y.
+Learns configs/in-context/linear-functions.yaml where it is not learned yet (a quarter of an hour of one
+core), and asks about functions of meta_test: as it was trained, with x scaled by 2 and with noise in y.
 """
 
 from __future__ import annotations
@@ -91,8 +91,7 @@ def spread(each: Tensor) -> list[float]:
 def table(found: dict[str, dict[str, list[list[float]]]], functions: int, steps: int) -> str:
     """Errors as a table."""
     lines = [
-        f"Squared error over d (5; times the square of the scale), mean of {functions} functions of 10 queries each "
-        "and its 95 % interval.",
+        f"Squared error over d scale^2, d = 5: mean of {functions} functions of 10 queries, 95 % interval.",
         f"The net learned {steps} steps of 64 functions with 0 to 10 examples; at least 20,000 were planned.",
         "",
     ]

@@ -1,4 +1,4 @@
-"""Puts a run of configs/in-context/little-pfn.yaml into the package: weights, and a card that says what they are.
+"""Puts a run of configs/in-context/little-pfn.yaml into the package: its weights, and a card.
 
     metatl run configs/in-context/little-pfn.yaml
     python scripts/little_pfn.py runs/little-pfn/<digest>-s0
@@ -21,9 +21,9 @@ from metatl.weights.shipped import FOLDER
 
 MODEL = ("width", "layers", "heads", "standardise")
 LIMITS = (
-    "An approximation of the posterior predictive under random small tables, from 25 minutes of one core. It was "
-    "trained on 0 to 100 rows; with more, and on laws unlike its prior's, other methods are better. Its "
-    "probabilities are not calibrated on real tables. results/tables says where it is beaten."
+    "An approximation of the posterior predictive under random small tables, from half an hour of one core. "
+    "It was trained on 0 to 100 rows; with more, and on laws unlike its prior's, other methods are better. "
+    "Its probabilities are not calibrated on real tables. results/tables says where it is beaten."
 )
 
 

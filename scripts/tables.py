@@ -2,9 +2,9 @@
 
     python scripts/tables.py --out results/tables [--draws 20]
 
-10, 30 and 100 labelled rows are drawn from a table, of every class one at least; up to 200 others judge. Columns are
-as they come. Values of logistic regression and of nearest neighbours are chosen by cross-validation inside the labelled
-rows; trees keep their defaults. Resumable: a file for each table and number of rows.
+10, 30 and 100 labelled rows are drawn from a table, of every class one at least; up to 200 others judge.
+Columns are as they come. Values of logistic regression and of nearest neighbours are chosen inside the
+labelled rows by cross-validation; trees keep defaults. Resumable: a file for each cell.
 """
 
 from __future__ import annotations
@@ -90,19 +90,28 @@ def drawn(y: NDArray[Any], rows: int, draw: int) -> tuple[NDArray[Any], NDArray[
 
 def table(found: Mapping[str, Mapping[int, Scores]]) -> str:
     """Means over draws; beside the others the difference to the net that reads rows, in pairs of draws."""
-    draws = max(len(s) for cells in found.values() for c in cells.values() for s in c.values() if isinstance(s, list))
+    draws = max(
+        len(s) for cells in found.values() for c in cells.values() for s in c.values() if isinstance(s, list)
+    )
+    told = (
+        "Accuracy in percent and log loss in nats (means of the draws), and by how many points of accuracy a "
+        f"method is better (+) or worse than `in-context` on the same {draws} draws, with the 95 % interval "
+        "of the mean difference (Student's t; draws share rows, so it is too short)."
+    )
     lines = [
-        "Accuracy in percent and log loss in nats (means of the draws), and how much a method is better (+) or worse than "
-        f"`in-context` on the same {draws} draws, with the 95 % interval of the mean difference (Student's t; draws share "
-        "rows, so it is too short). Draws, rows and judges are the same for all.",
+        told,
         "",
         "| table | rows | " + " | ".join(METHODS) + " |",
         "|---|---|" + "---|" * len(METHODS),
     ]
     for name, cells in found.items():
         for rows, scores in cells.items():
-            lines.append(f"| {name} | {rows} | " + " | ".join(said(scores, method) for method in METHODS) + " |")
-    reasons = {s for cells in found.values() for c in cells.values() for s in c.values() if isinstance(s, str)}
+            lines.append(
+                f"| {name} | {rows} | " + " | ".join(said(scores, method) for method in METHODS) + " |"
+            )
+    reasons = {
+        s for cells in found.values() for c in cells.values() for s in c.values() if isinstance(s, str)
+    }
     return "\n".join([*lines, "", *(f"none: {reason}" for reason in sorted(reasons)), ""])
 
 

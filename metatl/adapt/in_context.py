@@ -59,7 +59,7 @@ class InContext(Adaptation):
             )
         if not real and net.outputs > most:
             raise MetatlError(
-                f"{net.outputs} classes, and the net was trained for at most {most}; train it on tasks of more"
+                f"{net.outputs} classes, and the net was trained for at most {most}; train it on more"
             )
 
     def given(self, support: Batch, x: Any) -> dict[str, Any]:

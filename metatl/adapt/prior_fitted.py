@@ -60,7 +60,8 @@ class PriorFitted(Adaptation):
             raise MetatlError(f"{self.net} was trained for class labels; choose another method for numbers")
         if net.outputs > classes:
             raise MetatlError(
-                f"{net.outputs} classes, and {self.net} was trained for at most {classes}; choose another method"
+                f"{net.outputs} classes, and {self.net} was trained for at most {classes}; choose another "
+                "method"
             )
 
     @property

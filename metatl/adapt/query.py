@@ -99,6 +99,16 @@ class QueryLoss(Loss):
             check_guide(self.transfer)
 
     @property
+    def descent(self) -> Descent:
+        """The adaptation as the inner loop that it is; MetatlError for another way."""
+        if not isinstance(self.adaptation, Descent):
+            raise MetatlError(
+                f"{type(self.adaptation).__name__} has no inner loop for a peer's engine; choose engine "
+                "Batched or Loop"
+            )
+        return self.adaptation
+
+    @property
     def twice(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether an inner loop is unrolled."""
         return self.unroll == "full" and self.adaptation.guided_by_transfer

@@ -17,9 +17,9 @@ from metatl.types import Batch, MetatlError
 def at_the_door(net: Net, support: Batch, terms: tuple[Term, ...] = (), none: bool = False) -> Batch:
     """The rows with int64 labels; rows of booleans (several labels at once) stay booleans.
 
-    Raises MetatlError for labels outside 0 .. outputs - 1, for real targets that are not finite, and for
-    those that one of the terms cannot take; unless `none` allows it, for weights that are all 0. Under vmap, where no value can be read, only the type changes:
-    there the rows come from a sampler.
+    Raises MetatlError for labels outside 0 .. outputs - 1, for real targets that are not finite, for those
+    that one of the terms cannot take, and for row weights that are all 0, unless `none` allows it. Under
+    vmap, where no value can be read, only the type changes: there the rows come from a sampler.
     """
     if support.weight is not None and _readable(support.weight):
         weight = support.weight

@@ -36,8 +36,8 @@ class LinearFunctions(Source):
         """Nothing to read; MetatlError for no dimension, or a negative deviation."""
         if self.dimensions < 1 or not self.noise >= 0 or not self.scale > 0:
             raise MetatlError(
-                f"LinearFunctions: {self.dimensions} dimensions, noise {self.noise}, scale {self.scale}; give 1 "
-                "dimension or more, a noise of 0 or more and a scale above 0"
+                f"LinearFunctions: {self.dimensions} dimensions, noise {self.noise}, scale {self.scale}; "
+                "give 1 dimension or more, a noise of 0 or more and a scale above 0"
             )
         return LinearFunctionsData(self, device_of(device))
 

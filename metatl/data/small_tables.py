@@ -24,8 +24,9 @@ class SmallTables(Source):
     Latent values z of a row are normal, their spectrum decays at a random rate. A column is a random mix of
     them, left as it is, bent (tanh, exp), or rounded to a few levels. The class is, about as often each, (a)
     which of a random net's outputs of z is the largest, (b) between which of its first output's quantiles a
-    row lies, (c) a cluster's number, which has a centre and a spread of z of its own (the most often). Nets are nearly linear to strongly bent;
-    classes have unequal shares, are numbered at random, and some rows' are drawn anew (noise).
+    row lies, (c) a cluster's number, which has a centre and a spread of z of its own (the most often). Nets
+    are nearly linear to strongly bent; classes have unequal shares, are numbered at random, and some rows'
+    are drawn anew (noise).
 
     A task has 2 to `way` classes, 1 to `columns` columns (the others are 0), and 0 to way * shot support rows
     that count: the others have weight 0. (Prior-fitted networks, Müller et al. 2022, arXiv 2112.10510, on
@@ -46,8 +47,8 @@ class SmallTables(Source):
         """Nothing to read; MetatlError for no columns, or a share that is none."""
         if self.columns < 1 or self.latent < 1 or not 0 <= self.noise <= 1:
             raise MetatlError(
-                f"SmallTables: columns is {self.columns}, latent {self.latent}, noise {self.noise}; give 1 or "
-                "more columns and latent values, and a noise from 0 to 1"
+                f"SmallTables: columns is {self.columns}, latent {self.latent}, noise {self.noise}; give 1 "
+                "or more columns and latent values, and a noise from 0 to 1"
             )
         return SmallTablesData(self, device_of(device))
 

@@ -60,7 +60,7 @@ class _Settings:
     """What all tasks of a meta-batch share: the module, and the optimiser that higher imitates."""
 
     def __init__(self, loss: QueryLoss) -> None:
-        module, adaptation = holding(loss.net.module, loss.transfer.buffers), loss.adaptation
+        module, adaptation = holding(loss.net.module, loss.transfer.buffers), loss.descent
         plain_guide = plain(loss)
         for name, child in module.named_modules():
             if isinstance(child, nn.MultiheadAttention):

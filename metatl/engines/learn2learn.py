@@ -59,7 +59,7 @@ def _under(loss: QueryLoss) -> LossUnder:
     names = [name for name, _ in module.named_parameters()]
     first_order = loss.unroll == "first_order"
     maml = import_learn2learn().algorithms.MAML(
-        module, lr=_rate(loss.adaptation.rule), first_order=first_order, allow_unused=True
+        module, lr=_rate(loss.descent.rule), first_order=first_order, allow_unused=True
     )
     adapt = plain(loss)
     slots = [module.get_submodule(name.rpartition(".")[0]) for name in names]

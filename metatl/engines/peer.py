@@ -43,7 +43,7 @@ def expressed(loss: Loss) -> QueryLoss:
             "a peer's engine calls the module itself, without what a transform added; choose engine Batched "
             "or Loop"
         )
-    inner = loss.adaptation
+    inner = loss.descent
     check_whole(inner)
     plain = inner.clip_norm is None and inner.schedule == "constant" and inner.anew == "never"
     if not plain or inner.average != 1.0:
@@ -55,7 +55,7 @@ def expressed(loss: Loss) -> QueryLoss:
 
 def peer_loss(start: Callable[[Inner], Learner], loss: QueryLoss, variables: Params) -> TaskFunction:
     """The loss and metrics of one task; `start` gives the peer's learner for an inner problem."""
-    net, adaptation, transfer = loss.net, loss.adaptation, loss.carried(variables, loss.held)
+    net, adaptation, transfer = loss.net, loss.descent, loss.carried(variables, loss.held)
     objective = loss.objective
     weights = None if loss.step_weights is None else loss.step_weights.unbind()
 
@@ -112,6 +112,6 @@ def holding(module: nn.Module, buffers: Buffers, prefix: str = "") -> nn.Module:
 
 def plain(loss: QueryLoss) -> bool:
     """Whether every guide of the inner loop is 1, so that a peer's unscaled step serves."""
-    if loss.learn_guide or loss.adaptation.guide_from_support is not None:
+    if loss.learn_guide or loss.descent.guide_from_support is not None:
         return False
     return all(bool((entry == 1).all()) for entry in loss.transfer.guide.values())

@@ -9,6 +9,7 @@ from metatl.models.factory import Factory
 from metatl.models.in_context_transformer import InContextTransformer
 from metatl.models.lenet import LeNet
 from metatl.models.mlp import MLP
+from metatl.models.neural_process import NeuralProcess
 from metatl.models.patch_decoder import PatchDecoder
 from metatl.models.resnet12 import ResNet12
 from metatl.models.sentence_encoder import SentenceEncoder
@@ -24,6 +25,7 @@ __all__ = [
     "Factory",
     "InContextTransformer",
     "LeNet",
+    "NeuralProcess",
     "PatchDecoder",
     "ResNet12",
     "SentenceEncoder",

@@ -127,4 +127,5 @@ def _standardised(near: Tensor, far: Tensor, weight: Tensor) -> tuple[Tensor, Te
     scale = torch.where(varies, variance.clamp_min(1e-30).rsqrt(), 1.0)
     scale = scale * (near.shape[-1] / count).sqrt()
     widest = 5.0 * (near.shape[-1] / count).sqrt()
-    return tuple(((x - mean) * scale).maximum(-widest).minimum(widest) for x in (near, far))
+    near, far = (((x - mean) * scale).maximum(-widest).minimum(widest) for x in (near, far))
+    return near, far

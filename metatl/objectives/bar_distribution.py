@@ -87,6 +87,6 @@ class BarDistribution(Term):
     def _check(self, output: Tensor) -> None:
         if output.shape[-1] != self.bars:
             raise MetatlError(
-                f"BarDistribution has {self.bars} bars, and the net gives {output.shape[-1]} outputs; let the "
-                "model's `bars` be the same number"
+                f"BarDistribution has {self.bars} bars, and the net gives {output.shape[-1]} outputs; let "
+                "the model's `bars` be the same number"
             )

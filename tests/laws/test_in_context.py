@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from metatl import Net, Tasks
 from metatl.adapt import InContext
-from metatl.data import SmallTables
+from metatl.data import Fewer, LinearFunctions, SmallTables
 from metatl.engines import Batched, Loop
 from metatl.learners import Episodic
-from metatl.models import InContextTransformer
+from metatl.models import InContextTransformer, NeuralProcess
 from metatl.objectives import BarDistribution
 from metatl.testing import check_adaptation
 from metatl.types import Batch, Episode, MetatlError
@@ -19,9 +19,11 @@ from metatl.types import Batch, Episode, MetatlError
 M, N, D = 6, 4, 3
 
 
-def reader(**options: bool | int) -> InContextTransformer:
+def reader(process: bool = False, **options: bool | int) -> nn.Module:
     torch.manual_seed(0)
-    outputs = 3 if options.get("classes", True) else 1
+    outputs = 3 if options.get("classes", not process) else 1
+    if process:
+        return NeuralProcess((D,), outputs, width=16, **options).double()  # pyright: ignore[reportArgumentType]
     return InContextTransformer((D,), outputs, width=16, layers=2, heads=2, **options).double()  # pyright: ignore[reportArgumentType]
 
 
@@ -31,7 +33,16 @@ def rows(real: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     return x, y if real else torch.tensor([0, 1, 2, 0, 1, 2]), asked
 
 
-KINDS = [{}, {"standardise": True}, {"classes": False}, {"classes": False, "bars": 8}]
+KINDS: list[dict[str, bool | int]] = [
+    {"classes": True},
+    {"classes": True, "standardise": True},
+    {"classes": False},
+    {"classes": False, "bars": 8},
+    {"process": True, "classes": False},
+    {"process": True, "classes": True},
+    {"process": True, "classes": False, "heads": 2},
+    {"process": True, "classes": False, "heads": 4, "bars": 8},
+]
 
 
 @pytest.mark.parametrize("options", KINDS)
@@ -95,12 +106,13 @@ def test_fewer_classes_are_the_first_outputs_and_more_are_refused() -> None:
         way.check(net.with_outputs(5), start, real=False)
 
 
+@pytest.mark.parametrize("process", [False, True])
 @pytest.mark.parametrize("bars", [None, BarDistribution(-3, 3, 8)])
-def test_it_keeps_the_laws_of_adaptations(bars: BarDistribution | None) -> None:
+def test_it_keeps_the_laws_of_adaptations(bars: BarDistribution | None, process: bool) -> None:
     made = torch.Generator().manual_seed(2)
     x, asked = torch.randn(3, M, D, generator=made), torch.randn(3, N, D, generator=made)
     y, target = torch.randn(3, M, 1, generator=made), torch.randn(3, N, 1, generator=made)
-    net = Net.of(reader(classes=False, bars=8 if bars else 0).float()).with_outputs(1)
+    net = Net.of(reader(process, classes=False, bars=8 if bars else 0).float()).with_outputs(1)
     check_adaptation(InContext(bars=bars), net, net.start(), Episode(Batch(x, y), Batch(asked, target)))
 
 
@@ -126,7 +138,38 @@ def test_a_prior_draws_by_index_alone() -> None:
     for name in ("support", "query"):
         one, two = getattr(whole, name), getattr(part, name)
         torch.testing.assert_close(one.x[4:], two.x)
-        assert (one.y[4:] == two.y).all() and one.y.max() < 4
+        assert (one.y[4:] == two.y).all()
+        assert one.y.max() < 4
     other = data.draw("meta_val", tasks, 0, 0, 6)
     assert (whole.query.x - other.query.x).abs().max() > 0.1
-    assert whole.support.weight is not None and whole.support.x.isfinite().all()
+    assert whole.support.weight is not None
+    assert whole.support.x.isfinite().all()
+
+
+def test_heads_must_divide_the_width() -> None:
+    for made in (InContextTransformer, NeuralProcess):
+        with pytest.raises(MetatlError, match="3 heads, width 16"):
+            made((D,), 1, width=16, heads=3)
+
+
+def test_fewer_rows_count_and_their_number_is_of_the_index() -> None:
+    data, tasks = Fewer(LinearFunctions(), 1).load(), Tasks(shot=6, query=2)
+    drawn = data.draw("meta_train", tasks, 0, 0, 200)
+    assert isinstance(drawn, Episode)
+    assert drawn.support.weight is not None
+    counts = drawn.support.weight.sum(1)
+    assert counts.unique().tolist() == [1, 2, 3, 4, 5, 6]
+    assert (drawn.support.weight.diff(dim=1) <= 0).all()
+    again = data.draw("meta_train", tasks, 0, 50, 3).support.weight
+    assert again is not None
+    assert (again.sum(1) == counts[50:53]).all()
+
+
+def test_linear_functions_are_solved_by_least_squares() -> None:
+    drawn = LinearFunctions(5, scale=2.0).load().draw("meta_test", Tasks(shot=8, query=4), 0, 0, 50)
+    w = torch.linalg.pinv(drawn.support.x.double()) @ drawn.support.y.double()
+    torch.testing.assert_close((drawn.query.x.double() @ w).float(), drawn.query.y, rtol=1e-4, atol=1e-4)
+    assert 1.8 < float(drawn.support.x.std()) < 2.2
+    noisy = LinearFunctions(5, noise=1.0).load().draw("meta_test", Tasks(shot=400, query=4), 0, 0, 20)
+    w = torch.linalg.pinv(noisy.support.x) @ noisy.support.y
+    assert float((noisy.support.x @ w - noisy.support.y).std()) == pytest.approx(1.0, abs=0.05)

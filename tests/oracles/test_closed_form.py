@@ -213,7 +213,8 @@ def test_quadratic_discriminant_is_scipys_normal_with_scikit_learns_shrunk_covar
 def test_pooled_quadratic_discriminant_is_the_linear_one(rows: int, width: int) -> None:
     (x, y), (new, _) = features(rows, width), features(20, width)
     linear, pooled = LinearDiscriminant(0.3), QuadraticDiscriminant(0.3, 1.0)
-    found, expected = (one.predict(one.fit(x, y, WAY), new).log_softmax(-1) for one in (pooled, linear))
+    found = pooled.predict(pooled.fit(x, y, WAY), new).log_softmax(-1)
+    expected = linear.predict(linear.fit(x, y, WAY), new).log_softmax(-1)
     torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-7)
 
 

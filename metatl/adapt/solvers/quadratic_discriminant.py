@@ -21,7 +21,7 @@ from metatl.types import MetatlError
 
 
 class Gaussians(NamedTuple):
-    """Of each class: mean [outputs, d], a root of the inverse covariance [outputs, d, d], constant [outputs]."""
+    """Of a class: mean [outputs, d], root of its inverse covariance [outputs, d, d]; constant [outputs]."""
 
     mean: Tensor
     root: Tensor
@@ -37,8 +37,8 @@ class QuadraticDiscriminant(Solver):
 
         S_c = (1 - shrinkage) R_c + shrinkage tr(R_c) / d I,   R_c = (1 - pooling) C_c + pooling C.
 
-    pooling 1 is LinearDiscriminant with the same shrinkage. Where R_c is 0 S_c is the mean variance of all rows
-    times I, and a class without a row has a logit that is never chosen. In float64, d^3 for each class.
+    pooling 1 is LinearDiscriminant with the same shrinkage. Where R_c is 0 S_c is the mean variance of all
+    rows times I, and a class without a row has a logit that is never chosen. In float64, d^3 for each class.
 
     Args:
         shrinkage: above 0, at most 1.
@@ -52,8 +52,8 @@ class QuadraticDiscriminant(Solver):
         """Refuse what is no covariance, or may have no inverse."""
         if not 0 < self.shrinkage <= 1 or not 0 <= self.pooling <= 1:
             raise MetatlError(
-                f"QuadraticDiscriminant: shrinkage is {self.shrinkage}, pooling {self.pooling}; give a shrinkage "
-                "above 0, at most 1, and a pooling from 0 to 1"
+                f"QuadraticDiscriminant: shrinkage is {self.shrinkage}, pooling {self.pooling}; give a "
+                "shrinkage above 0, at most 1, and a pooling from 0 to 1"
             )
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Gaussians:
