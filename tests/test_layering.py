@@ -58,7 +58,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "heads": r"head",
     "learners": r"learner|skipping",
     "models": r"(?!)",
-    "objectives": r"term|losses",
+    "objectives": r"predictive|term|losses",
     "transforms": r"transform|targets|low_rank|decomposed|rescaled|residual|quantised_linear|codes",
     "views": r"view",
 }

@@ -107,34 +107,17 @@ def _profile(words: argparse.Namespace, rest: list[str]) -> None:
         say(written)
 
 
-def _transfer(words: argparse.Namespace, rest: list[str]) -> None:
+def _transferring(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl.transferring import command
 
-    command.transfer(words)
-
-
-def _predict(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.predict(words)
-
-
-def _next(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.label_next(words)
+    do = {"transfer": command.transfer, "predict": command.predict, "next": command.label_next}
+    {**do, "methods": command.methods}[words.command](words)
 
 
 def _personalise(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl.transferring import person
 
     person.personalise(words)
-
-
-def _methods(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.methods(words)
 
 
 def _net(words: argparse.Namespace, rest: list[str]) -> None:
@@ -166,11 +149,11 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "compare": _compare,
     "profile": _profile,
     "data": _data,
-    "transfer": _transfer,
-    "predict": _predict,
-    "next": _next,
+    "transfer": _transferring,
+    "predict": _transferring,
+    "next": _transferring,
     "personalise": _personalise,
-    "methods": _methods,
+    "methods": _transferring,
     "net": _net,
     "describe": _describe,
 }

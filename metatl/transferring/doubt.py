@@ -57,7 +57,5 @@ def most(found: Sequence[D], count: int) -> list[D]:
 def share_of(found: Sequence[D], share: float) -> list[D]:
     """This share of the rows, the least known, at least one; MetatlError for a share that is none."""
     if not 0 < share <= 1:
-        raise MetatlError(
-            f"--unsure is {share:g}; give the share of rows to look at, 0.2 say"
-        )
+        raise MetatlError(f"--unsure is {share:g}; give the share of rows to look at, 0.2 say")
     return most(found, max(1, round(share * len(found))))
