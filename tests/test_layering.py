@@ -60,7 +60,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "heads": r"head",
     "learners": r"learner|skipping|directions|displacements",
     "models": r"blocks",
-    "objectives": r"term|losses|task_loss|discriminator|target_alone",
+    "objectives": r"predictive|term|losses|task_loss|discriminator|target_alone",
     "transforms": r"transform|targets|low_rank|decomposed|rescaled|residual|quantised_linear|codes|scouted",
     "views": r"view",
 }

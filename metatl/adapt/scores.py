@@ -35,7 +35,7 @@ class Score:
     name: str
     better: Better
     takes: tuple[Target, ...]
-    by_row: Callable[[Tensor, Tensor], Tensor] | None = None
+    by_row: Callable[[Any, Tensor], Tensor] | None = None
     by_set: Callable[[Tensor, Tensor], float] | None = None
     unit: Literal["%", ""] = ""
     worst: float | None = None

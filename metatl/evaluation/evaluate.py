@@ -113,8 +113,7 @@ def evaluate(
         output = adaptation.answer(fast.for_task(episode), transfer, episode, evaluation.seed, moving)
         return output if evaluation.score else score(output, episode.query.y), alike(output)
 
-    found, shapes = list[torch.Tensor](), Shapes()
-    seconds = 0.0
+    found, shapes, seconds = list[torch.Tensor](), Shapes(), 0.0
     with torch.no_grad():
         for first in range(0, total, evaluation.chunk):
             count = min(evaluation.chunk, total - first)
@@ -158,8 +157,7 @@ def _of_each(judged: Score, outputs: Any, y: Any, numbers: list[int]) -> torch.T
     values: list[float] = []
     for place, number in enumerate(numbers):
         output = task(outputs, place)
-        output = Predictive(*output) if judged.spread else output
-        values.append(judged(output, task(y, place)))
+        values.append(judged(Predictive(*output) if judged.spread else output, task(y, place)))
         if math.isnan(values[-1]) and all(bool(leaf.isfinite().all()) for leaf in tree.leaves(output)):
             raise MetatlError(
                 f"{judged.name} has no value for the query rows of episode {number} (of one class, or "

@@ -111,7 +111,7 @@ def predicted(words: argparse.Namespace) -> tuple[Told, list[Prediction], str]:
     for place in map(Path, words.data):
         rows = base.source.further(place, base.source.load(), labelled=False)
         outputs = person.outputs(rows.x) if rows.ids else []
-        unsure = doubts("classes", outputs).tolist() if rows.ids else []
+        unsure = doubts("classes", torch.stack(list(outputs))).tolist() if rows.ids else []
         lines = zip(rows.ids, outputs, unsure, strict=True)
         found += [Prediction(i, cells(told, row), doubt) for i, row, doubt in lines]
         told, unit = replace(told, id_name=rows.id_name), rows.unit

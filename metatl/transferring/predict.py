@@ -70,7 +70,7 @@ def predict(
 def _batch(
     model: SavedModel, inputs: Inputs, places: list[int], unreadable: Callable[[str], None]
 ) -> list[Prediction]:
-    found: dict[int, tuple[tuple[str, ...], float]] = {}
+    found: dict[int, tuple[tuple[str, ...] | None, float]] = {}
     read, x = prepared(model, inputs, places, unreadable)
     outputs = model.outputs(x) if read else torch.zeros(0, 1)
     spread = model.spread(x) if read and model.spreads else None
@@ -81,7 +81,7 @@ def _batch(
             found[place] = (*cells(model, outputs[i]), *ends), unsure[i]
         else:
             unreadable(f"{inputs.ids[place]}: the prediction is not finite, so that it says nothing")
-    return [Prediction(inputs.ids[place], *found.get(place, (None,))) for place in places]
+    return [Prediction(inputs.ids[place], *found.get(place, (None, math.inf))) for place in places]
 
 
 def prepared(

@@ -36,8 +36,9 @@ class BayesianLastLayer(Solver):
 
     def predict(self, fitted: Any, features: Tensor) -> Tensor:
         """Means of real targets, log-probabilities of classes."""
-        solver = self.values if isinstance(fitted, Posterior) else self.classes
-        return solver.predict(fitted, features)
+        if isinstance(fitted, Posterior):
+            return self.values.predict(fitted, features)
+        return self.classes.predict(fitted, features)
 
     def spread(self, fitted: Any, features: Tensor) -> Tensor:
         """Of real targets."""

@@ -93,8 +93,8 @@ class GaussianProcess(Solver):
     ) -> Process:
         """With the learned kernel."""
         check_rows(features, y, outputs, weight, none=True)
-        values = (prior[name].double().exp() for name in ("log_scale", "log_length", "log_noise"))
-        return self._process(features, y, outputs, weight, *values, prior["mean"].double())
+        scale, length, noise = (prior[f"log_{name}"].double().exp() for name in ("scale", "length", "noise"))
+        return self._process(features, y, outputs, weight, scale, length, noise, prior["mean"].double())
 
     def predict(self, fitted: Process, features: Tensor) -> Tensor:
         """mean + k(z, rows) (K + s)^-1 (y - mean), [n, outputs]; for classes as said above."""
