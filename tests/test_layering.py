@@ -22,7 +22,7 @@ LEVELS = (
     | {"arithmetic"},
     {"data", "importing", "language", "peers", "processes", "views", "weights"},
     {"loss"},
-    {"adapt", "heads", "objectives", "models", "transforms"},
+    {"adapt", "estimates", "heads", "objectives", "models", "transforms"},
     {"guides", "engines"},
     {"aggregates"},
     {"learners", "evaluation"},
@@ -39,7 +39,7 @@ LEVELS = (
         "lab.run",
         "lab.benchmark",
     }
-    | {"inputs", "personal", "personalise", "profile", "transferring"},
+    | {"inputs", "personal", "personalise", "profile", "transferring", "affinity"},
     {
         "lab.cli",
         "lab.commands",
@@ -53,6 +53,7 @@ LEVELS = (
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
     "aggregates": r"aggregate",
+    "estimates": r"estimate",
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",
     "guides": r"guide|ranked|shape",
     "heads": r"head",
