@@ -45,6 +45,7 @@ LEVELS = (
         "lab.commands",
         "lab.arguments",
         "lab.transfer_words",
+        "lab.affinity_words",
         "lab.refusals",
         "lab.streams",
         "__main__",

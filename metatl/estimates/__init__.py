@@ -1,4 +1,4 @@
-"""Estimates of how well what was learned on one task serves another, from a few labelled rows, without a fit."""
+"""How well what was learned on one task serves another, told from a few labelled rows without a fit."""
 
 from metatl.estimates.estimate import Estimate, Pair
 from metatl.estimates.h_score import HScore, h_score

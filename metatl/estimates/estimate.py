@@ -20,8 +20,9 @@ class Pair:
     """What is known of a source and a target task before anything is adapted.
 
     features [n, d]: what the source's body gives for the target's labelled rows; y [n]: their targets, int64
-    classes or real values; said [n, z]: the source's own classes' probabilities on them, None where the source
-    has no classes; fishers: of the source and the target task (`filter_fisher`), None where there are none.
+    classes or real values; said [n, z]: the source's own classes' probabilities on them, None where the
+    source has no classes; fishers: of the source and the target task (`filter_fisher`), None where
+    there are none.
     """
 
     features: Values
@@ -54,11 +55,11 @@ class Estimate(ABC):
 
 
 def checked(features: Any, y: Any) -> tuple[Values, Labels]:
-    """Features [n, d] in float64 and targets [n]; raises MetatlError for other shapes and what is not finite."""
+    """Features [n, d] in float64, targets [n]; MetatlError for other shapes and what is not finite."""
     f, t = np.asarray(features, dtype=np.float64), np.asarray(y)
     if f.ndim != 2 or t.ndim != 1 or len(f) != len(t) or not len(f):
         raise MetatlError(
-            f"estimates: features {list(f.shape)} and targets {list(t.shape)} do not pair; give [n, d] and [n]"
+            f"estimates: features {list(f.shape)} and targets {list(t.shape)} do not pair; give [n, d], [n]"
         )
     if not np.isfinite(f).all() or (t.dtype.kind == "f" and not np.isfinite(t).all()):
         raise MetatlError("estimates: features or targets are not finite; leave those rows out")

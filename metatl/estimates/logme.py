@@ -15,8 +15,9 @@ STEPS, TOLERANCE = 11, 1e-3
 def logme(features: Any, y: Any) -> float:
     """log N(y; 0, I / beta + F F' / alpha) / n at the alpha and beta of a fixed point; mean over targets.
 
-    features F [n, d], y [n]: real values, or classes, whose one-hot columns are the targets. With the singular
-    values s^(1/2) of F, u = U'y and t = alpha / beta: gamma = sum s / (s + t), m2 = sum s u^2 / (s + t)^2,
+    features F [n, d], y [n]: real values, or classes, whose one-hot columns are the targets. With the
+    singular values s^(1/2) of F, u = U'y and t = alpha / beta: gamma = sum s / (s + t),
+    m2 = sum s u^2 / (s + t)^2,
     r2 = sum u^2 / (1 + s / t)^2 + |y|^2 - |u|^2, alpha = gamma / m2, beta = (n - gamma) / r2; 11 steps, or
     until t moves by less than 1e-3. Neither intercept nor centring, as published. Directions without features
     count nothing: log alpha has the factor rank / 2, where the authors' quick version has d / 2, which is

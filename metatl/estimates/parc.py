@@ -13,7 +13,7 @@ COMPONENTS = 32
 
 
 def parc(features: Any, y: Any, components: int | None = COMPONENTS) -> float:
-    """100 Spearman's rho between the pairs' distances in features and in targets; NaN where either is constant.
+    """100 Spearman's rho of the pairs' distances in features and in targets; NaN where one is constant.
 
     features [n, d], brought to so many principal components and standardised; a distance is 1 - Pearson's
     correlation of two rows. y [n]: classes, whose one-hot rows are compared in the same way; of real values

@@ -14,10 +14,10 @@ from metatl.types import MetatlError
 def filter_fisher(x: Any, hidden: Any, head: Any, probabilities: Any | None) -> Values:
     """[h]: of each filter of a layer relu(W x + b) the mean over its weights of E (d log p(y | x) / d w)^2.
 
-    x [n, d]: rows; hidden [n, h]: what the layer gives for them; head [outputs, h]: weights of the output layer
-    behind it; probabilities [n, outputs]: its softmax, None for real values of unit variance. Labels are those
-    that the model itself expects, in closed form instead of sampled; biases do not count. Source: Achille et
-    al. 2019, arXiv 1902.03545.
+    x [n, d]: rows; hidden [n, h]: what the layer gives for them; head [outputs, h]: weights of the output
+    layer behind it; probabilities [n, outputs]: its softmax, None for real values of unit variance.
+    Labels are those that the model itself expects, in closed form instead of sampled; biases do not count.
+    Source: Achille et al. 2019, arXiv 1902.03545.
     """
     rows, active, v = (np.asarray(one, np.float64) for one in (x, hidden, head))
     size = (rows**2).mean(1)

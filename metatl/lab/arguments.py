@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn, final
 
 from metatl.errors import MetatlError
-from metatl.lab import transfer_words
+from metatl.lab import affinity_words, transfer_words
 
 ABOUT = {
     "run": "learn (resuming if interrupted), evaluate on meta-test once, write the run directory",
@@ -17,6 +17,7 @@ ABOUT = {
     "profile": "check that the engines give one gradient, then time them side by side",
     "data": "list, verify or download the data sets",
     "transfer": "compare ways of transferring to your photos, texts or tables, and save the best as a model",
+    "affinity": "which task helps which: all transfers between tasks, beside cheap estimates of them",
     "predict": "a line for each photo, sentence or row, by a model that 'metatl transfer' saved",
     "personalise": "adapt a finished run or a saved model to one person, and keep what moved",
     "describe": "keys, defaults and an example of a source, rule, learner, guide, ...; or list them all",
@@ -117,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("list", "verify", "download"))
     data.add_argument("name", nargs="?", help="data set")
     transfer_words.add(of["transfer"], of["predict"], of["methods"])
+    affinity_words.add(of["affinity"])
     transfer_words.add_net(of["net"])
     transfer_words.personalise(of["personalise"])
     return made

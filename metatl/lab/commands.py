@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -107,34 +108,13 @@ def _profile(words: argparse.Namespace, rest: list[str]) -> None:
         say(written)
 
 
-def _transfer(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
+def _done_by(module: str, name: str) -> Callable[[argparse.Namespace, list[str]], None]:
+    """What a room of its own does, which is imported when it is asked for."""
 
-    command.transfer(words)
+    def done(words: argparse.Namespace, rest: list[str]) -> None:
+        getattr(import_module(f"metatl.{module}"), name)(words)
 
-
-def _predict(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.predict(words)
-
-
-def _personalise(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import person
-
-    person.personalise(words)
-
-
-def _methods(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.methods(words)
-
-
-def _net(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import net_command
-
-    net_command.net(words)
+    return done
 
 
 def _describe(words: argparse.Namespace, rest: list[str]) -> None:
@@ -160,11 +140,12 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "compare": _compare,
     "profile": _profile,
     "data": _data,
-    "transfer": _transfer,
-    "predict": _predict,
-    "personalise": _personalise,
-    "methods": _methods,
-    "net": _net,
+    "transfer": _done_by("transferring.command", "transfer"),
+    "affinity": _done_by("affinity.command", "command"),
+    "predict": _done_by("transferring.command", "predict"),
+    "personalise": _done_by("transferring.person", "personalise"),
+    "methods": _done_by("transferring.command", "methods"),
+    "net": _done_by("transferring.net_command", "net"),
     "describe": _describe,
 }
 
