@@ -2,8 +2,8 @@
 
     METATL_DATA=<folder with clinc150/> python scripts/affinity.py
 
-Writes a folder with train.csv and test.csv to runs/affinity (the first forty sentences of each intent of
-train may be labelled, those of test judge; out-of-scope ones are left out) and runs `metatl affinity` on it:
+Writes a folder with train.csv and test.csv to runs/affinity (the first twenty sentences of each intent of
+train may be labelled, twenty of test judge; out-of-scope ones are left out) and runs `metatl affinity` on it:
 ten domains of fifteen intents, five labelled sentences of each intent, five draws. Resumable.
 
 Duration: 15 minutes on one thread, most of it MiniLM's, which are kept.
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import study
 
-EACH = 40
+EACH = 20
 
 
 def tables(folder: Path) -> None:

@@ -119,10 +119,10 @@ def _way(net: str) -> str:
     rates = ", ".join(f"{one:g}" for one in RATES)
     return (
         f"Every start is a net with one hidden layer of {WIDTH} on standardised features ({net}); a source "
-        f"learns on all its rows that may be labelled ({SOURCE_STEPS} steps of Adam at {SOURCE_RATE:g}), keeps "
-        f"its hidden layer, and is adapted whole with a new output layer ({STEPS} steps; the rate is chosen by "
-        f"every start among {rates} on a third of the labelled rows). Scratch is the random net that all "
-        "sources started from, adapted in the same way."
+        f"learns on all its rows that may be labelled ({SOURCE_STEPS} steps of Adam at {SOURCE_RATE:g}), "
+        f"keeps its hidden layer, and is adapted whole with a new output layer ({STEPS} steps; "
+        f"every start chooses its rate among {rates} on a third of the labelled rows). Scratch is the random "
+        "net that all sources started from, adapted in the same way."
     )
 
 

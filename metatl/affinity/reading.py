@@ -24,7 +24,8 @@ def read_tasks(
     """The tasks with their rows as a frozen body or the columns give them, standardised.
 
     Means and deviations are those of all rows that may be labelled. Neither targets nor rows that judge
-    are looked at. Raises MetatlError in one line for what cannot work, such as k labels of a class that has fewer.
+    are looked at. Raises MetatlError in one line for what cannot work, such
+    as k labels of a class that has fewer.
     """
     found = found_in(data, column, words)
     examples, out = usable(found)

@@ -56,7 +56,9 @@ def stacked(parts: Sequence[Trunks]) -> Trunks:
 
 def row_losses(outputs: Tensor, y: Tensor) -> Tensor:
     """[s, n]: log loss of classes y [n], squared error of real values y [n, 1]."""
-    return torch.stack([row_loss(y)(one, y).flatten(1).mean(1) for one in outputs])
+    nets = len(outputs)
+    found = row_loss(y)(outputs.flatten(0, 1), y.repeat(nets, *[1] * (y.dim() - 1)))
+    return found.flatten(1).mean(1).unflatten(0, (nets, -1))
 
 
 def learned(start: Trunks, x: Tensor, y: Tensor, rate: float, steps: int, head_only: bool = False) -> Trunks:

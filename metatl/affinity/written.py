@@ -63,9 +63,9 @@ def markdown(found: dict[str, Any]) -> str:
         ["(a source by chance)", "0", "", _gain(mean, protocol)],
     ]
     gains = (
-        f"Gain in {protocol['score']} over learning the target (columns) from nothing, from each source (rows), "
-        "on the same labelled rows; **bold**: shown to help, *negative transfer in italics with a cross*: shown "
-        "to harm (paired over draws and rows, Holm over all pairs)."
+        f"Gain in {protocol['score']} over learning the target (columns) from nothing, from each source "
+        "(rows), on the same labelled rows; **bold**: shown to help, *negative transfer in italics with a "
+        "cross*: shown to harm (paired over draws and rows, Holm over all pairs)."
     )
     order = (
         "How well each estimate orders a target's sources: weighted Kendall's tau with the gains, mean over "
@@ -115,7 +115,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def picture(found: dict[str, Any]) -> Figure:
-    """The gains as colours, sources down, targets across; a cross: negative transfer, a dot: shown to help."""
+    """The gains as colours, sources down, targets across; a cross: negative transfer, a dot: help."""
     protocol = text.each(found["protocol"], text.drawn)
     names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in protocol["tasks"]]
     gains = grid(found["pairs"], found["protocol"]["tasks"], lambda pair: pair["gain"])

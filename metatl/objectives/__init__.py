@@ -12,6 +12,7 @@ from metatl.objectives.one_hot import OneHot
 from metatl.objectives.own import Own
 from metatl.objectives.penalties import L2, L2SP
 from metatl.objectives.poisson import Poisson
+from metatl.objectives.quantile import Quantile, coverage, quantiles
 from metatl.objectives.reconstruction import Reconstruction
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Seen, Term
@@ -31,8 +32,11 @@ __all__ = [
     "OneHot",
     "Own",
     "Poisson",
+    "Quantile",
     "Reconstruction",
     "Seen",
     "TaskLoss",
     "Term",
+    "coverage",
+    "quantiles",
 ]
