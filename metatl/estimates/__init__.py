@@ -5,6 +5,7 @@ from metatl.estimates.h_score import HScore, h_score
 from metatl.estimates.leep import LEEP, NCE, leep, nce
 from metatl.estimates.logme import LogME, logme
 from metatl.estimates.nearest import NearestNeighbour, nearest_neighbour
+from metatl.estimates.order import ordered
 from metatl.estimates.parc import PARC, parc
 from metatl.estimates.task2vec import Task2Vec, filter_fisher, task2vec_distance
 
@@ -24,6 +25,7 @@ __all__ = [
     "logme",
     "nce",
     "nearest_neighbour",
+    "ordered",
     "parc",
     "task2vec_distance",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -30,10 +31,10 @@ def coverage(output: Tensor, y: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Quantile(Term):
-    """weight * mean over rows and levels of max(tau u, (tau - 1) u), u = y - q_tau: the pinball loss.
+    """weight * mean over rows and levels of max(tau u, (tau - 1) u), u = y - q_tau: pinball loss.
 
-    The net has an output for each level; `quantiles` makes of them values that rise with the level, so that no
-    two quantiles cross. Twice its integral over levels is the CRPS. Source: Koenker & Bassett 1978.
+    The net has an output for each level; `quantiles` makes of them values that rise with the level, so that
+    no two quantiles cross. Twice its integral over levels is the CRPS. Source: Koenker & Bassett 1978.
 
     Args:
         levels: rising, each between 0 and 1.
@@ -46,7 +47,7 @@ class Quantile(Term):
     def __post_init__(self) -> None:
         """Raise MetatlError for levels that do not rise between 0 and 1."""
         held = (0.0, *self.levels, 1.0)
-        if not self.levels or not all(low < high for low, high in zip(held, held[1:], strict=False)):
+        if not self.levels or not all(low < high for low, high in pairwise(held)):
             raise MetatlError(f"Quantile: levels are {list(self.levels)}; give rising ones between 0 and 1")
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:

@@ -11,6 +11,8 @@ from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
 from metatl.estimates import (
+    HScore,
+    NearestNeighbour,
     Pair,
     Task2Vec,
     filter_fisher,
@@ -19,6 +21,7 @@ from metatl.estimates import (
     logme,
     nce,
     nearest_neighbour,
+    ordered,
     parc,
     task2vec_distance,
 )
@@ -149,6 +152,18 @@ def test_distances_of_tasks() -> None:
     assert task2vec_distance(1e-9 * a, 1e-9 * b) == pytest.approx(task2vec_distance(a, b))
     assert task2vec_distance([1.0, 0.0], [0.0, 1.0]) == pytest.approx(1)
     assert Task2Vec()(Pair(np.zeros((1, 1)), np.zeros(1), fishers=(a, a))) == pytest.approx(0)
+
+
+def test_sources_come_in_the_order_of_the_estimate() -> None:
+    y = np.arange(20) % 2
+    pairs = {
+        "real": Pair(np.zeros((4, 1)), np.arange(4.0)),
+        "noise": Pair(RNG.normal(size=(20, 2)), y),
+        "classes": Pair(np.c_[y, y].astype(float), y),
+    }
+    assert [name for name, _ in ordered(pairs, HScore())] == ["classes", "noise", "real"]
+    one = {"single": Pair(np.zeros((1, 1)), np.zeros(1, np.int64)), **pairs}
+    assert ordered(one, NearestNeighbour())[-1][0] == "single"
 
 
 WRONG: dict[str, tuple[Callable[[], object], str]] = {

@@ -11,7 +11,7 @@ import torch
 from metatl.objectives import Anchor, Quantile, coverage, quantiles
 from metatl.testing.term import check_term
 from metatl.types import Batch, MetatlError
-from tests.tasks import INPUTS, toy_net
+from tests.toys import INPUTS, toy_net
 
 NONE = Anchor({}, None)
 
