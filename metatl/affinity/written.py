@@ -129,7 +129,8 @@ def picture(found: dict[str, Any]) -> Figure:
     for i, j in np.argwhere(~np.isnan(gains)):
         mark = {1.0: "•", -1.0: "✗"}.get(float(marks[i, j]), "")
         said = f"{_gain(float(gains[i, j]), protocol)}\n{mark}" if few else mark
-        axes.text(j, i, said, ha="center", va="center", fontsize=7, color=INK)
+        ink = INK if abs(gains[i, j]) < 0.6 * most else "white"
+        axes.text(j, i, said, ha="center", va="center", fontsize=7, color=ink)
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("target", color=FAINT)

@@ -80,7 +80,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     file, out = table(tmp_path / "t.csv"), ("--out", tmp_path / "o")
     flat = table(tmp_path / "flat.csv", constant=True)
     assert "one task has nothing to help" in refused("affinity", file, "--target", "y", *out)
-    assert "never varies" in refused("affinity", flat, "--target", "z,w", "--drop", "id,group,y", *out)
+    assert "nothing to learn" in refused("affinity", flat, "--target", "z,w", "--drop", "id,group,y", *out)
     assert "named twice" in refused("affinity", file, "--target", "z,z", *out)
     assert "LogME" in refused("affinity", file, "--target", "z,w", "--estimates", "LogM", *out)
     many = ("--tasks", "group", "--target", "y", "--labelled", "50")

@@ -77,19 +77,15 @@ def task(name: str, map_: torch.Tensor, seed: int) -> Task:
     return Task(name, x, targets, Fixed(y.numpy(), np.arange(60), np.arange(60, 120)))
 
 
-def test_a_task_helps_its_like_more_than_one_of_noise() -> None:
-    """Twins share a map; the third task's classes have nothing to do with its rows."""
+def test_a_source_that_learned_nothing_is_scratch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All starts of a target are then one, and so is all that is said of them."""
+    for name, value in (("STEPS", 3), ("SOURCE_STEPS", 0), ("WIDTH", 8)):
+        monkeypatch.setattr(f"metatl.affinity.matrix.{name}", value)
     draw = torch.Generator().manual_seed(3)
-    map_ = torch.randn(6, 3, generator=draw)
-    noise = task("noise", torch.randn(6, 3, generator=draw), 9)
-    shuffled = noise.targets.values[torch.randperm(120, generator=draw)]
-    noise = Task("noise", noise.x, Targets("classes", ("a", "b", "c"), shuffled), noise.task)
-    tasks = [task("one", map_, 1), task("twin", map_, 2), noise]
-    work = Transfers(tasks, [LogME(), HScore(), NearestNeighbour()], 3)
-    found = work.cell(0, 0)
-    scores = np.mean(found.scores, axis=1)
-    assert scores[0] > scores[1] + 0.05  # from its twin, from noise
-    assert scores[0] > scores[2]  # from nothing
-    assert found == work.cell(0, 0)
-    assert np.array(found.estimates).shape == (2, 3)
-    assert found.estimates[0][0] > found.estimates[1][0]  # pyright: ignore[reportOptionalOperand]
+    tasks = [task(name, torch.randn(6, 3, generator=draw), seed) for seed, name in enumerate("abc")]
+    found = Transfers(tasks, [LogME(), HScore(), NearestNeighbour()], 3).cell(0, 0)
+    assert found.scores[0] == found.scores[1] == found.scores[2]
+    np.testing.assert_allclose(found.losses[0], found.losses[2], atol=2e-6)
+    assert found.estimates[0] == found.estimates[1]
+    monkeypatch.setattr("metatl.affinity.matrix.SOURCE_STEPS", 3)
+    assert Transfers(tasks, [], 3).cell(0, 0).losses[0] != found.losses[0]
