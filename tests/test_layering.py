@@ -22,7 +22,7 @@ LEVELS = (
     | {"arithmetic"},
     {"data", "density_ratio", "importing", "language", "peers", "processes", "views", "weights"},
     {"alignments", "loss"},
-    {"adapt", "heads", "objectives", "models", "transforms"},
+    {"adapt", "estimates", "heads", "objectives", "models", "transforms"},
     {"guides", "engines"},
     {"aggregates"},
     {"learners", "evaluation"},
@@ -39,12 +39,14 @@ LEVELS = (
         "lab.run",
         "lab.benchmark",
     }
-    | {"inputs", "personal", "personalise", "profile", "shifts", "transferring", "multitasking"},
+    | {"inputs", "personal", "personalise", "profile", "transferring"}
+    | {"affinity", "multitasking", "shifts"},
     {
         "lab.cli",
         "lab.commands",
         "lab.arguments",
         "lab.transfer_words",
+        "lab.affinity_words",
         "lab.refusals",
         "lab.streams",
         "__main__",
@@ -55,6 +57,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "aggregates": r"aggregate|gramian|weighing",
     "alignments": r"alignment",
     "density_ratio": r"ratio",
+    "estimates": r"estimate",
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",
     "guides": r"guide|ranked|shape",
     "heads": r"head",

@@ -36,7 +36,6 @@ class PriorFitted(Adaptation):
     net: str = "little-pfn"
     orders: int = 4
 
-
     def __post_init__(self) -> None:
         """Refuse an average over nothing, and a net that is not there."""
         if self.orders < 1:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn, final
 
 from metatl.errors import MetatlError
-from metatl.lab import transfer_words
+from metatl.lab import affinity_words, transfer_words
 
 ABOUT = {
     "run": "learn (resuming if interrupted), evaluate on meta-test once, write the run directory",
@@ -18,9 +18,10 @@ ABOUT = {
     "data": "list, verify or download the data sets",
     "transfer": "compare ways of transferring to your photos, texts, recordings or tables, and save the best",
     "shift": "what differs between two domains, by tests, and which ways of transferring to try",
+    "affinity": "which task helps which: all transfers between tasks, beside cheap estimates of them",
+    "multitask": "learn several targets of the same rows together, beside a net for each, and say who gains",
     "predict": "a line for each photo, sentence, recording or row, by a model that 'metatl transfer' saved",
     "next": "the rows of a pool that are worth a label next: those that a saved model is least sure of",
-    "multitask": "learn several targets of the same rows together, beside a net for each, and say who gains",
     "personalise": "adapt a finished run or a saved model to one person, and keep what moved",
     "describe": "keys, defaults and an example of a source, rule, learner, guide, ...; or list them all",
     "methods": "list the rows of 'metatl transfer'",
@@ -121,6 +122,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("name", nargs="?", help="data set")
     transfer_words.add(of["transfer"], of["predict"], of["methods"])
     transfer_words.add_next(of["next"])
+    affinity_words.add(of["affinity"])
     transfer_words.add_net(of["net"])
     transfer_words.personalise(of["personalise"])
     transfer_words.shift(of["shift"])

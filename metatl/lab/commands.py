@@ -140,6 +140,7 @@ _ELSEWHERE = {
     "methods": ("transferring.command", "methods"),
     "personalise": ("transferring.person", "personalise"),
     "net": ("transferring.net_command", "net"),
+    "affinity": ("affinity.command", "command"),
     "shift": ("shifts.command", "shift"),
     "multitask": ("multitasking.command", "multitask"),
 }

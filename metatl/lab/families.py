@@ -40,9 +40,11 @@ FAMILIES: Mapping[str, tuple[str, str, str]] = {
     "shape": ("metatl.guides", "metatl.guides.Shape", "guide.shape"),
     "transform": ("metatl.transforms", "metatl.transforms.Transform", "transforms"),
     "aggregate": ("metatl.aggregates", "metatl.aggregates.Aggregate", "learner.aggregate"),
+    "estimate": ("metatl.estimates", "metatl.estimates.Estimate", "--estimates"),
     "engine": ("metatl.engines", "metatl.engines.Engine", "engine"),
 }
-"""Package, class of which all are, and the key of a config that takes one, by what a member is called."""
+"""Package, class of which all are, and the key of a config (or a command's word) that takes one, by what a
+member is called."""
 VALUES: Mapping[str, tuple[str, str]] = {
     "Evaluation": ("metatl.evaluation.evaluate", "evaluation: {episodes: 600}"),
     "EarlyStopping": (
@@ -148,8 +150,10 @@ def _default(value: Any) -> str:
 
 
 def _example(name: str, family: str, needed: list[str]) -> list[str]:
-    """YAML that stands in a config."""
+    """YAML that stands in a config; of what a command takes, the command."""
     *above, key = FAMILIES[family][2].split(".")
+    if key.startswith("--"):
+        return [f"metatl affinity DATA {key} {name}"]
     given = f", init_args: {{{', '.join(f'{one}: ...' for one in needed)}}}" if needed else ""
     value = f"{{class_path: {name}{given}}}"
     value = f"[{value}]" if key in _LISTS else f"{{NAME: {value}}}" if key in _BY_NAME else value

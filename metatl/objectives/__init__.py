@@ -24,6 +24,7 @@ from metatl.objectives.penalties import L2, L2SP
 from metatl.objectives.poisson import Poisson
 from metatl.objectives.predictive import Predictive
 from metatl.objectives.pseudo_labels import PseudoLabels
+from metatl.objectives.quantile import Quantile, coverage, quantiles
 from metatl.objectives.reconstruction import Reconstruction
 from metatl.objectives.soft_sharing import SoftSharing
 from metatl.objectives.task_loss import TaskLoss
@@ -56,9 +57,12 @@ __all__ = [
     "Poisson",
     "Predictive",
     "PseudoLabels",
+    "Quantile",
     "Reconstruction",
     "Seen",
     "SoftSharing",
     "TaskLoss",
     "Term",
+    "coverage",
+    "quantiles",
 ]
