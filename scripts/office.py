@@ -24,6 +24,7 @@ from metatl.adapt import AcrossDomains, Estimator, head_net
 from metatl.alignments import CORAL, AsItIs, SubspaceAlignment, TransferComponents
 from metatl.evaluation.statistics import holm
 from metatl.lab import store
+from metatl.lab.render.tables import p_value
 from metatl.types import Batch
 
 ROWS = {
@@ -79,7 +80,7 @@ def readme(found: dict[str, dict[str, list[float]]], draws: int) -> str:
             f"| {pair} | " + " | ".join(f"{np.mean(one[n]):.1f} ± {half[n]:.1f}" for n in ROWS) + " |"
         )
     lines.append("| mean | " + " | ".join(f"{mean[n].mean():.1f}" for n in ROWS) + " |")
-    gaps = ", ".join(f"{n} {(mean[n] - mean[FLOOR]).mean():+.1f} (p {p[n]:.3f})" for n in others)
+    gaps = ", ".join(f"{n} {(mean[n] - mean[FLOOR]).mean():+.1f} (p {p_value(p[n])})" for n in others)
     return f"""# Office-Caltech10, SURF words
 
 Accuracy in percent of 1-NN on all pictures of the target, no label of which is read (transductive, as

@@ -21,6 +21,7 @@ from scipy.stats import t, ttest_rel
 
 from metatl.evaluation.statistics import holm
 from metatl.lab import store
+from metatl.lab.render.tables import p_value
 
 GOODS = ("books", "dvd", "electronics", "kitchen")
 WORDS, LABELLED, DRAWS = 200, "0,25", 3
@@ -81,7 +82,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
             *(f"{one:.1f}" for one in score[key]),
             f"{score[key].mean():.1f}",
         ]
-        row += ["", ""] if key[0] == FLOOR else [said, f"{p[key]:.3f}"]
+        row += ["", ""] if key[0] == FLOOR else [said, p_value(p[key])]
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
 
