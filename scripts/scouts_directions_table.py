@@ -72,12 +72,13 @@ def _picture(found: Found, shot: int) -> Figure:
 def _panel(axes: Axes, found: Found, points: Sequence[tuple[str, int]]) -> None:
     held = [(k, found[name]) for name, k in points if name in found]
     means, halves = ([100 * (getattr(one, what) or 0.0) for _, one in held] for what in ("mean", "ci95"))
-    axes.errorbar(
-        [k for k, _ in held], means, yerr=halves, fmt="o-", color=PALETTE[0], label="mean + directions"
-    )
+    if held:
+        axes.errorbar(
+            [k for k, _ in held], means, yerr=halves, fmt="o-", color=PALETTE[0], label="mean + directions"
+        )
+        axes.set_xscale("log", base=2)
     for name, colour in zip(FLAT, PALETTE[1:], strict=False):
         if name in found:
             axes.axhline(
                 100 * found[name].mean, color=colour, linestyle=(0, (4, 3)), linewidth=1.2, label=name
             )
-    axes.set_xscale("log", base=2)
