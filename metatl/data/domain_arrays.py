@@ -18,6 +18,8 @@ from metatl.data.labelled import Array, array_names, read_npz
 from metatl.types import MetatlError
 
 _PARTS = ("train", "test")
+Sides = dict[str, tuple[Array, Array]]
+"""x and y of the rows to learn from, `train`, and of those that judge, `test`."""
 
 
 class Part(NamedTuple):
@@ -49,10 +51,10 @@ class DomainFile:
     def read(self) -> dict[str, Part]:
         """The rows to learn from, `train`, and those that judge, `test`; MetatlError for any other file."""
         path = placed(Path(self.place))
-        found = self._parts(path)
-        return {part: self._part(x, y, found["scale"], path) for part, (x, y) in found["rows"].items()}
+        rows, scale = self._parts(path)
+        return {part: self._part(x, y, scale, path) for part, (x, y) in rows.items()}
 
-    def _parts(self, path: Path) -> dict[str, dict[str, tuple[Array, Array]] | Array | None]:
+    def _parts(self, path: Path) -> tuple[Sides, Array | None]:
         listed = {n: n for n in ("x", "y", "split", "scale", self.column or "y")}
         named = {f"{axis}_{part}": (axis, part) for axis in "xy" for part in _PARTS}
         names = [*listed, *named, *(f"{name}_u16" for name in named)]
@@ -65,9 +67,9 @@ class DomainFile:
             raise MetatlError(
                 f"{path}: needs x and y, or x_train, y_train, x_test and y_test, and has {array_names(path)}"
             )
-        return {"rows": rows, "scale": held.get("scale")}
+        return rows, held.get("scale")
 
-    def _divided(self, held: Mapping[str, Array], path: Path) -> dict[str, tuple[Array, Array]]:
+    def _divided(self, held: Mapping[str, Array], path: Path) -> Sides:
         """Rows of this domain, by the file's own division or a share at random."""
         x, y = held["x"], held["y"]
         own = np.arange(len(x))

@@ -46,4 +46,4 @@ def test_an_adversary_runs_and_a_domain_without_a_file_is_refused(words: list[st
     )
     refused = metatl("run", CONFIGS / "dann.yaml", *words, "--data.init_args.target", "uspss")
     assert refused.code == 2
-    assert "nearest: usps" in refused.error
+    assert "nearest: usps" in " ".join(refused.lines)
