@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -107,42 +108,6 @@ def _profile(words: argparse.Namespace, rest: list[str]) -> None:
         say(written)
 
 
-def _transfer(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.transfer(words)
-
-
-def _shift(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.shifts import command
-
-    command.shift(words)
-
-
-def _predict(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.predict(words)
-
-
-def _personalise(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import person
-
-    person.personalise(words)
-
-
-def _methods(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.methods(words)
-
-
-def _net(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import net_command
-
-    net_command.net(words)
-
-
 def _describe(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl.lab import families
 
@@ -159,6 +124,15 @@ def _nothing_left(rest: Sequence[str]) -> None:
         raise MetatlError(f"unknown argument {rest[0]}; see metatl --help")
 
 
+def _elsewhere(module: str, name: str) -> Callable[[argparse.Namespace, list[str]], None]:
+    """A command that takes its words alone; the module is imported when it is asked for."""
+
+    def run(words: argparse.Namespace, rest: list[str]) -> None:
+        getattr(import_module(module), name)(words)
+
+    return run
+
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "run": _run,
     "benchmark": _benchmark,
@@ -166,12 +140,12 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "compare": _compare,
     "profile": _profile,
     "data": _data,
-    "transfer": _transfer,
-    "shift": _shift,
-    "predict": _predict,
-    "personalise": _personalise,
-    "methods": _methods,
-    "net": _net,
+    "transfer": _elsewhere("metatl.transferring.command", "transfer"),
+    "shift": _elsewhere("metatl.shifts.command", "shift"),
+    "predict": _elsewhere("metatl.transferring.command", "predict"),
+    "personalise": _elsewhere("metatl.transferring.person", "personalise"),
+    "methods": _elsewhere("metatl.transferring.command", "methods"),
+    "net": _elsewhere("metatl.transferring.net_command", "net"),
     "describe": _describe,
 }
 
