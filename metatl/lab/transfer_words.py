@@ -61,6 +61,9 @@ def add(
     transfer.add_argument(
         "--sweep", choices=("layers",), help="curves over the blocks that are taken over, and frozen [none]"
     )
+    transfer.add_argument(
+        "--cluster", type=int, help="number of clusters: group the rows in what was carried over, by no label"
+    )
     transfer.add_argument("--teacher", help="a larger net, named as --net is, for distillation [none]")
     trust(transfer, "the run directory that --net names")
     predict.add_argument(

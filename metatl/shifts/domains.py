@@ -73,6 +73,13 @@ def domains(source: Any, target_place: Any, words: Words) -> tuple[Domain, Domai
     return one, other
 
 
+def one_domain(place: Any, words: Words) -> Domain:
+    """A domain alone, whose labels may be missing; MetatlError in one line for what cannot be read."""
+    if words.target is None and isinstance(place, str | Path) and Path(place).is_dir():
+        return _read(place, words, None)[0]
+    return _read(place, words, _Tables())[0]
+
+
 def check_alike(one: Domain, other: Domain) -> None:
     """Raise MetatlError for unlike kinds of rows."""
     if one.inputs.unit != other.inputs.unit:

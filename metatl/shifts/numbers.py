@@ -11,7 +11,7 @@ from metatl.data.examples import Inputs
 from metatl.data.tables import Columns, Encoder
 from metatl.shifts.domains import Domain
 from metatl.shifts.tested import Labels, Rows
-from metatl.transferring.backbone import backbone
+from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import features, forward, readable
 from metatl.transferring.prepared import check_unit, prepared_rows, whole
 from metatl.types import MetatlError
@@ -66,7 +66,7 @@ def as_numbers(
     made = backbone(net) if net else None
     if made is None:
         raise MetatlError(f"{source.name}: {source.inputs.unit}s need a net; name one with --net")
-    read = [_features(domain, made) for domain in (source, target)]
+    read = [features_of(domain, made) for domain in (source, target)]
     names = tuple(f"feature {i}" for i in range(read[0][1].shape[1]))
     return read[0][0], read[1][0], read[0][1], read[1][1], names
 
@@ -80,7 +80,7 @@ def _joined(one: Columns, other: Columns) -> Columns:
     return replace(one, arrays=arrays, lines=None, name=f"{one.name} and {other.name}")
 
 
-def _features(domain: Domain, net: Any) -> tuple[Domain, Rows]:
+def features_of(domain: Domain, net: Backbone) -> tuple[Domain, Rows]:
     """The rows that can be read, and what the net's body gives for them."""
     check_unit(net, domain.inputs)
     if (held := whole(net.preparation, domain.inputs)) is not None:

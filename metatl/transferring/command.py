@@ -12,7 +12,7 @@ from pathlib import Path
 from metatl import importing
 from metatl.lab import store
 from metatl.text import say, terminal
-from metatl.transferring import asked, people, person, tables
+from metatl.transferring import asked, clusters, people, person, tables
 from metatl.transferring.doubt import most, share_of
 from metatl.transferring.listing import listing, say_listing
 from metatl.transferring.open_model import open_model
@@ -28,6 +28,9 @@ def transfer(words: argparse.Namespace) -> None:
     """`metatl transfer`: the table, where everything lies, and the command that uses the model."""
     if words.adapt_to == "group":
         _to_people(words)
+        return
+    if words.cluster is not None:
+        clusters.cluster(words)
         return
     if words.apart is not None:
         raise MetatlError("--apart is of people that are adapted to; add --adapt-to group")
