@@ -15,6 +15,7 @@ from metatl.aggregates import PCGrad
 from metatl.lab import record
 from metatl.models import SharedTrunk
 from metatl.profile.timing import interleaved, turns
+from metatl.types import Params
 
 TASKS, ROWS, INPUTS, HIDDEN = 10, 256, 256, (512, 512, 512)
 
@@ -27,7 +28,8 @@ def several(names: Sequence[str], device: str, repeats: int) -> list[dict[str, A
     torch.manual_seed(0)
     net = SharedTrunk((INPUTS,), 1, {str(i): 1 for i in range(TASKS)}, hidden=HIDDEN).to(device)
     x, y = torch.randn(ROWS, INPUTS, device=device), torch.randn(TASKS, ROWS, 1, device=device)
-    variables, rule = dict(net.named_parameters()), PCGrad()
+    variables: Params = {name: p for name, p in net.named_parameters()}  # noqa: C416 - of tensors
+    rule = PCGrad()
 
     def losses() -> list[Tensor]:
         return [F.mse_loss(out, own) for out, own in zip(net(x).values(), y, strict=True)]
