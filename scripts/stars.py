@@ -2,8 +2,8 @@
 
     python scripts/stars.py [--seeds 5] [--steps 300] [--minutes 15]
 
-Every picture (32 x 32, grey) shows a star of 3 to 8 points of random size, place, turn and depth. Two tasks: the
-number of points (classes), the radius (real). Single nets, hard sharing under weights and aggregates, and
+Every picture (32 x 32, grey) shows a star of 3 to 8 points of random size, place, turn and depth. Two tasks:
+the number of points (classes), the radius (real). Single nets, hard sharing under weights and aggregates, and
 cross-stitch, each with as many steps and runs to choose from; targets are not scaled, so that a size in units
 100 times as small (`size x 100`) shows which ways notice the unit. Writes results/stars.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -58,8 +59,8 @@ class CAGrad(GramianAggregate):
             return t - _norm(scaled, chosen(t))
 
         most = math.sqrt(float(scaled.diagonal().max()))
-        low = 0.0
-        w = chosen(low) if beyond(low) >= 0 else chosen(float(brentq(beyond, low, most + 1e-12, xtol=1e-15)))
+        t = 0.0 if beyond(0.0) >= 0 else cast("float", brentq(beyond, 0.0, most + 1e-12, xtol=1e-15))
+        w = chosen(t)
         length = _norm(scaled, w)
         return mean + radius / length * w if length >= _STATIONARY else np.zeros(k)
 

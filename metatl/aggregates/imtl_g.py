@@ -19,7 +19,7 @@ class IMTLG(GramianAggregate):
 
     def weights(self, gramian: Matrix) -> Matrix:
         """G^+ sqrt(diag G) over its sum."""
-        found = np.linalg.pinv(gramian, rcond=len(gramian) * np.finfo(np.float64).eps, hermitian=True)
-        found = found @ np.sqrt(gramian.diagonal())
+        inverse = np.linalg.pinv(gramian, rcond=len(gramian) * np.finfo(np.float64).eps, hermitian=True)
+        found: Matrix = np.asarray(inverse @ np.sqrt(gramian.diagonal()), np.float64)
         total = float(found.sum())
         return found / total if abs(total) >= 1e-12 else np.zeros(len(found))

@@ -57,7 +57,7 @@ class Draw:
 
 
 def drawn(problem: Several, seed: int, budget: Budget) -> Draw:
-    """A quarter of the rows judges (or the problem's own test rows), 15 % choose, the rest is learned from."""
+    """A quarter of the rows judges (or the problem's own test rows), 15 % choose, the rest teaches."""
     order = np.random.default_rng(seed).permutation(problem.rows)
     test = order[: len(order) // 4] if problem.test is None else problem.test
     rest = order[~np.isin(order, test)]

@@ -22,7 +22,7 @@ RATES = (1e-3, 3e-3, 1e-2)
 
 @dataclass(frozen=True)
 class Way:
-    """about: one line; net, told: its class, and arguments beside shape and targets; tried: aggregates, one a run.
+    """about: one line; net, told: its class and arguments; tried: aggregates, one a run; soft: a penalty.
 
     Where one stands, three rates are tried with it; where three stand, each at the middle rate: every way has
     three runs to choose from.

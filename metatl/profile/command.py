@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from metatl.lab import record, store
-from metatl.profile import additions, beside, domains, engines, imports, memory, transfers
+from metatl.profile import additions, beside, domains, engines, imports, memory, several, transfers
 from metatl.profile.agreement import able, disagreement
 from metatl.profile.machine import busy, machine
 from metatl.profile.table import beside_text, rows_text
@@ -22,7 +22,13 @@ from metatl.text import say, terminal
 from metatl.types import MetatlError
 
 Row = dict[str, Any]
-TRANSFER = {**transfers.MEASURES, "T5": domains.two_domains, **additions.MEASURES, "T9": imports.imported}
+TRANSFER = {
+    **transfers.MEASURES,
+    "T5": domains.two_domains,
+    **several.MEASURES,
+    **additions.MEASURES,
+    "T9": imports.imported,
+}
 MEASURES = {**beside.MEASURES, **TRANSFER}
 GROUPS = {"transfer": tuple(TRANSFER)}
 """Names that stand for several."""
