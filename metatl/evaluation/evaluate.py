@@ -59,17 +59,14 @@ class Evaluation:
 
 
 def check_adaptation(net: Net, transfer: Transfer, adaptation: Adaptation, data: Data, tasks: Tasks) -> None:
-    """Raise MetatlError when an adaptation cannot serve the episodes, or the transfer is not whole.
-
-    That is: a moving weight has no guide, or a tensor is not finite.
-    """
+    """Raise MetatlError when an adaptation cannot serve the episodes, or a weight has no guide or value."""
     check_finite(transfer)
     check_ways(adaptation.carries, tasks)
     if adaptation.guided_by_transfer:
         check_guide(transfer)
     if adaptation.needs_labels and not data.labelled_support:
-        said = "head Learned, with steps 0 or terms that read none (Entropy, MCC, PseudoLabels)"
-        raise MetatlError(f"rows to adapt to have no labels in {data.name}; the adaptation needs {said}")
+        few = "head Learned, with steps 0 or terms that read none (Entropy, MCC, PseudoLabels)"
+        raise MetatlError(f"rows to adapt to have no labels in {data.name}; the adaptation needs {few}")
     adaptation.check(net.with_outputs(data.outputs(tasks)), transfer, data.kind != "classification")
 
 

@@ -7,7 +7,6 @@ import importlib
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -123,15 +122,6 @@ def _describe(words: argparse.Namespace, rest: list[str]) -> None:
 def _nothing_left(rest: Sequence[str]) -> None:
     if rest:
         raise MetatlError(f"unknown argument {rest[0]}; see metatl --help")
-
-
-def _elsewhere(module: str, name: str) -> Callable[[argparse.Namespace, list[str]], None]:
-    """A command that takes its words alone; the module is imported when it is asked for."""
-
-    def run(words: argparse.Namespace, rest: list[str]) -> None:
-        getattr(import_module(module), name)(words)
-
-    return run
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {

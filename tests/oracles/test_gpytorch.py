@@ -1,7 +1,7 @@
 """The exact Gaussian process beside gpytorch's.
 
-Golden numbers of gpytorch 1.15.2 (ExactGP, ScaleKernel(RBFKernel), GaussianLikelihood, ConstantMean, Cholesky,
-float64), from the rows below with output scale 1.5, length 1.2, noise 0.2 and mean 0.3:
+Golden numbers of gpytorch 1.15.2 (ExactGP, ScaleKernel(RBFKernel), GaussianLikelihood, ConstantMean,
+Cholesky, float64), from the rows below with output scale 1.5, length 1.2, noise 0.2 and mean 0.3:
 ExactMarginalLogLikelihood times 8, mean and variance of likelihood(model(new)).
 """
 
