@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -107,42 +108,6 @@ def _profile(words: argparse.Namespace, rest: list[str]) -> None:
         say(written)
 
 
-def _transfer(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.transfer(words)
-
-
-def _predict(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.predict(words)
-
-
-def _personalise(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import person
-
-    person.personalise(words)
-
-
-def _multitask(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.multitasking import command
-
-    command.multitask(words)
-
-
-def _methods(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import command
-
-    command.methods(words)
-
-
-def _net(words: argparse.Namespace, rest: list[str]) -> None:
-    from metatl.transferring import net_command
-
-    net_command.net(words)
-
-
 def _describe(words: argparse.Namespace, rest: list[str]) -> None:
     from metatl.lab import families
 
@@ -152,6 +117,16 @@ def _describe(words: argparse.Namespace, rest: list[str]) -> None:
     row = rows.files().get(words.what or "")
     for line in rows.told(row) if row else families.told(words.what):
         say(line)
+
+
+def _of(path: str) -> Callable[[argparse.Namespace, list[str]], None]:
+    """What a function elsewhere does with the words; its module is imported when it is called."""
+
+    def call(words: argparse.Namespace, rest: list[str]) -> None:
+        module, _, name = path.rpartition(".")
+        getattr(import_module(module), name)(words)
+
+    return call
 
 
 def _nothing_left(rest: Sequence[str]) -> None:
@@ -166,12 +141,12 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, list[str]], None]] = {
     "compare": _compare,
     "profile": _profile,
     "data": _data,
-    "transfer": _transfer,
-    "predict": _predict,
-    "multitask": _multitask,
-    "personalise": _personalise,
-    "methods": _methods,
-    "net": _net,
+    "transfer": _of("metatl.transferring.command.transfer"),
+    "predict": _of("metatl.transferring.command.predict"),
+    "multitask": _of("metatl.multitasking.command.multitask"),
+    "personalise": _of("metatl.transferring.person.personalise"),
+    "methods": _of("metatl.transferring.command.methods"),
+    "net": _of("metatl.transferring.net_command.net"),
     "describe": _describe,
 }
 
