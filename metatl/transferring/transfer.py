@@ -87,7 +87,7 @@ def transfer(
     others, repeated = _others(source, words, examples)
     chosen_rows = asked.sourced(chosen_rows, names, others)
     counts = asked.counts(labelled, examples.targets.kind)
-    net_of = others if asked.learns_a_net(chosen_rows, names) else None
+    net_of = others if asked.learns_a_net(chosen_rows, said) else None
     made, told_of_net = net_for(usual if net is None else net, size, net_of, examples, seed)
     chosen_rows |= {} if sweep is None else swept(made)
     chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}

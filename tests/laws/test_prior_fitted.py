@@ -66,7 +66,7 @@ def test_more_than_it_was_trained_for_is_one_line() -> None:
 
 def test_what_it_kept_is_read_back() -> None:
     x, y = blobs()
-    readout = fit_readout(WAY, x[:30], y[:30], 3)
+    readout = fit_readout(WAY, Batch(x[:30], y[:30]), 3)
     described = {"class_path": "metatl.adapt.prior_fitted.PriorFitted", "init_args": {"orders": 4}}
     again = readout_of(described, 6, 3, list(readout.buffers()))
     torch.testing.assert_close(again(x[30:]), readout(x[30:]))

@@ -157,7 +157,7 @@ def test_a_run_chooses_and_reports_by_its_score(tmp_path: Path) -> None:
         chosen[score] = told["facts"]["selected"]["rule.lr"]
         assert chosen[score] == best
     said = refused("run", written(tmp_path, {**values, "evaluation": {"score": "AUROC"}}))
-    assert "AUROC is no score of real values; there are: MSE, MAE, R2" in said
+    assert "AUROC is no score of real values; there are: MSE, MAE, NLL," in said
     assert "nearest: R2" in refused("run", written(tmp_path, {**values, "evaluation": {"score": "R^2"}}))
 
 

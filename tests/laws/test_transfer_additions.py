@@ -22,7 +22,8 @@ from metatl.transferring.fit import Labelled, fit, started
 from metatl.transferring.listing import listing
 from metatl.transferring.open_model import open_model
 from metatl.transferring.problem import read_problem
-from metatl.transferring.rows import Schedule, rows
+from metatl.transferring.rows import rows
+from metatl.transferring.schedule import Schedule
 from tests.photos import drawn, photo_model
 
 LOW = ("lora", "rslora", "dora")
