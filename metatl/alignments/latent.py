@@ -65,7 +65,7 @@ class SharedLatent:
             raise MetatlError("SharedLatent: no class has rows on both sides, so nothing says what is alike")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            made = Latent(*map(self._encoder, (x, z)), nn.Linear(self.width, classes))
+            made = Latent(self._encoder(x), self._encoder(z), nn.Linear(self.width, classes))
             back = [nn.Linear(self.width, rows.shape[1]) for rows in (x, z)]
         weights = [p for m in (made.source, made.target, made.classifier, *back) for p in m.parameters()]
         rule = torch.optim.Adam(weights, lr=self.lr)
