@@ -28,6 +28,7 @@ def table(path: Path, seed: int, labelled: bool = True) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_clusters_in_what_a_source_taught(tmp_path: Path) -> None:
     source, target = table(tmp_path / "s.csv", 0), table(tmp_path / "t.csv", 1)
     words = "--source", source, "--target", "kind", "--cluster", "2"
