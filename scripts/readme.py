@@ -119,11 +119,14 @@ OF_MANY = ("guides",)
 
 
 def methods() -> str:
-    """A line for every way of transferring."""
-    lines = list[str]()
+    """A line for every way that runs without being named, and one for the others of each family."""
+    lines, named = list[str](), dict[str, list[str]]()
     for row in listing():
-        name = f"`{row['method']}`" if row["usual"] else f"*`{row['method']}`*"
-        lines.append(f"- {name}: {row['about']}")
+        if row["usual"]:
+            lines.append(f"- `{row['method']}`: {row['about']}")
+        else:
+            named.setdefault(row["family"], []).append(f"`{row['method']}`")
+    lines += [f"- *{family}*: {', '.join(rows)}" for family, rows in named.items()]
     return "\n".join(lines)
 
 

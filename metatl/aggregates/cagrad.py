@@ -1,6 +1,6 @@
 """CAGrad."""
 
-from __future__ import annotations
+# No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
 import math
 from dataclasses import dataclass
@@ -38,9 +38,8 @@ class CAGrad(GramianAggregate):
     def weights(self, gramian: Matrix) -> Matrix:
         """1/k + c |g_0| / |g_w| w.
 
-        |g_w| is the least value over t > 0 of |g_w|^2 / 2t + t/2, and for a given t the objective is that
-        of the
-        shortest vector in the hull of the g_i + t / (c |g_0|) g_0: one number is searched for, t = |g_w|.
+        |g_w| is the least value over t > 0 of |g_w|^2 / 2t + t/2, and for a given t the objective is that of
+        the shortest vector in the hull of the g_i + t / (c |g_0|) g_0: one number is searched for, t = |g_w|.
         """
         from scipy.optimize import brentq  # takes a while to import
 

@@ -1,6 +1,6 @@
 """Weights that are learned beside the net's: uncertainty, IMTL-L."""
 
-from __future__ import annotations
+# No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
 from abc import abstractmethod
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """UPGrad."""
 
-from __future__ import annotations
+# No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
 from dataclasses import dataclass
 

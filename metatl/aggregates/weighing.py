@@ -1,6 +1,6 @@
 """Aggregates that are weighted sums of losses: one backward pass, whatever their number."""
 
-from __future__ import annotations
+# No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
 from abc import abstractmethod
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Fixed weights."""
 
-from __future__ import annotations
+# No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
 import math
 from dataclasses import dataclass

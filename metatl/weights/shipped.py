@@ -12,7 +12,6 @@ from torch import Tensor
 from metatl.opening import reading
 from metatl.text import near
 from metatl.types import MetatlError
-from metatl.weights.files import held
 
 FOLDER = Path(__file__).parent / "shipped_nets"
 
@@ -20,6 +19,8 @@ FOLDER = Path(__file__).parent / "shipped_nets"
 @cache
 def shipped(name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The card and the named tensors of a net that comes with the package; MetatlError for another name."""
+    from metatl.weights.files import held  # brings what reads weights
+
     card = FOLDER / f"{name}.json"
     if not card.is_file():
         known = sorted(path.stem for path in FOLDER.glob("*.json"))
