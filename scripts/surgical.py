@@ -15,6 +15,7 @@ blocks for changed labels. The minutes decide how many draws rows get, which tab
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -34,6 +35,20 @@ JOINED = {
     "air-and-water": ("bird", "frog"),
     "vehicle": ("airplane", "automobile", "ship", "truck"),
 }
+
+
+HEAD = """# Which part of a net to move
+
+`METATL_DATA=... python scripts/surgical.py`: the published ResNet-20 of CIFAR-10 goes to its own classes
+under Gaussian noise (standard deviation 0.08 of the range), blur (1 pixel) and a quarter of the contrast;
+50 labelled pictures of each class, 1,000 that judge. One third of the blocks moves, or everything (`lp-
+ft-longer`), or every tensor at Auto-RGN's rate; all start from logistic regression on frozen features.
+
+"""
+TAIL = """
+In brackets: draws. Rates are the rows' documented defaults, but for logistic regression's penalty.
+Published (Lee et al. 2023, arXiv 2210.11466): first blocks for changed inputs, last blocks for changed
+labels. Intervals, where there are draws enough, and 5 labels of each class: """
 
 
 def noise(x: cifar.Pictures) -> cifar.Pictures:
@@ -61,6 +76,20 @@ CHANGES: Mapping[str, Callable[[cifar.Pictures], cifar.Pictures]] = {
 }
 
 
+def summary(out: Path, labelled: int = 50) -> str:
+    """The page of the study: every row's accuracy on every change that is done."""
+    held = {name: out / name / "report.json" for name in (*CHANGES, "joined")}
+    held = {name: json.loads(file.read_text()) for name, file in held.items() if file.is_file()}
+    lines = [f"| accuracy, % | {' | '.join(held)} |", f"| --- |{' ---: |' * len(held)}"]
+    for method in dict.fromkeys(row["method"] for report in held.values() for row in report["rows"]):
+        cells = list[str]()
+        for report in held.values():
+            rows = [row for row in report["rows"] if (row["method"], row["labelled"]) == (method, labelled)]
+            cells.append(f"{rows[0]['score']:.1f} ({rows[0]['draws']})" if rows and rows[0]["draws"] else "–")
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    return HEAD + "\n".join(lines) + "\n" + TAIL + ", ".join(f"[{n}]({n}/table.md)" for n in held) + ".\n"
+
+
 def main() -> None:
     parser = study.parser(
         "Parts of a pre-trained net that move, under changed pictures and labels.",
@@ -84,6 +113,7 @@ def main() -> None:
         words = [study.shown(folder), "--net", cifar.net(), "--labelled", "5,50", "--methods", methods]
         minutes = f"{given.minutes * MINUTES:g}"
         study.transfer([*words, "--draws", "3", "--minutes", minutes, "--out", str(Path(given.out) / name)])
+    (Path(given.out) / "README.md").write_text(summary(Path(given.out)), encoding="utf-8")
 
 
 if __name__ == "__main__":
