@@ -41,8 +41,8 @@ HEAD = """# Which part of a net to move
 
 `METATL_DATA=... python scripts/surgical.py`: the published ResNet-20 of CIFAR-10 goes to its own classes
 under Gaussian noise (standard deviation 0.08 of the range), blur (1 pixel) and a quarter of the contrast;
-50 labelled pictures of each class, 1,000 that judge. One third of the blocks moves, or everything (`lp-
-ft-longer`), or every tensor at Auto-RGN's rate; all start from logistic regression on frozen features.
+50 labelled pictures of each class, 1,000 that judge. One third of the blocks moves, or everything
+(`lp-ft-longer`), or every tensor at Auto-RGN's rate; all start from logistic regression on frozen features.
 
 """
 TAIL = """

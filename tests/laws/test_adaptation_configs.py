@@ -21,6 +21,7 @@ from tests.commands import GLYPHS, WAVES, config_of, metatl, only, refused, writ
 from tests.toys import INPUTS, toy_net
 
 RIDGE = {"class_path": "ClosedForm", "init_args": {"solver": "RidgeRegression"}}
+FEW = {"way": 2, "shot": 1, "query": 2}
 KNN = {"class_path": "Estimator", "init_args": {"estimator": "NearestNeighbours", "options": {"k": 1}}}
 MARK = "mark"
 NO = "subprocess.Popen is neither"
@@ -133,7 +134,10 @@ def test_values_without_a_class_are_a_descent(here: Path) -> None:
             {"adaptation": {"class_path": "ClosedForm"}, **{k: WAVES[k] for k in ("data", "model")}},
             "real targets",
         ),
-        ({"learner": {"class_path": "Episodic", "init_args": {"adaptation": KNN}}}, "is not differentiable"),
+        (
+            {"learner": {"class_path": "Episodic", "init_args": {"adaptation": KNN, "tasks": FEW}}},
+            "not differentiable",
+        ),
         ({"learner": {"class_path": "Scout", "init_args": {"adaptation": KNN}}}, "subclass of Descent"),
     ],
     ids=str,
