@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from metatl.multitasking.rows import SINGLE, Way
 
 Values = dict[str, Any]
 ALL = "all targets"
+FEWEST = 3
+"""Draws of an interval, at least."""
 
 
 def run(
@@ -50,7 +53,7 @@ def report(
     meaning = {
         "score": f"percent right of classes, root mean squared error of values; of {ALL} the mean gain",
         "gain": f"relative to {SINGLE} on the same draw, in percent: above 0 is better, whatever the score",
-        "ci95": "95 %, Student's t over draws, which share rows; null below two",
+        "ci95": "95 %, Student's t over draws, which share rows, shares within 0 and 100; null below 3",
         "difference": f"score minus that of {SINGLE} on the same draws",
         "p": "two-sided, of the gain; Holm-corrected over the ways of one target",
         "harmed": f"percent of the draws in which the way is worse than {SINGLE}",
@@ -90,8 +93,10 @@ def _row(problem: Several, cells: Mapping[tuple[str, int], Cell], name: str, tar
     else:
         own, other = ([cells[one, s].scores[target] for s in seeds] for one in (name, SINGLE))
         score = estimate(own) if finite else None
+        most = 100.0 if problem.targets[target].kind == "classes" else math.inf
         apart = paired(own, other) if finite and len(own) > 1 and name != SINGLE else None
-        row |= {"score": _mean(score), "ci95": _ends(score)}
+        unit = "%" if most == 100.0 else "RMSE"
+        row |= {"score": _mean(score), "unit": unit, "ci95": _ends(score, 0.0, most)}
         row |= {"difference": _mean(apart), "difference_ci95": _ends(apart)}
     shown = name != SINGLE
     return row | {
@@ -109,23 +114,26 @@ def _mean(found: Estimate | None) -> float | None:
     return None if found is None else float(f"{found.mean:.6g}")
 
 
-def _ends(found: Estimate | None) -> list[float] | None:
-    if found is None or found.ci95 is None:
+def _ends(found: Estimate | None, least: float = -math.inf, most: float = math.inf) -> list[float] | None:
+    if found is None or found.ci95 is None or found.n < FEWEST:
         return None
-    return [float(f"{found.mean + side * found.ci95:.6g}") for side in (-1, 1)]
+    ends = (found.mean + side * found.ci95 for side in (-1, 1))
+    return [float(f"{min(max(end, least), most):.6g}") for end in ends]
 
 
 def table(found: Values) -> str:
     """A Markdown table a target: score and gain with their intervals, who is harmed, seconds."""
     lines: list[str] = []
     for target in dict.fromkeys(row["target"] for row in found["rows"]):
+        rows = [row for row in found["rows"] if row["target"] == target]
+        score = f"score, {rows[0]['unit']}" if target != ALL else "score"
         lines += [
             f"## {target}",
             "",
-            "| method | draws | score | gain % over single-task | p | harmed % | s |",
+            f"| method | draws | {score} | gain % over single-task | p | harmed % | s |",
+            "|---|---|---|---|---|---|---|",
         ]
-        lines += ["|---|---|---|---|---|---|---|"]
-        for row in (row for row in found["rows"] if row["target"] == target):
+        for row in rows:
             cut = f"{row['p']:.3f}{' *' if row['p'] < LEVEL else ''}" if row["p"] is not None else ""
             score = "" if target == ALL else _said(row["score"], row["ci95"], "")
             gain = _said(row["gain"], row["gain_ci95"], "+")
