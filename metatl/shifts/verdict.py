@@ -70,8 +70,8 @@ _NONE = Way(
 _TRY: Mapping[str, Way] = {
     "covariate": Way(
         ("weights-by-classifier", "coral", "subspace-alignment", "norms-only", "surgical-first"),
-        "the rule from inputs to labels is the same, so that weighting or aligning the inputs, or moving "
-        "early layers and norms, is enough",
+        "inputs lie elsewhere: as far as the rule from them to labels stays, weighting or aligning them, or "
+        "moving early layers and norms, is enough",
     ),
     "label": Way(
         ("nearest-centroid", "ridge", "surgical-last", "head-only"),
