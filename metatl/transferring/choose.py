@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,6 +88,12 @@ def by_source(
         return plain
     found = _best(candidates, [held_out_of_source(one, draw) for _, one in candidates], plain)
     return replace(found, how="source") if found.how == "cv" else found
+
+
+def again(row: Row, selected: Mapping[str, Any], how: str) -> Choice | None:
+    """The row with values that were chosen before; None where they are none of its own."""
+    found = (Choice(one, values, how) for values, one in _candidates(row) if values == dict(selected))
+    return next(found, None)
 
 
 def surely(choice: Choice) -> Choice:

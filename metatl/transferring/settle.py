@@ -15,7 +15,7 @@ from metatl.transferring.choose import Choice, folds_of, surely
 from metatl.transferring.fit import Model, fit
 from metatl.transferring.judging import Scale, score_of, shown
 from metatl.transferring.study import Study, moving
-from metatl.transferring.timed import VALIDATION, Tell, timed
+from metatl.transferring.timed import VALIDATION, Tell, chosen_before, timed
 from metatl.types import MetatlError
 
 SHARE = 0.3
@@ -161,17 +161,20 @@ def _without_choice(study: Study, cells: Cells, budget: Budget) -> str:
     return min(done, key=lambda name: _last(study, budget, [name], False), default=study.reference)
 
 
-def fit_all(study: Study, name: str, budget: Budget) -> tuple[Choice, Model, Scale]:
+def fit_all(
+    study: Study, name: str, budget: Budget, cells: Cells | None = None
+) -> tuple[Choice, Model, Scale]:
     """The row fitted on all labelled rows, its values chosen by cross-validation among them.
 
-    They are its defaults where the minutes do not reach for that. Raises MetatlError where it diverges.
+    They are those of its cell with the same rows; defaults where time ends. MetatlError where it diverges.
     """
     rows = study.everything()
+    known = None if cells is None else chosen_before(study, name, rows, cells)
     labelled, _, scale = study.given(name, Part(rows, rows[:0]), study.seed * 1000)
     try:
         once = _last(study, budget, [name], thorough=False)
         thorough = _last(study, budget, [name]) <= budget.left
-        choice = study.chosen(name, [labelled], thorough, budget.left - once)[0]
+        choice = known or study.chosen(name, [labelled], thorough, budget.left - once)[0]
         fitted = fit(surely(choice).row, study.start(name), labelled)
         check_outputs(fitted.outputs(labelled.features, labelled.rows), study.problem.unit)
     except MetatlError as error:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from metatl.data.fixed import Part
+from metatl.data.fixed import Index, Part
 from metatl.deadline import OutOfTimeError, within
 from metatl.transferring.budget import FEW, Budget
 from metatl.transferring.cells import Cells, Key
-from metatl.transferring.choose import part_of
+from metatl.transferring.choose import Choice, again, part_of
 from metatl.transferring.judged import judged
 from metatl.transferring.study import Study
 
@@ -70,6 +70,15 @@ def defaulted(cells: Cells, key: Key) -> bool:
     """Whether the first cell of the row at this number of labels took the defaults."""
     first = cells.held.get((*key[:2], 0))
     return first is not None and first.how == "default"
+
+
+def chosen_before(study: Study, name: str, rows: Index, cells: Cells) -> Choice | None:
+    """What the row's cell with all labels chose among these very rows."""
+    key = (name, None, 0)
+    cell = cells.held.get(key)
+    if cell is None or cell.how != "cv" or set(study.part(key).labelled) != set(rows):
+        return None
+    return again(study.rows[name], cell.selected, cell.how)
 
 
 def tried(study: Study, budget: Budget, name: str, part: Part, seconds: float) -> float:

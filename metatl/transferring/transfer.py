@@ -111,7 +111,7 @@ def transfer(
                 "(--labelled)"
             )
         settled = settle(study, cells, budget)
-        choice, fitted, scale = fit_all(study, settled.method, budget)
+        choice, fitted, scale = fit_all(study, settled.method, budget, cells)
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)

@@ -85,3 +85,13 @@ def test_it_runs_beside_the_others_and_is_fitted_alone(tmp_path: Path) -> None:
     named = {row["method"]: row for row in found.report["rows"]}
     assert set(named) == {"logistic-regression", "wide"}
     assert set(named["wide"]["selected"]["values"]["solver.l2"]) <= {"1.0", "2.0"}
+
+
+def test_the_saved_model_has_the_values_of_its_cell(tmp_path: Path) -> None:
+    from metatl.transferring.choose import again
+
+    row = rows([written(tmp_path, "wide.yaml", RIDGE)])["wide"]
+    found = again(row, {"solver.l2": 2.0}, "cv")
+    assert found is not None
+    assert found.selected == {"solver.l2": 2.0}
+    assert again(row, {"solver.l2": 3.0}, "cv") is None
