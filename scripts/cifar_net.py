@@ -25,7 +25,7 @@ class _Block(nn.Module):
 class ResNet(nn.Module):
     """6 n + 2 layers for 32 x 32 pictures, shortcuts without weights (He et al. 2015, 1512.03385, 4.2)."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, outputs: int = 10) -> None:
         super().__init__()
         self.preparation = {"size": 32, "crop": 1.0}
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
@@ -34,7 +34,7 @@ class ResNet(nn.Module):
             before, stride = (width, 1) if stage == 0 else (width // 2, 2)
             rest = [_Block(width, width, 1) for _ in range(n - 1)]
             self.add_module(f"layer{stage + 1}", nn.Sequential(_Block(before, width, stride), *rest))
-        self.linear = nn.Linear(64, 10)
+        self.linear = nn.Linear(64, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)))

@@ -12,14 +12,14 @@ from metatl import tree
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.closed_form import ClosedForm
 from metatl.adapt.head_net import head_net
-from metatl.adapt.named_streams import NEEDED, domains, none_of
+from metatl.adapt.named_streams import OfStreams, domains, none_of
 from metatl.alignments import Alignment, AsItIs, Domains
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
 
 
 @dataclass(frozen=True)
-class AcrossDomains(Adaptation):
+class AcrossDomains(OfStreams):
     """An alignment of the domains' features, then an adaptation to the rows that it makes.
 
     Its support holds streams by name: x of `labelled`, `source` and `unlabelled`, y of the first two. Rows
@@ -51,18 +51,9 @@ class AcrossDomains(Adaptation):
         return self.alignment.needs_labels
 
     @property
-    def batched(self) -> bool:
-        """Never: rows of streams are as many as they are."""
-        return False
-
-    @property
     def saved(self) -> Adaptation:
         """The same around what its adaptation is saved as."""
         return AcrossDomains(self.alignment, self.adaptation.saved, self.weight)
-
-    def check(self, net: Net, transfer: Transfer, real: bool) -> None:
-        """Tasks of a benchmark have no streams."""
-        raise MetatlError(f"AcrossDomains {NEEDED}")
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """What the alignment needs for further rows, and what its adaptation fitted."""

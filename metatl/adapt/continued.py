@@ -16,7 +16,7 @@ from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.estimator import Estimator
 from metatl.adapt.estimators import frozen, pack
 from metatl.adapt.estimators.classes import class_of
-from metatl.adapt.named_streams import NEEDED, domains, none_of
+from metatl.adapt.named_streams import OfStreams, domains, none_of
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
 
@@ -25,7 +25,7 @@ _HELD = 8
 
 
 @dataclass(frozen=True)
-class Continued(Adaptation):
+class Continued(OfStreams):
     """Fits an estimator to the source's rows, then another one, made of it, to the target's labelled rows.
 
     Labelled rows of classes that the source lacks join the source. The support holds streams, see
@@ -44,23 +44,9 @@ class Continued(Adaptation):
     then_options: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
-    def streams(self) -> tuple[str, ...]:
-        """The source."""
-        return ("source",)
-
-    @property
-    def batched(self) -> bool:
-        """Never: an estimator sees numbers, not tensors of many tasks."""
-        return False
-
-    @property
     def saved(self) -> Adaptation:
         """What predicts from tensors, whatever fitted them."""
         return Estimator()
-
-    def check(self, net: Net, transfer: Transfer, real: bool) -> None:
-        """Tasks of a benchmark have no streams."""
-        raise MetatlError(f"Continued {NEEDED}")
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """What was fitted, as tensors."""

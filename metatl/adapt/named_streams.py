@@ -1,6 +1,6 @@
 """Streams by name: what adaptations across domains find in their support."""
 
-from __future__ import annotations
+# No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from metatl.adapt.adaptation import Adaptation
 from metatl.alignments import Domains
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
@@ -15,6 +16,24 @@ from metatl.types import Batch, MetatlError, Transfer
 NAMES = ("labelled", "source", "unlabelled")
 """Of the streams: x of all, y of the first two."""
 NEEDED = "reads a source's rows beside the target's, which 'metatl transfer --source' gives"
+
+
+class OfStreams(Adaptation):
+    """An adaptation whose support holds streams by name, as `metatl transfer` gives them."""
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The source."""
+        return ("source",)
+
+    @property
+    def batched(self) -> bool:
+        """Never: rows of streams are as many as they are."""
+        return False
+
+    def check(self, net: Net, transfer: Transfer, real: bool) -> None:
+        """Tasks of a benchmark have no streams."""
+        raise MetatlError(f"{type(self).__name__} {NEEDED}")
 
 
 def domains(net: Net, transfer: Transfer, support: Batch) -> Domains:

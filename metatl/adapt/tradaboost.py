@@ -12,7 +12,7 @@ from torch import Tensor
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.boosting import filled, hypothesis, rate_of_source, said
 from metatl.adapt.closed_form import ClosedForm
-from metatl.adapt.named_streams import NEEDED, domains, none_of
+from metatl.adapt.named_streams import OfStreams, domains, none_of
 from metatl.adapt.solvers import LogisticRegression
 from metatl.alignments.alignment import together
 from metatl.net import Net
@@ -23,7 +23,7 @@ LEAST = 1e-10
 
 
 @dataclass(frozen=True)
-class TrAdaBoost(Adaptation):
+class TrAdaBoost(OfStreams):
     """Rounds of a weighted learner: wrong source rows lose weight, wrong target rows gain it.
 
         eps = sum_T w [h != y] / sum_T w,  beta_t = eps / (1 - eps),  beta = 1 / (1 + sqrt(2 ln n_S / N))
@@ -47,23 +47,9 @@ class TrAdaBoost(Adaptation):
             raise MetatlError(f"TrAdaBoost: rounds is {self.rounds}; give 1 or more")
 
     @property
-    def streams(self) -> tuple[str, ...]:
-        """The source."""
-        return ("source",)
-
-    @property
-    def batched(self) -> bool:
-        """Never: it stops where its error says so."""
-        return False
-
-    @property
     def saved(self) -> Adaptation:
         """The same around what its learner is saved as."""
         return TrAdaBoost(self.base.saved, self.rounds)
-
-    def check(self, net: Net, transfer: Transfer, real: bool) -> None:
-        """Tasks of a benchmark have no streams."""
-        raise MetatlError(f"TrAdaBoost {NEEDED}")
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """The rounds, and their votes."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.boosting import filled, hypothesis, said
 from metatl.adapt.closed_form import ClosedForm
-from metatl.adapt.named_streams import NEEDED, domains
+from metatl.adapt.named_streams import OfStreams, domains
 from metatl.adapt.solvers import RidgeRegression
 from metatl.alignments.alignment import together
 from metatl.net import Net
@@ -22,7 +22,7 @@ LEAST, MOST_FOLDS, HALVINGS = 1e-10, 5, 60
 
 
 @dataclass(frozen=True)
-class TwoStageTrAdaBoost(Adaptation):
+class TwoStageTrAdaBoost(OfStreams):
     """Step by step the source has a smaller share of the weight; the step of least target error is taken.
 
     Step t of S: AdaBoost.R2 with the source's weights held, w <- w beta_t^(1 - e) for target rows, whose
@@ -47,23 +47,9 @@ class TwoStageTrAdaBoost(Adaptation):
             raise MetatlError("TwoStageTrAdaBoost: give 1 round or more, and 2 steps or more")
 
     @property
-    def streams(self) -> tuple[str, ...]:
-        """The source."""
-        return ("source",)
-
-    @property
-    def batched(self) -> bool:
-        """Never: it stops where its error says so."""
-        return False
-
-    @property
     def saved(self) -> Adaptation:
         """The same around what its learner is saved as."""
         return TwoStageTrAdaBoost(self.base.saved, self.rounds, self.steps)
-
-    def check(self, net: Net, transfer: Transfer, real: bool) -> None:
-        """Tasks of a benchmark have no streams."""
-        raise MetatlError(f"TwoStageTrAdaBoost {NEEDED}")
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """The rounds of the best step, and their votes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -94,8 +95,9 @@ class FewerData(Data):
         return drawn._replace(support=drawn.support._replace(weight=weight))
 
     def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
-        """The source's."""
-        return self.of.fingerprint(split, tasks, seed, count)
+        """Of the source's, and of from how many rows on: other rows that count are other episodes."""
+        of = self.of.fingerprint(split, tasks, seed, count)
+        return hashlib.sha256(f"{of} fewer {self.least}".encode()).hexdigest()[:16]
 
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
         """The source's."""
