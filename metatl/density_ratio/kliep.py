@@ -7,16 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metatl.density_ratio.ratio import (
-    DensityRatio,
-    centres_of,
-    checked,
-    gaussian,
-    median_distance,
-    normalised,
-)
+from metatl.density_ratio.ratio import DensityRatio, kernels, normalised
 
-FACTORS, FOLDS = (0.3, 0.6, 1.0, 1.5), 5
+FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -43,22 +36,18 @@ class KLIEP(DensityRatio):
 
     def weights(self, source: Tensor, target: Tensor) -> Tensor:
         """See DensityRatio."""
-        source, target = checked(source, target)
-        centres = centres_of(target, self.centres)
-        unit = median_distance(torch.cat([source, target]))
-        widths = [f * unit for f in FACTORS] if self.width is None else [self.width]
+        made = kernels(source, target, self.centres, self.width)
 
         def held_out(width: float) -> float:
-            s, t = gaussian(source, centres, width), gaussian(target, centres, width)
+            s, t = made[width]
             folds, total = min(FOLDS, len(t)), 0.0
             for fold in range(folds):
                 at = torch.arange(len(t)) % folds != fold
                 total += float((t[~at] @ self.coefficients(s, t[at])).clamp_min(1e-300).log().sum())
             return total
 
-        one = len(widths) == 1 or len(target) < 2
-        width = widths[-1] if one else max(widths, key=held_out)
-        s, t = gaussian(source, centres, width), gaussian(target, centres, width)
+        one = len(made) == 1 or len(target) < 2
+        s, t = made[list(made)[-1] if one else max(made, key=held_out)]
         return normalised(s @ self.coefficients(s, t))
 
     def coefficients(self, s: Tensor, t: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from metatl.types import MetatlError
 
+FACTORS = (0.3, 0.6, 1.0, 1.5)
+"""Of the median distance: widths that kernels are chosen from."""
 SEEN = 1000
 """Rows that a median distance is taken over, at most."""
 
@@ -51,6 +53,19 @@ def median_distance(x: Tensor) -> float:
     distances = torch.pdist(x[at])
     middle = float(distances.median()) if len(distances) else 0.0
     return middle if middle > 0 else 1.0
+
+
+def kernels(
+    source: Tensor, target: Tensor, most: int, width: float | None
+) -> dict[float, tuple[Tensor, Tensor]]:
+    """By width the kernels [n, b] of source and target around at most so many rows of the target.
+
+    The width as given, or FACTORS of the median distance of all rows, checked as `checked` does.
+    """
+    source, target = checked(source, target)
+    centres, unit = centres_of(target, most), median_distance(torch.cat([source, target]))
+    widths = [factor * unit for factor in FACTORS] if width is None else [width]
+    return {one: (gaussian(source, centres, one), gaussian(target, centres, one)) for one in widths}
 
 
 def gaussian(x: Tensor, centres: Tensor, width: float) -> Tensor:

@@ -7,16 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metatl.density_ratio.ratio import (
-    DensityRatio,
-    centres_of,
-    checked,
-    gaussian,
-    median_distance,
-    normalised,
-)
+from metatl.density_ratio.ratio import DensityRatio, kernels, normalised
 
-FACTORS, PENALTIES, FOLDS = (0.3, 0.6, 1.0, 1.5), (1e-3, 1e-2, 1e-1, 1.0), 5
+PENALTIES, FOLDS = (1e-3, 1e-2, 1e-1, 1.0), 5
 
 
 @dataclass(frozen=True)
@@ -44,17 +37,13 @@ class ULSIF(DensityRatio):
 
     def weights(self, source: Tensor, target: Tensor) -> Tensor:
         """See DensityRatio."""
-        source, target = checked(source, target)
-        centres = centres_of(target, self.centres)
-        unit = median_distance(torch.cat([source, target]))
-        widths = [f * unit for f in FACTORS] if self.width is None else [self.width]
+        made = kernels(source, target, self.centres, self.width)
         penalties = PENALTIES if self.penalty is None else (self.penalty,)
-        pairs = [(w, p) for w in widths for p in penalties]
-        lost = {w: (gaussian(source, centres, w), gaussian(target, centres, w)) for w in widths}
+        pairs = [(w, p) for w in made for p in penalties]
         best = (
-            pairs[0] if len(pairs) == 1 else min(pairs, key=lambda one: self._held_out(*lost[one[0]], one[1]))
+            pairs[0] if len(pairs) == 1 else min(pairs, key=lambda one: self._held_out(*made[one[0]], one[1]))
         )
-        s, t = lost[best[0]]
+        s, t = made[best[0]]
         return normalised(s @ self._solved(*self._moments(s, t), best[1]))
 
     def _moments(self, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:

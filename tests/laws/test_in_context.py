@@ -173,3 +173,10 @@ def test_linear_functions_are_solved_by_least_squares() -> None:
     noisy = LinearFunctions(5, noise=1.0).load().draw("meta_test", Tasks(shot=400, query=4), 0, 0, 20)
     w = torch.linalg.pinv(noisy.support.x) @ noisy.support.y
     assert float((noisy.support.x @ w - noisy.support.y).std()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_other_rows_that_count_are_other_episodes() -> None:
+    """Reports of them must never be paired as if they were of the same ones."""
+    tasks = Tasks(1, 3, 2)
+    found = [Fewer(LinearFunctions(), least).load().fingerprint("meta_test", tasks, 0, 4) for least in (0, 1)]
+    assert found[0] != found[1] != LinearFunctions().load().fingerprint("meta_test", tasks, 0, 4)
