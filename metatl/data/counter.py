@@ -65,6 +65,12 @@ def normal(words: Tensor) -> Tensor:
     return (quarters.to(torch.float64) * 2.0**-16 - (2.0 - 2.0**-15)) * 3.0**0.5
 
 
+def gaussian(words: Tensor) -> Tensor:
+    """Float64, standard normal, of any size: Box & Muller's from two uniform numbers a word."""
+    far, turn = 1 - uniform(derived(words, 0)), uniform(derived(words, 1))
+    return (-2 * far.log()).sqrt() * torch.cos(2 * torch.pi * turn)
+
+
 def first_of_shuffle(key: Tensor, sizes: int | Tensor, longest: int, take: int) -> Tensor:
     """First `take` of a random order of 0 .. size - 1, no repeats, for every key: [*key.shape, take].
 

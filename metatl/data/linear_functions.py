@@ -21,6 +21,8 @@ _FUNCTION, _MIXED = 711, 712
 class LinearFunctions(Source):
     """y = w x + noise e, with w, x ~ N(0, I) and e ~ N(0, 1); x is multiplied by `scale` (y is of that x).
 
+    Nearly normal: sums of four uniform numbers, never beyond 3.5 (`counter.normal`).
+
     Args:
         dimensions: of x.
         noise: deviation of what is added to y.

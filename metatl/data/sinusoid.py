@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metatl.data.counter import bits, derived, number, uniform
+from metatl.data.counter import bits, derived, gaussian, number, uniform
 from metatl.data.source import SPLITS, Data, Kind, Source, Tasks, device_of, indices
 from metatl.types import Batch, Episode, MetatlError, Split
 
@@ -112,12 +112,10 @@ class SinusoidData(Data):
         return self._with_noise(y, bits(own, self._indices(0, y.shape[1])))
 
     def _with_noise(self, y: Tensor, words: Tensor) -> Tensor:
-        """y [..., 1] and normal noise from words [...], by Box and Muller."""
+        """y [..., 1] and normal noise from words [...]."""
         if self.ranges.noise == 0:
             return y
-        far, turn = 1 - uniform(derived(words, 0)), uniform(derived(words, 1))
-        normal = (-2 * far.log()).sqrt() * torch.cos(2 * torch.pi * turn)
-        return y + (self.ranges.noise**0.5 * normal).float().unsqueeze(-1)
+        return y + (self.ranges.noise**0.5 * gaussian(words)).float().unsqueeze(-1)
 
     def _places(self, split: Split, seed: int, episodes: Tensor, n: int) -> Tensor:
         own = bits(number(_POINT, seed, SPLITS.index(split)), episodes)[:, None]

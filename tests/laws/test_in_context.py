@@ -177,6 +177,6 @@ def test_linear_functions_are_solved_by_least_squares() -> None:
 
 def test_other_rows_that_count_are_other_episodes() -> None:
     """Reports of them must never be paired as if they were of the same ones."""
-    tasks = Tasks(1, 3, 2)
+    tasks = Tasks(shot=3, query=2)
     found = [Fewer(LinearFunctions(), least).load().fingerprint("meta_test", tasks, 0, 4) for least in (0, 1)]
     assert found[0] != found[1] != LinearFunctions().load().fingerprint("meta_test", tasks, 0, 4)
