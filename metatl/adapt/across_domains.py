@@ -13,7 +13,7 @@ from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.closed_form import ClosedForm
 from metatl.adapt.head_net import head_net
 from metatl.adapt.named_streams import OfStreams, domains, none_of
-from metatl.alignments import Alignment, AsItIs, Domains
+from metatl.alignments import Alignment, AsItIs, TwoDomains
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
 
@@ -79,7 +79,7 @@ class AcrossDomains(OfStreams):
         width = tree.first(support.x).shape[1]
         return self.alignment.told(self.domains(*head_net(width, 1), support))
 
-    def domains(self, net: Net, transfer: Transfer, support: Batch) -> Domains:
+    def domains(self, net: Net, transfer: Transfer, support: Batch) -> TwoDomains:
         """Streams as rows of two domains, the target's labelled ones by their weight."""
         found = domains(net, transfer, support)
         labelled = found.labelled

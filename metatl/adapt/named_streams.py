@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metatl.adapt.adaptation import Adaptation
-from metatl.alignments import Domains
+from metatl.alignments import TwoDomains
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
 
@@ -36,7 +36,7 @@ class OfStreams(Adaptation):
         raise MetatlError(f"{type(self).__name__} {NEEDED}")
 
 
-def domains(net: Net, transfer: Transfer, support: Batch) -> Domains:
+def domains(net: Net, transfer: Transfer, support: Batch) -> TwoDomains:
     """Streams as features of two domains; rows without streams are of both at once (identical ones).
 
     Raises MetatlError where a stream is missing.
@@ -48,7 +48,7 @@ def domains(net: Net, transfer: Transfer, support: Batch) -> Domains:
         raise MetatlError(f"an adaptation across domains {NEEDED}")
     with torch.no_grad():
         x = {name: net.features(transfer.params, transfer.buffers, x[name]) for name in NAMES}
-    return Domains(Batch(x["source"], y["source"]), Batch(x["labelled"], y["labelled"]), x["unlabelled"])
+    return TwoDomains(Batch(x["source"], y["source"]), Batch(x["labelled"], y["labelled"]), x["unlabelled"])
 
 
 def none_of(y: Any) -> Tensor:

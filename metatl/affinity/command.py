@@ -15,7 +15,7 @@ from metatl.affinity.matrix import RATES, SOURCE_RATE, SOURCE_STEPS, STEPS, WIDT
 from metatl.affinity.reading import read_tasks
 from metatl.affinity.report import report
 from metatl.affinity.written import summary, write
-from metatl.estimates import Estimate
+from metatl.estimates import TransferabilityEstimate
 from metatl.lab.record.console import Console
 from metatl.text import near, say, terminal
 from metatl.transferring.opened import Words
@@ -43,7 +43,7 @@ class Asked:
         if self.labelled < 1 or self.draws < 1 or not self.minutes > 0:
             raise MetatlError("affinity: labelled and draws must be 1 or more, and minutes above 0")
 
-    def chosen(self) -> list[Estimate]:
+    def chosen(self) -> list[TransferabilityEstimate]:
         """The estimates by name, all where none is named; raises MetatlError with the nearest."""
         names = USUAL if self.estimates is None else [one.strip() for one in self.estimates.split(",")]
         if unknown := [one for one in names if one not in USUAL]:

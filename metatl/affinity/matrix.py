@@ -14,7 +14,7 @@ from torch import Tensor
 from metatl.affinity.tasks import Task
 from metatl.affinity.trunk import Trunks, learned, row_losses, stacked
 from metatl.data.fixed import Part, stratified
-from metatl.estimates import Estimate, Pair, filter_fisher
+from metatl.estimates import Pair, TransferabilityEstimate, filter_fisher
 from metatl.transferring.judging import Scale, row_scores
 
 WIDTH, SOURCE_RATE, SOURCE_STEPS = 64, 3e-3, 200
@@ -41,7 +41,7 @@ class Transfers:
     """Tasks between which everything is carried; every start begins from the same random net."""
 
     tasks: Sequence[Task]
-    estimates: Sequence[Estimate]
+    estimates: Sequence[TransferabilityEstimate]
     labelled: int
     seed: int = 0
     _sources: dict[int, Trunks] = field(default_factory=dict[int, Trunks])

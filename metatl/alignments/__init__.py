@@ -1,6 +1,6 @@
 """Alignments: rows of a source made rows that a target can be learned from, of unlike inputs too."""
 
-from metatl.alignments.alignment import Alignment, Domains
+from metatl.alignments.alignment import Alignment, TwoDomains
 from metatl.alignments.as_it_is import AsItIs
 from metatl.alignments.coral import CORAL
 from metatl.alignments.easy_adapt import EasyAdapt
@@ -13,10 +13,10 @@ __all__ = [
     "CORAL",
     "Alignment",
     "AsItIs",
-    "Domains",
     "EasyAdapt",
     "Pooled",
     "Reweighted",
     "SubspaceAlignment",
     "TransferComponents",
+    "TwoDomains",
 ]

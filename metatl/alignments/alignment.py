@@ -11,7 +11,7 @@ from torch import Tensor
 from metatl.types import Batch
 
 
-class Domains(NamedTuple):
+class TwoDomains(NamedTuple):
     """Rows of two domains in the same columns.
 
     source: x [n_s, d], y; labelled: rows of the target with y, of which there may be none; unlabelled: rows
@@ -32,14 +32,14 @@ class Alignment(ABC):
     """Whether it has no meaning without labelled rows of the target."""
 
     @abstractmethod
-    def fit(self, domains: Domains) -> tuple[Batch, Any]:
+    def fit(self, domains: TwoDomains) -> tuple[Batch, Any]:
         """Rows to learn from [n, d'], the source's before labelled ones; and tensors that `target` takes."""
 
     @abstractmethod
     def target(self, fitted: Any, x: Tensor) -> Tensor:
         """Rows of the target [n, d] where the rows to learn from lie: [n, d']."""
 
-    def told(self, domains: Domains) -> str:
+    def told(self, domains: TwoDomains) -> str:
         """What is worth saying of these rows; nothing where there is nothing."""
         return ""
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from metatl.alignments.alignment import Alignment, Domains
+from metatl.alignments.alignment import Alignment, TwoDomains
 from metatl.types import Batch
 
 
@@ -17,7 +17,7 @@ class AsItIs(Alignment):
 
     reads: ClassVar[tuple[str, ...]] = ("source",)
 
-    def fit(self, domains: Domains) -> tuple[Batch, Any]:
+    def fit(self, domains: TwoDomains) -> tuple[Batch, Any]:
         """The source's rows."""
         return domains.source, ()
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl.alignments.alignment import Alignment, Domains, together
+from metatl.alignments.alignment import Alignment, TwoDomains, together
 from metatl.types import Batch, MetatlError
 
 
@@ -32,7 +32,7 @@ class CORAL(Alignment):
         if self.regularisation < 0:
             raise MetatlError(f"CORAL: regularisation is {self.regularisation}; give 0 or more")
 
-    def fit(self, domains: Domains) -> tuple[Batch, Any]:
+    def fit(self, domains: TwoDomains) -> tuple[Batch, Any]:
         """The recoloured source, then labelled rows."""
         x = self.recoloured(domains.source.x, domains.unlabelled)
         return together(domains.source._replace(x=x), domains.labelled), ()
@@ -48,7 +48,7 @@ class CORAL(Alignment):
         """The rows themselves."""
         return x
 
-    def told(self, domains: Domains) -> str:
+    def told(self, domains: TwoDomains) -> str:
         """Whether there are more columns than rows."""
         rows, columns = min(len(domains.source.x), len(domains.unlabelled)), domains.unlabelled.shape[1]
         if rows > columns:

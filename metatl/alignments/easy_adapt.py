@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from metatl.alignments.alignment import Alignment, Domains, together
+from metatl.alignments.alignment import Alignment, TwoDomains, together
 from metatl.types import Batch
 
 
@@ -23,7 +23,7 @@ class EasyAdapt(Alignment):
     reads: ClassVar[tuple[str, ...]] = ("source",)
     needs_labels: ClassVar[bool] = True
 
-    def fit(self, domains: Domains) -> tuple[Batch, Any]:
+    def fit(self, domains: TwoDomains) -> tuple[Batch, Any]:
         """Both domains [n_s + n_l, 3 d]."""
         x, labelled = domains.source.x, domains.labelled
         source = domains.source._replace(x=torch.cat([x, x, torch.zeros_like(x)], 1))

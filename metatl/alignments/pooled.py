@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from metatl.alignments.alignment import Alignment, Domains, together
+from metatl.alignments.alignment import Alignment, TwoDomains, together
 from metatl.types import Batch
 
 
@@ -18,7 +18,7 @@ class Pooled(Alignment):
     reads: ClassVar[tuple[str, ...]] = ("source",)
     needs_labels: ClassVar[bool] = True
 
-    def fit(self, domains: Domains) -> tuple[Batch, Any]:
+    def fit(self, domains: TwoDomains) -> tuple[Batch, Any]:
         """Both."""
         return together(domains.source, domains.labelled), ()
 

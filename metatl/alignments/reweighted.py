@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from metatl.alignments.alignment import Alignment, Domains, together
+from metatl.alignments.alignment import Alignment, TwoDomains, together
 from metatl.density_ratio import DensityRatio, DomainClassifier, effective_size
 from metatl.types import Batch
 
@@ -26,7 +26,7 @@ class Reweighted(Alignment):
     ratio: DensityRatio = DomainClassifier()
     flatness: float = 1.0
 
-    def fit(self, domains: Domains) -> tuple[Batch, Any]:
+    def fit(self, domains: TwoDomains) -> tuple[Batch, Any]:
         """The source with weights, then labelled rows."""
         return together(domains.source._replace(weight=self._weights(domains)), domains.labelled), ()
 
@@ -34,7 +34,7 @@ class Reweighted(Alignment):
         """The rows themselves."""
         return x
 
-    def told(self, domains: Domains) -> str:
+    def told(self, domains: TwoDomains) -> str:
         """How much the weights leave of the source."""
         weight = self._weights(domains)
         size, largest = effective_size(weight), float(weight.max())
@@ -42,6 +42,6 @@ class Reweighted(Alignment):
             f"weights of {len(weight)} source rows: effective sample size {size:.0f}, largest {largest:.3g}"
         )
 
-    def _weights(self, domains: Domains) -> Tensor:
+    def _weights(self, domains: TwoDomains) -> Tensor:
         found = self.ratio.weights(domains.source.x, domains.unlabelled) ** self.flatness
         return found / found.mean()

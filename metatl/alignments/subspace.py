@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl.alignments.alignment import Alignment, Domains, together
+from metatl.alignments.alignment import Alignment, TwoDomains, together
 from metatl.types import Batch
 
 
@@ -24,7 +24,7 @@ class SubspaceAlignment(Alignment):
 
     dimensions: int = 20
 
-    def fit(self, domains: Domains) -> tuple[Batch, Any]:
+    def fit(self, domains: TwoDomains) -> tuple[Batch, Any]:
         """Rows [n, dimensions], and mean and components of the target."""
         most = min(self.dimensions, *domains.source.x.shape, *domains.unlabelled.shape)
         (m_s, p_s), (m_t, p_t) = (_components(x, most) for x in (domains.source.x, domains.unlabelled))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl.alignments.alignment import Alignment, Domains, together
+from metatl.alignments.alignment import Alignment, TwoDomains, together
 from metatl.density_ratio.ratio import gaussian, median_distance
 from metatl.types import Batch
 
@@ -34,7 +34,7 @@ class TransferComponents(Alignment):
     mu: float = 1.0
     width: float | None = None
 
-    def fit(self, domains: Domains) -> tuple[Batch, Any]:
+    def fit(self, domains: TwoDomains) -> tuple[Batch, Any]:
         """Rows [n, dimensions]; and the rows, the width and V that further rows need."""
         import scipy.linalg  # takes a while
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from metatl.data.sinusoid import Sinusoid, SinusoidData
     from metatl.data.small_tables import SmallTables, SmallTablesData
     from metatl.data.source import SPLITS, Data, Source
-    from metatl.data.streams import Domain, Labelled, Stream, Unlabelled
+    from metatl.data.streams import Domain, LabelledRows, Stream, Unlabelled
     from metatl.data.tables.source import Table
     from metatl.data.taskset_data import TasksetData
     from metatl.data.tasksets import Taskset
@@ -50,7 +50,7 @@ __all__ = [
     "GroupData",
     "Hapt",
     "ImageFolder",
-    "Labelled",
+    "LabelledRows",
     "LinearFunctions",
     "LinearFunctionsData",
     "Masked",
@@ -99,7 +99,7 @@ __getattr__, __dir__ = door(
         "shots": "AsTheyCome MetaDataset Shots",
         "small_tables": "SmallTables SmallTablesData",
         "source": "SPLITS Data Source",
-        "streams": "Domain Labelled Stream Unlabelled",
+        "streams": "Domain LabelledRows Stream Unlabelled",
         "tables.source": "Table",
         "taskset_data": "TasksetData",
         "tasksets": "Taskset",

@@ -52,7 +52,7 @@ class Unlabelled(Stream):
 
 
 @dataclass(frozen=True)
-class Labelled(Stream):
+class LabelledRows(Stream):
     """Rows of a split with their targets; named `source`, of nets that are no classifiers of its classes.
 
     Several targets by name (`objectives.OfTarget`), say, or a task of its own beside another's rows.
@@ -68,7 +68,7 @@ class Labelled(Stream):
     def check(self, data: Data) -> None:
         """Refuse an empty batch, and a split that is not there."""
         if self.size < 1:
-            raise MetatlError(f"Labelled: size is {self.size}; give 1 row a step or more")
+            raise MetatlError(f"LabelledRows: size is {self.size}; give 1 row a step or more")
         data.batch(self.split, 1, 0, 0)
 
     def draw(self, data: Data, seed: int, step: int) -> Batch:

@@ -1,6 +1,6 @@
 """How well what was learned on one task serves another, told from a few labelled rows without a fit."""
 
-from metatl.estimates.estimate import Estimate, Pair
+from metatl.estimates.estimate import Pair, TransferabilityEstimate
 from metatl.estimates.h_score import HScore, h_score
 from metatl.estimates.leep import LEEP, NCE, leep, nce
 from metatl.estimates.logme import LogME, logme
@@ -13,12 +13,12 @@ __all__ = [
     "LEEP",
     "NCE",
     "PARC",
-    "Estimate",
     "HScore",
     "LogME",
     "NearestNeighbour",
     "Pair",
     "Task2Vec",
+    "TransferabilityEstimate",
     "filter_fisher",
     "h_score",
     "leep",

@@ -36,7 +36,7 @@ class Pair:
         return self.y.dtype.kind in "iu"
 
 
-class Estimate(ABC):
+class TransferabilityEstimate(ABC):
     """One number for a pair of tasks: the higher, the more the source should help the target.
 
     Numbers of different targets are not on one scale: compare sources of one target.

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from metatl.estimates.estimate import Estimate, Pair, Values, checked, one_hot
+from metatl.estimates.estimate import Pair, TransferabilityEstimate, Values, checked, one_hot
 
 
 def shrinkage(centred: Values) -> float:
@@ -42,7 +42,7 @@ def h_score(features: Any, y: Any, shrunk: bool = True) -> float:
 
 
 @dataclass(frozen=True)
-class HScore(Estimate):
+class HScore(TransferabilityEstimate):
     """tr(cov(f)^-1 cov(E[f | y])) with a shrunk covariance: variance between classes over all of it.
 
     Source: Bao et al. 2019; Ibrahim et al. 2021, arXiv 2110.06893.

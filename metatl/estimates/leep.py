@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from metatl.estimates.estimate import Estimate, Pair, Values, checked, one_hot
+from metatl.estimates.estimate import Pair, TransferabilityEstimate, Values, checked, one_hot
 from metatl.types import MetatlError
 
 
@@ -42,7 +42,7 @@ def _said(pair: Pair) -> Values:
     return pair.said
 
 
-class _OfSourceClasses(Estimate):
+class _OfSourceClasses(TransferabilityEstimate):
     """Of classes on both sides."""
 
     def fits(self, pair: Pair) -> bool:

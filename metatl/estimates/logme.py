@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from metatl.estimates.estimate import Estimate, Pair, Values, checked, one_hot
+from metatl.estimates.estimate import Pair, TransferabilityEstimate, Values, checked, one_hot
 
 STEPS, TOLERANCE = 11, 1e-3
 
@@ -54,7 +54,7 @@ def _evidence(u: Values, size: float, s: Values, n: int) -> float:
 
 
 @dataclass(frozen=True)
-class LogME(Estimate):
+class LogME(TransferabilityEstimate):
     """Evidence of Bayesian linear regression of the targets on the source's features, over n; rank mended.
 
     Source: You et al. 2021, arXiv 2102.11005.

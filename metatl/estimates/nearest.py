@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from metatl.estimates.estimate import Estimate, Pair, checked
+from metatl.estimates.estimate import Pair, TransferabilityEstimate, checked
 
 
 def nearest_neighbour(features: Any, y: Any) -> float:
@@ -26,7 +26,7 @@ def nearest_neighbour(features: Any, y: Any) -> float:
 
 
 @dataclass(frozen=True)
-class NearestNeighbour(Estimate):
+class NearestNeighbour(TransferabilityEstimate):
     """Leave-one-out accuracy of one nearest neighbour on the source's features.
 
     Source: Bolya et al. 2021, arXiv 2111.06977, in whose benchmark few estimates beat it.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isnan
 
-from metatl.estimates.estimate import Estimate, Pair
+from metatl.estimates.estimate import Pair, TransferabilityEstimate
 
 
-def ordered(pairs: Mapping[str, Pair], estimate: Estimate) -> list[tuple[str, float]]:
+def ordered(pairs: Mapping[str, Pair], estimate: TransferabilityEstimate) -> list[tuple[str, float]]:
     """Sources of one target by name with what the estimate says, the best first.
 
     Equal ones stay in their order; those without a value (NaN) or that the estimate does not fit come last.

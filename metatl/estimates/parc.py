@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from metatl.estimates.estimate import Estimate, Pair, Values, checked, one_hot
+from metatl.estimates.estimate import Pair, TransferabilityEstimate, Values, checked, one_hot
 
 COMPONENTS = 32
 
@@ -46,7 +46,7 @@ def _apart(rows: Values) -> Values:
 
 
 @dataclass(frozen=True)
-class PARC(Estimate):
+class PARC(TransferabilityEstimate):
     """Rank correlation of the pairs' distances in the source's features with those in targets, times 100.
 
     Source: Bolya et al. 2021, arXiv 2111.06977.

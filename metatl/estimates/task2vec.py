@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from metatl.estimates.estimate import Estimate, Pair, Values
+from metatl.estimates.estimate import Pair, TransferabilityEstimate, Values
 from metatl.types import MetatlError
 
 
@@ -44,7 +44,7 @@ def task2vec_distance(one: Any, other: Any) -> float:
 
 
 @dataclass(frozen=True)
-class Task2Vec(Estimate):
+class Task2Vec(TransferabilityEstimate):
     """Minus the distance of two tasks' Fisher information in one probe; it reads no features of the source.
 
     Source: Achille et al. 2019, arXiv 1902.03545.

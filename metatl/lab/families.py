@@ -40,7 +40,7 @@ FAMILIES: Mapping[str, tuple[str, str, str]] = {
     "shape": ("metatl.guides", "metatl.guides.Shape", "guide.shape"),
     "transform": ("metatl.transforms", "metatl.transforms.Transform", "transforms"),
     "aggregate": ("metatl.aggregates", "metatl.aggregates.Aggregate", "learner.aggregate"),
-    "estimate": ("metatl.estimates", "metatl.estimates.Estimate", "--estimates"),
+    "estimate": ("metatl.estimates", "metatl.estimates.TransferabilityEstimate", "--estimates"),
     "engine": ("metatl.engines", "metatl.engines.Engine", "engine"),
 }
 """Package, class of which all are, and the key of a config (or a command's word) that takes one, by what a

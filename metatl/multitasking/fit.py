@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.data import Labelled
+from metatl.data import LabelledRows
 from metatl.data.examples import Index
 from metatl.data.many_targets import ManyTargets
 from metatl.engines import Loop
@@ -120,7 +120,7 @@ def _learned(
         budget.batch,
         Adam(rate),
         (*(OfTarget(one) for one in group), *way.terms(len(group))),
-        streams={"source": Labelled("meta_train", budget.batch)},
+        streams={"source": LabelledRows("meta_train", budget.batch)},
         aggregate=aggregate,
     )
     data = ManyTargets(problem.name, {"meta_train": batch})

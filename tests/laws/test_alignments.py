@@ -18,12 +18,12 @@ from metatl.alignments import (
     CORAL,
     Alignment,
     AsItIs,
-    Domains,
     EasyAdapt,
     Pooled,
     Reweighted,
     SubspaceAlignment,
     TransferComponents,
+    TwoDomains,
 )
 from metatl.density_ratio import KLIEP, KMM, ULSIF, DensityRatio, DomainClassifier, effective_size
 from metatl.types import Batch
@@ -66,14 +66,16 @@ def test_coral_without_full_rank_is_refused_or_shrunk_and_says_so() -> None:
     with pytest.raises(MetatlError, match="no full rank"):
         CORAL(0.0).recoloured(s, t)
     assert CORAL().recoloured(s, t).isfinite().all()
-    domains = Domains(Batch(s, torch.tensor([0, 1, 0])), Batch(t[:0], torch.zeros(0, dtype=torch.int64)), t)
+    domains = TwoDomains(
+        Batch(s, torch.tensor([0, 1, 0])), Batch(t[:0], torch.zeros(0, dtype=torch.int64)), t
+    )
     assert CORAL().told(domains) == "a covariance of 500 columns from 3 rows, shrunk by 1 I"
 
 
 def test_products_of_easy_adapt_are_twice_as_large_inside_a_domain() -> None:
     s, t = normal(5), normal(6, seed=1)
     labels = torch.zeros(6, dtype=torch.int64)
-    rows, fitted = EasyAdapt().fit(Domains(Batch(s, labels[:5]), Batch(t, labels), t))
+    rows, fitted = EasyAdapt().fit(TwoDomains(Batch(s, labels[:5]), Batch(t, labels), t))
     kernel = rows.x @ rows.x.T
     torch.testing.assert_close(kernel[:5, :5], 2 * s @ s.T)
     torch.testing.assert_close(kernel[5:, 5:], 2 * t @ t.T)
@@ -84,7 +86,7 @@ def test_products_of_easy_adapt_are_twice_as_large_inside_a_domain() -> None:
 def test_all_components_of_identical_domains_keep_every_distance() -> None:
     x = normal(30)
     nothing = Batch(x[:0], torch.zeros(0, dtype=torch.int64))
-    rows, fitted = SubspaceAlignment(4).fit(Domains(Batch(x, torch.zeros(30).long()), nothing, x))
+    rows, fitted = SubspaceAlignment(4).fit(TwoDomains(Batch(x, torch.zeros(30).long()), nothing, x))
     torch.testing.assert_close(torch.cdist(rows.x, rows.x), torch.cdist(x, x))
     torch.testing.assert_close(SubspaceAlignment(4).target(fitted, x), rows.x)
 
@@ -93,7 +95,7 @@ def test_transfer_components_bring_the_means_together() -> None:
     s, t = normal(40), normal(50, seed=1) + torch.tensor([4.0, 0.0, 0.0, 0.0])
     nothing = Batch(s[:0], torch.zeros(0, dtype=torch.int64))
     way = TransferComponents(2, mu=1e-3, width=0.0)
-    rows, fitted = way.fit(Domains(Batch(s, torch.zeros(40).long()), nothing, t))
+    rows, fitted = way.fit(TwoDomains(Batch(s, torch.zeros(40).long()), nothing, t))
     moved = way.target(fitted, t)
     spread = torch.cat([rows.x, moved]).std(0)
     apart = ((rows.x.mean(0) - moved.mean(0)) / spread).abs().max()

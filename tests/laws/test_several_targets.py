@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from metatl.aggregates import MGDA, Aggregate, GradNorm, Mean, NashMTL, PCGrad, Uncertainty, UPGrad
-from metatl.data import Labelled
+from metatl.data import LabelledRows
 from metatl.data.many_targets import ManyTargets
 from metatl.engines import Loop
 from metatl.learners import State, Supervised
@@ -48,7 +48,7 @@ def learned(net: Net, terms: Any, aggregate: Aggregate | None, steps: int = 6, *
         16,
         Adam(1e-2),
         terms,
-        streams={"source": Labelled("meta_train", 16)},
+        streams={"source": LabelledRows("meta_train", 16)},
         aggregate=aggregate,
         **other,
     )
@@ -117,7 +117,7 @@ def test_a_row_without_a_target_changes_nothing_of_it() -> None:
     x = batch.x.clone()
     x[batch.y["size"].isnan().flatten()] = 9.0
     net = net_of({"size": 1})
-    learner = Supervised(5, 48, Adam(1e-2), TERMS[1:], streams={"source": Labelled("meta_train", 48)})
+    learner = Supervised(5, 48, Adam(1e-2), TERMS[1:], streams={"source": LabelledRows("meta_train", 48)})
     found = [
         train(learner, net, Loop(), learner.init(net, net.start()), ManyTargets("toy", {"meta_train": b}), 0)
         for b in (batch, batch._replace(x=x))
@@ -128,7 +128,7 @@ def test_a_row_without_a_target_changes_nothing_of_it() -> None:
 @pytest.mark.parametrize("aggregate", [PCGrad(), Uncertainty(), GradNorm()])
 def test_resumes_to_the_bit(aggregate: Aggregate) -> None:
     net, held = net_of(), data()
-    streams: dict[str, Any] = {"source": Labelled("meta_train", 16)}
+    streams: dict[str, Any] = {"source": LabelledRows("meta_train", 16)}
     learner = Supervised(4, 16, Adam(1e-2), TERMS, "constant", streams=streams, aggregate=aggregate)
     half = train(replace(learner, steps=2), net, Loop(), learner.init(net, net.start()), held, 0)
     ended = train(learner, net, Loop(), half, held, 0)
@@ -161,7 +161,7 @@ def test_separate_nets_do_not_hear_of_each_other() -> None:
     both = learned(net_of(shared=0), TERMS, None).transfer.params
     start, alone = net_of(shared=0).start(), net_of({"points": 3}, shared=0)
     begun = replace(alone.start(), params={n: start.params[n] for n in alone.start().params})
-    learner = Supervised(6, 16, Adam(1e-2), TERMS[:1], streams={"source": Labelled("meta_train", 16)})
+    learner = Supervised(6, 16, Adam(1e-2), TERMS[:1], streams={"source": LabelledRows("meta_train", 16)})
     found = train(learner, alone, Loop(), learner.init(alone, begun), data(), 0).transfer.params
     assert_bitwise(found, {name: both[name] for name in found})
 

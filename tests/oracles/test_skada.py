@@ -7,7 +7,7 @@ import json
 import torch
 from torch import Tensor
 
-from metatl.alignments import CORAL, Domains, SubspaceAlignment
+from metatl.alignments import CORAL, SubspaceAlignment, TwoDomains
 from metatl.density_ratio import KMM
 from metatl.types import Batch
 from tests.oracles.domain_rows import FILE, GAMMA, MOST, ROWS, domains
@@ -33,7 +33,9 @@ def test_coral_is_that_of_skada_which_centres_the_target_too() -> None:
 def test_subspace_alignment_is_that_of_skada_but_for_signs() -> None:
     source, target = both()
     nothing = Batch(source[:0], torch.zeros(0, dtype=torch.int64))
-    rows, fitted = SubspaceAlignment(2).fit(Domains(Batch(source, torch.zeros(ROWS).long()), nothing, target))
+    rows, fitted = SubspaceAlignment(2).fit(
+        TwoDomains(Batch(source, torch.zeros(ROWS).long()), nothing, target)
+    )
     found = torch.cat([rows.x, SubspaceAlignment(2).target(fitted, target)])
     signs = (found * kept("subspace")).sum(0).sign()
     torch.testing.assert_close(found * signs, kept("subspace"), atol=1e-6, rtol=1e-6)
