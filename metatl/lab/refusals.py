@@ -12,6 +12,7 @@ import torch
 from metatl import processes
 from metatl.importing import is_own
 from metatl.lab import streams
+from metatl.lab.interrupts import Interruptible
 from metatl.text import say
 from metatl.types import MetatlError
 
@@ -26,15 +27,14 @@ def guarded(command: Callable[[], object], name: str = "metatl") -> int:
     1 where another process of the job was lost. What went wrong is one line on standard error, name first;
     so is standard output that is full, or closed.
     """
-    with streams.held(), streams.finalisers(lambda: None):
+    hearing = Interruptible()
+    with streams.held(), hearing.listening():
         try:
-            with streams.interruptible():
-                code, why = _outcome(command)
+            code, why = hearing.run(lambda: _outcome(command))
         except KeyboardInterrupt:
             code, why = 130, "interrupted; the same command goes on from the last checkpoint"
-        with streams.uninterrupted():
-            if why:
-                say(f"{name}: " + " ".join(why.split()), sys.stderr)
+        if why:
+            say(f"{name}: " + " ".join(why.split()), sys.stderr)
         return code
 
 

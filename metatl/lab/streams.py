@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any, final
 
 _NAMES = ("stdin", "stdout", "stderr")
-_MOMENT = 0.02
-"""Seconds."""
 
 
 class UnsaidError(OSError):
@@ -108,56 +104,3 @@ def led_nowhere(stream: Any) -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
-
-
-@contextmanager
-def interruptible() -> Generator[None]:
-    """A Ctrl-C that falls into a finaliser, where Python prints and forgets it, comes again in a moment."""
-    again = list[threading.Timer]()
-
-    def later() -> None:
-        again.append(threading.Timer(_MOMENT, _interrupt))
-        again[-1].start()
-
-    try:
-        with finalisers(later):
-            yield
-    finally:
-        for timer in again:
-            timer.cancel()
-
-
-def _interrupt() -> None:
-    """A Ctrl-C for the main thread, a waiting one too: `_thread.interrupt_main` would not end its wait."""
-    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-
-@contextmanager
-def finalisers(interrupted: Callable[[], object]) -> Generator[None]:
-    """What is done when a Ctrl-C falls into a finaliser, in place of a line that Python prints."""
-    before = sys.unraisablehook
-
-    def hook(lost: Any) -> None:
-        if issubclass(lost.exc_type, KeyboardInterrupt):
-            interrupted()
-        else:
-            before(lost)
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
-
-
-@contextmanager
-def uninterrupted() -> Generator[None]:
-    """Another Ctrl-C changes nothing here."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

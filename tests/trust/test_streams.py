@@ -10,12 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 import torch
 
 from metatl.lab import refusals
+from metatl.lab.interrupts import Interruptible
 from metatl.types import MetatlError
 from tests import commands
 from tests.commands import config_of, in_process, metatl, only, written
@@ -207,21 +210,63 @@ def test_a_second_ctrl_c(wait: float, tmp_path: Path) -> None:
     interrupted_again(wait, tmp_path)
 
 
-def test_a_ctrl_c_in_a_finaliser_is_not_lost() -> None:
-    class Dying:
-        def __del__(self) -> None:
-            raise KeyboardInterrupt
+class Dying:
+    def __del__(self) -> None:
+        raise KeyboardInterrupt
 
-    def command() -> None:
-        made: list[Dying] = [Dying()]
-        made.clear()
-        time.sleep(60)
 
+def waiting() -> None:
+    made: list[Dying] = [Dying()]
+    made.clear()
+    time.sleep(60)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as Python hears it, also where whoever started the tests ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def ends_in_one_line(command: Callable[[], object]) -> None:
     error, began = io.StringIO(), time.monotonic()
     with contextlib.redirect_stderr(error):
         assert refusals.guarded(command) == 130
     assert time.monotonic() - began < 30, "the wait goes on, although it was interrupted"
     assert error.getvalue() == "metatl: interrupted; the same command goes on from the last checkpoint\n"
+
+
+def test_a_ctrl_c_in_a_finaliser_is_not_lost() -> None:
+    ends_in_one_line(waiting)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_ctrl_c_in_what_python_calls_then_is_not_lost() -> None:
+    """The second of two: the first fell into a finaliser."""
+
+    def again(frame: FrameType, event: str, _: object) -> None:
+        if (frame.f_code, event) == (Interruptible._uncaught.__code__, "call"):
+            signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(again)
+    try:
+        ends_in_one_line(waiting)
+    finally:
+        sys.setprofile(None)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_a_ctrl_c_while_the_line_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(line: str, stream: io.StringIO) -> None:
+        signal.raise_signal(signal.SIGINT)
+        stream.write(f"{line}\n")
+
+    def command() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(refusals, "say", said)
+    ends_in_one_line(command)
 
 
 def test_what_is_put_back_after_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
