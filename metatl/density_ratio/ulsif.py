@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metatl import positive
 from metatl.density_ratio.ratio import DensityRatio, kernels, normalised
 
 PENALTIES, FOLDS = (1e-3, 1e-2, 1e-1, 1.0), 5
@@ -52,7 +53,7 @@ class ULSIF(DensityRatio):
     @staticmethod
     def _solved(gram: Tensor, mean: Tensor, penalty: float) -> Tensor:
         eye = torch.eye(len(gram), dtype=gram.dtype)
-        return torch.linalg.solve(gram + penalty * eye, mean).clamp_min(0)
+        return positive.solve(gram + penalty * eye, mean).clamp_min(0)
 
     def _held_out(self, s: Tensor, t: Tensor, penalty: float) -> float:
         folds, total = min(FOLDS, len(s), len(t)), 0.0

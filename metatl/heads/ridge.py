@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metatl import positive
 from metatl.heads.head import Head
 from metatl.net import Net
 from metatl.types import Batch, Transfer
@@ -46,7 +47,7 @@ class Ridge(Head):
             x_mean, y_mean = share @ x, share @ target
             x, target = (x - x_mean) * root, (target - y_mean) * root
         gram = x @ x.T + self.l2 * torch.eye(x.shape[0], dtype=x.dtype, device=x.device)
-        weight = self.scale * (torch.linalg.solve(gram, target).T @ x)
+        weight = self.scale * (positive.solve(gram, target).T @ x)
         return weight.to(kind), (self.scale * y_mean - weight @ x_mean).to(kind)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from metatl import tree
+from metatl import positive, tree
 from metatl.objectives.term import Anchor, Term
 from metatl.types import Batch, MetatlError, Params, check_rates
 
@@ -75,7 +75,7 @@ class GaussianPrior(Term):
         thin = rows / left
         inside = torch.eye(len(rows)).to(rows) + thin @ rows.T
         along = thin @ moved
-        return scale * ((moved.square() / left).sum() - along @ torch.linalg.solve(inside, along))
+        return scale * ((moved.square() / left).sum() - along @ positive.solve(inside, along))
 
 
 def _of(anchor: Anchor, role: str, names: list[str]) -> Tensor:

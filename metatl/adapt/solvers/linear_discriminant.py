@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metatl import positive
 from metatl.adapt.solvers.solver import (
     ABSENT,
     Linear,
@@ -77,7 +78,7 @@ class LinearDiscriminant(Solver):
         scale = torch.where(alike, 0.0, 1.0 - self.shrinkage).to(within.dtype)
         if n >= d:
             eye = torch.eye(d, dtype=within.dtype, device=within.device)
-            return torch.linalg.solve(scale * within.T @ within + ridge * eye, means.T).T
+            return positive.solve(scale * within.T @ within + ridge * eye, means.T).T
         eye = torch.eye(n, dtype=within.dtype, device=within.device)
-        inner = torch.linalg.solve(ridge * eye + scale * within @ within.T, within @ means.T)
+        inner = positive.solve(ridge * eye + scale * within @ within.T, within @ means.T)
         return (means - scale * (within.T @ inner).T) / ridge

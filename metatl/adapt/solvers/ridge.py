@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from metatl import positive
 from metatl.adapt.solvers.solver import Linear, Solver, as_features, check_rows, columns, row_weights
 from metatl.types import MetatlError
 
@@ -43,9 +44,9 @@ class RidgeRegression(Solver):
         root = rows.sqrt().unsqueeze(-1)
         x, target = (x - x_mean) * root, (target - t_mean) * root
         if x.shape[0] <= x.shape[1]:
-            solved = x.T @ torch.linalg.solve(x @ x.T + self._penalty(x, x.shape[0]), target)
+            solved = x.T @ positive.solve(x @ x.T + self._penalty(x, x.shape[0]), target)
         else:
-            solved = torch.linalg.solve(x.T @ x + self._penalty(x, x.shape[1]), x.T @ target)
+            solved = positive.solve(x.T @ x + self._penalty(x, x.shape[1]), x.T @ target)
         bias = t_mean - x_mean @ solved
         return Linear(as_features(features, solved.T), as_features(features, bias))
 
