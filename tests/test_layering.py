@@ -17,7 +17,7 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"deadline", "errors", "front_door", "opening", "text", "types", "tree", "threads", "recorded"},
+    {"deadline", "errors", "front_door", "opening", "text", "types", "tree", "positive", "threads", "recorded"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
     | {"arithmetic"},
     {"data", "density_ratio", "importing", "language", "peers", "processes", "views", "weights"},
@@ -47,6 +47,7 @@ LEVELS = (
         "lab.arguments",
         "lab.transfer_words",
         "lab.affinity_words",
+        "lab.interrupts",
         "lab.refusals",
         "lab.streams",
         "__main__",
