@@ -18,7 +18,7 @@ from tests.commands import metatl, refused
 from tests.photos import drawn
 
 pytest.importorskip("sklearn")
-FEW = ("--draws", "2", "--minutes", "2")
+FEW = ("--draws", "2", "--minutes", "0.4")
 
 
 def written(file: Path, names: list[str], rows: Any) -> Path:
