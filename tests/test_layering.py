@@ -17,7 +17,8 @@ PACKAGE = ROOT / "metatl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
-    {"deadline", "errors", "front_door", "opening", "text", "types", "tree", "positive", "threads", "recorded"},
+    {"deadline", "errors", "front_door", "opening", "text", "types", "tree", "threads", "recorded"}
+    | {"positive"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
     | {"arithmetic"},
     {"data", "density_ratio", "importing", "language", "peers", "processes", "views", "weights"},

@@ -15,6 +15,7 @@ from metatl.lab.store.tensors import digest
 from metatl.language.sentence_net import HEAD
 from metatl.pretrained import recipes, vision
 from metatl.pretrained.finished import Finished, finished
+from metatl.pretrained.layout import laid_out
 from metatl.pretrained.preparation import IMAGENET_GREY, Preparation
 from metatl.pretrained.pretrained import Pretrained
 from metatl.pretrained.trace import channels_of, traced
@@ -55,7 +56,7 @@ def pretrained(name: str, size: int | None = None) -> Pretrained:
         made = _own(asked, size, file)
     else:
         raise recipes.nearest(asked)
-    return replace(made, name=name)
+    return replace(made, name=name, preparation=laid_out(made.module, made.preparation))
 
 
 def _of_text(name: str, longest: int | None) -> Pretrained:

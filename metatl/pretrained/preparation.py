@@ -41,6 +41,7 @@ class Preparation:
         interpolation: one of nearest, box, bilinear, hamming, bicubic, lanczos, area.
         crop: share of the shorter side that is kept, 0 < crop <= 1.
         channels: 3 for colour, 1 for grey.
+        channels_last: whether batches lie in memory with the channels innermost, which changes speed alone.
 
     Raises MetatlError for values that mean nothing.
     """
@@ -53,6 +54,7 @@ class Preparation:
     interpolation: str = "bicubic"
     crop: float = 1.0
     channels: int = 3
+    channels_last: bool = False
 
     def __post_init__(self) -> None:
         """Lists (from JSON) become tuples; values that mean nothing are refused."""
@@ -84,7 +86,8 @@ class Preparation:
 
     def stacked(self, rows: Sequence[Tensor]) -> Tensor:
         """Prepared pictures as a batch [n, channels, size, size]."""
-        return torch.stack(list(rows)) if rows else torch.zeros(0, *self.example().shape[1:])
+        batch = torch.stack(list(rows)) if rows else torch.zeros(0, *self.example().shape[1:])
+        return batch.contiguous(memory_format=torch.channels_last) if self.channels_last else batch
 
     def example(self) -> Tensor:
         """A prepared picture of nothing, [1, channels, size, size]: a pass over it tells layers by use."""

@@ -62,7 +62,7 @@ def frozen(
         with _cache(Path(place) / "kept"):
             problem = read_problem(photo_examples(folder), net, 0)
         everything = np.arange(sum(photos))
-        x = problem.prepared.some(everything)
+        x = problem.prepared.some(everything).contiguous()  # as whoever writes the pass himself has it
         if not torch.allclose(forward(net.body(), x), problem.features.of(everything, everything), atol=1e-4):
             raise MetatlError("T1: the features that are kept are not those of a forward pass")
 
@@ -129,8 +129,9 @@ def _beside(name: str, size: int, moving: str, steps: int, repeats: int, device:
         transfer = Transfer(transfer.params, guide, transfer.buffers)
     x, y = torch.randn(BATCH, *given.example().shape[1:]), torch.arange(BATCH) % 2
     descent = Descent(Adam(LR), steps, Learned(), batch_size=BATCH, moments="frozen")
+    laid = given.preparation.stacked(list(x))
     calls: dict[str, Callable[[], dict[str, Tensor]]] = {
-        "ours": functools.partial(descended, descent, net, transfer, Batch(x, y)),
+        "ours": functools.partial(descended, descent, net, transfer, Batch(laid, y)),
         "plain": functools.partial(_plain, given.module, x, y, transfer.guide, steps),
     }
     found, wanted = (call() for call in calls.values())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,15 +116,26 @@ def features(
     """
     found = [None if one is None else _known(look_up(f"features/{key}/{one}")) for one in digests]
     missing = [i for i, held in enumerate(found) if held is None and digests[i] is not None]
-    for first in range(0, len(missing), BATCH):
-        tick(first, len(missing))
-        read, x = batch(missing[first : first + BATCH])
-        if not read:
-            continue
-        for i, row in zip(read, forward(body, x), strict=True):
+    for read, x in _ahead(batch, [missing[i : i + BATCH] for i in range(0, len(missing), BATCH)], tick):
+        for i, row in zip(read, forward(body, x) if read else (), strict=True):
             found[i] = row.clone()
             put_away(f"features/{key}/{digests[i]}", {"features": row.numpy()})
     return found
+
+
+def _ahead(
+    batch: Callable[[Sequence[int]], tuple[list[int], Any]], some: Sequence[Sequence[int]], tick: Tick
+) -> Iterator[tuple[list[int], Any]]:
+    """Batches in their order, one read while the last one passes the net."""
+    total, done = sum(map(len, some)), 0
+    with ThreadPoolExecutor(1) as reader:
+        coming = deque(reader.submit(batch, places) for places in some[:1])
+        for i, places in enumerate(some):
+            tick(done, total)
+            found = coming.popleft().result()
+            coming.extend(reader.submit(batch, later) for later in some[i + 1 : i + 2])
+            yield found
+            done += len(places)
 
 
 def readable(

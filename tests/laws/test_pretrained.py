@@ -17,6 +17,7 @@ from torch import Tensor
 
 from metatl import models
 from metatl.pretrained import Preparation, known, pretrained, rebuild, vision
+from metatl.pretrained.layout import laid_out
 from metatl.types import MetatlError
 from metatl.weights.fitting import of_channels
 from tests.conftest import ROOT
@@ -47,6 +48,36 @@ def refused(name: str, size: int | None = None) -> str:
 
 
 # ---- preparation
+
+
+class Viewing(torch.nn.Sequential):
+    """Looks at strides behind a convolution."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self[1](self[0](x).view(len(x), -1))
+
+
+class Breathing(torch.nn.BatchNorm2d):
+    """Passes of its own change its running moments."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).mean((2, 3))
+
+
+def test_pictures_lie_as_the_net_takes_them() -> None:
+    """Channels innermost where the outputs are the same, and no try leaves a trace."""
+    made = Preparation(4)
+    assert not laid_out(Viewing(torch.nn.Conv2d(3, 2, 1), torch.nn.Linear(32, 2)), made).channels_last
+    norm = Breathing(3).train()
+    found = laid_out(norm, made)
+    assert found == dataclasses.replace(made, channels_last=True)
+    assert norm.training
+    assert torch.equal(norm.running_mean, torch.zeros(3)), "the try was a pass in training"
+    rows = list(torch.arange(2 * 48.0).reshape(2, 3, 4, 4))
+    assert torch.equal(found.stacked(rows), made.stacked(rows))
+    assert found.stacked(rows).is_contiguous(memory_format=torch.channels_last)
+    assert found.stacked(rows)[torch.tensor([1, 0])].is_contiguous(memory_format=torch.channels_last)
+    assert found.stacked([]).shape == (0, 3, 4, 4)
 
 
 def test_preparation_survives_json() -> None:
@@ -277,7 +308,7 @@ def test_a_net_of_ones_own_says_how_it_reads_pictures(tmp_path: Path) -> None:
     colour["stem.weight"] = torch.randn(4, 3, 3, 3)
     torch.save(colour, tmp_path / "w.pt")
     made = pretrained(f"{OWN}.Small@{tmp_path / 'w.pt'}")
-    assert made.preparation == Preparation(12, (0.5,), (0.25,), channels=1)
+    assert made.preparation == Preparation(12, (0.5,), (0.25,), channels=1, channels_last=True)
     assert made.head == "head", "used last, registered first"
     assert torch.equal(made.module.state_dict()["stem.weight"], colour["stem.weight"].sum(1, keepdim=True))
     assert "made for 1 channels out of 3" in made.report
