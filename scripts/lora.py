@@ -80,7 +80,7 @@ def main() -> None:
     made = configs(runs / "rows")
     methods = ",".join(["logistic-regression", "head-only", *map(study.shown, made)])
     words = [study.shown(runs / DOMAIN), "--text", "utterance", "--target", "intent", "--net", NET]
-    words += ["--labelled", "5", "--methods", methods, "--draws", "3"]
+    words += ["--labelled", "5", "--methods", methods, "--draws", "10"]
     study.transfer([*words, "--minutes", f"{given.minutes * MINUTES:g}", "--out", str(out)])
     (out / "cost.md").write_text(costs(made), encoding="utf-8")
 

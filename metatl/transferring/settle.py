@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from metatl.adapt import check_outputs
-from metatl.data.fixed import MOST_FOLDS, Index, Part
+from metatl.data.fixed import MOST_FOLDS, Part
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells, Key
-from metatl.transferring.choose import Choice, folds_of, surely
+from metatl.transferring.choose import Choice, surely
 from metatl.transferring.fit import Model, fit
 from metatl.transferring.judging import Scale, score_of, shown
 from metatl.transferring.study import Study, moving
 from metatl.transferring.timed import VALIDATION, Tell, chosen_before, timed
+from metatl.transferring.validation import folds_of_all, left, row_of
 from metatl.types import MetatlError
 
 SHARE = 0.3
@@ -40,10 +41,10 @@ def reserve(study: Study, cells: Cells, budget: Budget) -> float:
     heads, bodies = _kinds(study)
     most, kept = SHARE * budget.seconds, 0.0
     for thorough in (False, True):
-        wanted = _cost(study, budget, _left(study, cells, heads), heads if thorough else ())
+        wanted = _cost(study, budget, left(study, cells, heads), heads if thorough else ())
         wanted += _last(study, budget, heads, thorough)
         kept = wanted if wanted <= most else kept
-    fold = [one for one in _left(study, Cells(cells.folder, {}, {}), bodies) if one[0][2] == 0]
+    fold = [one for one in left(study, Cells(cells.folder, {}, {}), bodies) if one[0][2] == 0]
     wanted = _cost(study, budget, fold, bodies) + _last(study, budget, bodies)
     return kept + (wanted if kept + wanted <= most else 0.0)
 
@@ -55,24 +56,24 @@ def validate(study: Study, cells: Cells, budget: Budget, tell: Tell = lambda wor
     their defaults, and the dearest are left out where one fold of all would be too much.
     """
     for names, least in zip(_kinds(study), (MOST_FOLDS, 1), strict=True):
-        left = _left(study, cells, names)
-        folds = list(dict.fromkeys(key[2] for key, _ in left))
-        some = [one for one in left if one[0][2] in folds[:least]]
+        todo = left(study, cells, names)
+        folds = list(dict.fromkeys(key[2] for key, _ in todo))
+        some = [one for one in todo if one[0][2] in folds[:least]]
         last = _last(study, budget, names)
         last = last if last <= budget.left else _last(study, budget, names, False)
         choosing = _choosing(study, budget, some, budget.left - last)
-        some = [one for one in left if one[0][2] in folds[:1]]
+        some = [one for one in todo if one[0][2] in folds[:1]]
         some.sort(key=lambda one: _cost(study, budget, [one], choosing))
         while some and _cost(study, budget, some, choosing) + last > budget.left:
-            last = _last(study, budget, [_name(key) for key, _ in some[:-1]], False)
+            last = _last(study, budget, [row_of(key) for key, _ in some[:-1]], False)
             some.pop()
-        names = {_name(key) for key, _ in some}
+        names = {row_of(key) for key, _ in some}
         for fold in folds:
-            block = [one for one in left if one[0][2] == fold and _name(one[0]) in names]
+            block = [one for one in todo if one[0][2] == fold and row_of(one[0]) in names]
             if _cost(study, budget, block, choosing) + last > budget.left:
                 break
             for key, part in block:
-                timed(study, cells, budget, {key: part}, budget.left - last, tell, _name(key) in choosing)
+                timed(study, cells, budget, {key: part}, budget.left - last, tell, row_of(key) in choosing)
 
 
 def _kinds(study: Study) -> tuple[list[str], list[str]]:
@@ -81,16 +82,11 @@ def _kinds(study: Study) -> tuple[list[str], list[str]]:
     return [name for name in study.rows if name not in bodies], bodies
 
 
-def _name(key: Key) -> str:
-    """The row of a cell of the validation."""
-    return key[0].removeprefix(VALIDATION)
-
-
 def _choosing(study: Study, budget: Budget, some: Sequence[tuple[Key, Part]], seconds: float) -> set[str]:
     """The rows that choose their values in these cells: the cheapest ones first, beside one fit of all."""
     found = set[str]()
     for name in sorted(
-        {_name(key) for key, _ in some}, key=lambda name: study.cost(budget, name, some[0][1])
+        {row_of(key) for key, _ in some}, key=lambda name: study.cost(budget, name, some[0][1])
     ):
         if _cost(study, budget, some, {*found, name}) <= seconds:
             found.add(name)
@@ -98,7 +94,7 @@ def _choosing(study: Study, budget: Budget, some: Sequence[tuple[Key, Part]], se
 
 
 def _cost(study: Study, budget: Budget, some: Sequence[tuple[Key, Part]], choosing: Container[str]) -> float:
-    return sum(study.cost(budget, _name(key), part, _name(key) in choosing) for key, part in some)
+    return sum(study.cost(budget, row_of(key), part, row_of(key) in choosing) for key, part in some)
 
 
 def _last(study: Study, budget: Budget, names: Sequence[str], thorough: bool = True) -> float:
@@ -108,15 +104,6 @@ def _last(study: Study, budget: Budget, names: Sequence[str], thorough: bool = T
     return max((study.cost(budget, name, whole, thorough) for name in names), default=0.0)
 
 
-def _left(study: Study, cells: Cells, names: Sequence[str]) -> list[tuple[Key, Part]]:
-    """Cells of the validation that are not done, fold by fold."""
-    rows, folds = study.everything(), _folds(study)
-    if folds is None:
-        return []
-    keys: list[Key] = [(VALIDATION + name, None, f) for f in range(int(folds.max()) + 1) for name in names]
-    return [(key, _part(rows, folds, key[2])) for key in keys if key not in cells.held]
-
-
 def settle(study: Study, cells: Cells, budget: Budget) -> Settled:
     """The row with the best cross-validated score on the rows that all candidates have judged.
 
@@ -124,7 +111,7 @@ def settle(study: Study, cells: Cells, budget: Budget) -> Settled:
     table. Without folds (one row of a class), or minutes for them, it is the reference, or the row with the
     cheapest fit where there is no time for that one. Raises MetatlError where every row diverged.
     """
-    folds = _folds(study)
+    folds = folds_of_all(study)
     done = {name: cells.draws(VALIDATION + name, None) for name in study.rows}
     judged = [name for name in study.rows if done[name]]
     lost = [name for name in judged if any(_diverged(cells, name, fold) for fold in done[name])]
@@ -147,8 +134,8 @@ def settle(study: Study, cells: Cells, budget: Budget) -> Settled:
     count = int(folds.max()) + 1
     how = f"best of {len(candidates)} rows in {len(common)} of {count} folds of the labelled "
     how += f"{study.problem.unit}s"
-    left = [name for name in study.rows if name not in judged]
-    how += f"; not in the choice, for want of minutes: {', '.join(left)}" if left else ""
+    others = [name for name in study.rows if name not in judged]
+    how += f"; not in the choice, for want of minutes: {', '.join(others)}" if others else ""
     how += f"; not in the choice, as they diverge: {', '.join(lost)}" if lost else ""
     return Settled(best, how, score)
 
@@ -186,15 +173,3 @@ def fit_all(
 
 def _diverged(cells: Cells, name: str, fold: int) -> bool:
     return cells.held[VALIDATION + name, None, fold].diverged > 0
-
-
-def _folds(study: Study) -> Index | None:
-    task = study.problem.task
-    rows = task.everything()
-    if study.unsupervised:
-        return None
-    return folds_of(task.labels[rows], study.seed, None if task.group is None else task.group[rows])
-
-
-def _part(rows: Index, folds: Index, fold: int) -> Part:
-    return Part(rows[folds != fold], rows[folds == fold])

@@ -9,7 +9,6 @@ from typing import Any
 
 from metatl import tree
 from metatl.data.examples import Examples
-from metatl.lab.record.console import Console
 from metatl.transferring import asked
 from metatl.transferring.applicable import applicable
 from metatl.transferring.backbone import Backbone
@@ -23,6 +22,7 @@ from metatl.transferring.model import SavedModel
 from metatl.transferring.opened import Words, opened
 from metatl.transferring.pretraining import net_for
 from metatl.transferring.problem import Problem, read_problem
+from metatl.transferring.progress import reading, working
 from metatl.transferring.protocol import protocol
 from metatl.transferring.report import report
 from metatl.transferring.rows import named, rows, scaled
@@ -33,6 +33,7 @@ from metatl.transferring.study import Study, moving
 from metatl.transferring.sweep import Sweep, swept
 from metatl.transferring.teacher import learned_from, teachable, told_of
 from metatl.transferring.told import told_of_source
+from metatl.transferring.validation import unvalidated
 from metatl.transferring.written import model_of, write
 from metatl.types import MetatlError
 
@@ -148,37 +149,19 @@ def _decided(study: Study, cells: Cells, budget: Budget) -> Study:
 
 
 def _read(examples: Examples, net: Backbone, seed: int) -> Problem:
-    bars: list[Console] = []
-
-    def tick(done: int, total: int) -> None:
-        if not bars:
-            bars.append(Console(total, label="features", unit=examples.inputs.unit))
-        bars[0].tick(done)
-
-    try:
+    with reading("features", examples.inputs.unit) as tick:
         return read_problem(examples, net, seed, tick)
-    finally:
-        for bar in bars:
-            bar.close()
 
 
 def _work(study: Study, cells: Cells, budget: Budget) -> None:
-    """All cells and the validation, with a bar of rows' worth of work."""
-    total = max(1, sum(study.work(key[0], study.part(key)) for key in missing(study, cells)))
-    bar, done, began = Console(total, label="transfer", unit=study.problem.unit), [0], budget.gone
-    seconds = max(budget.left, 1e-9)
-
-    def tell(work: int) -> None:
-        done[0] += work
-        share = min(1.0, (budget.gone - began) / seconds)  # where the minutes end before the work does
-        bar.tick(min(total, max(done[0], int(share * total))))
-
-    try:
+    """All cells, then the validation, each with a bar of rows' worth of work."""
+    unit = study.problem.unit
+    total = sum(study.work(key[0], study.part(key)) for key in missing(study, cells))
+    with working(budget, "transfer", unit, total) as tell:
         run_heads(study, cells, budget, tell)
         run_bodies(study, cells, budget, reserve(study, cells, budget), tell)
+    with working(budget, "choosing what is saved", unit, unvalidated(study, cells)) as tell:
         validate(study, cells, budget, tell)
-    finally:
-        bar.close()
 
 
 def _pace(study: Study) -> float:

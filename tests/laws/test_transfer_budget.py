@@ -104,3 +104,15 @@ def test_minutes_are_kept_whatever_a_fit_takes(
     assert "ridge" not in lacking
     assert score or "linear-discriminant" in lacking
     assert clock.now < 1.1 * 60 * 3 + 200 * each
+
+
+def test_the_choice_of_what_is_saved_has_a_bar_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bar of the table's cells does not stand at 100 % while rows are validated."""
+    np.savez(tmp_path / "t.npz", x=np.random.default_rng(0).normal(size=(40, 3)), y=np.arange(40) % 2)
+    given: dict[str, Any] = {"labelled": (2,), "methods": ["ridge"], "out": tmp_path / "o"}
+    transfer(tmp_path / "t.npz", words=Words(target="y"), draws=2, **given)
+    bars = capsys.readouterr().err.splitlines()
+    for label in ("transfer: ", "choosing what is saved: "):
+        assert [line for line in bars if line.startswith(label)][-1].endswith("00:00 left")
