@@ -134,7 +134,7 @@ def _profile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "workloads",
         nargs="+",
-        help="W1, W2, W3, W4, evaluation, scouts, sampling, transfer (T1, T2, T4 to T6, T8, T9), or configs",
+        help="W1, W2, W3, W4, evaluation, scouts, sampling, transfer (T1 to T6, T8, T9), or configs",
     )
     parser.add_argument(
         "--engines",

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from metatl.lab import record, store
-from metatl.profile import additions, beside, domains, engines, imports, memory, several, transfers
+from metatl.profile import additions, beside, domains, engines, imports, low_rank, memory, several, transfers
 from metatl.profile.agreement import able, disagreement
 from metatl.profile.machine import busy, machine
 from metatl.profile.table import beside_text, rows_text
@@ -24,14 +24,15 @@ from metatl.types import MetatlError
 Row = dict[str, Any]
 TRANSFER = {
     **transfers.MEASURES,
+    **low_rank.MEASURES,
     "T5": domains.two_domains,
     **several.MEASURES,
     **additions.MEASURES,
     "T9": imports.imported,
 }
 MEASURES = {**beside.MEASURES, **TRANSFER}
-GROUPS = {"transfer": tuple(TRANSFER)}
-"""Names that stand for several."""
+GROUPS = {"transfer": tuple(name for name in TRANSFER if low_rank.able() or name not in low_rank.MEASURES)}
+"""Names that stand for several: of those that can be taken here."""
 
 
 def command(words: argparse.Namespace, rest: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 
 from metatl.engines import Loop
 from metatl.lab import cli
-from metatl.profile import additions, beside, domains, memory, transfers, workloads
+from metatl.profile import additions, beside, domains, low_rank, memory, transfers, workloads
 from metatl.profile.agreement import disagreement
 from metatl.profile.engines import CAN_COMPILE, MAKERS, for_workload
 from metatl.profile.timing import interleaved, sgemm_gflops, turns
@@ -252,3 +253,16 @@ def test_additions_of_all_tasks_at_once_and_of_one_after_another(monkeypatch: py
         monkeypatch.setattr(additions, name, value)
     (found,) = additions.lora([], "cpu", 1)
     assert found["ratio"] == pytest.approx(found["loop_seconds"] / found["batched_seconds"], rel=0.05)
+
+
+def test_additions_beside_peft(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two loops end at the same weights; without peft a line says what is missing, and no group asks."""
+    if not low_rank.able():
+        assert "T3" not in sys.modules["metatl.profile.command"].GROUPS["transfer"]
+        with pytest.raises(MetatlError, match="metatl\\[oracles\\]"):
+            low_rank.beside_peft([], "cpu", 1)
+        return
+    monkeypatch.setattr(low_rank, "NETS", {"timm:vit_tiny_patch16_224": (2, 224)})
+    (found,) = low_rank.beside_peft([], "cpu", 1)
+    assert found["ratio"] > 0
+    assert found["memory_ratio"] > 0

@@ -22,6 +22,7 @@ from metatl import Descent, Net
 from metatl.lab import config
 from metatl.lab.run import prepare
 from metatl.lab.store import save_peft
+from metatl.pretrained import vision
 from metatl.rules import SGD
 from metatl.transforms import IA3, DoRA, FromPeft, LoRA
 from metatl.transforms.transform import Transform
@@ -86,6 +87,7 @@ MADE = [LoRA(2), LoRA(2, 3.0, "(out|mix)", "rank_stabilised"), DoRA(3, 2.0), IA3
 
 @pytest.mark.parametrize("transform", MADE, ids=str)
 def test_peft_opens_what_was_written(transform: Transform, tmp_path: Path) -> None:
+    vision.torchvision()  # beside a torch that it was not built for, before peft asks for it
     peft = pytest.importorskip("peft", exc_type=ImportError)
     net = Net.of(base())
     net, carried = transform(net, net.start())
