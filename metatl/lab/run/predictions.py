@@ -23,6 +23,8 @@ from metatl.lab.run.prepare import Run
 from metatl.types import Transfer
 
 FILE = "predicted.json"
+_TRIED = 4 * MOST
+"""Mistakes that are looked at, so that work is bounded where many are of the same few rows."""
 Names = list[tuple[str, ...]]
 
 
@@ -67,18 +69,25 @@ def _names(run: Run, episodes: int) -> Names | None:
 
 
 def _mistakes(run: Run, found: Predicted, names: Names | None) -> Iterator[dict[str, Any]]:
-    """The surest mistakes with their inputs, which are drawn once more; none where inputs are no tensor."""
-    asked, tested = run.experiment.evaluation, run.tested
-    for at in surest(found.named != found.true, found.probability)[:MOST].tolist():
+    """The surest mistakes with their inputs, which are drawn once more; none where inputs are no tensor.
+
+    An input that is the same in several episodes counts once.
+    """
+    asked, tested, seen = run.experiment.evaluation, run.tested, set[bytes]()
+    for at in surest(found.named != found.true, found.probability)[:_TRIED].tolist():
         index = int(found.episode[at])
         query = task(tested.draw("meta_test", asked.tasks, asked.seed, index, 1), 0).query
-        if not isinstance(query.x, Tensor):
+        if not isinstance(query.x, Tensor) or len(seen) == MOST:
             return
-        shown = html.small(tested.shown(query.x[int(found.row[at])]))
+        x = query.x[int(found.row[at])].detach().cpu().contiguous()
+        if (content := x.numpy().tobytes()) in seen:
+            continue
+        seen.add(content)
+        shown, own = html.small(tested.shown(x)), names and names[index]
         yield {
             "episode": index,
-            "named": _called(found.named, at, names and names[index]),
-            "true": _called(found.true, at, names and names[index]),
+            "named": _called(found.named, at, own),
+            "true": _called(found.true, at, own),
             "probability": round(float(found.probability[at]), 4),
             "shown": {"file": base64.b64encode(shown).decode()} if isinstance(shown, bytes) else shown,
         }

@@ -56,4 +56,4 @@ def _lines(signal: NDArray[np.float64]) -> bytes:
         axes.plot(line, color=PALETTE[place % len(PALETTE)], linewidth=0.8)
     axes.set_xticks([])
     axes.set_yticks([])
-    return png(figure)
+    return _as_file(Image.open(io.BytesIO(png(figure))).convert("RGB").quantize(16), "PNG")
