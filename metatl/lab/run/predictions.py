@@ -83,7 +83,7 @@ def _mistakes(run: Run, found: Predicted, names: Names | None) -> Iterator[dict[
         if (content := x.numpy().tobytes()) in seen:
             continue
         seen.add(content)
-        shown, own = html.small(tested.shown(x)), names and names[index]
+        shown, own = html.small(tested.shown(x)), names[index] if names else None
         yield {
             "episode": index,
             "named": _called(found.named, at, own),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from metatl.data.examples import Shown as Whole
-from metatl.lab.render.figure import PALETTE, bare, blank, png
+from metatl.lab.render.figure import PALETTE, bare, blank, picture
 from metatl.lab.render.html.pictures import Shown
 
 SIDE, LEAST = 240, 112
@@ -32,17 +32,17 @@ def small(one: Whole) -> Shown:
 
 def _thumbnail(one: Image.Image) -> bytes:
     """PNG or JPEG, whichever is shorter; tiny pictures with every pixel as a square."""
-    picture = one.copy() if one.mode in ("L", "RGB") else one.convert("RGB")
-    picture.thumbnail((SIDE, SIDE))
-    times = -(-LEAST // max(picture.size))
+    seen = one.copy() if one.mode in ("L", "RGB") else one.convert("RGB")
+    seen.thumbnail((SIDE, SIDE))
+    times = -(-LEAST // max(seen.size))
     if times > 1:
-        picture = picture.resize((times * picture.width, times * picture.height), Image.Resampling.NEAREST)
-    return min((_as_file(picture, kind) for kind in ("PNG", "JPEG")), key=len)
+        seen = seen.resize((times * seen.width, times * seen.height), Image.Resampling.NEAREST)
+    return min((_as_file(seen, kind) for kind in ("PNG", "JPEG")), key=len)
 
 
-def _as_file(picture: Image.Image, kind: str) -> bytes:
+def _as_file(seen: Image.Image, kind: str) -> bytes:
     content = io.BytesIO()
-    picture.save(content, kind, **({"quality": 80} if kind == "JPEG" else {"optimize": True}))
+    seen.save(content, kind, **({"quality": 80} if kind == "JPEG" else {"optimize": True}))
     return content.getvalue()
 
 
@@ -56,4 +56,4 @@ def _lines(signal: NDArray[np.float64]) -> bytes:
         axes.plot(line, color=PALETTE[place % len(PALETTE)], linewidth=0.8)
     axes.set_xticks([])
     axes.set_yticks([])
-    return _as_file(Image.open(io.BytesIO(png(figure))).convert("RGB").quantize(16), "PNG")
+    return _as_file(Image.fromarray(picture(figure).transpose(1, 2, 0)).quantize(16), "PNG")
