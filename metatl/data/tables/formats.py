@@ -63,7 +63,10 @@ def typed(
     parsed = {value: parse(value, form) for value in known}
     bad = next((i for i, v in enumerate(read) if v is not None and parsed[v] is None), None)
     if bad is not None:
-        raise MetatlError(f"{where(bad)}: {name} is {read[bad]!r}, and its column holds {_called(form)}")
+        raise MetatlError(
+            f"{where(bad)}: {name} is {read[bad]!r}, and its column holds {_called(form)}; write it alike, "
+            "or leave the field empty"
+        )
     return Typed(_array([None if v is None else parsed[v] for v in read], form), form, note)
 
 
@@ -102,7 +105,7 @@ def _inferred(
 ) -> tuple[str, str]:
     """Format, and a sentence where there was something to decide."""
     if not known:
-        return "missing", f"column {name} has no value"
+        return "missing", ""
     if pair := _pair(known):
         return f"boolean {pair}", ""
     if any(_CODE.fullmatch(value) for value in known):
