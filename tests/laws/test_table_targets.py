@@ -120,6 +120,16 @@ def test_what_no_target_can_be_is_one_line(table: Columns, name: str, more: Any,
         target(table, name, **more)
 
 
+def test_classes_that_are_spelt_in_two_ways_are_told() -> None:
+    def notes(*classes: str) -> tuple[str, ...]:
+        return target(read_table({"x": np.arange(4), "y": [*classes]}), "y")[1].notes
+
+    (said,) = notes("ill", "well", "Ill", "well")
+    assert said.startswith("target y has the classes 'Ill' and 'ill', which differ in case or spaces alone")
+    assert "'very ill' and 'veryill'" in notes("very ill", "a", "veryill", "a")[0]
+    assert notes("ill", "well", "iller", "well") == ()
+
+
 def test_rows_of_nobody_are_left_out_and_counted() -> None:
     """Nobody knows whose else they are: one group of them all could be labelled and judged at once."""
     held = {"x": np.arange(8), "y": ["a", "b"] * 4, "who": ["p", None, "p", "q", "q", "q", "", "r"]}

@@ -158,6 +158,16 @@ def test_a_value_may_be_called_as_its_column(tmp_path: Path) -> None:
     assert table(tmp_path, "a,b\na,c\nb,d\n")["a"].tolist() == ["a", "b"]
 
 
+@pytest.mark.parametrize(("first", "other"), [("45 %", "50 %"), ("1.5kg", "20kg"), ("€ 3,50", "€ 4,50")])
+def test_numbers_with_a_unit_are_said_to_have_one(tmp_path: Path, first: str, other: str) -> None:
+    _, form, notes = one(tmp_path, first, other, "")
+    assert form == "category"
+    assert f"{first!r}" in notes[0]
+    assert "is a number with a unit; leave the unit out" in notes[0]
+    for plain in ((first, "many"), ("p1", "p2"), ("1a", "2b"), (first, first)):
+        assert one(tmp_path, *plain)[1:] == ("category", ())
+
+
 def test_columns_that_play_no_part_are_told(tmp_path: Path) -> None:
     rows = "".join(f"{i},,same,note {i},{'xy'[i % 2]}\n" for i in range(30))
     found = without_part(table(tmp_path, "n,empty,one,free,kind\n" + rows))
