@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from metatl.data import Arrays, Fewer, Sentences, Table, Tasks
+from metatl.data.rows import rows_of
 from metatl.data.shown import from_tensor
 from metatl.data.tables import Encoder, read_table, told
 from metatl.engines.engine import task
@@ -56,6 +57,24 @@ TABLE = """age,sex,smoker,seen,weight,city,outcome
 52,f,no,,81,,b
 28,,yes,2019-06-15,64.5,Bonn,b
 """
+
+
+def test_a_row_of_a_table_is_shown_as_people_read_it() -> None:
+    columns = read_table(
+        {
+            "n": [1.0, np.nan, 2.123456789],
+            "day": np.array(["2021-01-02", "NaT", "2021-01-02T03:04:05"], "M8[s]"),
+            "word": ["a", None, "2021-01-02T00:00:00 b"],
+        }
+    )
+    rows = rows_of(columns, ("1", "2", "3"))
+    assert rows.shown(0) == [("n", "1"), ("day", "2021-01-02"), ("word", "a")]
+    assert [value for _, value in rows.shown(1)] == ["", "", ""]
+    assert [value for _, value in rows.shown(2)] == [
+        "2.12346",
+        "2021-01-02T03:04:05",
+        "2021-01-02T00:00:00 b",
+    ]
 
 
 def test_an_encoded_row_says_what_its_columns_said(tmp_path: Path) -> None:
