@@ -84,6 +84,8 @@ def read_problem(
         kept, seen = np.arange(len(found)), encoded
     some = examples if len(kept) == len(found) else examples.take(kept)
     _check(examples, some)
+    plain = not net.moves and columns is not None
+    told = without_part(columns) if plain else remarks(net.preparation, some.inputs)
     return Problem(
         some.name,
         some.inputs,
@@ -95,7 +97,7 @@ def read_problem(
         Fixed(some.targets.strata(), some.pool, some.test, seed, some.group),
         some.part,
         (*(said for _, said in sorted(why.items())), *some.left_out),
-        (*some.notes, *(remarks(net.preparation, some.inputs) if net.moves else without_part(columns))),
+        (*some.notes, *told),
     )
 
 
