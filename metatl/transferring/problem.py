@@ -84,8 +84,7 @@ def read_problem(
         kept, seen = np.arange(len(found)), encoded
     some = examples if len(kept) == len(found) else examples.take(kept)
     _check(examples, some)
-    plain = not net.moves and columns is not None
-    told = without_part(columns) if plain else remarks(net.preparation, some.inputs)
+    told = remarks(net.preparation, some.inputs) if columns is None or net.moves else without_part(columns)
     return Problem(
         some.name,
         some.inputs,
