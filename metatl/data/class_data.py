@@ -16,6 +16,7 @@ from metatl.data.bank import Bank
 from metatl.data.class_episodes import composition, picked, unequal
 from metatl.data.counter import bits, number
 from metatl.data.episodes import MOST, Draw, batch_rows, draw_classes, draw_rows, epoch_order, key_of
+from metatl.data.shown import Show
 from metatl.data.source import SPLITS, Data, Kind, Tasks, indices
 from metatl.types import Batch, Episode, Labels, MetatlError, Ragged, Split
 
@@ -30,7 +31,7 @@ class ClassData(Data):
 
     facts: plain values for `describe`; recipe: the content fingerprint where a recipe fixes the content (a
     procedural data set), otherwise the banks' bytes are hashed; negative: a picture of an example is dark
-    where the example is 1 (ink on paper).
+    where the example is 1 (ink on paper); show: see `Data`.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ClassData(Data):
     recipe: str | None = None
     kind: Kind = "classification"
     negative: bool = False
+    show: Show | None = field(default=None, repr=False, compare=False)
     capturable: ClassVar[bool] = True
     shape: tuple[int, ...] = field(init=False)
     _epochs: _Epochs = field(default_factory=_Epochs, repr=False, compare=False)
@@ -104,8 +106,7 @@ class ClassData(Data):
             self.check(split, tasks)
             return unequal(self._bank(split), tasks, key_of(seed, split), range(first, first + count))
         rows, bank = self.plan(split, tasks, seed, first, count).rows, self._bank(split)
-        way, shot, _ = tasks.one
-        labels = torch.arange(way, device=rows.device)
+        labels, shot = torch.arange(tasks.one.way, device=rows.device), tasks.one.shot
 
         def part(rows: Tensor) -> Batch:
             flat = rows.reshape(count, -1)
@@ -154,8 +155,7 @@ class ClassData(Data):
         n = held.get(balance, bank.classes * min(bank.sizes))
         start, stop = step * size, (step + 1) * size
         order = part_of(lambda epoch: self._epoch(split, key, epoch, balance), n, start, stop)
-        positions = torch.arange(start, stop, device=bank.x.device)
-        rows, labels = batch_rows(bank, order, key, positions)
+        rows, labels = batch_rows(bank, order, key, torch.arange(start, stop, device=bank.x.device))
         return Batch(bank.gather(rows), labels)
 
     def describe(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
+from metatl.data.examples import Shown
 from metatl.data.shapes import Tasks
 from metatl.data.source import Data, Kind, Source
 from metatl.types import Batch, Episode, Labels, MetatlError, Ragged, Split
@@ -90,6 +91,10 @@ class ClusteredData(Data):
 
     def _of(self, split: Split) -> Data:
         return self.by_cluster if split == "meta_train" else self.data
+
+    def shown(self, x: Tensor) -> Shown:
+        """As the source shows it."""
+        return self.data.shown(x)
 
     def outputs(self, tasks: Tasks) -> int:
         """Of the most that a task of any split needs."""

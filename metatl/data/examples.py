@@ -16,8 +16,8 @@ from metatl.data.targets import Targets
 
 Index = NDArray[np.int64]
 TestPart = Literal["test", "val", "folds"]
-Shown = Image.Image | str | Sequence[tuple[str, str]]
-"""What a report shows of a row: a picture, a text, or names with their values."""
+Shown = Image.Image | str | NDArray[np.float64] | Sequence[tuple[str, str]]
+"""What a report shows of a row: a picture, a text, a signal [channels, time], or names with their values."""
 
 
 class Inputs(ABC):

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import torch
+from torch import Tensor
 
 from metatl.data.counter import bits, number, uniform
+from metatl.data.examples import Shown
 from metatl.data.source import SPLITS, Data, Kind, Source, Tasks, indices
 from metatl.types import Batch, Episode, MetatlError, Split
 
@@ -66,6 +68,10 @@ class FewerData(Data):
     def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The source's, with this."""
         return f"{self.of.name} with fewer rows"
+
+    def shown(self, x: Tensor) -> Shown:
+        """As the source shows it."""
+        return self.of.shown(x)
 
     def outputs(self, tasks: Tasks) -> int:
         """The source's."""

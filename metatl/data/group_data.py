@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from metatl.data.balance import Balance, balanced_epoch, part_of
 from metatl.data.counter import bits, first_of_shuffle, number
 from metatl.data.groups import Groups, Words
+from metatl.data.shown import Show
 from metatl.data.source import SPLITS, Data, Kind, Tasks
 from metatl.types import Batch, Episode, MetatlError, Split
 
@@ -40,6 +41,7 @@ class GroupData(Data):
     words: Words = Words()
     standard: tuple[Sequence[float], Sequence[float]] | None = None
     """Mean and deviation of every channel, where the source has standardised them."""
+    show: Show | None = field(default=None, repr=False, compare=False)
 
     def scales(self) -> tuple[Sequence[float], Sequence[float]] | None:
         """As every `Data`; 0 and 1 where windows are floats as they came."""

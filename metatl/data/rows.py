@@ -55,9 +55,8 @@ class TableRows(Inputs):
         return {name: array[place] for name, array in self.table.items()}
 
     def shown(self, place: int) -> list[tuple[str, str]]:
-        """A row's values as text, fractions with six digits."""
-        rows = ((name, array[place : place + 1]) for name, array in self.table.items())
-        return [(name, _short(row) if row.dtype.kind == "f" else as_text(row)[0] or "") for name, row in rows]
+        """A row's values as text, fractions with six digits, dates without a midnight."""
+        return [(name, _short(array[place : place + 1])) for name, array in self.table.items()]
 
     def take(self, places: Index) -> TableRows:
         """These rows."""
@@ -104,9 +103,11 @@ class RecordingRows(SignalRows):
 
 
 def _short(row: Array) -> str:
-    """A number [1] as people read it."""
-    value = float(row[0])
-    return f"{value:.6g}" if value == value and not value.is_integer() else as_text(row)[0] or ""
+    """A value [1] as people read it."""
+    text = as_text(row)[0] or ""
+    if row.dtype.kind == "f" and not float(row[0]).is_integer() and text:
+        return f"{float(row[0]):.6g}"
+    return text.removesuffix("T00:00:00") if row.dtype.kind == "M" else text
 
 
 def rows_of(table: Columns, names: tuple[str, ...], gone: Mapping[int, str] | None = None) -> TableRows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -81,12 +81,13 @@ class Sentences(Source):
         facts |= {"left_out": dict(list(small.items())[:_NAMED])} if small else {}
         if self.group is not None:
             label = np.repeat(np.arange(len(large)), [sizes[at] for at in large])
-            return self._groups(ids, label, tuple(names), found.take(np.array(rows)), facts, place)
+            data = self._groups(ids, label, tuple(names), found.take(np.array(rows)), facts, place)
+            return replace(data, show=prepare.text)
         bank = Bank.sorted_by_class(ids, [sizes[label] for label in large], names)
         parts, rule = self._divided(bank)
         facts = {"split": rule, **facts}
         banks: dict[Split, Bank] = {split: bank.pick(part).to(place) for split, part in parts.items() if part}
-        return ClassData(found.name, banks, facts)
+        return ClassData(found.name, banks, facts, show=prepare.text)
 
     def further(self, place: Path, data: Data, labelled: bool) -> Further:
         """Texts of a table with these columns, or of files and folders where this source is a folder."""

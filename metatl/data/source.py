@@ -17,7 +17,9 @@ from metatl.types import Batch, Episode, Labels, MetatlError, Ragged, Split
 if TYPE_CHECKING:
     from PIL import Image
 
+    from metatl.data.examples import Shown
     from metatl.data.images import Pixels
+    from metatl.data.shown import Show
 
 __all__ = ["SPLITS", "Data", "Kind", "Source", "Tasks", "device_of", "indices"]
 
@@ -36,6 +38,8 @@ class Data(ABC):
     name: str
     labelled_support: ClassVar[bool] = True
     """Whether the support rows of episodes have targets."""
+    show: Show | None = None
+    """How the source shows an example, where its tensor does not say it (token ids, encoded columns)."""
     capturable: ClassVar[bool] = False
     """Whether `draw` reads nothing back from the device, and takes a 0-d tensor as `first`."""
 
@@ -95,6 +99,12 @@ class Data(ABC):
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Plain values for reports: name, counts, split rule, preparation, content fingerprint."""
+
+    def shown(self, x: Tensor) -> Shown:
+        """An example [*shape] of an episode as a report shows it."""
+        from metatl.data.shown import from_tensor
+
+        return from_tensor(x, self.pixels()) if self.show is None else self.show(x)
 
     def pixels(self) -> tuple[float, float] | None:
         """(scale, shift) of pictures: what a picture file's byte v is to a net, scale * v + shift.

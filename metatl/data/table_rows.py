@@ -15,7 +15,7 @@ from metatl.data.examples import Examples, Index, Reader, TestPart
 from metatl.data.rows import TableRows, rows_of
 from metatl.data.signals import heard
 from metatl.data.tables import Columns, read_table, target
-from metatl.data.tables.columns import as_text
+from metatl.data.tables.columns import as_text, missing
 from metatl.data.tables.formats import check
 from metatl.data.tables.target import target_names
 from metatl.opening import text_of
@@ -129,6 +129,7 @@ def table_examples(
         judges[test] = True
     table, why = heard(table, audio, place)
     numbered = replace(table, arrays={**table.arrays, _ROW: np.arange(table.rows, dtype=np.float64)})
+    numbered = _known(numbered, [name for name in (group, apart) if name is not None])
     targets, rest = target(numbered, target_name, several)
     of = rest[_ROW].astype(np.int64)
     whole = np.flatnonzero([int(row) not in why for row in of])
@@ -159,6 +160,22 @@ def table_examples(
         ),
     )
     return (found, rest) if not why else (found.take(whole), rest.take(whole))
+
+
+def _known(table: Columns, names: Sequence[str]) -> Columns:
+    """The rows that have a value in these columns: nobody knows who else's the others are.
+
+    A note says how many are left out; raises MetatlError for a column without a value.
+    """
+    for name in names:
+        held = ~missing(table[name])
+        if not held.any():
+            raise MetatlError(f"{table.name}: column {name!r} has no value in any row; name another column")
+        if left := int((~held).sum()):
+            first = table.where(int(np.flatnonzero(~held)[0]))
+            said = f"{left} of {table.rows} rows have no {name} and are left out ({first} the first)"
+            table = replace(table.take(held), notes=(*table.notes, said))
+    return table
 
 
 _ROW = "row of the table\x00"

@@ -23,10 +23,15 @@ TEXTS = FileKind("text", (".txt",))
 
 @dataclass(frozen=True)
 class Texts(Inputs):
-    """Texts, and the names of the rows."""
+    """Texts, and the names of the rows.
+
+    where: what stands before a name in a message; why: of rows that hold no text, by name.
+    """
 
     texts: tuple[str, ...]
     names: tuple[str, ...]
+    where: str = ""
+    why: Mapping[str, str] = field(default_factory=dict[str, str])
     unit: ClassVar[str] = "sentence"
 
     @property
@@ -40,8 +45,9 @@ class Texts(Inputs):
 
     def raw(self, place: int) -> str:
         """The text; raises MetatlError for an empty one."""
+        name = self.names[place]
         if not self.texts[place].strip():
-            raise MetatlError(f"{self.names[place]}: the text is empty")
+            raise MetatlError(self.why.get(name, f"{self.where}{name}: the text is empty"))
         return self.texts[place]
 
     def shown(self, place: int) -> str:
@@ -50,7 +56,9 @@ class Texts(Inputs):
 
     def take(self, places: Index) -> Texts:
         """These texts."""
-        return Texts(tuple(self.texts[int(i)] for i in places), tuple(self.names[int(i)] for i in places))
+        held = ((self.texts[int(i)], self.names[int(i)]) for i in places)
+        texts, names = zip(*held, strict=True) if len(places) else ((), ())
+        return replace(self, texts=tuple(texts), names=tuple(names))
 
 
 @dataclass(frozen=True)
@@ -85,14 +93,30 @@ class TextReader(Reader):
 
 
 def of_files(files: Sequence[Path]) -> Texts:
-    """The texts of files, whatever their encoding."""
-    texts = (decoded(content(file), file)[0].strip() for file in files)
-    return Texts(tuple(texts), tuple(map(text_of, files)))
+    """The texts of files, whatever their encoding; those of files that hold no text are empty."""
+    texts, why = list[str](), dict[str, str]()
+    for file in files:
+        try:
+            texts.append(_text(file))
+        except MetatlError as error:
+            texts.append("")
+            why[text_of(file)] = str(error)
+    return Texts(tuple(texts), tuple(map(text_of, files)), why=why)
+
+
+def _text(file: Path) -> str:
+    held = content(file)
+    try:
+        return decoded(held, file)[0].strip()
+    except MetatlError as error:  # which speaks of tables
+        raise MetatlError(f"{file}: cannot be read as text; save it as plain text, or remove it") from error
 
 
 def of_column(table: Columns, text: str, names: Sequence[str]) -> Texts:
-    """The texts of a column."""
-    return Texts(tuple(one or "" for one in as_text(table[text])), tuple(names))
+    """The texts of a column; names: of the rows, in messages behind the table's."""
+    lines = list(names) == [str(table.line(row)) for row in range(table.rows)]
+    where = f"{table.name} {table.counted} " if lines else f"{table.name}: "
+    return Texts(tuple(one or "" for one in as_text(table[text])), tuple(names), where)
 
 
 def text_examples(place: Any, text: str, **words: Any) -> Examples:

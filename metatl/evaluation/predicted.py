@@ -26,10 +26,13 @@ _SHARE = 20
 class Predicted:
     """Query rows of the first `episodes` episodes, in order; rows whose outputs are not finite are left out.
 
-    named: [n] the class of the largest output; probability: [n] its softmax; true: [n] the row's own class.
+    episode, row: [n] the number of its episode, and its place among that one's query rows; named: [n] the
+    class of the largest output; probability: [n] its softmax; true: [n] the row's own class.
     """
 
     episodes: int
+    episode: NDArray[np.int64]
+    row: NDArray[np.int64]
     named: NDArray[np.int64]
     probability: NDArray[np.float64]
     true: NDArray[np.int64]
@@ -56,7 +59,7 @@ def predicted(
     def one(episode: Episode) -> Tensor:
         return adaptation.answer(fast.for_task(episode), transfer, episode, evaluation.seed, moving)
 
-    found: list[tuple[int, Tensor, Tensor, Tensor]] = []
+    found: list[tuple[int, tuple[Tensor, ...]]] = []
     with torch.no_grad():
         for first in range(0, count, evaluation.chunk):
             some = min(evaluation.chunk, count - first)
@@ -66,17 +69,23 @@ def predicted(
                 if not _one_class_a_row(output, y):
                     return None
                 told = map(_told, output.cpu().double(), y.cpu())
-                found += [(first + place, *one) for place, one in zip(places, told, strict=True)]
-    _, named, probability, true = zip(*sorted(found, key=lambda one: one[0]), strict=True)
-    rows = (torch.cat(parts).numpy() for parts in (named, probability, true))
-    return Predicted(count, *rows)
+                found += [(first + place, one) for place, one in zip(places, told, strict=True)]
+    numbers, parts = zip(*sorted(found, key=lambda one: one[0]), strict=True)
+    episode = np.repeat(np.array(numbers), [len(part[0]) for part in parts])
+    return Predicted(count, episode, *(torch.cat(rows).numpy() for rows in zip(*parts, strict=True)))
 
 
-def _told(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """An episode's rows: class, probability, true class; those whose outputs are not finite are left out."""
+def surest(wrong: NDArray[np.bool_], probability: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Places of what was named wrongly, the highest probability first; equal ones in their order."""
+    places = np.flatnonzero(wrong)
+    return places[np.argsort(-probability[places], kind="stable")]
+
+
+def _told(output: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    """An episode's rows: place, class, probability, true class; not those whose outputs are not finite."""
     held = output.isfinite().all(-1)
     probability, named = output[held].softmax(-1).max(-1)
-    return named, probability, y[held]
+    return held.nonzero()[:, 0], named, probability, y[held]
 
 
 def _one_class_a_row(output: object, y: object) -> bool:

@@ -93,6 +93,10 @@ class TextPreparation:
         written = tensors["tokenizer"].to(torch.uint8).numpy().tobytes()
         return TextPreparation(written.decode("utf-8", "replace"), **values)
 
+    def text(self, ids: Tensor) -> str:
+        """What token ids [t] say, as near to the text as the tokenizer tells; negative ones are padding."""
+        return _opened(self.tokenizer, self.longest).decode(ids[ids >= 0].tolist())
+
     @property
     def told(self) -> str:
         """What a net is given, in a few words for tables."""

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from metatl.data.fixed import Index
+from metatl.evaluation import predicted
 from metatl.lab.render.figure import FAINT, INK, bare, blank
 from metatl.text import drawn
 from metatl.transferring.cells import Cells
@@ -93,8 +94,7 @@ def confusion(study: Study, said: Named) -> Figure:
 
 def surest(study: Study, said: Named) -> Index:
     """Places in `said` of what was named wrongly, the highest probability first."""
-    wrong = np.flatnonzero(said.predicted != study.problem.task.labels[said.places])
-    return wrong[np.argsort(-said.probability[wrong], kind="stable")]
+    return predicted.surest(said.predicted != study.problem.task.labels[said.places], said.probability)
 
 
 def pictured(study: Study) -> bool:

@@ -163,4 +163,5 @@ _ELSEWHERE = ("saved", "meaning", "missing", "notes", "left_out", "unreadable", 
 
 
 def _origin(protocol: Mapping[str, Any]) -> Html:
-    return html.facts({name: value for name, value in protocol.items() if name not in _ELSEWHERE})
+    told = {name: value for name, value in protocol.items() if name not in _ELSEWHERE}
+    return html.facts({name: value for name, value in told.items() if value not in (None, "", [], {})})

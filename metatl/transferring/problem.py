@@ -10,6 +10,7 @@ import torch
 from metatl.data.examples import Examples, Inputs, TestPart
 from metatl.data.fixed import Fixed
 from metatl.data.tables import Encoder
+from metatl.data.tables.plan import without_part
 from metatl.data.targets import Targets
 from metatl.opening import text_of
 from metatl.transferring.backbone import Backbone
@@ -62,7 +63,7 @@ def read_problem(
     Raises MetatlError in one line where a class has no readable row.
     """
     check_unit(net, examples.inputs)
-    found, unreadable = _digests(examples.inputs)
+    found, why = _digests(examples.inputs)
     columns = examples.inputs.columns
     seen: Features
     encoded = None if columns is None else Encoded(columns, Encoder.fit)
@@ -73,7 +74,8 @@ def read_problem(
         batch = readable(prepared.one, net.preparation.stacked)
         rows = features(net.body(), net.key, found, batch, tick)
         kept = np.array([i for i, row in enumerate(rows) if row is not None], np.int64)
-        unreadable |= {i for i, row in enumerate(rows) if row is None}
+        lost = (i for i, row in enumerate(rows) if row is None)
+        why = {i: f"{text_of(examples.inputs.ids[i])} (cannot be read)" for i in lost} | why
         stacked = [row for row in rows if row is not None]
         seen = Computed(torch.stack(stacked) if stacked else torch.zeros(0, 1))
     elif encoded is None:
@@ -82,6 +84,7 @@ def read_problem(
         kept, seen = np.arange(len(found)), encoded
     some = examples if len(kept) == len(found) else examples.take(kept)
     _check(examples, some)
+    told = remarks(net.preparation, some.inputs) if columns is None or net.moves else without_part(columns)
     return Problem(
         some.name,
         some.inputs,
@@ -92,24 +95,22 @@ def read_problem(
         prepared_rows(some.inputs, net),
         Fixed(some.targets.strata(), some.pool, some.test, seed, some.group),
         some.part,
-        (
-            *(f"{text_of(examples.inputs.ids[i])} (cannot be read)" for i in sorted(unreadable)),
-            *some.left_out,
-        ),
-        (*some.notes, *(remarks(net.preparation, some.inputs) if net.moves else ())),
+        (*(said for _, said in sorted(why.items())), *some.left_out),
+        (*some.notes, *told),
     )
 
 
-def _digests(inputs: Inputs) -> tuple[list[str | None], set[int]]:
+def _digests(inputs: Inputs) -> tuple[list[str | None], dict[int, str]]:
+    """Of every row, and why those that cannot be read have none."""
     found: list[str | None] = []
-    unreadable: set[int] = set()
+    why: dict[int, str] = {}
     for place in range(len(inputs)):
         try:
             found.append(inputs.digest(place))
-        except MetatlError:
+        except MetatlError as error:
             found.append(None)
-            unreadable.add(place)
-    return found, unreadable
+            why[place] = str(error)
+    return found, why
 
 
 def _check(whole: Examples, some: Examples) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from metatl.data import Glyphs, Tasks
+from metatl.engines.engine import task
 from metatl.evaluation.evaluate import Report
 from metatl.lab.benchmark import outcome
 from tests.commands import GLYPHS, WAVES, config_of, metatl, only, written
@@ -44,11 +49,33 @@ def test_a_run_has_a_page_that_says_what_its_files_say(finished: tuple[str, Path
     for said in (report["facts"]["learned"], report["protocol"]["episodes_hash"], report["sha256"]):
         assert said in shown
     assert page.texts["strong"] == [f"{100 * report['mean']:.2f} ± {100 * report['ci95']:.2f} %"]
-    titles = ["Episodes", "Learning", "Predictions", "What was chosen", "What it belongs to"]
+    titles = ["Episodes", "Learning", "Predictions", "The surest mistakes"]
+    titles += ["What was chosen", "What it belongs to"]
     assert [title for title in page.texts["h2"] if title in titles] == titles
     assert "loss by step." in page.texts["figcaption"]
     assert "accuracy by step; band: 95 % interval over episodes." in page.texts["figcaption"]
     assert report["facts"]["finished"] not in shown
+
+
+def test_its_surest_mistakes_are_queries_of_the_episodes(finished: tuple[str, Path]) -> None:
+    """Drawn again here: every picture is a query of its episode, of the class that it is said to be."""
+    _, folder = finished
+    told = json.loads((folder / "predicted.json").read_text())
+    wrong = [p for p, n, t in zip(told["probability"], told["named"], told["true"], strict=True) if n != t]
+    held = told["mistakes"]
+    assert [one["probability"] for one in held] == sorted(wrong, reverse=True)
+    data, tasks = Glyphs(**GLYPHS["data"]["init_args"]).load(), Tasks(**GLYPHS["evaluation"]["tasks"])
+    for one in held:
+        query = task(data.draw("meta_test", tasks, 0, one["episode"], 1), 0).query
+        names = data.class_names("meta_test", tasks, 0, one["episode"])
+        assert {one["named"], one["true"]} <= {*names} <= {*told["classes"]}
+        own = [x for x, y in zip(query.x, query.y.tolist(), strict=True) if names[y] == one["true"]]
+        seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(one["shown"]["file"]))))[3::7, 3::7]
+        assert any(np.abs(seen - np.asarray(data.shown(x)).astype(float)).max() < 40 for x in own)
+    pictures = [
+        attrs for tag, attrs in read(folder).tags if tag == "img" and "is glyph" in (attrs["alt"] or "")
+    ]
+    assert len(pictures) == len(held) > 0
 
 
 def test_it_is_made_again_the_same_where_it_is_missing(finished: tuple[str, Path]) -> None:
@@ -80,12 +107,13 @@ def test_what_lies_there_and_means_nothing_costs_a_section_or_the_page(finished:
         assert metatl("run", config).code == 0
         assert "Predictions" not in read(folder).texts["h2"]
         told = json.loads(kept["predicted.json"])
-        (folder / "predicted.json").write_text(json.dumps({**told, "named": [99, "x"]}))
         (folder / "report.html").unlink()
-        said = metatl("run", config)
-        assert said.code == 0
-        assert not (folder / "report.html").exists()
-        assert "no report.html in" in " ".join(said.lines)
+        for nonsense in ({"named": [99, "x"]}, {"mistakes": [{"shown": {"file": "?"}}]}, {"mistakes": 7}):
+            (folder / "predicted.json").write_text(json.dumps({**told, **nonsense}))
+            said = metatl("run", config)
+            assert said.code == 0
+            assert not (folder / "report.html").exists()
+            assert "no report.html in" in " ".join(said.lines)
     finally:
         for name, content in kept.items():
             (folder / name).write_bytes(content)

@@ -53,7 +53,7 @@ def test_a_column_of_sentences(folder: Path, tmp_path: Path) -> None:
     cut = {one["method"] for one in report["protocol"]["missing"]}
     assert {name for name, _ in rows} | cut == set(some.split(","))
     assert {k for name, k in rows if name == "zero-shot"} == {0}
-    assert "Left out: 26 (cannot be read)" in (tmp_path / "o/table.md").read_text(), "an empty text is named"
+    assert "intents.csv line 26: the text is empty." in (tmp_path / "o/table.md").read_text()
     said = metatl("predict", tmp_path / "o", folder / "intents.csv")
     assert said.code == 0
     lines = list(csv.DictReader(said.out.splitlines()))

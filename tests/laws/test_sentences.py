@@ -6,12 +6,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from metatl import MetatlError
 from metatl.data import Sentences, Tasks
-from metatl.data.texts import text_examples, text_folder_examples
+from metatl.data.texts import TextReader, text_examples, text_folder_examples
 from metatl.language import PAD, extra, preparation_of
 from tests import tiny_texts
 
@@ -73,6 +74,28 @@ def test_a_folder_of_texts(tmp_path: Path) -> None:
         place = Path(found.inputs.ids[at])
         assert place.parent.name == found.targets.names[found.targets.values[at]]
         assert found.inputs.raw(at).endswith("test" if at in found.test else "train")
+
+
+def test_a_text_that_is_none_says_where_it_stands(tmp_path: Path) -> None:
+    place = written(tmp_path / "t.csv", "id,utterance,intent\ns1,pay,a\ns2,  ,a\ns3,snow,b\n")
+    for drop, said in (([], "t.csv line 3: the text is empty"), (["id"], "t.csv: s2: the text is empty")):
+        found = text_examples(place, "utterance", target_name="intent", drop=drop)
+        for inputs, at in ((found.inputs, 1), (found.inputs.take(np.array([2, 1])), 1)):
+            with pytest.raises(MetatlError, match=said):
+                inputs.raw(at)
+    with pytest.raises(MetatlError, match=r"t.csv line 3: the text is empty"):
+        TextReader("utterance").read([place]).digest(1)
+
+
+def test_a_file_that_is_no_text_is_left_out_by_name(tmp_path: Path) -> None:
+    for label in "ab":
+        for number in range(2):
+            written(tmp_path / label / f"{number}.txt", f"text {label} {number}")
+    (tmp_path / "a" / "2.txt").write_bytes(bytes(range(256)))
+    found = text_folder_examples(tmp_path)
+    with pytest.raises(MetatlError, match=r"a/2.txt: cannot be read as text; save it as plain text"):
+        found.inputs.digest(2)
+    assert [found.inputs.raw(at) for at in (0, 1, 3)] == ["text a 0", "text a 1", "text b 0"]
 
 
 # ---- as episodes

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from metatl.data.table_rows import table_examples
 from metatl.data.tables import Columns, read_table, target
 from metatl.types import MetatlError
 
@@ -117,3 +118,28 @@ def test_booleans_keep_their_spelling(tmp_path: Any) -> None:
 def test_what_no_target_can_be_is_one_line(table: Columns, name: str, more: Any, said: str) -> None:
     with pytest.raises(MetatlError, match=said):
         target(table, name, **more)
+
+
+def test_classes_that_are_spelt_in_two_ways_are_told() -> None:
+    def notes(*classes: str) -> tuple[str, ...]:
+        return target(read_table({"x": np.arange(4), "y": [*classes]}), "y")[1].notes
+
+    (said,) = notes("ill", "well", "Ill", "well")
+    assert said.startswith("target y has the classes 'Ill' and 'ill', which differ in case or spaces alone")
+    assert "'very ill' and 'veryill'" in notes("very ill", "a", "veryill", "a")[0]
+    assert notes("ill", "well", "iller", "well") == ()
+
+
+def test_rows_of_nobody_are_left_out_and_counted() -> None:
+    """Nobody knows whose else they are: one group of them all could be labelled and judged at once."""
+    held = {"x": np.arange(8), "y": ["a", "b"] * 4, "who": ["p", None, "p", "q", "q", "q", "", "r"]}
+    found, rest = table_examples(held, "y", group="who")
+    assert found.group is not None
+    assert found.group.tolist() == ["p", "p", "q", "q", "q", "r"]
+    assert rest["x"].tolist() == [0, 2, 3, 4, 5, 7]
+    assert found.inputs.ids == ("1", "3", "4", "5", "6", "8")
+    assert "2 of 8 rows have no who and are left out (table row 2 the first)" in found.notes
+    apart, _ = table_examples({**held, "day": [1, 1, None, 1, 2, 2, 2, 2]}, "y", group="who", apart="day")
+    assert len(apart.inputs) == 5
+    with pytest.raises(MetatlError, match="column 'who' has no value in any row"):
+        table_examples({**held, "who": [None] * 8}, "y", group="who")

@@ -11,6 +11,7 @@ import torch
 
 from metatl.data import bounds
 from metatl.data.tables import Columns, read_table, target
+from metatl.data.tables.plan import without_part
 from metatl.types import MetatlError
 
 MIXED = """\
@@ -139,6 +140,7 @@ def test_a_second_file_is_read_like_the_first(tmp_path: Path) -> None:
         ("a,b,a\n1,2,3\n", "names two columns 'a' .1 and 3."),
         ('a,b\n1,"2\n3,4\n', "line 2: a field in quotes"),
         ("a,b\nmg,cm\n1,2\n3,4\n5,6\n", "line 2: a is 'mg'.*second line of names"),
+        ("a,b\nx,1\ny,2\na, b\nz,3\n", "line 4 says the names of line 1 once more.*delete the line"),
         ("5.1,3.5\n4.9,3.0\n4.7,3.2\n", "begins with numbers"),
         ("Export of June\n\na,b,c\n1,2,3\n4,5,6\n", "line 1 has one field, and the lines below have 3"),
         (b"\x00\x01\x02\x03\xff\xfe\x00rubbish", "is no text"),
@@ -149,6 +151,31 @@ def test_a_second_file_is_read_like_the_first(tmp_path: Path) -> None:
 def test_what_is_no_table_is_one_line(tmp_path: Path, text: str | bytes, said: str) -> None:
     with pytest.raises(MetatlError, match=said):
         table(tmp_path, text)
+
+
+def test_a_value_may_be_called_as_its_column(tmp_path: Path) -> None:
+    assert table(tmp_path, "a\na\nb\n")["a"].tolist() == ["a", "b"]
+    assert table(tmp_path, "a,b\na,c\nb,d\n")["a"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(("first", "other"), [("45 %", "50 %"), ("1.5kg", "20kg"), ("€ 3,50", "€ 4,50")])
+def test_numbers_with_a_unit_are_said_to_have_one(tmp_path: Path, first: str, other: str) -> None:
+    _, form, notes = one(tmp_path, first, other, "")
+    assert form == "category"
+    assert f"{first!r}" in notes[0]
+    assert "is a number with a unit; leave the unit out" in notes[0]
+    for plain in ((first, "many"), ("p1", "p2"), ("1a", "2b"), (first, first)):
+        assert one(tmp_path, *plain)[1:] == ("category", ())
+
+
+def test_columns_that_play_no_part_are_told(tmp_path: Path) -> None:
+    rows = "".join(f"{i},,same,note {i},{'xy'[i % 2]}\n" for i in range(30))
+    found = without_part(table(tmp_path, "n,empty,one,free,kind\n" + rows))
+    said = "empty (no value), one (the same value in every row), free (nearly every value differs)"
+    assert found == (f"columns that play no part where all rows are labelled: {said}",)
+    many = without_part(table(tmp_path, ",".join(f"c{i}" for i in range(9)) + "\n" + "1," * 9 + "\n"))
+    assert many[0].endswith("c5 (the same value in every row) and 3 more")
+    assert without_part(table(tmp_path, "n,kind\n1,x\n2,y\n")) == ()
 
 
 def test_files_that_are_not_there_or_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -263,7 +263,7 @@ def test_photos_that_are_no_files_are_left_out_by_name(
     SPECIAL[kind](odd)
     found = metatl(words[0], tmp_path / "photos", *words[2:], "--out", tmp_path / "out")
     assert found.code == 0, found
-    assert f"left out: {odd} (cannot be read)" in found.out
+    assert f"left out: {odd} is {kind}, not a file" in found.out
     found = metatl("predict", whole, odd.parent)
     assert found.code == 0, found
     assert [f"is {kind}, not a file" in line for line in found.lines] == [True]

@@ -30,7 +30,7 @@ def records(text: str, where: str) -> Records:
     """Header and rows of a text; the delimiter is , ; | or a tab, whichever the lines agree on.
 
     Raises MetatlError, with file and line, for a quote that is not closed, rows with more or fewer fields
-    than there are names, names that stand twice, a second line of names, and no rows.
+    than there are names, the line of names once more, and no rows.
     """
     said = _SAID.match(text)
     delimiter = said[1] if said else _delimiter(text[said.end() if said else 0 :][:_SAMPLE], where)
@@ -49,6 +49,12 @@ def records(text: str, where: str) -> Records:
                 f"{where} line {line} has {len(row)} field{'s' * (len(row) != 1)}, and line {first} names "
                 f"{width} columns: {said_more}, or delete the line"
             )
+    again = [line for line, row in rows if width > 1 and [field.strip() for field in row] == names]
+    if again:
+        raise MetatlError(
+            f"{where} line {again[0]} says the names of line {first} once more, as where files were put one "
+            "behind the other; delete the line"
+        )
     if not rows:
         raise MetatlError(f"{where} has no row below its names {', '.join(names[:6])}")
     return Records(names, [row for _, row in rows], [line for line, _ in rows], (note,) if note else ())

@@ -31,6 +31,8 @@ NUMBERS = {
 }
 """Format -> what a number matches, and the marks between thousands."""
 _NEARLY = 0.9
+_UNIT = re.compile(r"([€$£]?) ?[+-]?[\d.,]*\d ?([^\d\s.,]*)")
+"""A number with a currency in front of it, or a unit behind."""
 
 
 class Typed(NamedTuple):
@@ -63,7 +65,10 @@ def typed(
     parsed = {value: parse(value, form) for value in known}
     bad = next((i for i, v in enumerate(read) if v is not None and parsed[v] is None), None)
     if bad is not None:
-        raise MetatlError(f"{where(bad)}: {name} is {read[bad]!r}, and its column holds {_called(form)}")
+        raise MetatlError(
+            f"{where(bad)}: {name} is {read[bad]!r}, and its column holds {_called(form)}; write it alike, "
+            "or leave the field empty"
+        )
     return Typed(_array([None if v is None else parsed[v] for v in read], form), form, note)
 
 
@@ -102,7 +107,7 @@ def _inferred(
 ) -> tuple[str, str]:
     """Format, and a sentence where there was something to decide."""
     if not known:
-        return "missing", f"column {name} has no value"
+        return "missing", ""
     if pair := _pair(known):
         return f"boolean {pair}", ""
     if any(_CODE.fullmatch(value) for value in known):
@@ -113,6 +118,13 @@ def _inferred(
     if all(map(is_date_like, known)):
         form = date_format(known)
         return (form, "") if form else ("category", _unclear(name, read, where))
+    units = {found.groups() if (found := _UNIT.fullmatch(value)) else None for value in known}
+    if len(units) == 1 < len(known) and units.isdisjoint({None, ("", "")}):
+        first = next(i for i, value in enumerate(read) if value is not None)
+        return "category", (
+            f"column {name} is read as categories: {read[first]!r} ({where(first)}) is a number with a unit; "
+            "leave the unit out to have numbers"
+        )
     odd = [value for value in known if _number(value, "number") is None]
     if len(known) >= 10 and len(odd) <= (1 - _NEARLY) * len(known):
         first = next(i for i, value in enumerate(read) if value in odd)

@@ -14,7 +14,9 @@ from metatl.types import MetatlError
 Use = Literal["number", "date", "boolean", "category"]
 PARTS = ("year", "month", "weekday", "days")
 """What a date becomes: year, month 1 to 12, day of the week from Monday 0, days since the earliest."""
+DIFFERS = "nearly every value differs"
 _TEXT_LIKE, _TEXT_ROWS = 0.9, 20
+_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,15 @@ def planned(columns: Columns) -> Plan:
     return Plan(uses, {name: why for name, why in reasons.items() if why is not None})
 
 
+def without_part(columns: Columns) -> tuple[str, ...]:
+    """A sentence on the columns that become no input of a model that is fitted to all of these rows."""
+    left = planned(columns).left_out
+    said = [f"{name} ({why})" for name, why in left.items()]
+    more = f" and {len(said) - _NAMED} more" if len(said) > _NAMED else ""
+    told = f"columns that play no part where all rows are labelled: {', '.join(said[:_NAMED])}{more}"
+    return (told,) if left else ()
+
+
 def _use(columns: Columns, name: str) -> Use:
     if columns.formats.get(name, "").startswith("boolean"):  # numbers, where some are missing
         return "boolean"
@@ -59,7 +70,7 @@ def _why_not(columns: Columns, name: str) -> str | None:
     if different == 1 and len(there) == len(values):
         return "the same value in every row"
     if values.dtype.kind == "O" and len(there) >= _TEXT_ROWS and different >= _TEXT_LIKE * len(there):
-        return "nearly every value differs"
+        return DIFFERS
     return None
 
 

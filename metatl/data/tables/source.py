@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -17,7 +18,9 @@ from metatl.data.class_data import ClassData
 from metatl.data.division import listed, shares
 from metatl.data.group_data import GroupData
 from metatl.data.group_rule import GroupedColumns, GroupRule, Named
+from metatl.data.shown import Show
 from metatl.data.source import Data, Further, Source, device_of
+from metatl.data.tables import told
 from metatl.data.tables.columns import Array, Columns, as_text, missing
 from metatl.data.tables.encoder import Encoder
 from metatl.data.tables.reading import read_table
@@ -142,30 +145,33 @@ class Table(Source):
         part = None if self.apart is None else np.array(as_text(rows[self.apart]))
         rule = self._rule(by)
         own, said = rule.divided(sorted({*group.tolist()}))
-        x = self._encoded(self._inputs(rows), np.isin(group, own["meta_train"]), facts)
+        x, show = self._encoded(self._inputs(rows), np.isin(group, own["meta_train"]), facts)
         label = targets.values.numpy()
-        told = hashlib.sha256(repr((own, targets.names)).encode())
+        seen = hashlib.sha256(repr((own, targets.names)).encode())
         for held in (x.numpy(), label, group, *([] if part is None else [part])):
-            told.update(repr((held.dtype, held.shape)).encode() + np.ascontiguousarray(held).tobytes())
+            seen.update(repr((held.dtype, held.shape)).encode() + np.ascontiguousarray(held).tobytes())
         columns = GroupedColumns(x, label, group, part)
-        facts, content = {"split": said, **facts}, told.hexdigest()[:16]
-        return rule.data(columns, targets.names, own, facts, content, place)
+        facts, content = {"split": said, **facts}, seen.hexdigest()[:16]
+        return replace(rule.data(columns, targets.names, own, facts, content, place), show=show)
 
     def _classes(
         self, rows: Columns, targets: Targets, facts: dict[str, Any], place: torch.device
     ) -> ClassData:
         names = targets.names
         parts, said = self._divided(names)
-        x = self._encoded(rows, np.isin(targets.values.numpy(), parts["meta_train"]), facts)
+        x, show = self._encoded(rows, np.isin(targets.values.numpy(), parts["meta_train"]), facts)
         bank = Bank.from_arrays(x, targets.values, names, self.path)
         banks: dict[Split, Bank] = {s: bank.pick(part).to(place) for s, part in parts.items() if part}
-        return ClassData(Path(self.path).stem, banks, {"split": said, **facts, "seed": self.seed})
+        return ClassData(Path(self.path).stem, banks, {"split": said, **facts, "seed": self.seed}, show=show)
 
     def _named(self) -> Named:
         return {"meta_train": self.train, "meta_val": self.val, "meta_test": self.test}
 
-    def _encoded(self, rows: Columns, fitted: Array, facts: dict[str, Any]) -> Tensor:
-        """Inputs [n, width], fitted to some rows; `facts` gets what was left out or is not known there."""
+    def _encoded(self, rows: Columns, fitted: Array, facts: dict[str, Any]) -> tuple[Tensor, Show]:
+        """Inputs [n, width], fitted to some rows, and how one is read back.
+
+        `facts` gets what was left out or is not known there.
+        """
         if not fitted.any():
             raise MetatlError(
                 f"{self.path}: meta_train is empty, and its rows scale the columns; give it some"
@@ -173,7 +179,7 @@ class Table(Source):
         encoder = Encoder.fit(rows.take(fitted))
         facts["columns"], facts["columns_left_out"] = list(encoder.columns), dict(encoder.left_out)
         facts["notes"] = [*facts["notes"], *encoder.notes(rows)]
-        return encoder(rows)
+        return encoder(rows), partial(told.row, encoder)
 
 
 def _classes(targets: Targets, large: Array) -> Targets:

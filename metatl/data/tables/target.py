@@ -105,9 +105,18 @@ def _single(rows: Columns, name: str, kind: Kind | None) -> tuple[Targets, list[
     place = {one: i for i, one in enumerate(found)}
     labels = torch.tensor([place[one] for one in texts])
     told = [f"target {name} is classes ({len(found)} different whole numbers)"]
-    return Targets("classes", _spelt(found, values, rows.formats.get(name, "")), labels), (
-        told if values.dtype.kind == "f" and kind is None else []
-    )
+    told = told if values.dtype.kind == "f" and kind is None else _alike(name, found)
+    return Targets("classes", _spelt(found, values, rows.formats.get(name, "")), labels), told
+
+
+def _alike(name: str, classes: Sequence[str]) -> list[str]:
+    """A note where classes differ in the case of letters and in spaces alone; nothing where none do."""
+    spelt = dict[str, list[str]]()
+    for one in classes:
+        spelt.setdefault("".join(one.split()).casefold(), []).append(one)
+    twice = next((some for some in spelt.values() if len(some) > 1), None)
+    said = f"target {name} has the classes {' and '.join(map(repr, twice or []))}, which differ in case or "
+    return [said + "spaces alone; write them alike if they are one"] if twice else []
 
 
 def _spelt(names: list[str], values: Array, form: str) -> tuple[str, ...]:

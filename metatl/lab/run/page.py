@@ -8,44 +8,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from metatl import processes
-from metatl.adapt import Adaptation
-from metatl.evaluation.predicted import predicted
 from metatl.lab import config, store
 from metatl.lab.render.reports import RunFiles, run_page
-from metatl.lab.run.folder import evaluation
-from metatl.lab.run.prepare import Run
-from metatl.types import MetatlError, Transfer
+from metatl.lab.run.predictions import FILE, mistakes
+from metatl.types import MetatlError
 
 PAGE = "report.html"
-_PREDICTED = "predicted.json"
 _NONSENSE = (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError)
 """What values raise that somebody else has put into a file."""
-
-
-def note_predictions(run: Run, transfer: Transfer, adaptation: Adaptation, folder: Path) -> None:
-    """Write what is said of single rows, for calibration and confusion.
-
-    Every process of a job calls it. Nothing is written where rows have no class each.
-    """
-    asked, tested = run.experiment.evaluation, run.tested
-    found = None
-    if tested.kind == "classification":
-        found = predicted(run.net, transfer, adaptation, tested, asked, run.engine)
-    if not processes.writer():
-        return
-    if found is None:
-        store.remove(folder / _PREDICTED)
-        return
-    shared = tested.numbering(asked.tasks) == "shared"
-    said = {
-        "evaluation": evaluation(run),
-        "episodes": found.episodes,
-        "classes": tested.class_names("meta_test", asked.tasks, asked.seed, 0) if shared else None,
-        "probability": found.probability.round(4).tolist(),
-        "named": found.named.tolist(),
-        "true": found.true.tolist(),
-    }
-    store.write_json(folder / _PREDICTED, said)
 
 
 def write_page(home: Path, folder: Path, again: bool) -> None:
@@ -68,7 +38,7 @@ def files_of(home: Path, folder: Path) -> RunFiles:
     """What the page is made from. Raises MetatlError as `store.load_report`."""
     scores = store.load_report(folder).scores
     report = store.read_json(folder / "report.json")
-    said = _read(folder / _PREDICTED)
+    said = _read(folder / FILE)
     own = said.get("evaluation") == report["facts"].get("evaluation")
     try:
         values = config.read(home / "config.yaml") if home == folder else {}
@@ -82,6 +52,7 @@ def files_of(home: Path, folder: Path) -> RunFiles:
         _read(folder / "provenance.json"),
         _lines(home / "metrics.jsonl"),
         said if own else {},
+        mistakes(said) if own else [],
     )
 
 

@@ -21,7 +21,8 @@ from metatl.lab.run.curves import judged
 from metatl.lab.run.folder import check_own, complete, evaluation, kept, report_folder, reported
 from metatl.lab.run.learn import learn, write_config
 from metatl.lab.run.origin import note_evaluation, say_other
-from metatl.lab.run.page import note_predictions, write_page
+from metatl.lab.run.page import write_page
+from metatl.lab.run.predictions import note_predictions
 from metatl.lab.run.prepare import Run
 from metatl.lab.run.values import flat
 from metatl.types import MetatlError, Split, Transfer

@@ -6,13 +6,15 @@ is not `Html` already is escaped (`metatl.text`), wherever it is given.
 
 from metatl.lab.render.html.markup import Html, element, joined, shown
 from metatl.lab.render.html.page import Section, page
-from metatl.lab.render.html.pictures import calibration, calibration_error, examples, figure
+from metatl.lab.render.html.pictures import Shown, calibration, calibration_error, examples, figure
+from metatl.lab.render.html.small import small
 from metatl.lab.render.html.tables import confusion, facts, table
 from metatl.lab.render.html.words import command, folded, headline, notes, paragraph, side_by_side
 
 __all__ = [
     "Html",
     "Section",
+    "Shown",
     "calibration",
     "calibration_error",
     "command",
@@ -29,5 +31,6 @@ __all__ = [
     "paragraph",
     "shown",
     "side_by_side",
+    "small",
     "table",
 ]

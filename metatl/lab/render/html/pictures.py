@@ -20,6 +20,8 @@ BINS = 15
 """Of a reliability diagram."""
 _SMALL = 40_000
 """Bytes of an SVG that needs no PNG beside it, which takes as long to draw."""
+_NARROW = 6.0
+"""Inches of a plot that can be read on a telephone without moving it sideways."""
 _KINDS = {b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
 Shown = bytes | str | Sequence[tuple[str, Any]]
 """An input: the bytes of a picture's file, a text, or the columns of a row."""
@@ -28,7 +30,10 @@ Shown = bytes | str | Sequence[tuple[str, Any]]
 def figure(drawn: Figure | bytes, caption: str) -> Html:
     """A plot (as SVG, or as PNG where that is large) or the bytes of a picture's file, with its caption."""
     content = drawn if isinstance(drawn, bytes) else _smaller(drawn)
-    return element("figure", _image(content, caption), element("figcaption", caption))
+    narrow = isinstance(drawn, Figure) and drawn.get_figwidth() <= _NARROW
+    return element(
+        "figure", _image(content, caption, "narrow" if narrow else "wide"), element("figcaption", caption)
+    )
 
 
 def _smaller(drawn: Figure) -> bytes:
@@ -39,10 +44,11 @@ def _smaller(drawn: Figure) -> bytes:
     return vectors if len(vectors) <= _SMALL else min(vectors, png(drawn), key=len)
 
 
-def _image(content: bytes, said: str) -> Html:
+def _image(content: bytes, said: str, room: str = "narrow") -> Html:
     kind = next((kind for front, kind in _KINDS.items() if content.startswith(front)), "png")
     kind = "svg+xml" if content.lstrip().startswith(b"<") else kind
-    return element("img", src=f"data:image/{kind};base64,{base64.b64encode(content).decode()}", alt=said)
+    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return element("img", src=source, alt=said, class_=room)
 
 
 def examples(held: Sequence[tuple[Shown, str]]) -> Html:

@@ -19,8 +19,9 @@ ul { padding-left: 1.2rem; }
 .headline strong { display: block; font-size: 2.1rem; line-height: 1.2; }
 .faint, figcaption, th { color: var(--faint); }
 .scroll, figure { overflow-x: auto; max-width: 100%; margin: .6rem 0; }
-.scroll { background: linear-gradient(to right, var(--ground), transparent) 0 0 / 2rem 100% local no-repeat,
-  linear-gradient(to left, var(--ground), transparent) 100% 0 / 2rem 100% local no-repeat,
+.scroll { background:
+  linear-gradient(to right, var(--ground) 40%, transparent) 0 0 / 2rem 100% local no-repeat,
+  linear-gradient(to left, var(--ground) 40%, transparent) 100% 0 / 2rem 100% local no-repeat,
   linear-gradient(to left, rgba(var(--hue), .35), transparent) 100% 0 / .8rem 100% scroll no-repeat,
   linear-gradient(to right, rgba(var(--hue), .35), transparent) 0 0 / .8rem 100% scroll no-repeat; }
 table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
@@ -29,7 +30,7 @@ th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top;
 th { font-weight: 600; vertical-align: bottom; white-space: normal; }
 td { min-width: 3ch; max-width: 32rem; }
 td:first-child { overflow-wrap: anywhere; min-width: min(10rem, 30vw); }
-@media (max-width: 40rem) { figure img { min-width: 34rem; } .examples img { min-width: 0; } }
+@media (max-width: 40rem) { img.wide { min-width: 34rem; } }
 td:first-child, th:first-child { position: sticky; left: 0; background: var(--ground); }
 .number { text-align: right; padding-left: .7rem; font-variant-numeric: tabular-nums; }
 td.number { white-space: nowrap; }
@@ -45,7 +46,7 @@ figcaption { font-size: .85rem; margin-top: .3rem; max-width: 46rem; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
   gap: 1rem 2rem; align-items: start; }
 .columns > * { min-width: 0; }
-.examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 1rem;
+.examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(11rem, 45%), 1fr)); gap: 1rem;
   align-items: start; }
 .examples figure { margin: 0; padding: .6rem; background: var(--box); border-radius: 6px; min-width: 0; }
 .examples img { width: 100%; }

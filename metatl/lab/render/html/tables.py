@@ -87,10 +87,11 @@ def confusion(counts: Any, names: Sequence[str]) -> Html:
 
 def _whole(held: NDArray[np.int64], names: Sequence[str]) -> Html:
     share = held / np.maximum(held.sum(1, keepdims=True), 1)
-    head = element("tr", element("th", "true \\ named"), *(element("th", name) for name in names))
+    called = [Html(shown(name).replace("_", "_<wbr>")) for name in names]  # a long one may break there
+    head = element("tr", element("th", "true \\ named"), *(element("th", name) for name in called))
     lines = [
         element("tr", element("th", name), *map(_shaded, held[row].tolist(), share[row].tolist()))
-        for row, name in enumerate(names)
+        for row, name in enumerate(called)
     ]
     return _box(head, lines, class_="confusion")
 

@@ -20,6 +20,7 @@ from metatl.lab.render.reports.drawn import left_out, shapes
 from metatl.lab.render.reports.measure import Measure
 from metatl.lab.render.reports.origin import code, command_words
 from metatl.lab.render.reports.plots import distribution
+from metatl.lab.render.reports.predictions import Mistake, confusion, mistakes
 
 Values = Mapping[str, Any]
 
@@ -29,7 +30,8 @@ class RunFiles:
     """What lies in the folder of a report, as read; empty what is not there.
 
     report, scores: `report.json` and `episodes.npy`; learned, provenance, predicted: the JSON files of these
-    names; metrics: the lines of `metrics.jsonl`; config: `config.yaml`.
+    names; mistakes: the surest ones that `predicted.json` holds; metrics: the lines of `metrics.jsonl`;
+    config: `config.yaml`.
     """
 
     report: Values
@@ -39,6 +41,7 @@ class RunFiles:
     provenance: Values = field(default_factory=dict[str, Any])
     metrics: Sequence[Values] = ()
     predicted: Values = field(default_factory=dict[str, Any])
+    mistakes: Sequence[Mistake] = ()
 
     @property
     def protocol(self) -> Values:
@@ -58,6 +61,7 @@ def run_page(files: RunFiles) -> str:
         Section("Episodes", html.side_by_side(_distribution(files), html.facts(_numbers(files)))),
         Section("Learning", curves(files.metrics, Measure.of(files.protocol))),
         Section("Predictions", _predictions(files.predicted)),
+        mistakes(files.mistakes),
         Section("What was chosen", _chosen(files)),
         Section("Notes", html.notes(_notes(files))),
         Section("What it belongs to", _origin(files)),
@@ -120,11 +124,7 @@ def _predictions(said: Values) -> Html:
     if not said:
         return Html()
     named, true = (np.asarray(said[key], np.int64) for key in ("named", "true"))
-    counts = Html()
-    if said.get("classes"):
-        table = np.zeros((len(said["classes"]),) * 2, np.int64)
-        np.add.at(table, (true, named), 1)
-        counts = html.confusion(table, said["classes"])
+    counts = confusion(said["classes"], true, named) if said.get("classes") else Html()
     first = html.paragraph(f"Every query of the first {said['episodes']} episodes.")
     return html.joined(
         (first, html.side_by_side(html.calibration(said["probability"], named == true), counts))
