@@ -18,7 +18,7 @@ from metatl.lab.run import own_report, prepare
 from metatl.norm import has_batch_norm
 from metatl.text import near
 from metatl.transferring.opened import Words
-from metatl.transferring.people_source import people_of
+from metatl.transferring.people_source import Before, people_of
 from metatl.types import MetatlError
 
 FOLDER = Path(__file__).parent.parent / "rows" / "people"
@@ -55,15 +55,17 @@ def personalised(
     chosen: Sequence[str] | None = None,
     out: str | Path | None = None,
     seed: int = 0,
+    before: Before = Before(),
 ) -> Personalised:
     """Learn on some groups, choose values on others, adapt to the rest; every row on the same episodes.
 
-    data: a table, or an npz with windows x [n, channels, time]; labelled: rows of each class of a person;
-    draws: of them, for each person. Writes the rows' configs, their runs, and for each number of labels a
+    data: a table (of columns, sentences, or files that it lists), or an npz with windows [n, channels, time];
+    labelled: rows of each class of a person; draws: of them, for each person; before: what is learned before
+    people are seen. Writes the rows' configs, their runs, and for each number of labels a
     table, a report and a page into `out`. Raises MetatlError in one line for whatever cannot work.
     """
     asked = _asked(labelled)
-    source, model, small = people_of(Path(data), words, asked, seed)
+    source, model, small = people_of(Path(data), words, asked, seed, before)
     loaded = cast(GroupData, source.load())
     net = importing.found(model["class_path"])(loaded.shape, len(loaded.labels), **model["init_args"])
     names = [name for name in methods(chosen) if has_batch_norm(net) or not _moments_alone(name)]
@@ -75,7 +77,8 @@ def personalised(
         found[k] = benchmark.benchmark(written, own, folder / f"labelled-{k}", REFERENCE, FLOOR)
     why = f"lacks a class, or a second {words.apart or 'half'} with every class"
     left = [f"{one} ({why})" for one in loaded.describe()["left_out"]]
-    return Personalised(found, folder, _best(written, max(counts)), (*small, *left))
+    lost = loaded.describe().get("unreadable", ())
+    return Personalised(found, folder, _best(written, max(counts)), (*small, *lost, *left))
 
 
 def _moments_alone(name: str) -> bool:
