@@ -26,7 +26,7 @@ from metatl.text import near
 from metatl.transferring.asked import check_alike
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.opened import Words, opened, usual_net
-from metatl.transferring.prepared import check_unit
+from metatl.transferring.prepared import check_unit, remarks
 from metatl.transferring.pretraining import net_for
 from metatl.transferring.problem import digests_of, seen_by
 from metatl.transferring.source import distinct
@@ -81,7 +81,7 @@ class GroupFeatures(Source):
     def load(self, device: str = "cpu") -> GroupData:
         """Read, pass through the net, divide; MetatlError in one line for whatever does not work out."""
         place, found = device_of(device), self.examples()
-        net = self._net(found)
+        net, notes = self._net(found)
         rows = self._rows(found, net)
         examples, label = rows.examples, rows.examples.targets.values.numpy()
         group, part = _whose(examples), examples.part_of
@@ -92,15 +92,16 @@ class GroupFeatures(Source):
         for held in (label, group, *([] if part is None else [part])):
             told.update(repr((held.dtype, held.shape)).encode() + np.ascontiguousarray(held).tobytes())
         facts: dict[str, Any] = {"split": said, "net": net.facts["net"], "weights": net.facts["weights"]}
-        facts |= {"standardised": "per feature, by meta_train", "notes": list(examples.notes)}
+        notes = [*examples.notes, *notes, *remarks(net.preparation, examples.inputs)]
+        facts |= {"standardised": "per feature, by meta_train", "notes": notes}
         facts |= {"unreadable": rows.unreadable} if rows.unreadable else {}
         columns = GroupedColumns(standard(rows.x), label, group, part)
         return self._rule.data(columns, names, own, facts, told.hexdigest()[:16], place)
 
     def further(self, place: Path, data: Data, labelled: bool) -> Further:
-        """Rows like these through the same net; those that cannot be read are left out."""
+        """Rows like these through the same net."""
         own = self.examples()
-        net = self._net(own)
+        net, _ = self._net(own)
         known = self._rows(own, net)
         group = _whose(known.examples)
         train = self._rule.divided(sorted({*group.tolist()}))[0]["meta_train"]
@@ -119,7 +120,9 @@ class GroupFeatures(Source):
         ids = tuple(some.ids[int(i)] for i in there)
         labels = None if named is None else tuple(str(named[int(kept[int(i)])]) for i in there)
         x = Standard.of(known.x, np.isin(group, train), self.path)(x) if ids else x
-        return Further(x, labels, ids, reader.id_name, reader.unit)
+        gone = {*range(len(inputs))} - {int(kept[int(i)]) for i in there}
+        lost = () if labelled else tuple((i, inputs.ids[i]) for i in sorted(gone))
+        return Further(x, labels, ids, reader.id_name, reader.unit, lost)
 
     @property
     def _rule(self) -> GroupRule:
@@ -145,21 +148,21 @@ class GroupFeatures(Source):
         held &= True if found.part_of is None else found.part_of != ""
         return found.take(np.flatnonzero(held))
 
-    def _net(self, examples: Examples) -> Backbone:
-        """The net that is named, else the one that is learned on the source, else the usual one."""
-        words, others = self._words, None
+    def _net(self, examples: Examples) -> tuple[Backbone, list[str]]:
+        """The net that is named, else the usual one, else the one that is learned on the source; notes."""
+        words, others, notes = self._words, None, list[str]()
         name = self.net or usual_net(words)
         if self.source is not None:
             if name is not None:
                 raise MetatlError(f"source: a net is learned on it, and {name} is one already; leave one out")
             theirs, _ = opened(placed(Path(self.source)), replace(words, apart=None), strict=False)
             check_alike(examples, theirs)
-            others = distinct(theirs, examples)[0]
-        net, _ = net_for(name, self.size, others, examples, self.seed)
+            others, notes = distinct(theirs, examples)
+        net, told = net_for(name, self.size, others, examples, self.seed)
         if not net.moves:
             raise MetatlError(f"{self.path}: these rows have no usual net; name one, or a source to learn on")
         check_unit(net, examples.inputs)
-        return net
+        return net, [*notes, *told]
 
     def _rows(self, found: Examples, net: Backbone) -> _Rows:
         """The rows that can be read, of the classes that have enough of them."""

@@ -82,6 +82,8 @@ def _to_people(words: argparse.Namespace) -> None:
         )
     for k, one in found.by_labels.items():
         say(f"{k} labelled of each class\n\n{one.table}")
+    for note in found.notes:
+        say(note)
     for said in found.left_out:
         say(f"left out: {said}")
     say(f"written to {found.folder}: {', '.join(f'labelled-{k}/' for k in found.by_labels)}, configs/, runs/")

@@ -30,12 +30,16 @@ LABELLED, QUERIES = "1,5", 15
 
 @dataclass(frozen=True)
 class Personalised:
-    """What was found: by number of labels the benchmark; the folder; the run whose adaptation chose best."""
+    """What was found: by number of labels the benchmark; the folder; the run whose adaptation chose best.
+
+    left_out: what could not be used; notes: what was decided on the way; a line each.
+    """
 
     by_labels: Mapping[int, benchmark.Outcome]
     folder: Path
     best: Path
     left_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def methods(chosen: Sequence[str] | None) -> list[str]:
@@ -77,8 +81,10 @@ def personalised(
         found[k] = benchmark.benchmark(written, own, folder / f"labelled-{k}", REFERENCE, FLOOR)
     why = f"lacks a class, or a second {words.apart or 'half'} with every class"
     left = [f"{one} ({why})" for one in loaded.describe()["left_out"]]
-    lost = loaded.describe().get("unreadable", ())
-    return Personalised(found, folder, _best(written, max(counts)), (*small, *lost, *left))
+    said, best = loaded.describe(), _best(written, max(counts))
+    seen = [f"rows are what {said['net']}, frozen, makes of them: {said['weights']}"] if "net" in said else []
+    notes = (*seen, *said.get("notes", ()))
+    return Personalised(found, folder, best, (*small, *said.get("unreadable", ()), *left), notes)
 
 
 def _moments_alone(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,10 @@ def predicted(words: argparse.Namespace) -> tuple[Told, list[Prediction], str]:
         outputs = person.outputs(rows.x) if rows.ids else []
         unsure = doubts("classes", torch.stack(list(outputs))).tolist() if rows.ids else []
         lines = zip(rows.ids, outputs, unsure, strict=True)
-        found += [Prediction(i, cells(told, row), doubt) for i, row, doubt in lines]
+        here = [Prediction(i, cells(told, row), doubt) for i, row, doubt in lines]
+        for at, name in rows.lost:
+            say(f"metatl: {name}: cannot be read", sys.stderr)
+            here.insert(at, Prediction(name, None))
+        found += here
         told, unit = replace(told, id_name=rows.id_name), rows.unit
     return told, found, unit
