@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metatl.data.catalogue import missing
 from metatl.data.checked import Channels, as_inputs, as_labels
 from metatl.data.fetch import placed
 from metatl.data.group_data import GroupData
@@ -113,6 +114,8 @@ class GroupArrays(Source):
 
     def _held(self, path: Path, columns: list[str]) -> dict[str, Array]:
         path = placed(path)
+        if not path.exists():
+            raise missing(path)
         held = read_npz(path, columns)
         for name in columns:
             if name not in held:
