@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metatl import importing
 from metatl.data.examples import Inputs
 from metatl.data.table_rows import TableRows
 from metatl.data.tables import read_table
@@ -104,6 +105,11 @@ class OfRun:
 
 def predicted(words: argparse.Namespace) -> tuple[Told, list[Prediction], str]:
     """Predictions of a run directory with a delta; what they are of, and what a row is called."""
+    with importing.received(words.trust):
+        return _predicted(words)
+
+
+def _predicted(words: argparse.Namespace) -> tuple[Told, list[Prediction], str]:
     folder, found = Path(words.model), list[Prediction]()
     base = load(folder, words.trust)
     person = apply_delta(base, words.delta)

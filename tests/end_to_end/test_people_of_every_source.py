@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from metatl import importing
 from metatl.data import GroupData
 from metatl.features import GroupFeatures
 from metatl.lab import store
-from metatl.transferring import people
+from metatl.pretrained import DEFAULT
+from metatl.transferring import people, pretraining
+from metatl.transferring.kinds import opened_reader, reader_values
+from metatl.transferring.opened import Words, opened
 from metatl.types import MetatlError
 from tests import tiny_texts
 from tests.commands import metatl, only, refused
-from tests.photos import COLOURS, drawn
+from tests.photos import drawn
 
 pytest.importorskip("sklearn")
 PEOPLE = ("ada", "ben", "cem", "dee", "eli", "fay")
@@ -130,16 +134,16 @@ def test_photos_that_a_table_lists(tmp_path: Path) -> None:
 
 def test_photos_of_a_table_are_a_problem_too(tmp_path: Path) -> None:
     file = photos(tmp_path, PEOPLE[:3])
-    shutil.copy(tmp_path / "ada" / "blue" / "00.png", tmp_path / "x.png")
-    words = ("--photo", "file", "--target", "colour", "--group", "who", "--net", "CNN", "--size", "16")
-    few = ("--methods", "nearest-centroid", "--labelled", "2", "--draws", "2", "--minutes", "1")
-    found = metatl("transfer", file, *words, *few, "--out", tmp_path / "o")
-    assert found.code == 0, found
-    lines = list(csv.DictReader(metatl("predict", tmp_path / "o", file).out.splitlines()))
-    assert len(lines) == 24
-    assert {one["label"] for one in lines} <= {*COLOURS}
-    assert len(metatl("predict", tmp_path / "o", tmp_path / "x.png").out.splitlines()) == 2
-    assert "--text and --photo" in refused("transfer", file, *words, "--text", "colour")
+    found, usual = opened(file, Words(target="colour", group="who", photo="file"))
+    assert usual == DEFAULT
+    assert found.group is not None
+    assert (found.inputs.unit, len(found.inputs), {*found.group}) == ("photo", 24, {*PEOPLE[:3]})
+    reader = opened_reader(reader_values(found.reader))
+    assert list(reader.read([file]).ids) == list(found.inputs.ids)
+    assert len(reader.read([tmp_path / "ada"])) == 8
+    assert len(reader.read([tmp_path / "ada" / "blue" / "00.png"])) == 1
+    words = ("--photo", "file", "--text", "colour", "--target", "colour")
+    assert "--text and --photo" in refused("transfer", file, *words)
 
 
 def windows(file: Path, people: Sequence[str], seed: int) -> Path:
@@ -174,6 +178,8 @@ def test_what_cannot_work(tmp_path: Path) -> None:
 
     assert "no usual net" in why()
     assert "nearest: text" in why(inputs={"txt": "said"})
+    with importing.received(trust=False):
+        assert "--trust" in why(inputs={"text": "said"}, net="somebodys_nets.Net@weights.pt")
     assert "minilm is one already" in why(inputs={"text": "said"}, source=str(file))
     number = listed(tmp_path / "n.csv", ["said", "y", "who"], [[str(i), str(i / 7), "ada"] for i in range(9)])
     with pytest.raises(MetatlError, match="groups share classes"):
@@ -184,7 +190,9 @@ def test_what_cannot_work(tmp_path: Path) -> None:
     assert "leave out --several" in refused("transfer", file, *words, "--several", ";")
 
 
-def test_features_are_of_mean_0_over_the_people_learned_from(tmp_path: Path) -> None:
+def test_features_are_of_mean_0_over_the_people_learned_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = windows(tmp_path / "a.npz", PEOPLE, 0)
     source = windows(tmp_path / "b.npz", ("kim", "lou"), 1)
     made = GroupFeatures(str(data), "y", "who", source=str(source), fractions=(0.5, 0.2, 0.3))
@@ -193,6 +201,11 @@ def test_features_are_of_mean_0_over_the_people_learned_from(tmp_path: Path) -> 
     x = found.rows("meta_train").double()
     assert x.mean(0).abs().max() < 1e-5
     assert found.labels == ("down", "up")
+
+    def never(*_: object) -> None:
+        raise AssertionError("what was learned on a source is kept")
+
+    monkeypatch.setattr(pretraining, "_weights", never)
     again, more = made.load(), made.further(data, found, labelled=True)
     assert again.content == found.content
     assert (again.rows("meta_test") == found.rows("meta_test")).all()
