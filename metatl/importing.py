@@ -29,6 +29,7 @@ from metatl.types import MetatlError
 FAMILIES = (
     *("adapt", "aggregates", "data", "engines", "guides", "heads"),
     *("alignments", "density_ratio", "learners", "models", "objectives", "rules", "transforms", "views"),
+    "features",
 )
 """The rooms of metatl whose classes a file may name."""
 _NEVER = sys.stdlib_module_names | {"builtins", "jsonargparse", "pip", "pkg_resources", "setuptools"}

@@ -103,7 +103,7 @@ def units(run: Run, found: Report) -> NDArray[np.float64]:
     if not isinstance(data, GroupData):
         return scores
     count = range(len(scores))
-    who = np.array([data.group("meta_test", i, evaluation.seed, evaluation.tasks) for i in count])
+    who = np.array([int(data.group("meta_test", i, evaluation.seed, evaluation.tasks)) for i in count])
     return np.array([scores[who == person].mean() for person in sorted({*who.tolist()})])
 
 

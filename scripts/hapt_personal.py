@@ -26,7 +26,7 @@ import hapt_personal_table
 import numpy as np
 import study
 import torch
-from hapt_personal_choose import kept, made
+from hapt_personal_choose import divided, kept, made
 from hapt_personal_measure import Found, by_person, outputs, people
 from hapt_personal_table import windows
 from tqdm import tqdm
@@ -58,9 +58,8 @@ def tested(path: Path, runs: str, shot: int) -> Found:
 def folds(runs: str, shot: int) -> list[list[str]]:
     """Overrides that leave every person out once: five of 30 as meta_test, the next fold's as meta_val."""
     groups = [list(range(k + 1, 31, FOLDS)) for k in range(FOLDS)]
-    keys = ("--data.init_args.test_subjects", "--data.init_args.val_subjects")
     return [
-        [*words(runs, shot), "--evaluation.episodes", "25", keys[0], str(test), keys[1], str(val)]
+        [*words(runs, shot), "--evaluation.episodes", "25", *divided(test, val)]
         for test, val in zip(groups, [*groups[1:], groups[0]], strict=True)
     ]
 

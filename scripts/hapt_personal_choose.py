@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,7 +23,19 @@ from metatl.types import MetatlError
 
 VAL_FOLDS = [[5, 11, 17, 23, 29], [1, 7, 15, 21, 26, 30], [3, 8, 16, 22, 27], [6, 14, 19, 25, 28]]
 """Of the 21 official training people; values are chosen on each with a net of the others."""
-EVERYBODY = ["--data.init_args.val_subjects", "[]"]
+OFFICIAL = [2, 4, 9, 10, 12, 13, 18, 20, 24]
+"""The official test people."""
+
+
+def divided(test: Sequence[int], val: Sequence[int]) -> list[str]:
+    """Overrides that say who is in which split: meta_train is everybody else."""
+    train = [one for one in range(1, 31) if one not in {*test, *val}]
+    parts = {"train": train, "val": val, "test": test}
+    said = [(f"--data.init_args.{name}", json.dumps([*map(str, sorted(of))])) for name, of in parts.items()]
+    return [word for pair in said for word in pair]
+
+
+EVERYBODY = divided(OFFICIAL, [])
 
 
 def kept(path: Path, words: list[str], kind: str, make: Callable[[], Found]) -> Found:
@@ -66,8 +79,8 @@ def made(path: Path, words: list[str], seeds: Sequence[int]) -> Found:
 
 def selection(path: Path, words: list[str]) -> list[dict[str, Any]]:
     """Mean accuracy of every value that a config has to choose from, over folds of the training people."""
-    val, count = "--data.init_args.val_subjects", "--evaluation.select_episodes"
-    folds = [[*words, val, str(fold), count, str(4 * len(fold))] for fold in VAL_FOLDS]
+    count = "--evaluation.select_episodes"
+    folds = [[*words, *divided(OFFICIAL, fold), count, str(4 * len(fold))] for fold in VAL_FOLDS]
     found = [tried(prepare(config.load(path, own), own)) for own in folds]
     sizes = [len(fold) for fold in VAL_FOLDS]
     return [

@@ -48,7 +48,8 @@ def protocol(run: Run) -> tuple[dict[str, Any], int]:
 def people(run: Run, count: int) -> NDArray[np.int64]:
     evaluation, data = run.experiment.evaluation, run.data
     assert isinstance(data, GroupData)
-    return np.array([data.group("meta_test", i, evaluation.seed, evaluation.tasks) for i in range(count)])
+    found = [data.group("meta_test", i, evaluation.seed, evaluation.tasks) for i in range(count)]
+    return np.array([int(person) for person in found])
 
 
 def outputs(run: Run, adaptation: Descent, at: Sequence[int]) -> tuple[dict[int, Tensor], Tensor]:

@@ -41,7 +41,7 @@ LEVELS = (
         "lab.benchmark",
     }
     | {"inputs", "personal", "personalise", "profile", "transferring"}
-    | {"affinity", "multitasking", "shifts"},
+    | {"affinity", "features", "multitasking", "shifts"},
     {
         "lab.cli",
         "lab.commands",

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from metatl.data.glyphs import Glyphs
     from metatl.data.group_arrays import GroupArrays
     from metatl.data.group_data import GroupData
-    from metatl.data.hapt import Hapt
     from metatl.data.linear_functions import LinearFunctions, LinearFunctionsData
     from metatl.data.masked import Masked
     from metatl.data.mnist import Mnist
@@ -48,7 +47,6 @@ __all__ = [
     "Glyphs",
     "GroupArrays",
     "GroupData",
-    "Hapt",
     "ImageFolder",
     "LabelledRows",
     "LinearFunctions",
@@ -87,7 +85,6 @@ __getattr__, __dir__ = door(
         "glyphs": "Glyphs",
         "group_arrays": "GroupArrays",
         "group_data": "GroupData",
-        "hapt": "Hapt",
         "linear_functions": "LinearFunctions LinearFunctionsData",
         "masked": "Masked",
         "mnist": "Mnist",

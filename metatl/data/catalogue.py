@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from metatl.data import hapt, mnist, omniglot
+from metatl.data.cache import cache_dir
 from metatl.data.fetch import Files
 from metatl.data.glyphs import Glyphs
 from metatl.data.patterns import Patterns
@@ -77,6 +79,14 @@ def download(name: str) -> str:
     if _known(name) not in _FILES:
         return f"{name}: {_BUILT_IN}, nothing to download"
     return f"{name}: {_FILES[name].find() or _FILES[name].download()}"
+
+
+def missing(path: Path) -> MetatlError:
+    """What to say of a file that is not there: of one that belongs to a data set, what to put where."""
+    known = _FILES.get(path.parts[0]) if len(path.parts) == 2 else None
+    if known is not None and any(path.name in files for files in known.layouts):
+        return MetatlError(f"{known.name}: not here; {known.advice()}")
+    return MetatlError(f"{path}: no such file, neither here nor below $METATL_DATA or {cache_dir()}")
 
 
 def _entry(name: str, what: str, size: str, terms: str) -> Entry:

@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metatl.data.catalogue import missing
 from metatl.data.checked import Channels, as_inputs, as_labels
 from metatl.data.fetch import placed
 from metatl.data.group_data import GroupData
 from metatl.data.group_rule import GroupedColumns, GroupRule, Named
 from metatl.data.labelled import Array, array_names, read_npz
 from metatl.data.source import Data, Further, Source, device_of
+from metatl.data.standard import Standard
 from metatl.text import near
 from metatl.types import MetatlError
 
@@ -70,7 +72,7 @@ class GroupArrays(Source):
         facts: dict[str, Any] = {"split": said}
         standard = None
         if self.standardise:
-            standard = _Standard.of(x, np.isin(group, own["meta_train"]), self.path)
+            standard = Standard.of(x, np.isin(group, own["meta_train"]), self.path)
             x, facts = standard(x), {**facts, "standardised": "per channel, by meta_train"}
         if self.smallest:
             told.update(repr(labels).encode())
@@ -88,7 +90,7 @@ class GroupArrays(Source):
             known, _, _, kept = self._rows(own)
             group = self._column(own, self.group, len(kept))[kept]
             train = self._rule.divided(sorted({*group.tolist()}))[0]["meta_train"]
-            x = _Standard.of(known, np.isin(group, train), self.path)(x)
+            x = Standard.of(known, np.isin(group, train), self.path)(x)
         ids = tuple(str(row) for row in range(len(x)))
         if not labelled:
             return Further(x, None, ids)
@@ -112,6 +114,8 @@ class GroupArrays(Source):
 
     def _held(self, path: Path, columns: list[str]) -> dict[str, Array]:
         path = placed(path)
+        if not path.exists():
+            raise missing(path)
         held = read_npz(path, columns)
         for name in columns:
             if name not in held:
@@ -171,29 +175,3 @@ class GroupArrays(Source):
                 f"for each of {rows} rows"
             )
         return np.char.decode(found) if found.dtype.kind == "S" else found.astype(np.str_)
-
-
-@dataclass(frozen=True)
-class _Standard:
-    """(x - mean) / deviation per channel, in float64."""
-
-    mean: Array
-    deviation: Array
-
-    @staticmethod
-    def of(x: Tensor, rows: Array, where: str) -> _Standard:
-        """Of some rows of x [n, channels, ...]; MetatlError where there is none."""
-        seen = x.numpy()[rows].astype(np.float64)
-        if not len(seen):
-            raise MetatlError(f"{where}: meta_train is empty, and its rows are what x is standardised by")
-        axes, shape = (0, *range(2, seen.ndim)), (-1, *[1] * (seen.ndim - 2))
-        spread = seen.std(axes)
-        return _Standard(seen.mean(axes).reshape(shape), np.where(spread > 0, spread, 1.0).reshape(shape))
-
-    def values(self) -> tuple[list[float], list[float]]:
-        """Mean and deviation of every channel."""
-        return self.mean.ravel().tolist(), self.deviation.ravel().tolist()
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """The rows [n, channels, ...], float32."""
-        return torch.from_numpy(((x.numpy() - self.mean) / self.deviation).astype(np.float32))

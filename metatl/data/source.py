@@ -125,7 +125,8 @@ class Further(NamedTuple):
     """Somebody's further rows, prepared as a source prepares its own.
 
     x [n, ...]; labels [n]: names of classes, None where they are not asked for; ids [n]: what a prediction
-    calls the rows; id_name: what these names are (line, file); unit: what a row is.
+    calls the rows; id_name: what these names are (line, file); unit: what a row is; lost: rows that cannot be
+    read and are not among the n, by their place among all, with their names.
     """
 
     x: Tensor
@@ -133,6 +134,7 @@ class Further(NamedTuple):
     ids: tuple[str, ...]
     id_name: str = "row"
     unit: str = "row"
+    lost: tuple[tuple[int, str], ...] = ()
 
 
 class Source(ABC):

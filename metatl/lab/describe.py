@@ -18,6 +18,7 @@ from metatl import (
     data,
     density_ratio,
     engines,
+    features,
     guides,
     heads,
     importing,
@@ -35,6 +36,7 @@ from metatl.types import MetatlError
 FAMILIES = (
     *(adapt, aggregates, data, engines, guides, heads, alignments, density_ratio, learners, models),
     *(objectives, rules, transforms, views),
+    features,
 )
 """A config may name their members without the module's path; a short name always means ours."""
 

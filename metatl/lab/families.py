@@ -17,7 +17,7 @@ from metatl.text import near
 from metatl.types import MetatlError
 
 FAMILIES: Mapping[str, tuple[str, str, str]] = {
-    "source": ("metatl.data", "metatl.data.Source", "data"),
+    "source": ("metatl.data metatl.features", "metatl.data.Source", "data"),
     "rule of shots": ("metatl.data", "metatl.data.Shots", "evaluation.tasks.shot"),
     "stream": ("metatl.data", "metatl.data.Stream", "learner.streams"),
     "model": ("metatl.models", "torch.nn.Module", "model"),
@@ -43,7 +43,7 @@ FAMILIES: Mapping[str, tuple[str, str, str]] = {
     "estimate": ("metatl.estimates", "metatl.estimates.TransferabilityEstimate", "--estimates"),
     "engine": ("metatl.engines", "metatl.engines.Engine", "engine"),
 }
-"""Package, class of which all are, and the key of a config (or a command's word) that takes one, by what a
+"""Packages, class of which all are, and the key of a config (or a command's word) that takes one, by what a
 member is called."""
 VALUES: Mapping[str, tuple[str, str]] = {
     "Evaluation": ("metatl.evaluation.evaluate", "evaluation: {episodes: 600}"),
@@ -59,12 +59,12 @@ _LISTS, _BY_NAME = ("terms", "views", "transforms"), ("streams",)
 
 def members(family: str) -> dict[str, type[Any]]:
     """The classes of a family that can be made, by name."""
-    package, path, _ = FAMILIES[family]
-    door, (module, _, name) = import_module(package), path.rpartition(".")
+    packages, path, _ = FAMILIES[family]
+    doors, (module, _, name) = map(import_module, packages.split()), path.rpartition(".")
     base = getattr(import_module(module), name)
     return {
         name: one
-        for name, one in sorted((name, getattr(door, name)) for name in door.__all__)
+        for name, one in sorted((name, getattr(door, name)) for door in doors for name in door.__all__)
         if inspect.isclass(one)
         and issubclass(one, base)
         and not inspect.isabstract(one)

@@ -38,8 +38,8 @@ _CHILD = "from metatl.profile.low_rank import child; child()"
 def beside_peft(names: Sequence[str], device: str, repeats: int) -> list[dict[str, Any]]:
     """T3: LoRA (r 8) on all linear layers of MiniLM and ViT-tiny, beside peft in a plain loop.
 
-    From the same A, checked to end at the same weights. Seconds, and the memory above a fresh process with its
-    net. Raises MetatlError without peft.
+    From the same A, checked to end at the same weights. Seconds, and the memory above a fresh process
+    with its net. Raises MetatlError without peft.
     """
     found: list[dict[str, Any]] = []
     for name in NETS:

@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 
 from metatl import importing
@@ -17,6 +18,7 @@ from metatl.transferring.doubt import most, share_of
 from metatl.transferring.listing import listing, say_listing
 from metatl.transferring.open_model import open_model
 from metatl.transferring.opened import Words
+from metatl.transferring.people_source import Before
 from metatl.transferring.personalise import saved_at, with_delta
 from metatl.transferring.predict import Prediction, Told, table
 from metatl.transferring.predict import predict as predicted
@@ -46,7 +48,7 @@ def transfer(words: argparse.Namespace) -> None:
             words.size,
             words.seed,
             words.source,
-            Words(words.target, words.text, words.group, words.drop, words.several, words.audio),
+            _columns(words),
             words.teacher,
             words.sweep,
         )
@@ -67,26 +69,29 @@ def transfer(words: argparse.Namespace) -> None:
 
 def _to_people(words: argparse.Namespace) -> None:
     """`metatl transfer --adapt-to group`: a table for each number of labels, the command for new ones."""
-    for word in ("source", "net", "size"):
+    for word in ("teacher", "sweep", "cluster"):
         if getattr(words, word) is not None:
-            raise MetatlError(
-                f"--{word} and --adapt-to group: the net is learned on the people; leave it out"
-            )
+            raise MetatlError(f"--{word} is of data that are no people; leave it out with --adapt-to group")
     if words.draws < 1:
         raise MetatlError("transfer: draws must be 1 or more")
-    columns = Words(
-        words.target, words.text, words.group, words.drop, words.several, words.audio, words.apart
-    )
+    before = Before(words.net, words.size, words.source)
     chosen = None if words.methods is None else asked.words(words.methods)
-    found = people.personalised(
-        words.data, columns, words.labelled, words.draws, chosen, words.out, words.seed
-    )
+    with importing.received(trust=True) if words.trust else nullcontext():
+        found = people.personalised(
+            words.data, _columns(words), words.labelled, words.draws, chosen, words.out, words.seed, before
+        )
     for k, one in found.by_labels.items():
         say(f"{k} labelled of each class\n\n{one.table}")
+    for note in found.notes:
+        say(note)
     for said in found.left_out:
         say(f"left out: {said}")
     say(f"written to {found.folder}: {', '.join(f'labelled-{k}/' for k in found.by_labels)}, configs/, runs/")
     say(f"a new person: metatl personalise {shlex.quote(str(found.best))} EXAMPLES --out person.delta")
+
+
+def _columns(words: argparse.Namespace) -> Words:
+    return Words(**{one.name: getattr(words, one.name) for one in fields(Words)})
 
 
 def predict(words: argparse.Namespace) -> None:

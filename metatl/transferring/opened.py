@@ -9,7 +9,7 @@ from typing import Any
 
 from metatl.data.class_folder import FileKind
 from metatl.data.examples import Examples
-from metatl.data.photos import PHOTOS, photo_examples
+from metatl.data.photos import PHOTOS, listed_photo_examples, photo_examples
 from metatl.data.recordings import recording_examples
 from metatl.data.signals import RECORDINGS
 from metatl.data.table_rows import table_examples, table_file
@@ -17,7 +17,7 @@ from metatl.data.texts import TEXTS, text_examples, text_folder_examples
 from metatl.pretrained import DEFAULT
 from metatl.types import MetatlError
 
-USUAL = {"photo": DEFAULT, "sentence": "minilm"}
+USUAL: Mapping[str, str] = {"photo": DEFAULT, "sentence": "minilm"}
 """The net that is taken for rows of a kind; none for columns."""
 
 
@@ -28,7 +28,8 @@ class Words:
     target: those to predict, comma-separated; text: that of the sentence; group: whom a row comes from; drop:
     columns that are no inputs, comma-separated, the first of which names rows in predictions where its values
     all differ; several: what separates labels in one cell; audio: that of wav files; apart: that of
-    recordings or sessions, which a person's labelled and judging rows never share.
+    recordings or sessions, which a person's labelled and judging rows never share; photo: that of picture
+    files, which lie beside the table.
     """
 
     target: str | None = None
@@ -38,6 +39,7 @@ class Words:
     several: str | None = None
     audio: str | None = None
     apart: str | None = None
+    photo: str | None = None
 
     @property
     def said(self) -> dict[str, str]:
@@ -75,7 +77,7 @@ def opened(data: Any, words: Words, strict: bool = True) -> tuple[Examples, str 
             )
         if place.is_dir() and table_file(place, "train") is None:
             return _of_folder(place, words)
-    given = {"several": words.several, "group": words.group}
+    given = {"several": words.several, "group": words.group, "apart": words.apart}
     drop = [name.strip() for name in (words.drop or "").split(",") if name.strip()]
     rest: Mapping[str, Any] = {
         "target_name": words.target,
@@ -84,9 +86,24 @@ def opened(data: Any, words: Words, strict: bool = True) -> tuple[Examples, str 
         **given,
         "audio": words.audio,
     }
-    if words.text is not None:
-        return text_examples(data, words.text, **rest), USUAL["sentence"]
+    usual = usual_net(words)
+    for column, read, _ in _listed(words):
+        return read(data, column, **rest), usual
     return table_examples(data, **rest)[0], None
+
+
+def usual_net(words: Words) -> str | None:
+    """The net that is taken for the rows that these words say a table lists; None for columns."""
+    return next((USUAL[unit] for _, _, unit in _listed(words)), None)
+
+
+def _listed(words: Words) -> list[tuple[str, Callable[..., Examples], str]]:
+    """The column in which a table lists what its rows are, how it is read, and what a row is called."""
+    known = (words.text, text_examples, "sentence"), (words.photo, listed_photo_examples, "photo")
+    found = [(column, read, unit) for column, read, unit in known if column is not None]
+    if len(found) > 1:
+        raise MetatlError("--text and --photo: a row is a sentence or a photo; leave one of them out")
+    return found
 
 
 def _of_folder(folder: Path, words: Words) -> tuple[Examples, str | None]:

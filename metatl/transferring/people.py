@@ -18,7 +18,7 @@ from metatl.lab.run import own_report, prepare
 from metatl.norm import has_batch_norm
 from metatl.text import near
 from metatl.transferring.opened import Words
-from metatl.transferring.people_source import people_of
+from metatl.transferring.people_source import Before, people_of
 from metatl.types import MetatlError
 
 FOLDER = Path(__file__).parent.parent / "rows" / "people"
@@ -30,12 +30,16 @@ LABELLED, QUERIES = "1,5", 15
 
 @dataclass(frozen=True)
 class Personalised:
-    """What was found: by number of labels the benchmark; the folder; the run whose adaptation chose best."""
+    """What was found: by number of labels the benchmark; the folder; the run whose adaptation chose best.
+
+    left_out: what could not be used; notes: what was decided on the way; a line each.
+    """
 
     by_labels: Mapping[int, benchmark.Outcome]
     folder: Path
     best: Path
     left_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def methods(chosen: Sequence[str] | None) -> list[str]:
@@ -55,15 +59,17 @@ def personalised(
     chosen: Sequence[str] | None = None,
     out: str | Path | None = None,
     seed: int = 0,
+    before: Before = Before(),
 ) -> Personalised:
     """Learn on some groups, choose values on others, adapt to the rest; every row on the same episodes.
 
-    data: a table, or an npz with windows x [n, channels, time]; labelled: rows of each class of a person;
-    draws: of them, for each person. Writes the rows' configs, their runs, and for each number of labels a
+    data: a table (of columns, sentences, or files that it lists), or an npz with windows [n, channels, time];
+    labelled: rows of each class of a person; draws: of them, for each person; before: what is learned before
+    people are seen. Writes the rows' configs, their runs, and for each number of labels a
     table, a report and a page into `out`. Raises MetatlError in one line for whatever cannot work.
     """
     asked = _asked(labelled)
-    source, model, small = people_of(Path(data), words, asked, seed)
+    source, model, small = people_of(Path(data), words, asked, seed, before)
     loaded = cast(GroupData, source.load())
     net = importing.found(model["class_path"])(loaded.shape, len(loaded.labels), **model["init_args"])
     names = [name for name in methods(chosen) if has_batch_norm(net) or not _moments_alone(name)]
@@ -75,7 +81,10 @@ def personalised(
         found[k] = benchmark.benchmark(written, own, folder / f"labelled-{k}", REFERENCE, FLOOR)
     why = f"lacks a class, or a second {words.apart or 'half'} with every class"
     left = [f"{one} ({why})" for one in loaded.describe()["left_out"]]
-    return Personalised(found, folder, _best(written, max(counts)), (*small, *left))
+    said, best = loaded.describe(), _best(written, max(counts))
+    seen = [f"rows are what {said['net']}, frozen, makes of them: {said['weights']}"] if "net" in said else []
+    notes = (*seen, *said.get("notes", ()))
+    return Personalised(found, folder, best, (*small, *said.get("unreadable", ()), *left), notes)
 
 
 def _moments_alone(name: str) -> bool:

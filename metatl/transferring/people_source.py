@@ -1,10 +1,11 @@
-"""A table, or windows of sensors, as people: a source that a config names, and the net for such rows."""
+"""Anybody's rows as people: a source that a config names, and the net for such rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +15,10 @@ from metatl.data.labelled import Array, array_names, read_npz
 from metatl.data.tables import read_table
 from metatl.data.tables.columns import as_text
 from metatl.data.tables.target import class_names
+from metatl.features import GroupFeatures
+from metatl.features.group_features import INPUTS
 from metatl.text import near
-from metatl.transferring.opened import Words
+from metatl.transferring.opened import Words, usual_net
 from metatl.types import MetatlError
 
 FRACTIONS = (0.5, 0.2, 0.3)
@@ -24,9 +27,40 @@ FEWEST, SHARE, USUAL = 5, 0.5, 5
 """People at least; the share of them that has a class which stays, and rows of it on each of two sides."""
 Made = tuple[Source, dict[str, Any], tuple[str, ...]]
 """The source, the net as a config names it, and the classes that are left out, a line each."""
+NUMBERS = {"class_path": "metatl.models.mlp.MLP", "init_args": {"hidden": [128, 64]}}
+WINDOWS = {"class_path": "metatl.models.conv1d.Conv1d", "init_args": {"filters": 32}}
+"""The nets for rows of numbers (columns, features), and for windows."""
 
 
-def people_of(path: Path, words: Words, labelled: Sequence[int], seed: int) -> Made:
+@dataclass(frozen=True)
+class Before:
+    """What is learned before anybody's rows are seen.
+
+    net: pre-trained, by name; size: of what it reads; source: data that a net is learned on.
+    """
+
+    net: str | None = None
+    size: int | None = None
+    source: str | None = None
+
+    def sees(self, words: Words) -> bool:
+        """Whether rows with these words are seen through such a net, which stays as it is."""
+        return usual_net(words) is not None or any(value is not None for value in vars(self).values())
+
+
+class _Rows(NamedTuple):
+    """A source of all classes, the net as a config names it, and of each row class, person and part."""
+
+    source: GroupArrays | GroupFeatures | Table
+    net: dict[str, Any]
+    label: Array
+    whose: Array
+    part: Array | None
+
+
+def people_of(
+    path: Path, words: Words, labelled: Sequence[int], seed: int, before: Before = Before()
+) -> Made:
     """The people of a file, with the classes of which half have rows enough on two sides.
 
     labelled: numbers of labels of each class, smaller ones first.
@@ -37,19 +71,36 @@ def people_of(path: Path, words: Words, labelled: Sequence[int], seed: int) -> M
     if words.group is None or words.target is None:
         word, what = ("group", "whom a row comes from") if words.group is None else ("target", "the classes")
         raise MetatlError(f"--adapt-to group: name the column that says {what}, with --{word}")
-    if words.text is not None or words.several is not None or path.is_dir():
-        raise MetatlError(
-            "--adapt-to group takes a table or an npz file with one class a row; for sentences write configs "
-            "with Sentences(path, text, target, group=...) as data, and give them to 'metatl benchmark'"
-        )
+    if words.several is not None:
+        raise MetatlError("--adapt-to group takes one class a row; leave out --several")
     if not path.is_file():
-        raise MetatlError(f"{path}: no such file; name a table (CSV, Parquet, npz)")
-    if path.suffix == ".npz" and read_npz(path, ["x"]).get("x", np.zeros(0)).ndim > 2:
-        return _windows(path, words, words.group, words.target, labelled, seed)
-    return _table(path, words, words.group, words.target, labelled, seed)
+        why = "is a folder, in which no column says whose a file is" if path.is_dir() else "no such file"
+        raise MetatlError(
+            f"{path}: {why}; name a table (CSV, Parquet, npz), which may list files with --audio or --photo"
+        )
+    if before.sees(words):
+        found = _seen(path, words, words.group, words.target, seed, before)
+    elif path.suffix == ".npz" and read_npz(path, ["x"]).get("x", np.zeros(0)).ndim > 2:
+        found = _windows(path, words, words.group, words.target, seed)
+    else:
+        found = _table(path, words, words.group, words.target, seed)
+    _enough(path, found.whose, found.part, words)
+    smallest, left = _smallest(path, found.label, found.whose, found.part, labelled)
+    return replace(found.source, smallest=smallest), found.net, left
 
 
-def _windows(path: Path, words: Words, group: str, target: str, labelled: Sequence[int], seed: int) -> Made:
+def _seen(path: Path, words: Words, group: str, target: str, seed: int, before: Before) -> _Rows:
+    """Rows of any kind as a frozen net sees them."""
+    inputs = {name: said for name in INPUTS if (said := getattr(words, name))}
+    net = before.net, before.size, before.source
+    source = GroupFeatures(str(path), target, group, words.apart, inputs, *net, FRACTIONS, seed=seed)
+    found = source.examples()
+    label = np.array(found.targets.names)[found.targets.values.numpy()]
+    assert found.group is not None
+    return _Rows(source, NUMBERS, label, found.group, found.part_of)
+
+
+def _windows(path: Path, words: Words, group: str, target: str, seed: int) -> _Rows:
     wanted = [group, target, *([words.apart] if words.apart else [])]
     held = read_npz(path, ["x", "scale", *wanted])
     for name in wanted:
@@ -58,10 +109,6 @@ def _windows(path: Path, words: Words, group: str, target: str, labelled: Sequen
             raise MetatlError(f"{path} has no array {name!r}{near(name, there.split(', '))}")
     x, scale = held["x"], held.get("scale")
     counted = x.dtype.kind in "iu" and scale is not None and scale.shape == x.shape[1:2]
-    label, whose = (held[name].astype(np.str_) for name in (target, group))
-    part = held.get(words.apart or "")
-    _enough(path, whose, part, words)
-    smallest, left = _smallest(path, label, whose, part, labelled)
     source = GroupArrays(
         str(path),
         group,
@@ -69,34 +116,22 @@ def _windows(path: Path, words: Words, group: str, target: str, labelled: Sequen
         FRACTIONS,
         seed=seed,
         target=target,
-        smallest=smallest,
         scale="scale" if counted else None,
         standardise=True,
     )
-    return source, {"class_path": "metatl.models.conv1d.Conv1d", "init_args": {"filters": 32}}, left
+    label, whose = (held[name].astype(np.str_) for name in (target, group))
+    return _Rows(source, WINDOWS, label, whose, held.get(words.apart or ""))
 
 
-def _table(path: Path, words: Words, group: str, target: str, labelled: Sequence[int], seed: int) -> Made:
+def _table(path: Path, words: Words, group: str, target: str, seed: int) -> _Rows:
     columns = read_table(path)
     columns.require([target, group, *([words.apart] if words.apart else [])])
     label = np.array([one or "" for one in class_names(columns, target)])
     whose = np.array([one or "" for one in as_text(columns[group])])
     part = None if words.apart is None else np.array([one or "" for one in as_text(columns[words.apart])])
     drop = tuple(name.strip() for name in (words.drop or "").split(",") if name.strip())
-    _enough(path, whose, part, words)
-    smallest, left = _smallest(path, label, whose, part, labelled)
-    source = Table(
-        str(path),
-        target,
-        group,
-        words.apart,
-        drop,
-        FRACTIONS,
-        seed=seed,
-        smallest=smallest,
-        audio=words.audio,
-    )
-    return source, {"class_path": "metatl.models.mlp.MLP", "init_args": {"hidden": [128, 64]}}, left
+    source = Table(str(path), target, group, words.apart, drop, FRACTIONS, seed=seed, audio=words.audio)
+    return _Rows(source, NUMBERS, label, whose, part)
 
 
 def _enough(path: Path, group: Array, part: Array | None, words: Words) -> None:

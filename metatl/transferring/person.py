@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metatl import importing
 from metatl.data.examples import Inputs
 from metatl.data.table_rows import TableRows
 from metatl.data.tables import read_table
@@ -103,6 +105,11 @@ class OfRun:
 
 def predicted(words: argparse.Namespace) -> tuple[Told, list[Prediction], str]:
     """Predictions of a run directory with a delta; what they are of, and what a row is called."""
+    with importing.received(words.trust):
+        return _predicted(words)
+
+
+def _predicted(words: argparse.Namespace) -> tuple[Told, list[Prediction], str]:
     folder, found = Path(words.model), list[Prediction]()
     base = load(folder, words.trust)
     person = apply_delta(base, words.delta)
@@ -113,6 +120,10 @@ def predicted(words: argparse.Namespace) -> tuple[Told, list[Prediction], str]:
         outputs = person.outputs(rows.x) if rows.ids else []
         unsure = doubts("classes", torch.stack(list(outputs))).tolist() if rows.ids else []
         lines = zip(rows.ids, outputs, unsure, strict=True)
-        found += [Prediction(i, cells(told, row), doubt) for i, row, doubt in lines]
+        here = [Prediction(i, cells(told, row), doubt) for i, row, doubt in lines]
+        for at, name in rows.lost:
+            say(f"metatl: {name}: cannot be read", sys.stderr)
+            here.insert(at, Prediction(name, None))
+        found += here
         told, unit = replace(told, id_name=rows.id_name), rows.unit
     return told, found, unit

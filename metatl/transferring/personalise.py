@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from metatl import importing
 from metatl.adapt import Descent, check_finite, in_rounds
 from metatl.heads import Learned
 from metatl.lab import store
@@ -59,7 +60,8 @@ def personalise_run(folder: Path, examples: Path, trust: bool = False) -> Person
     base = load(folder, trust)
     names = classes_of(base, folder)
     assert base.source is not None
-    rows = base.source.further(examples, base.source.load(), labelled=True)
+    with importing.received(trust):  # a source may name a net
+        rows = base.source.further(examples, base.source.load(), labelled=True)
     if not rows.ids or rows.labels is None:
         raise MetatlError(f"{examples}: no labelled {rows.unit}; give one or more")
     if names is None:

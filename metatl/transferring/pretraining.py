@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from metatl import tree
+from metatl.data.cache import Arrays, cached
 from metatl.data.examples import Examples
 from metatl.lab.store.tensors import digest
 from metatl.net import Net
@@ -24,6 +25,8 @@ LEAST = 300
 """Steps at least, where nothing tells when to stop: few rows are a step or two a pass."""
 MOMENT_ROWS = 512
 """Rows of the source whose moments batch norms keep, at most."""
+LEARNED = 1
+"""How nets are learned; another number where that changes, so that kept ones are not taken for new ones."""
 
 
 def net_for(
@@ -73,14 +76,28 @@ def learned_on(source: Examples, problem: Examples, seed: int) -> tuple[Backbone
 
 
 def _learn(made: Backbone, sketch: Sketch, source: Examples, steps: int, seed: int) -> None:
-    """The module's weights and moments after so many steps on the source's labelled rows."""
-    net, rows = Net.of(made.module, made.head, made.example()), source.pool
-    x = prepared_rows(source.inputs, made).some(rows)
-    y = source.targets.values[rows]
+    """The module's weights and moments after so many steps on the source's labelled rows.
+
+    They are kept in the user's cache under all that they depend on: whoever reads a source again, to adapt to
+    one more person say, does not learn on it again.
+    """
+    rows = source.pool
+    x, y = prepared_rows(source.inputs, made).some(rows), source.targets.values[rows]
+    said = repr((LEARNED, torch.__version__, made.recipe, sketch.way, steps, seed, LEAST, MOMENT_ROWS))
+    told = hashlib.sha256(said.encode())
+    for leaf in tree.leaves((x, y)):
+        told.update(repr((leaf.dtype, leaf.shape)).encode() + leaf.contiguous().numpy().tobytes())
     support = Batch(x, Scale.of(y).down(y))
+    held = cached(f"learned/{told.hexdigest()[:24]}", lambda: _weights(made, sketch, support, steps, seed))
+    made.module.load_state_dict({name: torch.from_numpy(leaf) for name, leaf in held.items()}, strict=False)
+
+
+def _weights(made: Backbone, sketch: Sketch, support: Batch, steps: int, seed: int) -> Arrays:
+    """Weights and moments, by name."""
+    net, x = Net.of(made.module, made.head, made.example()), support.x
     transfer = net.start()
     transfer = replace(transfer, params=descended(sketch.way, net, transfer, support, steps, seed))
     if sketch.way.moments != "frozen":
-        some = torch.linspace(0, len(rows) - 1, min(len(rows), MOMENT_ROWS)).long()
+        some = torch.linspace(0, tree.rows(x) - 1, min(tree.rows(x), MOMENT_ROWS)).long()
         transfer = settled(net, transfer, tree.at(x, some))
-    made.module.load_state_dict({**transfer.params, **transfer.buffers}, strict=False)
+    return {n: leaf.detach().numpy() for n, leaf in {**transfer.params, **transfer.buffers}.items()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from metatl.data.examples import Examples, Inputs, TestPart
+from metatl.data.examples import Examples, Index, Inputs, TestPart
 from metatl.data.fixed import Fixed
 from metatl.data.tables import Encoder
 from metatl.data.tables.plan import without_part
@@ -63,21 +65,15 @@ def read_problem(
     Raises MetatlError in one line where a class has no readable row.
     """
     check_unit(net, examples.inputs)
-    found, why = _digests(examples.inputs)
+    found, why = digests_of(examples.inputs)
     columns = examples.inputs.columns
     seen: Features
     encoded = None if columns is None else Encoded(columns, Encoder.fit)
-    if net.moves and (held := whole(net.preparation, examples.inputs)) is not None:
-        kept, seen = np.arange(len(found)), Computed(forward(net.body(), net.preparation(held)))
-    elif net.moves:
-        prepared = prepared_rows(examples.inputs, net)
-        batch = readable(prepared.one, net.preparation.stacked)
-        rows = features(net.body(), net.key, found, batch, tick)
-        kept = np.array([i for i, row in enumerate(rows) if row is not None], np.int64)
-        lost = (i for i, row in enumerate(rows) if row is None)
+    if net.moves:
+        kept, rows = seen_by(net, examples.inputs, found, tick)
+        lost = {*range(len(found))} - {*kept.tolist()}
         why = {i: f"{text_of(examples.inputs.ids[i])} (cannot be read)" for i in lost} | why
-        stacked = [row for row in rows if row is not None]
-        seen = Computed(torch.stack(stacked) if stacked else torch.zeros(0, 1))
+        seen = Computed(rows)
     elif encoded is None:
         raise MetatlError(f"{examples.name}: {examples.inputs.unit}s need a net; name one with --net")
     else:
@@ -100,8 +96,24 @@ def read_problem(
     )
 
 
-def _digests(inputs: Inputs) -> tuple[list[str | None], dict[int, str]]:
-    """Of every row, and why those that cannot be read have none."""
+def seen_by(
+    net: Backbone,
+    inputs: Inputs,
+    digests: Sequence[str | None],
+    tick: Tick = lambda done, total: None,
+) -> tuple[Index, Tensor]:
+    """The rows that a net that moves can read, and what its frozen body makes of them [n, d]."""
+    if (held := whole(net.preparation, inputs)) is not None:
+        return np.arange(len(digests)), forward(net.body(), net.preparation(held))
+    batch = readable(prepared_rows(inputs, net).one, net.preparation.stacked)
+    rows = features(net.body(), net.key, digests, batch, tick)
+    there = [row for row in rows if row is not None]
+    kept = np.array([i for i, row in enumerate(rows) if row is not None], np.int64)
+    return kept, torch.stack(there) if there else torch.zeros(0, 1)
+
+
+def digests_of(inputs: Inputs) -> tuple[list[str | None], dict[int, str]]:
+    """The digest of every row's content, None for those that cannot be read, and why they cannot."""
     found: list[str | None] = []
     why: dict[int, str] = {}
     for place in range(len(inputs)):

@@ -183,7 +183,8 @@ def test_a_person_without_a_class_and_one_that_nobody_learned(place: Path, tmp_p
         (("--methods", "kl-ancor"), "nearest: kl-anchor"),
         (("--labelled", "40"), "fewer than two classes"),
         (("--labelled", "all"), "no number of labels"),
-        (("--net", "minilm"), "leave it out"),
+        (("--net", "CNN"), "CNN reads photos, and these are rows"),
+        (("--teacher", "CNN"), "leave it out"),
     ],
 )
 def test_what_cannot_work_is_one_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,16 +14,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
-from metatl.data import SPLITS, ClassData, GroupArrays, GroupData, Hapt, Mnist, Omniglot, Tasks, catalogue
+from metatl.data import SPLITS, ClassData, GroupArrays, GroupData, Mnist, Omniglot, Tasks, catalogue
 from metatl.data import mnist as mnist_files
 from metatl.data import omniglot as omniglot_files
+from metatl.data.hapt import arrays
 from metatl.data.omniglot import characters
 from metatl.data.omniglot_splits import split_characters
 from metatl.lab import config
 from metatl.lab.run.prepare import prepare
 from metatl.pretrained import Preparation
-from metatl.types import MetatlError
+from metatl.types import MetatlError, Split
 
 pytestmark = pytest.mark.data
 
@@ -182,81 +185,86 @@ def test_mnist_in_both_layouts(home: Path, tmp_path: Path) -> None:
         Mnist(images=60000).load()
 
 
+HAPT = Path(__file__).resolve().parents[2] / "configs" / "hapt" / "fine-tune.yaml"
+
+
+def hapt(**changed: Any) -> GroupData:
+    """The people of the shipped configs, or others."""
+    source = config.load(HAPT).data
+    assert isinstance(source, GroupArrays)
+    return replace(source, **changed).load()
+
+
 def test_hapt_is_thirty_people(home: Path) -> None:
-    data = Hapt().load()
-    people = [data.groups[split].ids for split in SPLITS]
+    data, held = hapt(), arrays(home / "hapt")
+    people = [tuple(map(int, data.groups[split].ids)) for split in SPLITS]
     assert [len(own) for own in people] == [16, 5, 9]
     assert sorted(sum(people, ())) == list(range(1, 31))
+    assert people[2] == tuple(held["test_subjects"].tolist())
+    assert sorted(people[0] + people[1]) == held["train_subjects"].tolist()
     assert sum(len(data.groups[split].x) for split in SPLITS) == 10411
     assert data.describe()["left_out"] == []
-    assert data.groups["meta_test"].ids == (2, 4, 9, 10, 12, 13, 18, 20, 24)
+    assert data.labels == tuple(str(one).lower() for one in held["activity"][:6])
     train = data.groups["meta_train"].x.double()
     assert train.mean((0, 2)).abs().max() < 1e-4
     assert (train.std((0, 2)) - 1).abs().max() < 1e-3
     episode = data.draw("meta_test", Tasks(shot=5, query=15), 0, 0, 18)
     assert episode.support.x.shape == (18, 30, 6, 128)
     assert episode.query.y.shape == (18, 90)
-    assert sorted(data.group("meta_test", i) for i in range(9)) == list(people[2])
-    with pytest.raises(MetatlError, match="person 10 in meta_test of hapt has 19 windows"):
+    assert sorted(int(data.group("meta_test", i)) for i in range(9)) == list(people[2])
+    with pytest.raises(MetatlError, match="group 10 in meta_test of hapt_windows_128 has 19 rows"):
         data.check("meta_test", Tasks(shot=5, query=20))
-    with pytest.raises(MetatlError, match="val_subjects must be some"):
-        replace(Hapt(), val_subjects=(2, 5)).load()
+    with pytest.raises(MetatlError, match="group '2' is listed twice"):
+        hapt(val=("2", "5"))
+    with pytest.raises(MetatlError, match="there is no group '31'"):
+        hapt(test=("31",))
 
 
 def test_other_people_of_hapt_can_be_left_out(home: Path) -> None:
-    data = Hapt(val_subjects=(4, 7), test_subjects=(9, 1, 30)).load()
-    people = [data.groups[split].ids for split in SPLITS]
-    assert people[1:] == [(4, 7), (1, 9, 30)]
-    assert sorted(sum(people, ())) == list(range(1, 31))
+    everybody = tuple(map(str, range(1, 31)))
+    test, val = ("9", "1", "30"), ("4", "7")
+    data = hapt(test=test, val=val, train=tuple(one for one in everybody if one not in test + val))
     train = data.groups["meta_train"].x.double()
     assert train.mean((0, 2)).abs().max() < 1e-4  # in units of those who are learned from
-    official = Hapt(test_subjects=(24, 20, 18, 13, 12, 10, 9, 4, 2)).load()
-    assert official.content == Hapt().load().content
-    for wrong in ((), (1, 31), tuple(range(1, 31))):
-        with pytest.raises(MetatlError, match="test_subjects must be some"):
-            Hapt(test_subjects=wrong).load()
-    with pytest.raises(MetatlError, match="val_subjects must be some"):
-        Hapt(val_subjects=(1, 5), test_subjects=(1,)).load()
-    everybody = Hapt(val_subjects=(), group=7).load()
-    assert len(everybody.groups["meta_train"].ids) == 21
-    assert everybody.draw("meta_train", Tasks(shot=2, query=0), 0, 0, 3).support.x.shape[:2] == (3, 84)
-    with pytest.raises(MetatlError, match="group is 17; give 1 to 16 people"):
-        Hapt(group=17).load()
+    together = hapt(train=everybody[:21], val=(), test=everybody[21:], join=7)
+    assert together.draw("meta_train", Tasks(shot=2, query=0), 0, 0, 3).support.x.shape[:2] == (3, 84)
+    with pytest.raises(MetatlError, match="join is 17; give 1 to 16"):
+        hapt(join=17)
 
 
 def test_hapt_halves_of_one_recording_make_one_side(home: Path) -> None:
-    data: GroupData = Hapt().load()
-    ten = data.groups["meta_test"].ids.index(10)
+    data = hapt()
+    ten = data.groups["meta_test"].ids.index("10")
     counts = data.groups["meta_test"].counts[ten]
     assert counts.tolist() == [[27, 23, 19, 24, 24, 30], [26, 24, 19, 31, 22, 29]]
 
 
-def test_hapt_is_an_npz_with_columns(home: Path) -> None:
-    """Anybody's GroupArrays on the file draws the very rows of the published protocol."""
-    own = Hapt().load()
-    train, val, test = (tuple(map(str, own.groups[split].ids)) for split in SPLITS)
-    data = GroupArrays(
-        "hapt/hapt_windows_128.npz", "subject", "experiment", train=train, val=val, test=test,
-        names="activity", smallest=1000, scale="scale", standardise=True,
-    ).load()  # fmt: skip
-    assert data.labels == own.labels
-    for split in SPLITS:
-        drawn: list[Any] = [d.draw(split, Tasks(shot=5, query=15), 0, 0, 9) for d in (data, own)]
-        for one, other in zip(*((d.support, d.query) for d in drawn), strict=True):
-            assert torch.equal(one.x, other.x)
-            assert torch.equal(one.y, other.y)
+def test_rows_of_published_people_stay_what_they_were(home: Path) -> None:
+    """Digests of rows and labels, taken when these people had a class of data of their own."""
+    data = hapt()
+    for split, known in ROWS.items():
+        told, episode = hashlib.sha256(), data.draw(split, Tasks(shot=5, query=15), 0, 0, 45)
+        for batch in (episode.support, episode.query):
+            assert isinstance(batch.y, Tensor)
+            told.update(batch.x.numpy().tobytes() + batch.y.numpy().tobytes())
+        assert told.hexdigest()[:16] == known, split
 
 
 def test_published_streams_stay_what_they_were(home: Path, omniglot: ClassData) -> None:
     """Recorded fingerprints of the episodes that results are reported on."""
     prints = [
         data.fingerprint("meta_test", Tasks(5, 1, 15), 0, 600)
-        for data in (omniglot, Omniglot(rotations="augment").load(), Mnist().load(), Hapt().load())
+        for data in (omniglot, Omniglot(rotations="augment").load(), Mnist().load(), hapt())
     ]
     assert prints == GOLDEN
 
 
-GOLDEN = ["14958491d9698f30", "a04187aec1015fe0", "ee64b4dd93e66069", "07bc87d612bccf10"]
+GOLDEN = ["14958491d9698f30", "a04187aec1015fe0", "ee64b4dd93e66069", "f8212fceb6e6d9b4"]
+ROWS: dict[Split, str] = {
+    "meta_train": "c5fa6621d4b33a3e",
+    "meta_val": "8a1e05d01c25225c",
+    "meta_test": "8382ee3e859a1721",
+}
 
 
 DIGITS = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metatl.data import Glyphs, Hapt, Mnist, Omniglot, catalogue
+from metatl.data import Glyphs, GroupArrays, Mnist, Omniglot, Source, catalogue
 from metatl.data.archives import members
 from metatl.data.cache import cache_dir, cached
 from metatl.data.fetch import Files
@@ -125,9 +125,12 @@ def test_files_are_found_in_order_and_downloaded(
         files.folder(str(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize("source", [Omniglot(), Mnist(), Hapt()])
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [("omniglot", Omniglot()), ("mnist", Mnist()), ("hapt", GroupArrays("hapt/hapt_windows_128.npz"))],
+)
 def test_no_files_and_no_network_is_one_line(
-    source: Omniglot | Mnist | Hapt, cache_home: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, source: Source, cache_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_network(*_: object, **__: object) -> None:
         raise OSError("Network is unreachable")
@@ -136,12 +139,13 @@ def test_no_files_and_no_network_is_one_line(
     monkeypatch.setattr("urllib.request.urlopen", no_network)
     with pytest.raises(MetatlError) as caught:
         source.load()
-    name = type(source).__name__.lower()
     assert f"into {cache_home / 'metatl' / name} or $METATL_DATA/{name}" in str(caught.value)
     assert "\n" not in str(caught.value)
     with pytest.raises(MetatlError, match=f"{name}: not here"):
         catalogue.verify(name)
     assert not list(cache_home.rglob("*.part"))
+    with pytest.raises(MetatlError, match=r"mine.npz: no such file, neither here nor below \$METATL_DATA"):
+        GroupArrays("mine.npz").load()
 
 
 def test_the_catalogue_lists_what_is_here(

@@ -96,15 +96,18 @@ class Table(Source):
         """Rows of a table with these columns, named by the first column to drop, else by their lines."""
         columns = read_table(self.path)
         table, why = self._table(place, columns.formats)
+        lost = tuple(zip(sorted(why), self._ids(table.take(np.array(sorted(why), np.int64))), strict=True))
         table = table.take(np.array([i for i in range(table.rows) if i not in why], np.int64))
         if labelled:
             table = table.take(~missing(table[self.target]))
         named = None if not labelled else tuple(one or "" for one in class_names(table, self.target))
+        return Further(self._encoder()(table), named, self._ids(table), "line", "row", lost)
+
+    def _ids(self, table: Columns) -> tuple[str, ...]:
+        """What a prediction calls the rows."""
         lines = [str(table.line(row)) for row in range(table.rows)]
         named_by = as_text(table[self.drop[0]]) if self.drop and self.drop[0] in table else lines
-        ids = tuple(name or line for name, line in zip(named_by, lines, strict=True))
-        x = self._encoder()(table)
-        return Further(x, named, ids, "line", "row")
+        return tuple(name or line for name, line in zip(named_by, lines, strict=True))
 
     def _table(
         self, place: str | Path, formats: Mapping[str, str] | None = None
