@@ -15,7 +15,7 @@ from metatl.data.catalogue import missing
 from metatl.data.checked import Channels, as_inputs, as_labels
 from metatl.data.fetch import placed
 from metatl.data.group_data import GroupData
-from metatl.data.group_rule import GroupedColumns, GroupRule, Named
+from metatl.data.group_rule import GroupedColumns, GroupRule
 from metatl.data.labelled import Array, array_names, read_npz
 from metatl.data.source import Data, Further, Source, device_of
 from metatl.data.standard import Standard
@@ -103,8 +103,7 @@ class GroupArrays(Source):
 
     @property
     def _rule(self) -> GroupRule:
-        named: Named = {"meta_train": self.train, "meta_val": self.val, "meta_test": self.test}
-        return GroupRule(self.path, self.group, self.apart, self.fractions, named, self.seed, self.join)
+        return GroupRule.of(self)
 
     @property
     def _columns(self) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,9 +39,21 @@ class GroupRule:
     group: str
     apart: str | None
     fractions: tuple[float, float, float]
-    named: Named
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
     seed: int
     join: int
+
+    @staticmethod
+    def of(source: object) -> GroupRule:
+        """That of a source with these fields."""
+        return GroupRule(**{one.name: getattr(source, one.name) for one in fields(GroupRule)})
+
+    @property
+    def named(self) -> Named:
+        """The groups of each split, as far as they are listed."""
+        return {"meta_train": self.train, "meta_val": self.val, "meta_test": self.test}
 
     def divided(self, known: list[str]) -> tuple[dict[Split, list[str]], str]:
         """The groups of each split, and by which rule."""
@@ -85,6 +98,15 @@ class GroupRule:
         told |= {"group": self.group, "apart": self.apart, "seed": self.seed}
         shape, name = tuple(x.shape[1:]), Path(self.path).stem
         return GroupData(groups, labels, told, content, shape, self.join, name=name, words=words)
+
+
+def fingerprint(said: object, *arrays: Array | None) -> str:
+    """Of plain values and of those arrays that are there: the first 16 digits of SHA-256."""
+    told = hashlib.sha256(repr(said).encode())
+    for held in arrays:
+        if held is not None:
+            told.update(repr((held.dtype, held.shape)).encode() + np.ascontiguousarray(held).tobytes())
+    return told.hexdigest()[:16]
 
 
 def _halves(group: Array, label: Array, seed: int) -> Array:

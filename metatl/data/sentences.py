@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -17,7 +16,7 @@ from metatl.data.class_data import ClassData
 from metatl.data.division import listed, shares
 from metatl.data.examples import Examples
 from metatl.data.group_data import GroupData
-from metatl.data.group_rule import GroupedColumns, GroupRule, Named
+from metatl.data.group_rule import GroupedColumns, GroupRule, fingerprint
 from metatl.data.labelled import Array
 from metatl.data.source import Data, Further, Source, device_of
 from metatl.data.texts import TextReader, text_examples, text_folder_examples
@@ -118,14 +117,11 @@ class Sentences(Source):
     ) -> GroupData:
         assert self.group is not None
         assert found.group is not None
-        named: Named = {"meta_train": self.train, "meta_val": self.val, "meta_test": self.test}
-        rule = GroupRule(self.path, self.group, self.apart, self.fractions, named, self.seed, self.join)
+        rule = GroupRule.of(self)
         own, said = rule.divided(sorted({*found.group.tolist()}))
-        told = hashlib.sha256(repr((own, names)).encode())
-        for held in (ids.numpy(), label, found.group, *([] if found.part_of is None else [found.part_of])):
-            told.update(repr((held.dtype, held.shape)).encode() + np.ascontiguousarray(held).tobytes())
+        content = fingerprint((own, names), ids.numpy(), label, found.group, found.part_of)
         columns = GroupedColumns(ids, label, found.group, found.part_of)
-        return rule.data(columns, names, own, {"split": said, **facts}, told.hexdigest()[:16], place)
+        return rule.data(columns, names, own, {"split": said, **facts}, content, place)
 
     def _examples(self, place: Path | None = None) -> Examples:
         path = Path(self.path) if place is None else place

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 from metatl.data.examples import Examples, Inputs
 from metatl.data.fetch import placed
 from metatl.data.group_data import GroupData
-from metatl.data.group_rule import GroupedColumns, GroupRule, Named
+from metatl.data.group_rule import GroupedColumns, GroupRule, fingerprint
 from metatl.data.labelled import Array
 from metatl.data.source import Data, Further, Source, device_of
 from metatl.data.standard import Standard
@@ -88,15 +87,13 @@ class GroupFeatures(Source):
         own, said = self._rule.divided(sorted({*group.tolist()}))
         standard = Standard.of(rows.x, np.isin(group, own["meta_train"]), self.path)
         names = examples.targets.names
-        told = hashlib.sha256(repr((own, names, net.key, rows.digests)).encode())
-        for held in (label, group, *([] if part is None else [part])):
-            told.update(repr((held.dtype, held.shape)).encode() + np.ascontiguousarray(held).tobytes())
+        content = fingerprint((own, names, net.key, rows.digests), label, group, part)
         facts: dict[str, Any] = {"split": said, "net": net.facts["net"], "weights": net.facts["weights"]}
         notes = [*examples.notes, *notes, *remarks(net.preparation, examples.inputs)]
         facts |= {"standardised": "per feature, by meta_train", "notes": notes}
         facts |= {"unreadable": rows.unreadable} if rows.unreadable else {}
         columns = GroupedColumns(standard(rows.x), label, group, part)
-        return self._rule.data(columns, names, own, facts, told.hexdigest()[:16], place)
+        return self._rule.data(columns, names, own, facts, content, place)
 
     def further(self, place: Path, data: Data, labelled: bool) -> Further:
         """Rows like these through the same net."""
@@ -126,8 +123,7 @@ class GroupFeatures(Source):
 
     @property
     def _rule(self) -> GroupRule:
-        named: Named = {"meta_train": self.train, "meta_val": self.val, "meta_test": self.test}
-        return GroupRule(self.path, self.group, self.apart, self.fractions, named, self.seed, self.join)
+        return GroupRule.of(self)
 
     @property
     def _words(self) -> Words:
@@ -144,9 +140,7 @@ class GroupFeatures(Source):
                 f"{self.path}: target {self.target!r} is {found.targets.kind} values, and groups share "
                 "classes: name a column of classes"
             )
-        held = _whose(found) != ""
-        held &= True if found.part_of is None else found.part_of != ""
-        return found.take(np.flatnonzero(held))
+        return found
 
     def _net(self, examples: Examples) -> tuple[Backbone, list[str]]:
         """The net that is named, else the usual one, else the one that is learned on the source; notes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +16,7 @@ from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.division import listed, shares
 from metatl.data.group_data import GroupData
-from metatl.data.group_rule import GroupedColumns, GroupRule, Named
+from metatl.data.group_rule import GroupedColumns, GroupRule, Named, fingerprint
 from metatl.data.shown import Show
 from metatl.data.source import Data, Further, Source, device_of
 from metatl.data.tables import told
@@ -122,14 +121,11 @@ class Table(Source):
         rows, targets, _ = self._read()
         if self.group is not None:
             group = np.array(as_text(rows[self.group]))
-            own, _ = self._rule(self.group).divided(sorted({*group.tolist()}))
+            own, _ = GroupRule.of(self).divided(sorted({*group.tolist()}))
             inside: Array = np.isin(group, own["meta_train"])
         else:
             inside = np.isin(targets.values.numpy(), self._divided(targets.names)[0]["meta_train"])
         return Encoder.fit(self._inputs(rows).take(inside))
-
-    def _rule(self, by: str) -> GroupRule:
-        return GroupRule(self.path, by, self.apart, self.fractions, self._named(), self.seed, self.join)
 
     def _divided(self, names: tuple[str, ...]) -> tuple[dict[Split, list[int]], str]:
         """Places of each split's classes, and by which rule."""
@@ -146,15 +142,12 @@ class Table(Source):
     ) -> GroupData:
         group = np.array(as_text(rows[by]))
         part = None if self.apart is None else np.array(as_text(rows[self.apart]))
-        rule = self._rule(by)
+        rule = GroupRule.of(self)
         own, said = rule.divided(sorted({*group.tolist()}))
         x, show = self._encoded(self._inputs(rows), np.isin(group, own["meta_train"]), facts)
         label = targets.values.numpy()
-        seen = hashlib.sha256(repr((own, targets.names)).encode())
-        for held in (x.numpy(), label, group, *([] if part is None else [part])):
-            seen.update(repr((held.dtype, held.shape)).encode() + np.ascontiguousarray(held).tobytes())
-        columns = GroupedColumns(x, label, group, part)
-        facts, content = {"split": said, **facts}, seen.hexdigest()[:16]
+        content = fingerprint((own, targets.names), x.numpy(), label, group, part)
+        columns, facts = GroupedColumns(x, label, group, part), {"split": said, **facts}
         return replace(rule.data(columns, targets.names, own, facts, content, place), show=show)
 
     def _classes(
