@@ -69,9 +69,10 @@ MEASURES: Mapping[str, Callable[[Sequence[str], str, int], list[dict[str, Any]]]
 def _calls(name: str) -> dict[str, Callable[[], Params]]:
     """Ours and peft's, which give the weights that moved by our names."""
     torch.manual_seed(0)
-    made = pretrained(name, NETS[name][1])
+    rows, length = NETS[name]
+    made = pretrained(name, length)
     module, head = made.module.eval(), str(made.head)
-    batch = Batch(_noise(made.preparation, NETS[name][0]), torch.arange(NETS[name][0]) % 2)
+    batch = Batch(_noise(made.preparation, rows, length), torch.arange(rows) % 2)
     bare = Net.of(module, head, made.preparation.example())
     net, transfer = LoRA(RANK, RANK)(bare, bare.start())
     descent = Descent(Adam(LR), STEPS, Learned(), moments="frozen")
@@ -81,12 +82,12 @@ def _calls(name: str) -> dict[str, Callable[[], Params]]:
     }
 
 
-def _noise(preparation: Any, rows: int) -> Any:
+def _noise(preparation: Any, rows: int, length: int) -> Any:
     """As many rows as the net reads, of its own example's shape; of tokens none is left out."""
     example = preparation.example()
     if isinstance(example, Tensor):
         return preparation.stacked(list(torch.randn(rows, *example.shape[1:])))
-    ids = torch.randint(1000, 2000, (rows, NETS["minilm"][1]))
+    ids = torch.randint(1000, 2000, (rows, length))
     return {"ids": ids, "mask": torch.ones_like(ids)}
 
 
@@ -138,14 +139,14 @@ def _peft() -> Any:
 
 
 def _peak(name: str, who: str) -> float:
-    (found,) = in_fresh_process(_CHILD, {"net": name, "who": who, "engine": who})
+    (found,) = in_fresh_process(_CHILD, {"net": name, "engine": who})
     return found["peak"]
 
 
 def child() -> None:
     """In the fresh process: the memory of a call above what the process holds with its net."""
     order = read_order()
-    call = _calls(order["net"])[order["who"]]
+    call = _calls(order["net"])[order["engine"]]
     idle = record.held_mib("cpu")
     call()
     tell(peak=record.peak_mib("cpu") - idle)
