@@ -60,9 +60,26 @@ def is_random(node: fx.Node) -> bool:
 
 
 def reshaped(graph: fx.Graph) -> None:
-    """Every view becomes a reshape, which takes any strides; RuntimeError where something is written into."""
-    for node in graph.nodes:
-        if mutates(node):
+    """Every view becomes a reshape, which takes any strides; RuntimeError where something is written into.
+
+    Other strides of the same values, as pooling gives a picture whose channels lie innermost, are dropped.
+    """
+    for node in list(graph.nodes):
+        if node.target is aten.as_strided_.default and _same_values(*node.args):
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+        elif mutates(node):
             raise RuntimeError("a view of something that is written into")
         if node.target in (aten.view.default, aten._unsafe_view.default):
             node.target = aten.reshape.default
+
+
+def _same_values(given: fx.Node, size: list[int], stride: list[int], offset: int | None = None) -> bool:
+    """Whether a tensor that is laid out so holds what it held: only strides that no step takes may differ."""
+    value = given.meta["val"]
+    steps = zip(size, stride, value.stride(), strict=True)
+    return (
+        offset in (None, value.storage_offset())
+        and list(value.shape) == list(size)
+        and all(new == old for many, new, old in steps if many > 1)
+    )

@@ -169,12 +169,14 @@ def test_the_same_weights(name: str, found: list[Rest | None]) -> None:
     ("name", "pattern"),
     [("resnet18", r"^(layer4\.1\.(conv2|bn2)|fc)"), ("vit_tiny_patch16_224", r"^(blocks\.11|head)")],
 )
-def test_nets_of_timm(name: str, pattern: str, found: list[Rest | None]) -> None:
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_nets_of_timm(name: str, pattern: str, layout: torch.memory_format, found: list[Rest | None]) -> None:
     if not vision.has("timm"):
         pytest.skip("timm is not installed")
     options = {"img_size": 32} if name.startswith("vit") else {}
     module: Any = vision.timm().create_model(name, num_classes=3, **options)
     support = rows(3, 32, 32)
+    support = support._replace(x=support.x.contiguous(memory_format=layout))
     check(replace(WAY, rule=SGD(1e-2), steps=4), *problem(module, only(pattern), support.x), support)
     assert found[0] is not None
 
