@@ -45,7 +45,7 @@ class LowRank(Addition):
 
     def __call__(self, tensors: Params, x: Tensor, output: Tensor, training: bool = False) -> Tensor:
         """Two thin products; the layer's own weight is not touched."""
-        return output + self.scale * self.thin(tensors, x, training)
+        return torch.add(output, self.thin(tensors, x, training), alpha=self.scale)
 
     def thin(self, tensors: Params, x: Tensor, training: bool) -> Tensor:
         """B (A x)."""
