@@ -7,15 +7,18 @@ Everything here is a pure function of one task; engines run many tasks at once b
 
 from metatl.adapt.across_domains import AcrossDomains
 from metatl.adapt.adaptation import Adaptation, Fitted
+from metatl.adapt.around import Around
 from metatl.adapt.closed_form import ClosedForm
 from metatl.adapt.continued import Continued
 from metatl.adapt.covering import check_finite, check_guide, moving_names
 from metatl.adapt.descend import Guided, Point, descend, guide_at
 from metatl.adapt.descent import Descent
+from metatl.adapt.ensemble import Ensemble
 from metatl.adapt.estimator import Estimator
 from metatl.adapt.head_net import head_net
 from metatl.adapt.in_context import InContext
 from metatl.adapt.inner import Inner, Piece, check_mixing, check_whole, pieces_of
+from metatl.adapt.laplace import Laplace
 from metatl.adapt.moved import displacement, displacement_and_memory
 from metatl.adapt.neighbours import NearestNeighbours
 from metatl.adapt.prediction import alike, check_outputs, predict, predict_with, too_large
@@ -40,6 +43,7 @@ from metatl.adapt.solvers import (
 from metatl.adapt.stopping import EarlyStopping
 from metatl.adapt.support import in_rounds
 from metatl.adapt.support_guide import Outputs, SupportGuide, gradients
+from metatl.adapt.tempered import Tempered
 from metatl.adapt.tradaboost import TrAdaBoost
 from metatl.adapt.tree_transfer import ContinuedBoosting, TreeTransfer
 from metatl.adapt.two_stage import TwoStageTrAdaBoost
@@ -47,6 +51,7 @@ from metatl.adapt.two_stage import TwoStageTrAdaBoost
 __all__ = [
     "AcrossDomains",
     "Adaptation",
+    "Around",
     "BayesianLastLayer",
     "BayesianLinear",
     "ClosedForm",
@@ -55,6 +60,7 @@ __all__ = [
     "CosineClassifier",
     "Descent",
     "EarlyStopping",
+    "Ensemble",
     "Estimator",
     "Fitted",
     "GaussianClasses",
@@ -62,6 +68,7 @@ __all__ = [
     "Guided",
     "InContext",
     "Inner",
+    "Laplace",
     "LinearDiscriminant",
     "LogisticRegression",
     "NearestCentroid",
@@ -76,6 +83,7 @@ __all__ = [
     "SoftNeighbours",
     "Solver",
     "SupportGuide",
+    "Tempered",
     "TrAdaBoost",
     "TreeTransfer",
     "TwoStageTrAdaBoost",
