@@ -56,6 +56,11 @@ def target_names(columns: Columns, name: str) -> list[str]:
     return names
 
 
+def unlabelled(columns: Columns, name: str) -> bool:
+    """Whether no column is there that a target of this name, or of several with commas, would be."""
+    return not any(one.strip() in columns for one in (name, *name.split(",")))
+
+
 def class_names(columns: Columns, name: str) -> list[str | None]:
     """What the class of every row is called in a column of classes; None where it is missing."""
     values = columns[name]

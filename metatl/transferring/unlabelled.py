@@ -1,0 +1,73 @@
+"""A source without labels: clusters of its rows stand in the place of classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from metatl.data.clustered import clusters_of, standardised
+from metatl.data.examples import Examples
+from metatl.data.targets import Targets
+from metatl.transferring.backbone import Backbone
+from metatl.transferring.problem import digests_of, seen_by
+from metatl.types import MetatlError
+
+DIMS, MOST, ROWS_EACH = 30, 30, 50
+"""Principal components; clusters at most, and rows for each of them on average (published: 30 of 400,000)."""
+SMALL = 4
+"""Clusters that have not a part of so many of the mean of rows are left out."""
+
+
+def check_clusters(source: Examples | None, clusters: int | None) -> None:
+    """Raise MetatlError for a number of clusters where there are none."""
+    if clusters is None:
+        return
+    if source is None or source.targets.known:
+        what = "there is no source" if source is None else "the source has labels"
+        raise MetatlError(f"source-clusters is {clusters}, and {what}; leave it out")
+    if not 2 <= clusters <= len(source.inputs):
+        rows = len(source.inputs)
+        raise MetatlError(f"source-clusters is {clusters}, and the source has {rows} rows; give 2 to {rows}")
+
+
+def ordered(source: Examples) -> Examples:
+    """Rows without labels by their content: where they lay could tell something of their labels."""
+    if source.targets.known:
+        return source
+    digests = digests_of(source.inputs)[0]
+    return source.take(np.array(sorted(range(len(digests)), key=lambda i: digests[i] or ""), np.int64))
+
+
+def with_clusters(
+    source: Examples, net: Backbone, clusters: int | None, seed: int
+) -> tuple[Examples, list[str]]:
+    """The source with clusters in the place of labels that it lacks, and a note.
+
+    K-means of the first 30 principal components of the standardised features that the net's frozen body
+    gives. clusters: their number; None for one for 50 rows, 2 at least and 30 at most. Clusters of fewer than
+    a quarter of the mean of rows are left out. Raises MetatlError where fewer than two are left. Source:
+    Li et al. 2023, arXiv 2311.12045.
+    """
+    kept, x = seen_by(net, source.inputs, digests_of(source.inputs)[0])
+    rows, unit = len(kept), source.inputs.unit
+    many = max(2, min(MOST, rows // ROWS_EACH)) if clusters is None else clusters
+    if rows < many:
+        raise MetatlError(f"source: {rows} {unit}s without labels, of which {many} clusters cannot be made")
+    label, dims = clusters_of(standardised(x.double().numpy()), many, DIMS, seed, "a source without labels")
+    sizes = np.bincount(label, minlength=many)
+    large = np.flatnonzero(sizes >= max(2, rows / many / SMALL))
+    if len(large) < 2:
+        raise MetatlError(
+            f"source: nearly all its {unit}s are alike, so that they are of one cluster ({sizes.max()} of "
+            f"{rows}); give labels, or more of other {unit}s"
+        )
+    stay = np.isin(label, large)
+    some = source.take(kept[stay])
+    names = tuple(f"cluster {i + 1}" for i in range(len(large)))
+    values = torch.from_numpy(np.searchsorted(large, label[stay]))
+    made = replace(some, targets=Targets("classes", names, values, clusters=True))
+    left = f"; {rows - int(stay.sum())} {unit}s of {many - len(large)} small ones are left out"
+    said = f"clusters of its {unit}s ({dims} principal components of features, K-means) stand for classes"
+    return made, [f"The source has no labels: {len(large)} {said}{left if len(large) < many else ''}."]
