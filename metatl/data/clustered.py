@@ -78,12 +78,6 @@ def clusters_of(
         return means.fit_predict(PCA(dims, random_state=seed).fit_transform(x)), dims
 
 
-def standardised(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns [n, d] of mean 0 and deviation 1; those that are constant are 0."""
-    scale = x.std(0)
-    return (x - x.mean(0)) / np.where(scale > 0, scale, 1.0)
-
-
 def _in_order(x: Tensor) -> Tensor:
     """The rows by their content: where they lay would tell something of their labels."""
     keys = [hashlib.sha256(row.tobytes()).digest() for row in x.cpu().numpy()]

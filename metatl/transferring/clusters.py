@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from metatl.data.clustered import clusters_of, standardised
+from metatl.data.clustered import clusters_of
 from metatl.data.examples import Examples
 from metatl.data.table_rows import TableReader
 from metatl.data.targets import no_targets
@@ -46,7 +46,9 @@ def clustered(x: Numbers, k: int, called: tuple[str | None, ...], name: str, see
     """
     if not 2 <= k <= len(x):
         raise MetatlError(f"--cluster is {k}, and there are {len(x)} rows; give 2 to {len(x)}")
-    label, _ = clusters_of(standardised(x), k, DIMS, seed, "--cluster")
+    scale = x.std(0)
+    scaled = (x - x.mean(0)) / np.where(scale > 0, scale, 1.0)
+    label, _ = clusters_of(scaled, k, DIMS, seed, "--cluster")
     from sklearn.metrics import adjusted_rand_score
 
     known = [i for i, one in enumerate(called) if one is not None]

@@ -76,7 +76,7 @@ def learned_on(source: Examples, problem: Examples, seed: int) -> tuple[Backbone
     }
     key = hashlib.sha256(said.encode()).hexdigest()[:24]
     if errors:
-        facts["weights"] += f"; masked values filled in, no label read, {_told(errors)}"
+        facts["weights"] = f"{facts['weights']}; masked values filled in, no label read, {_told(errors)}"
     notes = [f"The net was learned on rows without labels: {_told(errors)}."] if errors else []
     return replace(made, key=key, facts=facts), [*notes, *sketch.notes]
 

@@ -57,6 +57,18 @@ def distinct(source: Examples, problem: Examples) -> tuple[Examples, list[str]]:
     return left, [f"Left out of the source: {count} {unit}s that are among the data too."]
 
 
+def ordered(source: Examples, problem: Examples) -> Examples:
+    """Rows without labels by their content, of a table by the columns that the problem has too.
+
+    Where they lay, or a column that nothing else reads, could tell something of their labels.
+    """
+    if source.targets.known:
+        return source
+    contents = _contents(source.inputs, problem.inputs)
+    found = source.take(np.array(sorted(range(len(contents)), key=contents.__getitem__), np.int64))
+    return replace(found, pool=np.sort(found.pool))
+
+
 def _contents(inputs: Inputs, other: Inputs) -> list[str]:
     """A digest of every row, of a table in the columns that the other has too; "" for what cannot be told."""
     if inputs.columns is None:

@@ -28,12 +28,12 @@ from metatl.transferring.report import report
 from metatl.transferring.rows import named, rows, scaled
 from metatl.transferring.running import missing, planned, run_bodies, run_heads
 from metatl.transferring.settle import fit_all, reserve, settle, validate
-from metatl.transferring.source import SourceRows, distinct, source_rows
+from metatl.transferring.source import SourceRows, distinct, ordered, source_rows
 from metatl.transferring.study import Study, moving
 from metatl.transferring.sweep import Sweep, swept
 from metatl.transferring.teacher import learned_from, teachable, told_of
 from metatl.transferring.told import told_of_source
-from metatl.transferring.unlabelled import check_clusters, ordered, with_clusters
+from metatl.transferring.unlabelled import check_clusters, with_clusters
 from metatl.transferring.validation import unvalidated
 from metatl.transferring.written import model_of, write
 from metatl.types import MetatlError
@@ -132,7 +132,7 @@ def _others(
     others = None if source is None else opened(source, words, strict=False)[0]
     asked.check_alike(examples, others)
     check_clusters(others, clusters)
-    return (None, []) if others is None else distinct(ordered(others), examples)
+    return (None, []) if others is None else distinct(ordered(others, examples), examples)
 
 
 def _source(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from metatl.data.clustered import clusters_of, standardised
+from metatl.data.clustered import clusters_of
 from metatl.data.examples import Examples
 from metatl.data.targets import Targets
 from metatl.transferring.backbone import Backbone
@@ -32,21 +32,13 @@ def check_clusters(source: Examples | None, clusters: int | None) -> None:
         raise MetatlError(f"source-clusters is {clusters}, and the source has {rows} rows; give 2 to {rows}")
 
 
-def ordered(source: Examples) -> Examples:
-    """Rows without labels by their content: where they lay could tell something of their labels."""
-    if source.targets.known:
-        return source
-    digests = digests_of(source.inputs)[0]
-    return source.take(np.array(sorted(range(len(digests)), key=lambda i: digests[i] or ""), np.int64))
-
-
 def with_clusters(
     source: Examples, net: Backbone, clusters: int | None, seed: int
 ) -> tuple[Examples, list[str]]:
     """The source with clusters in the place of labels that it lacks, and a note.
 
-    K-means of the first 30 principal components of the standardised features that the net's frozen body
-    gives. clusters: their number; None for one for 50 rows, 2 at least and 30 at most. Clusters of fewer than
+    K-means of the first 30 principal components of the features that the net's frozen body gives, in their
+    own scale: what hardly varies stays small. clusters: their number; None for one for 50 rows, 2 at least and 30 at most. Clusters of fewer than
     a quarter of the mean of rows are left out. Raises MetatlError where fewer than two are left. Source:
     Li et al. 2023, arXiv 2311.12045.
     """
@@ -55,7 +47,7 @@ def with_clusters(
     many = max(2, min(MOST, rows // ROWS_EACH)) if clusters is None else clusters
     if rows < many:
         raise MetatlError(f"source: {rows} {unit}s without labels, of which {many} clusters cannot be made")
-    label, dims = clusters_of(standardised(x.double().numpy()), many, DIMS, seed, "a source without labels")
+    label, dims = clusters_of(x.double().numpy(), many, DIMS, seed, "a source without labels")
     sizes = np.bincount(label, minlength=many)
     large = np.flatnonzero(sizes >= max(2, rows / many / SMALL))
     if len(large) < 2:
