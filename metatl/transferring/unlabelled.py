@@ -38,9 +38,9 @@ def with_clusters(
     """The source with clusters in the place of labels that it lacks, and a note.
 
     K-means of the first 30 principal components of the features that the net's frozen body gives, in their
-    own scale: what hardly varies stays small. clusters: their number; None for one for 50 rows, 2 at least and 30 at most. Clusters of fewer than
-    a quarter of the mean of rows are left out. Raises MetatlError where fewer than two are left. Source:
-    Li et al. 2023, arXiv 2311.12045.
+    own scale: what hardly varies stays small. clusters: their number; None for one for 50 rows, 2 at least
+    and 30 at most. Clusters of fewer than a quarter of the mean of rows are left out. Raises MetatlError
+    where fewer than two are left. Source: Li et al. 2023, arXiv 2311.12045.
     """
     kept, x = seen_by(net, source.inputs, digests_of(source.inputs)[0])
     rows, unit = len(kept), source.inputs.unit
