@@ -69,6 +69,14 @@ class Adaptation(ABC):
         return False
 
     @property
+    def rotation_invariant(self) -> bool:
+        """Whether predictions depend on features by the inner products of all rows alone.
+
+        Then they are the same, but for rounding, in any orthonormal coordinates of a space that has the rows.
+        """
+        return False
+
+    @property
     def columns(self) -> int | None:
         """The most columns that inputs may have; None where any number goes."""
         return None

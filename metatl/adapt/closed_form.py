@@ -56,6 +56,11 @@ class ClosedForm(Adaptation):
         """As the solver is."""
         return self.solver.order_free
 
+    @property
+    def rotation_invariant(self) -> bool:
+        """As the solver is."""
+        return self.solver.rotation_invariant
+
     def check(self, net: Net, transfer: Transfer, real: bool) -> None:
         """The net needs features, and the solver targets of its kind."""
         if net.head is None:

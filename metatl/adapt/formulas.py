@@ -6,7 +6,7 @@ that has no value (none of its rows there, or all of them) is left out of a mean
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -98,6 +98,11 @@ def _probabilities(values: Values, y: Tensor) -> Values:
     return values if y.dtype == torch.bool else _array(torch.from_numpy(values).softmax(1))
 
 
+def _upto(values: Values, at: Values, side: Literal["left", "right"] = "right") -> NDArray[np.int64]:
+    """How many of the values are at most as large as each of these; `left`: smaller."""
+    return np.searchsorted(np.sort(values), at, side)
+
+
 def _mean(values: Any) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
@@ -124,13 +129,15 @@ def auroc(output: Tensor, y: Tensor) -> float:
 
     Mann & Whitney's U over the pairs of a row that is one and a row that is not.
     """
-    from scipy.stats import rankdata  # takes a while to import
-
     values, member = _member(output, y)
-    ones, rest = member.sum(0), (~member).sum(0)
-    ranks = rankdata(_probabilities(values, y), axis=0)
-    u = (ranks * member).sum(0) - ones * (ones + 1) / 2
-    return _mean((u / np.maximum(ones * rest, 1))[(ones > 0) & (rest > 0)])
+    columns = zip(_probabilities(values, y).T, member.T, strict=True)
+    pairs = [(at[held], at[~held]) for at, held in columns if 0 < held.sum() < len(held)]
+    return _mean(
+        [
+            (_upto(rest, ones) + _upto(rest, ones, "left")).sum() / (2 * ones.size * rest.size)
+            for ones, rest in pairs
+        ]
+    )
 
 
 def macro_average_precision(output: Tensor, y: Tensor) -> float:
@@ -138,12 +145,10 @@ def macro_average_precision(output: Tensor, y: Tensor) -> float:
 
     That is the mean over the rows that are one of the precision at their own output.
     """
-    from scipy.stats import rankdata
-
     values, member = _member(output, y)
     columns = zip(-_probabilities(values, y).T, member.T, strict=True)
     return _mean(
-        [(rankdata(at[held], "max") / rankdata(at, "max")[held]).mean() for at, held in columns if held.any()]
+        [(_upto(at[held], at[held]) / _upto(at, at[held])).mean() for at, held in columns if held.any()]
     )
 
 

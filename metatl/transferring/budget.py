@@ -18,6 +18,8 @@ GROWTH = 10
 """A fit to more than so many times the rows of any that was timed is tried on fewer rows first."""
 FEW = 100
 """Rows of a first trial."""
+HARMLESS = 1e-3
+"""A share of the seconds that there are with which nobody needs to be careful."""
 
 
 @dataclass
@@ -69,12 +71,16 @@ class Budget:
         if guess > 0:
             self._pace.setdefault(name, {})[labelled] = seconds / guess
 
-    def trial(self, name: str, labelled: int) -> int:
-        """Rows of the next trial before so many are fitted, 0 where nearly as many were."""
-        most = max((rows for rows in self._took.get(name, {}) if rows <= labelled), default=0)
+    def trial(self, name: str, labelled: int, seconds: float) -> int:
+        """Rows of the next trial before so many are fitted, 0 where nearly as many were.
+
+        Nor is one needed where even time that grows with the cube of the rows is little of these seconds.
+        """
+        took = self._took.get(name, {})
+        most = max((rows for rows in took if rows <= labelled), default=0)
         if not most:
             return min(FEW, labelled)
-        if labelled <= GROWTH * most:
+        if labelled <= GROWTH * most or took[most] * (labelled / most) ** 3 < HARMLESS * seconds:
             return 0
         return min(GROWTH * most, math.ceil(labelled / GROWTH))
 

@@ -23,6 +23,7 @@ from metatl.transferring.fit import DivergedError, Labelled
 from metatl.transferring.judged import judged
 from metatl.transferring.judging import kind_of, score_of
 from metatl.transferring.rows import Row
+from metatl.transferring.span import in_span
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def chosen(row: Row, backbone: Backbone, draws: Sequence[Labelled], validate: bo
     if row.adaptation.streams and not any(len(draw.y) for draw in draws):
         return [by_source(row, candidates, draw, validate) for draw in draws]
     folds = [folds_of(strata_of(draw.y), draw.key, draw.group) if validate else None for draw in draws]
-    split = [(draw, fold) for draw, fold in zip(draws, folds, strict=True) if fold is not None]
+    seen = in_span(draws) if row.adaptation.rotation_invariant else draws
+    split = [(draw, fold) for draw, fold in zip(seen, folds, strict=True) if fold is not None]
     parts = [_parts(*one) for one in split]
     scores = [_held_out(one, backbone, split, parts) for _, one in candidates]
     found = iter(zip(*scores, strict=True))

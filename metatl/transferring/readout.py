@@ -81,12 +81,20 @@ def answers(
     with torch.no_grad():
         for places in _alike(episodes, side_by_side=adaptation.batched):
             in_time()
-            stacked = tree.gather([episodes[i] for i in places], torch.stack)
+            stacked = tree.gather([episodes[i] for i in places], _stacked)
             net, transfer = head_net(stacked.query.x.shape[-1], outputs)
             answer = partial(adaptation.answer, net, transfer, key=keys[places[0]])
             engine = Batched() if adaptation.batched else Loop()
             found |= zip(places, engine.map(answer, stacked), strict=True)
     return [found[i] for i in range(len(episodes))]
+
+
+def _stacked(leaves: list[Tensor]) -> Tensor:
+    """[count, ...]: all of them; the same rows of one tensor are not copied."""
+    first = leaves[0]
+    if all(leaf.data_ptr() == first.data_ptr() and leaf.stride() == first.stride() for leaf in leaves):
+        return first.expand(len(leaves), *first.shape)
+    return torch.stack(leaves)
 
 
 def _alike(episodes: Sequence[Episode], side_by_side: bool) -> list[list[int]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from metatl.data.fixed import Index, Part
 from metatl.deadline import OutOfTimeError, within
-from metatl.transferring.budget import FEW, Budget
+from metatl.transferring.budget import FEW, HARMLESS, Budget
 from metatl.transferring.cells import Cells, Key
 from metatl.transferring.choose import Choice, again, part_of
 from metatl.transferring.judged import judged
@@ -84,13 +84,15 @@ def chosen_before(study: Study, name: str, rows: Index, cells: Cells) -> Choice 
 def tried(study: Study, budget: Budget, name: str, part: Part, seconds: float) -> float:
     """Time a row on frozen features on more and more rows before the first fit to many; what that took."""
     row, began = study.rows[name], time.perf_counter()
-    while row.moves == "head" and (rows := budget.trial(name, len(part.labelled))):
+    while row.moves == "head" and (rows := budget.trial(name, len(part.labelled), seconds)):
         left = seconds - (time.perf_counter() - began)
         if left <= 0:
             break
         inside, rest, _ = study.given(name, part, study.seed * 1000)
         some, took = [(part_of(inside, np.arange(rows)), rest)], list[float]()
         for _ in range(2 if rows <= FEW else 1):  # one of two short ones may have waited for other work
+            if took and took[0] < HARMLESS * left:
+                break
             start = time.perf_counter()
             try:
                 with within(left):

@@ -241,6 +241,7 @@ def test_transfer_beside_the_passes_it_needs(monkeypatch: pytest.MonkeyPatch) ->
     (heads,) = transfers.frozen([], "cpu", 1, 32, (24, 6))
     assert heads["cells"] == 4 * (2 * 4 + 1)
     assert heads["ratio"] > 0
+    assert heads["resumed_ratio"] < heads["again_ratio"]
     (adversary,) = domains.two_domains([], "cpu", 1, 4)
     assert adversary["ratio"] > 0
     for measure in (transfers.tuned, transfers.last_block):

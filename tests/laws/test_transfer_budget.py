@@ -45,14 +45,21 @@ def test_a_fit_ends_at_its_deadline(width: int) -> None:
 
 def test_many_rows_are_tried_on_fewer_first() -> None:
     row, budget, sizes = rows()["ridge"], Budget(60.0), list[int]()
-    while rows_ := budget.trial("ridge", 8_700):
+    while rows_ := budget.trial("ridge", 8_700, 60.0):
         sizes.append(rows_)
         budget.learn("ridge", row, rows_, rows_, 1.0, rows_ / 100)
     assert sizes == [100, 870]
     assert budget.cost("ridge", row, 8_700, 100, 13.0) == pytest.approx(13 * 87.0)
-    assert budget.trial("ridge", GROWTH * 870) == 0
-    assert budget.trial("ridge", 3) == 3
-    assert budget.trial("zero-shot", 0) == 0
+    assert budget.trial("ridge", GROWTH * 870, 60.0) == 0
+    assert budget.trial("ridge", 3, 60.0) == 3
+    assert budget.trial("zero-shot", 0, 60.0) == 0
+
+
+def test_no_trial_where_even_a_cube_is_little() -> None:
+    row, budget = rows()["ridge"], Budget(6e4)
+    budget.learn("ridge", row, 20, 20, 1.0, 1e-2)
+    assert budget.trial("ridge", 400, 1e5) == 0  # 80 s at most, of 1e5
+    assert budget.trial("ridge", 400, 7e4) == 40
 
 
 def solver_of(name: str) -> Any:

@@ -57,6 +57,11 @@ class LogisticRegression(Solver):
         if not self.l2 > 0 or self.iterations < 1:
             raise MetatlError("LogisticRegression: l2 must be above 0 and iterations at least 1")
 
+    @property
+    def rotation_invariant(self) -> bool:
+        """All features are penalised alike, but where they are scaled one by one."""
+        return not self.scaled
+
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Linear:
         """The minimum, from W = 0; constant for derivatives."""
         check_labels(self, y)

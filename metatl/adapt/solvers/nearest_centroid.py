@@ -51,6 +51,11 @@ class NearestCentroid(Solver):
         if not self.temperature > 0:
             raise MetatlError(f"NearestCentroid: temperature is {self.temperature}; give a number above 0")
 
+    @property
+    def rotation_invariant(self) -> bool:
+        """Distances are."""
+        return True
+
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Centroids:
         """Class means by (weighted) sums over rows."""
         check_labels(self, y)
@@ -66,11 +71,17 @@ class NearestCentroid(Solver):
     def predict(self, fitted: Centroids, features: Tensor) -> Tensor:
         """-|z - c_k|^2 / temperature, [n, outputs]."""
         # |z|^2 - 2 z c + |c|^2 without the [n, outputs, d] differences, whose digits float64 keeps.
-        z, means = self._prepared(features.double(), fitted.shift.double()), fitted.means.double()
-        far = z.square().sum(-1, keepdim=True) - 2.0 * z @ means.T + means.square().sum(-1)
+        z, means = features.double() - fitted.shift.double(), fitted.means.double()
+        length = self._length(z)
+        own = (z.norm(dim=-1, keepdim=True) / length).square()
+        far = own - 2.0 * (z @ means.T) / length + means.square().sum(-1)
         logits = as_features(features, -far.clamp_min(0.0) / self.temperature)
         return torch.where(fitted.missing == 0, logits, fitted.missing)
 
     def _prepared(self, x: Tensor, shift: Tensor) -> Tensor:
         z = x - shift
-        return z / z.norm(dim=-1, keepdim=True).clamp_min(1e-12) if self.unit else z
+        return z / self._length(z) if self.unit else z
+
+    def _length(self, z: Tensor) -> Tensor:
+        """What rows are divided by, [n, 1]."""
+        return z.norm(dim=-1, keepdim=True).clamp_min(1e-12) if self.unit else z.new_ones(len(z), 1)

@@ -35,6 +35,11 @@ class RidgeRegression(Solver):
         if not self.l2 > 0:
             raise MetatlError(f"RidgeRegression: l2 is {self.l2}; give a number above 0")
 
+    @property
+    def rotation_invariant(self) -> bool:
+        """All features are penalised alike."""
+        return True
+
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Linear:
         """The solution of the normal equations."""
         check_rows(features, y, outputs, weight)

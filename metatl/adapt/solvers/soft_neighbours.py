@@ -47,6 +47,11 @@ class SoftNeighbours(Solver):
         if not self.temperature > 0:
             raise MetatlError(f"SoftNeighbours: temperature is {self.temperature}; give a number above 0")
 
+    @property
+    def rotation_invariant(self) -> bool:
+        """Cosines are."""
+        return True
+
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Neighbours:
         """Keep the rows and their votes."""
         check_labels(self, y)

@@ -33,6 +33,11 @@ class Solver(ABC):
     spreads: ClassVar[bool] = False
     """Whether `spread` says how far real targets may lie from the outputs."""
 
+    @property
+    def rotation_invariant(self) -> bool:
+        """Whether predictions depend on features by inner products alone, of `fit`'s and other rows."""
+        return False
+
     @abstractmethod
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Any:
         """What `predict` needs, as nested tuples of tensors.

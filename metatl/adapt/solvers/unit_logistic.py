@@ -33,6 +33,11 @@ class UnitLogistic(Solver):
         if not self.c > 0 or self.iterations < 1:
             raise MetatlError("UnitLogistic: c must be above 0 and iterations at least 1")
 
+    @property
+    def rotation_invariant(self) -> bool:
+        """Lengths, and a penalty on all features alike, are."""
+        return True
+
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Linear:
         """The minimum; constant for derivatives."""
         # With z times r = sqrt(c sum w) and W over r, penalty 1 on the scale of a mean is the problem above.
