@@ -63,3 +63,11 @@ def test_refusals_are_one_line(
 ) -> None:
     assert line in refused(*words, *more, "--out", tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_target_that_is_misspelt_in_the_source_is_no_lack_of_labels(
+    words: tuple[str | Path, ...], tmp_path: Path
+) -> None:
+    source = heaps(tmp_path / "s.csv", 0, True)
+    source.write_text(source.read_text().replace("kind", "Kind"))
+    assert "'kind'" in refused(*words, "--out", tmp_path / "none")

@@ -57,8 +57,12 @@ def target_names(columns: Columns, name: str) -> list[str]:
 
 
 def unlabelled(columns: Columns, name: str) -> bool:
-    """Whether no column is there that a target of this name, or of several with commas, would be."""
-    return not any(one.strip() in columns for one in (name, *name.split(",")))
+    """Whether no column is there that a target of this name, or of several with commas, would be.
+
+    Capitals and blanks aside: a name that differs by these is misspelt.
+    """
+    there = {one.strip().casefold() for one in columns}
+    return not any(one.strip().casefold() in there for one in (name, *name.split(",")))
 
 
 def class_names(columns: Columns, name: str) -> list[str | None]:
