@@ -64,7 +64,7 @@ def add(
         type=int,
         metavar="K",
         help="of a source without the target's column: clusters in the place of its classes "
-        "[one for 50 rows, 2 to 30]",
+        "[one for 50 rows, 5 to 30]",
     )
     transfer.add_argument(
         "--sweep", choices=("layers",), help="curves over the blocks that are taken over, and frozen [none]"

@@ -58,10 +58,7 @@ def distinct(source: Examples, problem: Examples) -> tuple[Examples, list[str]]:
 
 
 def ordered(source: Examples, problem: Examples) -> Examples:
-    """Rows without labels by their content, of a table by the columns that the problem has too.
-
-    Where they lay, or a column that nothing else reads, could tell something of their labels.
-    """
+    """Rows without labels by their content (`_contents`): where they lay could tell of their labels."""
     if source.targets.known:
         return source
     contents = _contents(source.inputs, problem.inputs)

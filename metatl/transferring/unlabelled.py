@@ -14,8 +14,9 @@ from metatl.transferring.backbone import Backbone
 from metatl.transferring.problem import digests_of, seen_by
 from metatl.types import MetatlError
 
-DIMS, MOST, ROWS_EACH = 30, 30, 50
-"""Principal components; clusters at most, and rows for each of them on average (published: 30 of 400,000)."""
+DIMS, LEAST, MOST, ROWS_EACH = 30, 5, 30, 50
+"""Principal components; clusters at least and at most, and rows of each on average (published: 30 of 400,000
+rows); fewer where a cluster would have fewer than 4 rows."""
 SMALL = 4
 """Clusters that have not a part of so many of the mean of rows are left out."""
 
@@ -38,13 +39,14 @@ def with_clusters(
     """The source with clusters in the place of labels that it lacks, and a note.
 
     K-means of the first 30 principal components of the features that the net's frozen body gives, in their
-    own scale: what hardly varies stays small. clusters: their number; None for one for 50 rows, 2 at least
+    own scale: what hardly varies stays small. clusters: their number; None for one for 50 rows, 5 at least
     and 30 at most. Clusters of fewer than a quarter of the mean of rows are left out. Raises MetatlError
     where fewer than two are left. Source: Li et al. 2023, arXiv 2311.12045.
     """
     kept, x = seen_by(net, source.inputs, digests_of(source.inputs)[0])
     rows, unit = len(kept), source.inputs.unit
-    many = max(2, min(MOST, rows // ROWS_EACH)) if clusters is None else clusters
+    usual = max(2, min(rows // 4, max(LEAST, min(MOST, rows // ROWS_EACH))))
+    many = usual if clusters is None else clusters
     if rows < many:
         raise MetatlError(f"source: {rows} {unit}s without labels, of which {many} clusters cannot be made")
     label, dims = clusters_of(x.double().numpy(), many, DIMS, seed, "a source without labels")
@@ -52,8 +54,8 @@ def with_clusters(
     large = np.flatnonzero(sizes >= max(2, rows / many / SMALL))
     if len(large) < 2:
         raise MetatlError(
-            f"source: nearly all its {unit}s are alike, so that they are of one cluster ({sizes.max()} of "
-            f"{rows}); give labels, or more of other {unit}s"
+            f"source: of its {rows} {unit}s {sizes.max()} are of one cluster and the others of small ones, "
+            f"so that no two can be told apart; give labels, or another --source-clusters"
         )
     stay = np.isin(label, large)
     some = source.take(kept[stay])

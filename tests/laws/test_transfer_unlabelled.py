@@ -187,7 +187,7 @@ def test_what_cannot_be_clustered_is_one_line(target: Path, tmp_path: Path) -> N
         learned_on(few, problem_of(target), 0)
     one_differs = np.tile((np.arange(20) < 1)[:, None], COLUMNS).astype("f8")
     alike, net = net_of(table(tmp_path / "alike.csv", one_differs), target)
-    with pytest.raises(MetatlError, match="they are of one cluster"):
+    with pytest.raises(MetatlError, match="of its 20 rows 19 are of one cluster"):
         with_clusters(alike, net, None, 0)
     for many in (1, 10):
         with pytest.raises(MetatlError, match="give 2 to 9"):
