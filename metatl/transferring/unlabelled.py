@@ -62,6 +62,6 @@ def with_clusters(
     names = tuple(f"cluster {i + 1}" for i in range(len(large)))
     values = torch.from_numpy(np.searchsorted(large, label[stay]))
     made = replace(some, targets=Targets("classes", names, values, clusters=True))
-    left = f"; {rows - int(stay.sum())} {unit}s of {many - len(large)} small ones are left out"
+    left = f"; {rows - int(stay.sum())} {unit}s in smaller ones are left out"
     said = f"clusters of its {unit}s ({dims} principal components of features, K-means) stand for classes"
-    return made, [f"The source has no labels: {len(large)} {said}{left if len(large) < many else ''}."]
+    return made, [f"The source has no labels: {len(large)} {said}{'' if stay.all() else left}."]

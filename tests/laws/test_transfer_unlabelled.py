@@ -178,7 +178,7 @@ def test_small_clusters_are_left_out(target: Path, tmp_path: Path) -> None:
     found, (note,) = with_clusters(source, net, HEAPS + 1, 0)
     assert len(found.targets.names) == HEAPS
     assert len(found.pool) == len(TRUE) - 2
-    assert "2 rows of 1 small ones are left out" in note
+    assert "2 rows in smaller ones are left out" in note
 
 
 def test_what_cannot_be_clustered_is_one_line(target: Path, tmp_path: Path) -> None:
