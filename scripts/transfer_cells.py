@@ -27,14 +27,23 @@ METHODS = (
 MINUTES = 9.0
 
 
+def cells_of(protocols: tuple[str, ...], held: dict[str, np.ndarray]) -> np.ndarray:
+    """Which cells are of these protocols, doublets aside."""
+    names = held["protocols"].tolist()
+    return held["singlet"] & np.isin(held["protocol"], [names.index(one) for one in protocols])
+
+
+def expression(rows: np.ndarray, held: dict[str, np.ndarray]) -> np.ndarray:
+    """log(1 + counts per 10,000) of these cells."""
+    return np.log1p(1e4 * held["x"][rows] / held["total_count"][rows, None]).astype(np.float32)
+
+
 def write(file: Path, protocols: tuple[str, ...], held: dict[str, np.ndarray]) -> None:
     """One cell a row: its genes, and the line that it is of."""
-    names = held["protocols"].tolist()
-    rows = held["singlet"] & np.isin(held["protocol"], [names.index(one) for one in protocols])
-    genes = np.log1p(1e4 * held["x"][rows] / held["total_count"][rows, None]).astype(np.float32)
+    rows = cells_of(protocols, held)
     line = held["cell_lines"][held["y"][rows]]
     file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(file, x=genes, gene=held["gene"], line=line)
+    np.savez_compressed(file, x=expression(rows, held), gene=held["gene"], line=line)
 
 
 def main() -> None:

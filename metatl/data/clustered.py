@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from metatl.data.bank import Bank
@@ -39,11 +41,6 @@ class Clustered(Source):
 
     def load(self, device: str = "cpu") -> ClusteredData:
         """Load the source, cluster; MetatlError where there are fewer rows than clusters."""
-        try:
-            from sklearn.cluster import KMeans
-            from sklearn.decomposition import PCA
-        except ImportError as error:
-            raise MetatlError("Clustered needs scikit-learn: pip install 'metatl[tables]'") from error
         data = self.of.load(device)
         x = _in_order(data.rows("meta_train"))
         if self.clusters < 2 or len(x) < self.clusters:
@@ -52,16 +49,33 @@ class Clustered(Source):
                 f"give 2 to {len(x)}"
             )
         flat = x.flatten(1).cpu().double().numpy()
-        dims = min(self.dims, *flat.shape)
-        reduced = PCA(dims, random_state=self.seed).fit_transform(flat)
-        means: Any = KMeans(self.clusters, random_state=self.seed).set_params(n_init=10)
-        label = means.fit_predict(reduced)
+        label, dims = clusters_of(flat, self.clusters, self.dims, self.seed, "Clustered")
         order = np.argsort(label, kind="stable")
         sizes = np.bincount(label, minlength=self.clusters)
         names = tuple(f"cluster {k + 1}" for k in range(self.clusters))
         bank = Bank.sorted_by_class(x[torch.from_numpy(order).to(x.device)], sizes.tolist(), names)
         facts = {"clusters": sizes.tolist(), "principal components": dims, "seed": self.seed}
         return ClusteredData(data, ClassData(data.name, {"meta_train": bank}), facts)
+
+
+def clusters_of(
+    x: NDArray[np.float64], clusters: int, dims: int, seed: int, who: str
+) -> tuple[NDArray[np.int64], int]:
+    """The cluster of every row [n, d]: K-means (10 starts) of its principal components; and their number.
+
+    Alike rows are of one cluster, so that some are empty where fewer rows differ. Raises MetatlError, naming
+    who asks, without scikit-learn.
+    """
+    try:
+        from sklearn.cluster import KMeans
+        from sklearn.decomposition import PCA
+    except ImportError as error:
+        raise MetatlError(f"{who} needs scikit-learn: pip install 'metatl[tables]'") from error
+    dims = min(dims, *x.shape)
+    means: Any = KMeans(clusters, random_state=seed).set_params(n_init=10)
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore")  # of rows that are all alike
+        return means.fit_predict(PCA(dims, random_state=seed).fit_transform(x)), dims
 
 
 def _in_order(x: Tensor) -> Tensor:

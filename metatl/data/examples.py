@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -119,7 +119,7 @@ class Examples:
             self.name,
             self.reader,
             self.inputs.take(places),
-            Targets(self.targets.kind, self.targets.names, values),
+            replace(self.targets, values=values),
             some(self.pool),
             None if self.test is None else some(self.test),
             self.part,

@@ -17,7 +17,8 @@ from metatl.data.signals import heard
 from metatl.data.tables import Columns, read_table, target
 from metatl.data.tables.columns import as_text, missing
 from metatl.data.tables.formats import check
-from metatl.data.tables.target import target_names
+from metatl.data.tables.target import target_names, unlabelled
+from metatl.data.targets import no_targets
 from metatl.opening import text_of
 from metatl.types import MetatlError
 
@@ -113,7 +114,8 @@ def table_examples(
 ) -> tuple[Examples, Columns]:
     """Examples of a table and their columns; raises MetatlError in one line for what does not work out.
 
-    drop: columns that are no inputs; strict: whether all of them, group and apart must be there.
+    drop: columns that are no inputs; strict: whether all of them, target, group and apart must be there. A
+    table without a column of the target has rows without labels.
     """
     table, test, part = read_parts(place, text)
     if target_name is None:
@@ -122,7 +124,7 @@ def table_examples(
     if not strict:
         drop = [name for name in drop if name in table]
         group, apart = (name if name in table else None for name in (group, apart))
-    named = target_names(table, target_name)
+    named = [] if not strict and unlabelled(table, target_name) else target_names(table, target_name)
     table.require([*named, *drop, *(name for name in (group, apart) if name)])
     judges = np.zeros(table.rows, bool)
     if test is not None:
@@ -130,7 +132,10 @@ def table_examples(
     table, why = heard(table, audio, place)
     numbered = replace(table, arrays={**table.arrays, _ROW: np.arange(table.rows, dtype=np.float64)})
     numbered = _known(numbered, [name for name in (group, apart) if name is not None])
-    targets, rest = target(numbered, target_name, several)
+    if named:
+        targets, rest = target(numbered, target_name, several)
+    else:
+        targets, rest = no_targets(numbered.rows), numbered
     of = rest[_ROW].astype(np.int64)
     whole = np.flatnonzero([int(row) not in why for row in of])
     gone = [name for name in (*drop, group, apart) if name is not None]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,20 +18,33 @@ class Targets:
     """The targets of n rows.
 
     kind: `classes` (one of several each), `labels` (any number of several), `real` values. names: of the
-    classes, the labels, or the values, in order. values: [n] int64, [n, k] bool, or [n, d] float32.
+    classes, the labels, or the values, in order: of rows whose targets nobody knows, none. values: [n] int64,
+    [n, k] bool, or [n, d] float32. clusters: whether the classes are clusters of the rows, which no label
+    made.
     """
 
     kind: Kind
     names: tuple[str, ...]
     values: Tensor
+    clusters: bool = False
 
     @property
     def outputs(self) -> int:
         """Output units that a net needs for them."""
         return len(self.names)
 
+    @property
+    def known(self) -> bool:
+        """Whether there are any."""
+        return bool(self.names)
+
     def strata(self) -> NDArray[np.int64]:
         """[n]: within which of these rows are drawn evenly: the classes, or all rows alike."""
         if self.kind == "classes":
             return self.values.numpy()
         return np.zeros(len(self.values), np.int64)
+
+
+def no_targets(rows: int) -> Targets:
+    """The targets of rows without labels."""
+    return Targets("real", (), torch.zeros(rows, 0))

@@ -60,6 +60,13 @@ def add(
         "--source", help="data like DATA to learn on first, of other classes or other people [none]"
     )
     transfer.add_argument(
+        "--source-clusters",
+        type=int,
+        metavar="K",
+        help="of a source without the target's column: clusters in the place of its classes "
+        "[one for 50 rows, 5 to 30]",
+    )
+    transfer.add_argument(
         "--sweep", choices=("layers",), help="curves over the blocks that are taken over, and frozen [none]"
     )
     transfer.add_argument(

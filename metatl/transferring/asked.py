@@ -80,18 +80,23 @@ def check_alike(examples: Examples, source: Examples | None) -> None:
 
 
 def sourced(found: Mapping[str, Row], named: Sequence[str], source: Examples | None) -> dict[str, Row]:
-    """The rows that have the source they need: of classes, where they learn on it; any, where they read it.
+    """The rows that have the source they need: of classes, where they learn on it; labelled, to read it.
 
-    Raises MetatlError for one that was asked for by name and finds none.
+    Rows without labels get clusters for classes. Raises MetatlError for one that was asked for, and finds
+    none.
     """
-    classes = source is not None and source.targets.kind == "classes"
+    known = source is not None and source.targets.known
+    classes = source is not None and (source.targets.kind == "classes" or not known)
     needing = [name for name, row in found.items() if row.learner is not None and name in named]
     if needing and not classes:
         raise MetatlError(f"method {needing[0]!r} learns on tasks of classes, and the source has none")
+    reading = [name for name, row in found.items() if row.adaptation.streams and source is not None]
+    if (asked_for := [name for name in reading if {name, rows.DOMAINS} & {*named}]) and not known:
+        raise MetatlError(f"method {asked_for[0]!r} reads the labels of the source, and it has none")
     return {
         name: row
         for name, row in found.items()
-        if not row.needs_source or (source is not None and (classes or row.learner is None))
+        if not row.needs_source or (classes if row.learner is not None else known)
     }
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from metatl.data.clustered import clusters_of
 from metatl.data.examples import Examples
 from metatl.data.table_rows import TableReader
-from metatl.data.targets import Targets
+from metatl.data.targets import no_targets
 from metatl.lab import store
 from metatl.shifts.domains import Domain, one_domain
 from metatl.shifts.numbers import as_numbers, features_of, space
@@ -44,19 +44,13 @@ def clustered(x: Numbers, k: int, called: tuple[str | None, ...], name: str, see
     0 in the mean of random clusters of their sizes. Raises MetatlError for k out of 2 .. n, and without
     scikit-learn.
     """
-    try:
-        from sklearn.cluster import KMeans
-        from sklearn.decomposition import PCA
-        from sklearn.metrics import adjusted_rand_score
-    except ImportError as error:
-        raise MetatlError("--cluster needs scikit-learn: pip install metatl[tables]") from error
     if not 2 <= k <= len(x):
         raise MetatlError(f"--cluster is {k}, and there are {len(x)} rows; give 2 to {len(x)}")
     scale = x.std(0)
     scaled = (x - x.mean(0)) / np.where(scale > 0, scale, 1.0)
-    reduced = PCA(min(DIMS, *x.shape), random_state=seed).fit_transform(scaled)
-    means: Any = KMeans(k, random_state=seed).set_params(n_init=10)
-    label = means.fit_predict(reduced)
+    label, _ = clusters_of(scaled, k, DIMS, seed, "--cluster")
+    from sklearn.metrics import adjusted_rand_score
+
     known = [i for i, one in enumerate(called) if one is not None]
     rand = adjusted_rand_score([str(called[i]) for i in known], label[known]) if known else None
     return Clusters(name, label, None if rand is None else float(rand))
@@ -64,6 +58,8 @@ def clustered(x: Numbers, k: int, called: tuple[str | None, ...], name: str, see
 
 def cluster(words: argparse.Namespace) -> None:
     """`metatl transfer --cluster k`: a line for each kind of features, clusters.csv and report.json."""
+    if words.source_clusters is not None:
+        raise MetatlError("--source-clusters is of what is learned on a source; leave it out with --cluster")
     columns = Words(target=words.target, text=words.text, drop=words.drop)
     found = one_domain(words.data, columns)
     found, each = _features(found, words, columns)
@@ -120,7 +116,5 @@ def _features(found: Domain, words: argparse.Namespace, columns: Words) -> tuple
 
 def _unlabelled(found: Domain) -> Examples:
     """The rows as examples whose targets say nothing."""
-    nothing = Targets("real", ("nothing",), torch.zeros(len(found.inputs), 1))
-    return Examples(
-        found.name, TableReader(), found.inputs, nothing, np.arange(len(found.inputs)), None, "folds"
-    )
+    rows = np.arange(len(found.inputs))
+    return Examples(found.name, TableReader(), found.inputs, no_targets(len(rows)), rows, None, "folds")

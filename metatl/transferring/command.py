@@ -51,6 +51,7 @@ def transfer(words: argparse.Namespace) -> None:
             _columns(words),
             words.teacher,
             words.sweep,
+            words.source_clusters,
         )
     saved, lacking = found.report["protocol"]["saved"], found.report["protocol"]["missing"]
     say(tables.console(found.report))
@@ -69,8 +70,8 @@ def transfer(words: argparse.Namespace) -> None:
 
 def _to_people(words: argparse.Namespace) -> None:
     """`metatl transfer --adapt-to group`: a table for each number of labels, the command for new ones."""
-    for word in ("teacher", "sweep", "cluster"):
-        if getattr(words, word) is not None:
+    for word in ("teacher", "sweep", "cluster", "source-clusters"):
+        if getattr(words, word.replace("-", "_")) is not None:
             raise MetatlError(f"--{word} is of data that are no people; leave it out with --adapt-to group")
     if words.draws < 1:
         raise MetatlError("transfer: draws must be 1 or more")

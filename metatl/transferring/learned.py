@@ -106,7 +106,8 @@ def told(learned: Mapping[str, Learned], source: SourceRows) -> tuple[dict[str, 
     unreadable = sorted({file for one in facts for file in one["unreadable"]})
     data, unit, names = source.name, source.inputs.unit, source.targets.names
     count = len(source.inputs) - len(unreadable)
-    notes = [f"Source: {data}, {len(names)} {source.targets.kind}, {count} {unit}s.", *map(_note, facts)]
+    kind = "clusters without labels" if source.targets.clusters else source.targets.kind
+    notes = [f"Source: {data}, {len(names)} {kind}, {count} {unit}s.", *map(_note, facts)]
     if source.shared:
         alike = ", ".join(source.shared)
         notes.append(f"The source has targets with names of the problem's: {alike}; other {unit}s of them.")

@@ -123,20 +123,25 @@ class _Watch:
 
 
 def fitting(learner: Learner, data: SourceTasks) -> tuple[Learner, str]:
-    """The learner with tasks that the source can give, and what is smaller: classes, or rows of each."""
+    """The learner with tasks that the source can give, and what is smaller: classes, or rows of each.
+
+    Tasks of clusters are pairs of them.
+    """
     tasks = getattr(learner, "tasks", None)
     if not isinstance(tasks, Tasks):
         return learner, ""
     name, least = data.places.banks["meta_train"].smallest
     asked = tasks.one
-    way, query = min(asked.way, data.classes("meta_train")), min(asked.query, least // 2)
+    classes = data.classes("meta_train")
+    way, query = min(asked.way, 2 if data.clusters else classes), min(asked.query, least // 2)
     shot = min(asked.shot, least - query)
     for key, value in {"way": way, "shot": shot, "query": query}.items():
         learner = with_value(learner, f"tasks.{key}", value)
     if (way, shot, query) == asked:
         return learner, ""
-    said = f"tasks of {way} classes with {shot} + {query} {data.unit}s each instead of {tasks.way} with "
+    what, pairs = ("clusters", ", of which tasks are pairs,") if data.clusters else ("classes", ",")
+    said = f"tasks of {way} {what} with {shot} + {query} {data.unit}s each instead of {tasks.way} with "
     return learner, (
-        f"{said}{tasks.shot} + {tasks.query}: the source has {data.classes('meta_train')} classes, and "
+        f"{said}{tasks.shot} + {tasks.query}: the source has {classes} {what}{pairs} and "
         f"{least} {data.unit}s of {name!r}"
     )

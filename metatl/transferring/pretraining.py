@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from metatl.transferring.fit import descended, settled
 from metatl.transferring.judging import Scale
 from metatl.transferring.learnable import BATCH, Sketch, sketched
 from metatl.transferring.prepared import prepared_rows
+from metatl.transferring.self_supervised import ERRORS, filled_in
 from metatl.types import Batch, MetatlError
 
 LEAST = 300
@@ -45,24 +47,25 @@ def net_for(
 def learned_on(source: Examples, problem: Examples, seed: int) -> tuple[Backbone, list[str]]:
     """A net that predicts the source's targets, and notes; what a row is says which (`learnable`).
 
-    Raises MetatlError where source and problem have nothing in common.
+    Without targets it fills in masked values (`self_supervised`). Raises MetatlError where
+    source and problem have nothing in common.
     """
-    sketch, rows = sketched(source, problem), source.pool
+    sketch, rows, known = sketched(source, problem), source.pool, source.targets.known
     recipe = {
         "kind": "built_in",
         "name": sketch.net,
         "shape": list(sketch.shape),
-        "outputs": len(source.targets.names),
+        "outputs": len(source.targets.names) if known else math.prod(sketch.shape),
         "arguments": dict(sketch.arguments),
     }
     rate, seen = sketch.scaled
     made = Backbone(rebuilt(recipe), "head", sketch.preparation, recipe, "", {}, rate=rate, seen=seen)
     least = LEAST if sketch.way.stopping is None else 0
     steps = min(sketch.most, max(least, sketch.epochs * -(-len(rows) // BATCH)))
-    _learn(made, sketch, source, steps, seed)
+    errors = _learn(made, sketch, source, steps, seed)
     sha = digest(made.module.state_dict())
     said = json.dumps([sha, sketch.preparation.values()[0], recipe], sort_keys=True, default=str)
-    how = "stopped by a fifth" if sketch.way.stopping else "all of them seen"
+    how = "stopped by a fifth" if sketch.way.stopping or not known else "all of them seen"
     unit = source.inputs.unit
     facts = {
         "net": f"{sketch.article} learned on {source.name}",
@@ -72,11 +75,19 @@ def learned_on(source: Examples, problem: Examples, seed: int) -> tuple[Backbone
         "input": sketch.preparation.told,
     }
     key = hashlib.sha256(said.encode()).hexdigest()[:24]
-    return replace(made, key=key, facts=facts), list(sketch.notes)
+    if errors:
+        facts["weights"] = f"{facts['weights']}; masked values filled in, no label read, {_told(errors)}"
+    notes = [f"The net was learned on rows without labels: {_told(errors)}."] if errors else []
+    return replace(made, key=key, facts=facts), [*notes, *sketch.notes]
 
 
-def _learn(made: Backbone, sketch: Sketch, source: Examples, steps: int, seed: int) -> None:
-    """The module's weights and moments after so many steps on the source's labelled rows.
+def _told(errors: Arrays) -> str:
+    masked, means = (float(errors[name]) for name in ERRORS)
+    return f"squared error {masked:.3g} on the masked values of a fifth, {means:.3g} by the columns' means"
+
+
+def _learn(made: Backbone, sketch: Sketch, source: Examples, steps: int, seed: int) -> Arrays:
+    """The module's weights and moments after so many steps on the source's rows; errors without targets.
 
     They are kept in the user's cache under all that they depend on: whoever reads a source again, to adapt to
     one more person say, does not learn on it again.
@@ -87,9 +98,12 @@ def _learn(made: Backbone, sketch: Sketch, source: Examples, steps: int, seed: i
     told = hashlib.sha256(said.encode())
     for leaf in tree.leaves((x, y)):
         told.update(repr((leaf.dtype, leaf.shape)).encode() + leaf.contiguous().numpy().tobytes())
-    support = Batch(x, Scale.of(y).down(y))
-    held = cached(f"learned/{told.hexdigest()[:24]}", lambda: _weights(made, sketch, support, steps, seed))
+    support = Batch(x, Scale.of(y).down(y)) if source.targets.known else Batch(x)
+    weights = _weights if source.targets.known else filled_in
+    held = cached(f"learned/{told.hexdigest()[:24]}", lambda: weights(made, sketch, support, steps, seed))
+    errors = {name: held.pop(name) for name in ERRORS if name in held}
     made.module.load_state_dict({name: torch.from_numpy(leaf) for name, leaf in held.items()}, strict=False)
+    return errors
 
 
 def _weights(made: Backbone, sketch: Sketch, support: Batch, steps: int, seed: int) -> Arrays:

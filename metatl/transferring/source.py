@@ -57,6 +57,15 @@ def distinct(source: Examples, problem: Examples) -> tuple[Examples, list[str]]:
     return left, [f"Left out of the source: {count} {unit}s that are among the data too."]
 
 
+def ordered(source: Examples, problem: Examples) -> Examples:
+    """Rows without labels by their content (`_contents`): where they lay could tell of their labels."""
+    if source.targets.known:
+        return source
+    contents = _contents(source.inputs, problem.inputs)
+    found = source.take(np.array(sorted(range(len(contents)), key=contents.__getitem__), np.int64))
+    return replace(found, pool=np.sort(found.pool))
+
+
 def _contents(inputs: Inputs, other: Inputs) -> list[str]:
     """A digest of every row, of a table in the columns that the other has too; "" for what cannot be told."""
     if inputs.columns is None:
@@ -83,7 +92,8 @@ def source_rows(examples: Examples, problem: Problem) -> SourceRows:
                 f"{unit}s of the problem tells their labels beforehand: take them out of it"
             )
     said = json.dumps([found.targets.names, found.targets.values.tolist(), digests])
-    shared = tuple(name for name in found.targets.names if name in problem.targets.names)
+    names = () if found.targets.clusters else found.targets.names
+    shared = tuple(name for name in names if name in problem.targets.names)
     key = hashlib.sha256(said.encode()).hexdigest()[:16]
     return SourceRows(found.name, found.inputs, found.targets, key, shared)
 
@@ -100,7 +110,7 @@ class SourceTasks(Data):
     """Episodes of source rows: meta_train alone; rows are read when they are drawn.
 
     places: the same episodes of the rows' places [n, 1]; prepared: the rows as the net takes them;
-    unreadable: those left out.
+    unreadable: those left out; clusters: whether classes are clusters, whose tasks are pairs.
     """
 
     places: ClassData
@@ -108,6 +118,7 @@ class SourceTasks(Data):
     unreadable: tuple[str, ...]
     shape: tuple[int, ...]
     unit: str
+    clusters: bool = False
     name: str = "source"
     kind = "classification"
 
@@ -185,4 +196,4 @@ def source_tasks(source: SourceRows, net: Backbone) -> SourceTasks:
     left = tuple(source.inputs.ids[i] for i in range(len(source.inputs)) if i not in set(places))
     shape = tuple(tree.first(prepared.one(places[0])).shape)
     data = ClassData("source", {"meta_train": bank})
-    return SourceTasks(data, prepared, left, shape, source.inputs.unit)
+    return SourceTasks(data, prepared, left, shape, source.inputs.unit, source.targets.clusters)

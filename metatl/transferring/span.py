@@ -18,8 +18,8 @@ def in_span(draws: Sequence[Labelled]) -> list[Labelled]:
     """
     found = list(draws)
     wide = [i for i, draw in enumerate(draws) if _is_wide(draw)]
-    for n in {len(draws[i].y) for i in wide}:
-        places = [i for i in wide if len(draws[i].y) == n]
+    for shape in {draws[i].features.shape for i in wide}:  # columns that a draw holds constant are not there
+        places = [i for i in wide if draws[i].features.shape == shape]
         rows = torch.stack([draws[i].features for i in places]).double()
         lower = torch.linalg.qr(rows.mT, mode="r").R.mT
         for i, features in zip(places, lower, strict=True):

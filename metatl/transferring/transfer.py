@@ -28,11 +28,12 @@ from metatl.transferring.report import report
 from metatl.transferring.rows import named, rows, scaled
 from metatl.transferring.running import missing, planned, run_bodies, run_heads
 from metatl.transferring.settle import fit_all, reserve, settle, validate
-from metatl.transferring.source import SourceRows, distinct, source_rows
+from metatl.transferring.source import SourceRows, distinct, ordered, source_rows
 from metatl.transferring.study import Study, moving
 from metatl.transferring.sweep import Sweep, swept
 from metatl.transferring.teacher import learned_from, teachable, told_of
 from metatl.transferring.told import told_of_source
+from metatl.transferring.unlabelled import check_clusters, with_clusters
 from metatl.transferring.validation import unvalidated
 from metatl.transferring.written import model_of, write
 from metatl.types import MetatlError
@@ -65,6 +66,7 @@ def transfer(
     words: Words = Words(),
     teacher: str | Path | None = None,
     sweep: Sweep | None = None,
+    source_clusters: int | None = None,
 ) -> Transferring:
     """Compare ways of transferring to a problem of one's own, and fit the best one on all labelled rows.
 
@@ -73,7 +75,8 @@ def transfer(
     real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, by name, by the
     path of a config of one's own, or as `usual` and `all`, the usual ones for None; minutes: in all, those of
     interrupted commands with the same `out` included; size: of pictures in pixels, instead of the net's
-    own; source: data like `data` with other classes, whose labelled part some rows learn on first; teacher: a
+    own; source: data like `data` with other classes, whose labelled part some rows learn on first, or without
+    labels (`unlabelled`), of which source_clusters are the clusters that stand for classes; teacher: a
     larger net, named as `net` is, that others learn from; sweep: rows over what is transferred
     instead of the usual ones. Writes table.md, report.json, plots and model/ into `out`. Raises MetatlError
     in one line for whatever cannot work.
@@ -85,7 +88,7 @@ def transfer(
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
     chosen_rows = teachable(rows(asked.with_references(said)), names, teacher is not None)
     asked.check_source(chosen_rows, names, source is not None, usual is None)
-    others, repeated = _others(source, words, examples)
+    others, repeated = _others(source, words, examples, source_clusters)
     chosen_rows = asked.sourced(chosen_rows, names, others)
     counts = asked.counts(labelled, examples.targets.kind)
     net_of = others if asked.learns_a_net(chosen_rows, said) else None
@@ -95,7 +98,7 @@ def transfer(
     problem = _read(examples, made, seed)
     chosen_rows, notes = applicable(chosen_rows, names, made, problem)
     possible, large = asked.possible(problem, counts, chosen_rows)
-    other = None if others is None else source_rows(others, problem)
+    other, clustered = _source(others, problem, made, source_clusters, seed)
     larger, taught = learned_from(teacher, problem)
     study = Study(problem, made, chosen_rows, possible, draws, seed, teacher=taught)
     study = replace(study, beside=beside(chosen_rows, other, problem, made))
@@ -116,17 +119,30 @@ def transfer(
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)
-    notes = [*told_of_net, *repeated, *notes, *large, *told_of(larger), *told_of_source(study)]
+    notes = [*told_of_net, *repeated, *clustered, *notes, *large, *told_of(larger), *told_of_source(study)]
     found = report(study, cells, protocol(study, settled, choice, minutes, notes, learned))
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
     return Transferring(found, model, folder, write(folder, study, cells, settled, found, model))
 
 
-def _others(source: Any, words: Words, examples: Examples) -> tuple[Examples | None, list[str]]:
+def _others(
+    source: Any, words: Words, examples: Examples, clusters: int | None
+) -> tuple[Examples | None, list[str]]:
     """The source without rows that are the problem's too, and notes; nothing without one."""
     others = None if source is None else opened(source, words, strict=False)[0]
     asked.check_alike(examples, others)
-    return (None, []) if others is None else distinct(others, examples)
+    check_clusters(others, clusters)
+    return (None, []) if others is None else distinct(ordered(others, examples), examples)
+
+
+def _source(
+    others: Examples | None, problem: Problem, net: Backbone, clusters: int | None, seed: int
+) -> tuple[SourceRows | None, list[str]]:
+    """What the source holds, with clusters in the place of labels that it lacks, and notes on these."""
+    if others is None:
+        return None, []
+    found, notes = (others, []) if others.targets.known else with_clusters(others, net, clusters, seed)
+    return source_rows(found, problem), notes
 
 
 def _learned(study: Study, source: SourceRows | None, folder: Path, budget: Budget) -> Study:

@@ -23,9 +23,11 @@ WRONG = [
     ("fish_density.py", "cifar", "invalid choice: 'cifar'"),
     ("transfer_clinc150.py", "--minutes none", "--minutes: 'none' is not a share"),
     ("transfer_cells.py", "--minutes 0", "--minutes: '0' is not a share"),
+    ("gtl_unlabelled.py", "--minutes 0", "--minutes: '0' is not a share"),
 ]
 NEEDS_DATA = ["gtl_mnist.py", "gtl_alphabets.py", "gtl_family.py", "hapt_gtl.py", "hapt_personal.py",
               "omniglot_maml.py", "fish_density.py hapt", "transfer_cells.py",
+              "gtl_unlabelled.py",
               "transfer_clinc150.py"]  # fmt: skip
 
 

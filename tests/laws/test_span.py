@@ -78,3 +78,12 @@ def test_inner_products_stay_and_nothing_else_changes() -> None:
         assert one.key == draw.key
     assert found[3] is draws[3]
     assert found[4] is draws[4]
+
+
+def test_draws_may_see_other_numbers_of_columns() -> None:
+    """A column that is constant among a draw's labelled rows is none of its features."""
+    draws = [labelled(8, width, seed=width) for width in (30, 25, 30)]
+    for draw, one in zip(draws, in_span(draws), strict=True):
+        assert one.features.shape == (8, 8)
+        wanted = draw.features @ draw.features.T
+        torch.testing.assert_close(one.features @ one.features.T, wanted, atol=1e-4, rtol=1e-5)

@@ -56,6 +56,15 @@ def target_names(columns: Columns, name: str) -> list[str]:
     return names
 
 
+def unlabelled(columns: Columns, name: str) -> bool:
+    """Whether no column is there that a target of this name, or of several with commas, would be.
+
+    Capitals and blanks aside: a name that differs by these is misspelt.
+    """
+    there = {one.strip().casefold() for one in columns}
+    return not any(one.strip().casefold() in there for one in (name, *name.split(",")))
+
+
 def class_names(columns: Columns, name: str) -> list[str | None]:
     """What the class of every row is called in a column of classes; None where it is missing."""
     values = columns[name]
