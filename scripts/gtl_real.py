@@ -1,31 +1,47 @@
 """Does a guide help a real pre-trained net? ResNet-20, scouts on CIFAR-10, other pictures as the targets.
 
-    METATL_DATA=<folder with cifar10/, weights/, hymenoptera/ and mnist_m/> python scripts/gtl_real.py
+    METATL_DATA=<folder with cifar10/, weights/, hymenoptera/, mnist/ and mnist_m/> python scripts/gtl_real.py
 
 The published ResNet-20 learns its guides from scouts on sub-problems of CIFAR-10 (runs/gtl_real: 100
-pictures of each class), and goes to the digits of MNIST-M and to ants and bees at 32 px: the guide
-(`gtl-tuned`), its permutation, the mean of every layer, one number for all, beside fine-tuning from the same
-output layer, L2-SP, a FISH mask, the output layer alone and logistic regression on frozen features. Rates
-are chosen inside the labelled pictures of each draw from four values a row (scripts/gtl_real_rows; a pilot
-on MNIST found where they lie). LoRA has no row: the net's one linear layer is its output layer.
+pictures of each class), and goes to the digits of MNIST-M and to ants and bees at 32 px: the guide (`gtl`),
+its permutation, the mean of every layer, one number for all, beside fine-tuning from the same output layer,
+L2-SP, a FISH mask, the output layer alone and logistic regression on frozen features. Every arm has the rate,
+of four, that reads best on a target which is not judged, MNIST (two draws at 5 and 20 labels;
+OUT/tuning). LoRA has no row: the net's one linear layer is its output layer.
 Resumable: what is done is not done again, and `--minutes` above 1 go on with what they did not reach.
 
-Duration: 80 minutes. The question is whether `gtl-tuned` lies above its constant and its permutation; where
-it does not, what moves is not worth knowing. The minutes decide how many draws rows get, which table.md says.
+Duration: 45 minutes. The question is whether `gtl` lies above its constant and its permutation; where it does
+not, what moves is not worth knowing. The minutes decide how many draws rows get, which table.md says.
 """
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from pathlib import Path
 
 import cifar
 import numpy as np
 import study
 
-ROWS = Path(__file__).parent / "gtl_real_rows"
+from metatl.types import MetatlError
+
 METHODS = ("nearest-centroid", "logistic-regression", "head-only")
-LABELLED, DRAWS = "5,20", "5"
-EACH, JUDGED, MINUTES = 100, 500, 40.0
+WHOLE, MASKED = ("3.0e-4", "1.0e-3", "3.0e-3", "1.0e-2"), ("3.0e-3", "1.0e-2", "3.0e-2", "1.0e-1")
+RATES = {
+    "lp-ft": WHOLE,
+    "l2-sp": WHOLE,
+    "fish": MASKED,
+    **dict.fromkeys(("gtl", "gtl-permuted", "gtl-layer-mean", "gtl-constant"), MASKED),
+}
+"""Rates that are tried, by row."""
+ROW = """base: {base}
+about: "as {base}, lr {rate}"
+adaptation: {{init_args: {{rule: {{init_args: {{lr: {rate}}}}}}}}}
+select: null
+"""
+LABELLED, DRAWS, TUNED_ON = "5,20", 5, 2
+EACH, JUDGED, MINUTES = 100, 500, 15.0
 """Pictures of a class that are learned on; digits that judge; minutes of a target."""
 
 
@@ -40,11 +56,54 @@ def source(folder: Path) -> Path:
 def digits(folder: Path) -> Path:
     """MNIST-M: as many of each digit to label, and the first of the test part."""
     with np.load(study.data("mnist_m/mnist_m_8000.npz"), allow_pickle=False) as file:
-        x, y, test = file["x"], file["y"], file["split"] == 1
+        return _written(folder, file["x"], file["y"], file["split"] == 1)
+
+
+def grey(folder: Path) -> Path:
+    """MNIST, the rows that MNIST-M has not: the target that rates are tuned on."""
+    with np.load(study.data("mnist_m/mnist_m_8000.npz"), allow_pickle=False) as file:
+        taken = {name: file["mnist_index"][file["split"] == i] for i, name in enumerate(("train", "test"))}
+    with np.load(study.data("mnist/mnist.npz"), allow_pickle=False) as file:
+        parts = [(file[f"x_{p}"], file[f"y_{p}"], taken[p]) for p in ("train", "test")]
+    kept = [np.setdiff1d(np.arange(len(y)), used)[:4000] for _, y, used in parts]
+    x, y = (np.concatenate([part[i][at] for part, at in zip(parts, kept, strict=True)]) for i in (0, 1))
+    return _written(folder, np.repeat(x[..., None], 3, 3), y, np.arange(len(y)) >= len(kept[0]))
+
+
+def _written(folder: Path, x: cifar.Pictures, y: np.ndarray, test: np.ndarray) -> Path:
     places = [np.flatnonzero((y == digit) & ~test)[:EACH] for digit in range(10)]
-    places = np.concatenate([*places, np.flatnonzero(test)[:JUDGED]])
-    cifar.write(folder, x[places], [str(digit) for digit in y[places]], test[places])
+    at = np.concatenate([*places, np.flatnonzero(test)[:JUDGED]])
+    cifar.write(folder, x[at], [str(digit) for digit in y[at]], test[at])
     return folder
+
+
+def configs(folder: Path, rates: dict[str, tuple[str, ...]]) -> list[str]:
+    """A row for every rate, as a file there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files: list[str] = []
+    for base, some in rates.items():
+        for rate in some:
+            file = folder / (f"{base}-{rate}.yaml" if len(some) > 1 else f"{base}-tuned.yaml")
+            file.write_text(ROW.format(base=base, rate=rate), encoding="utf-8")
+            files.append(study.shown(file))
+    return files
+
+
+def best(report: Path) -> dict[str, tuple[str, ...]]:
+    """The rate of every row whose mean over the numbers of labels is best on the target that tunes."""
+    found = defaultdict[str, list[float]](list)
+    for row in json.loads(report.read_text(encoding="utf-8"))["rows"]:
+        if row["draws"]:
+            found[row["method"]].append(row["score"])
+    names = {base: [f"{base}-{rate}" for rate in rates] for base, rates in RATES.items()}
+    lost = [name for some in names.values() for name in some if len(found[name]) < len(LABELLED.split(","))]
+    if lost:
+        raise MetatlError(f"tuning has no score of {', '.join(lost)} yet: run again with more --minutes")
+    means = {name: float(np.mean(values)) for name, values in found.items()}
+    return {
+        base: (max(rates, key=lambda rate: means[f"{base}-{rate}"]),)
+        for base, rates in RATES.items()
+    }
 
 
 def main() -> None:
@@ -53,18 +112,18 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=study.share, default=1.0, help="a share of the minutes [1]")
     given = parser.parse_args()
-    runs = Path(given.runs)
-    targets = {
-        "mnist-m": digits(runs / "mnist-m"),
-        "hymenoptera": study.data("hymenoptera"),
-    }
+    runs, out = Path(given.runs), Path(given.out)
     learned_on = source(runs / "cifar10")
-    methods = ",".join([*METHODS, *(study.shown(file) for file in sorted(ROWS.glob("*.yaml")))])
-    for name, folder in targets.items():
-        words = [study.shown(folder), "--net", cifar.net(), "--source", study.shown(learned_on)]
-        words += ["--labelled", LABELLED, "--methods", methods, "--draws", DRAWS]
-        minutes = f"{given.minutes * MINUTES:g}"
-        study.transfer([*words, "--minutes", minutes, "--out", str(Path(given.out) / name)])
+
+    def transfer(target: Path, name: str, methods: list[str], draws: int) -> None:
+        words = [study.shown(target), "--net", cifar.net(), "--source", study.shown(learned_on)]
+        words += ["--labelled", LABELLED, "--methods", ",".join(methods), "--draws", str(draws)]
+        study.transfer([*words, "--minutes", f"{given.minutes * MINUTES:g}", "--out", str(out / name)])
+
+    transfer(grey(runs / "mnist"), "tuning", configs(runs / "rates", RATES), TUNED_ON)
+    rows = [*METHODS, *configs(runs / "tuned", best(out / "tuning" / "report.json"))]
+    transfer(digits(runs / "mnist-m"), "mnist-m", rows, DRAWS)
+    transfer(study.data("hymenoptera"), "hymenoptera", rows, DRAWS)
 
 
 if __name__ == "__main__":

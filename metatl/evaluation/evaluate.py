@@ -39,8 +39,9 @@ class Evaluation:
         seed: of the episode stream.
         select_episodes: number of meta-val episodes on which rates are chosen.
         chunk: episodes drawn and adapted at once; bounds memory, changes no score.
-        score: name of one of `scores.SCORES`, taken on the query rows of every episode; the default is
-            accuracy, or the mean squared error, or averaged precision where several labels hold at once.
+        score: one of `scores.SCORES`, of the query rows of every episode; the default is accuracy, or the
+            mean squared error, or averaged precision of several labels.
+        calibrated: whether reports also say log loss and calibration error (`calibration`).
     """
 
     tasks: Tasks = Tasks()
@@ -49,6 +50,7 @@ class Evaluation:
     select_episodes: int = 100
     chunk: int = 50
     score: str | None = None
+    calibrated: bool = False
 
     def __post_init__(self) -> None:
         """Refuse fewer than two episodes, as an interval needs them, and a score that is not there."""
@@ -86,11 +88,9 @@ def evaluate(
 
     Any adaptation: one that cannot run under vmap runs task by task, whatever the engine; all of them are
     given the evaluation's seed as key. An episode whose predictions are not finite has diverged: it gets the
-    worst value that its score can have (accuracy: 0), or NaN where there is none (squared error); where all
-    have, every score is NaN.
-
+    worst value that its score can have (accuracy: 0), or NaN for none; where all have, all are NaN.
     Raises MetatlError when the split cannot serve such episodes, the output layer does not fit them, or the
-    score means nothing for their targets or has no value on one of them.
+    score has no meaning for their targets, or no value on one.
     """
     tasks, net = evaluation.tasks, net.with_outputs(data.outputs(evaluation.tasks))
     data.check(split, tasks)

@@ -51,7 +51,30 @@ def predicted(
 
     The episodes, keys and engine are those of `evaluate`, which must have gone through before.
     """
-    net, count = net.with_outputs(data.outputs(evaluation.tasks)), -(-evaluation.episodes // _SHARE)
+    count = -(-evaluation.episodes // _SHARE)
+    found = outputs_of(net, transfer, adaptation, data, evaluation, engine, split, count)
+    if found is None:
+        return None
+    parts = [_told(output, y) for output, y in found]
+    episode = np.repeat(np.arange(count), [len(part[0]) for part in parts])
+    return Predicted(count, episode, *(torch.cat(rows).numpy() for rows in zip(*parts, strict=True)))
+
+
+def outputs_of(
+    net: Net,
+    transfer: Transfer,
+    adaptation: Adaptation,
+    data: Data,
+    evaluation: Evaluation,
+    engine: Engine,
+    split: Split,
+    count: int,
+) -> list[tuple[Tensor, Tensor]] | None:
+    """Outputs [n, classes], float64, and labels [n] of the query rows of the first `count` episodes.
+
+    None unless every row has one of k classes.
+    """
+    net = net.with_outputs(data.outputs(evaluation.tasks))
     runner = engine if adaptation.batched else Loop()
     moving = moving_names(transfer) if adaptation.guided_by_transfer else None
     fast = runner.ready(net)
@@ -59,7 +82,7 @@ def predicted(
     def one(episode: Episode) -> Tensor:
         return adaptation.answer(fast.for_task(episode), transfer, episode, evaluation.seed, moving)
 
-    found: list[tuple[int, tuple[Tensor, ...]]] = []
+    found: dict[int, tuple[Tensor, Tensor]] = {}
     with torch.no_grad():
         for first in range(0, count, evaluation.chunk):
             some = min(evaluation.chunk, count - first)
@@ -68,11 +91,9 @@ def predicted(
                 output, y = runs.map(one, part), part.query.y
                 if not _one_class_a_row(output, y):
                     return None
-                told = map(_told, output.cpu().double(), y.cpu())
-                found += [(first + place, one) for place, one in zip(places, told, strict=True)]
-    numbers, parts = zip(*sorted(found, key=lambda one: one[0]), strict=True)
-    episode = np.repeat(np.array(numbers), [len(part[0]) for part in parts])
-    return Predicted(count, episode, *(torch.cat(rows).numpy() for rows in zip(*parts, strict=True)))
+                pairs = zip(output.cpu().double(), y.cpu(), strict=True)
+                found |= {first + place: pair for place, pair in zip(places, pairs, strict=True)}
+    return [found[number] for number in sorted(found)]
 
 
 def surest(wrong: NDArray[np.bool_], probability: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -75,7 +75,8 @@ def outcome(
     rows = compare.rows(reports, to, floor)
     protocol = compare.protocol(reports, to, floor)
     whose = [] if groups is None else compare.by_group(reports, groups, floor or to)
-    text, shown = render.markdown(rows, protocol), render.console(rows, protocol)
+    text = render.markdown(rows, protocol) + render.calibrated_markdown(rows)
+    shown = render.console(rows, protocol) + render.calibrated_console(rows)
     if whose:
         text += "\n" + render.groups_markdown(whose, floor or to)
         shown += "\n\n" + render.groups_console(whose)

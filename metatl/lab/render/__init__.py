@@ -1,5 +1,6 @@
 """Tables as text; plots and pictures as matplotlib figures. Nothing here writes a file or touches pyplot."""
 
+from metatl.lab.render.calibrated import calibrated_console, calibrated_markdown
 from metatl.lab.render.ends import at_an_end
 from metatl.lab.render.figure import picture, png
 from metatl.lab.render.groups import groups_console, groups_markdown
@@ -10,6 +11,8 @@ from metatl.lab.render.tables import console, markdown
 __all__ = [
     "at_an_end",
     "benchmark_plot",
+    "calibrated_console",
+    "calibrated_markdown",
     "console",
     "depth_profile",
     "episode_grid",

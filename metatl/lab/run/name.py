@@ -43,7 +43,7 @@ LATER: dict[str, dict[str, Any]] = {
         "aggregate": None,
     },
     "metatl.transforms.lora.LoRA": {"dropout": 0.0},
-    "evaluation": {"score": None},
+    "evaluation": {"score": None, "calibrated": False},
     _DESCENT: {
         "shuffle": False,
         "schedule": "constant",

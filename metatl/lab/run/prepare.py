@@ -155,6 +155,8 @@ def check_evaluation(run: Run, data: Data) -> None:
     tasks = run.experiment.evaluation.tasks
     data.check("meta_test", tasks)
     scores.of_data(data, run.experiment.evaluation.score)
+    if run.experiment.evaluation.calibrated and data.kind != "classification":
+        raise MetatlError(f"evaluation.calibrated is of classes, and {data.name} has none")
     for _, adaptation in candidates(run.experiment):
         check_adaptation(run.net, run.first, adaptation, data, tasks)
         if adaptation.carries and run.numbering == "shared" and data.numbering(tasks) == "own":

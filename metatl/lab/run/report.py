@@ -12,6 +12,7 @@ from typing import Any
 from metatl import processes
 from metatl.adapt import Adaptation
 from metatl.engines.engine import task
+from metatl.evaluation.calibration import calibration
 from metatl.evaluation.evaluate import Report, evaluate, predictions
 from metatl.lab import config, record, store
 from metatl.lab.experiment import candidates
@@ -103,6 +104,9 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Re
     }
     if run.other is not None:
         facts["learned_on"] = run.data.name
+    if experiment.evaluation.calibrated:
+        of = (adaptation, run.tested, experiment.evaluation, run.engine, run.data)
+        facts["calibration"] = calibration(run.net, transfer, *of)
     made = Report(experiment.name, made.scores, made.protocol, facts)
     note_predictions(run, transfer, adaptation, folder)
     _picture(run, transfer, adaptation, made, folder)

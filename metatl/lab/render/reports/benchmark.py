@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metatl.lab.render import html
+from metatl.lab.render.calibrated import HEAD, NOTE, calibrated_cells
 from metatl.lab.render.ends import at_an_end
 from metatl.lab.render.groups import groups_cells
 from metatl.lab.render.html import Html, Section
@@ -37,6 +38,7 @@ def benchmark_page(
         Section("", _headline(rows, protocol, measure)),
         Section("Methods", _table(rows, protocol, measure)),
         *([Section("By group", _groups(groups))] if groups else []),
+        *([Section("Calibration", _calibrated(sure))] if (sure := calibrated_cells(rows)) else []),
         Section("Means and episodes", _plots(rows, protocol, scores, measure)),
         Section("What was chosen", _chosen(rows, measure)),
         Section("Notes", html.notes(_notes(rows))),
@@ -96,6 +98,10 @@ def _groups(rows: Sequence[Row]) -> Html:
     """Over groups, and every one of them."""
     head, body, names, each = groups_cells(rows)
     return html.joined((_plain(head, body), html.folded("every group", _plain(names, each))))
+
+
+def _calibrated(cells: Sequence[Sequence[str]]) -> Html:
+    return html.joined((_plain(HEAD, cells), html.notes([NOTE])))
 
 
 def _plain(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> Html:
