@@ -12,8 +12,8 @@ CIFAR-10, of 2, 4 or 8 classes, and goes to two classes that none of its sources
 Resumable: what is done is not done again, and `--minutes` above 1 go on with what they did not reach.
 
 Duration: about 50 minutes on two idle cores: 16 for ants and bees, 14 for CIFAR-10, 20 for the sources. The
-minutes decide how many draws rows get, which every table says; rates are the rows' documented defaults, as no
-minutes are left to choose them for rows that move the body.
+minutes decide how many draws rows get, which every table says. Rates of rows that move the body are their
+documented defaults, as no minutes are left to choose them, and so are the values of the two slowest others.
 """
 
 from __future__ import annotations
@@ -23,24 +23,30 @@ from pathlib import Path
 
 import cifar
 import numpy as np
+import parameter_transfer_methods as methods
 import parameter_transfer_page as page
 import parameter_transfer_sources as sources
 import study
 
+from metatl.transferring.backbone import backbone
+
 NET, LABELLED, DRAWS = "efficientnet_lite0", "1,5,20,all", 5
 EACH, JUDGED = 50, 400
 """Pictures of each of CIFAR-10's classes that may be labelled; those of the test part that judge."""
+SLOW = ("quadratic-discriminant", "cosine-classifier")
+"""Rows that take seconds for a fit to frozen features, and would take all minutes to choose their values."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Pixels of a side, and minutes."""
+    """Pixels of a side, classes, and minutes."""
 
     size: int
+    classes: int
     minutes: float
 
 
-TARGETS = {"hymenoptera": Target(96, 16.0), "cifar10": Target(64, 14.0)}
+TARGETS = {"hymenoptera": Target(96, 2, 16.0), "cifar10": Target(64, 10, 14.0)}
 PARTS = (*TARGETS, "diversity")
 
 
@@ -72,7 +78,9 @@ def main() -> None:
             continue
         folder = few(runs / "cifar10") if name == "cifar10" else study.data(name)
         words = [study.shown(folder), "--net", NET, "--size", str(target.size), "--labelled", LABELLED]
-        words += ["--methods", "all", "--draws", str(DRAWS)]
+        rows, _ = methods.serving(backbone(NET, target.size), target.classes)
+        instead = methods.at_defaults(runs / "rows", SLOW)
+        words += ["--methods", methods.words(rows, instead), "--draws", str(DRAWS)]
         study.transfer([*words, "--minutes", f"{given.minutes * target.minutes:g}", "--out", str(out / name)])
     if given.only in (None, "diversity"):
         sources.measured(runs, out / "diversity", given.splits, given.share, given.minutes)

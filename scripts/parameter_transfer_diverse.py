@@ -68,7 +68,8 @@ def table(report: Mapping[str, Any]) -> str:
         f"ResNet-20, {report['steps']} steps on {report['pictures']:,} pictures of as many classes as the "
         f"column says, on to two others: {report['draws']} draws of the labelled pictures, "
         f"{report['judging']} that judge. Accuracy in percent: mean over splits of the classes and its 95 % "
-        f"interval (Student's t). {splits} split{'s' * (splits > 1)}; random: weights that learned nothing."
+        f"interval (Student's t). {splits} split{'s' * (splits > 1)}, whose sources share classes, so that "
+        "intervals are rather short; random: weights that learned nothing."
     )
     lines = [
         told,
@@ -103,6 +104,17 @@ def lacking(report: Mapping[str, Any], found: Scores) -> list[str]:
         for (method, labelled), n in counts.items()
         if n < len(splits)
     ]
+
+
+def plainly(report: Mapping[str, Any]) -> str:
+    """What was found of the least and the most diverse source, in a sentence for each method."""
+    fewest = min((row["source"] for row in report["rows"] if row["source"] != RANDOM), key=int)
+    rows = [row for row in compared(scores(report)) if row["one"] == fewest]
+    return "".join(
+        f"- {row['method']}: from {row['one']} classes instead of {row['other']}, {_signed(row['found'])} "
+        f"points: {verdict(row['found'], row['p'])}.\n"
+        for row in rows
+    )
 
 
 def verdict(value: Estimate, p: float | None) -> str:
@@ -152,4 +164,4 @@ def write(folder: Path) -> str:
     said = table(report)
     store.write_text(folder / "table.md", said)
     plot(report, folder / "plot.png")
-    return said
+    return plainly(report) + "\n" + said

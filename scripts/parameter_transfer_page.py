@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import parameter_transfer_diverse as diverse
+import parameter_transfer_methods as methods
 
 from metatl.evaluation.statistics import shown
 from metatl.lab import store
-from metatl.transferring.backbone import backbone
-from metatl.transferring.rows import Row, files, rows
-from metatl.transferring.summary import summary
+from metatl.transferring.backbone import Backbone, backbone
 
 HEAD = """# Parameter transfer: all rows side by side, and which pre-training
 
@@ -25,7 +24,7 @@ Best is by the difference to logistic regression on frozen features, on the same
 pictures that judge, as the best of so many rows: its own accuracy is too high for that. p is Holm-corrected
 over the rows at one number of labels; told apart is what has p < 0.05. Rows with fewer than three draws are
 left out here, but for all labels, where the interval is over the pictures that judge alone. Rates are the
-rows' documented defaults but where a table says otherwise.
+rows' documented defaults but where a table says otherwise; `-at-defaults` chose nothing either.
 
 | data | labels | rows | best | accuracy, % | minus logistic regression | p | told apart: better | worse |
 | --- | --: | --: | --- | --- | --- | --: | --- | --: |
@@ -64,10 +63,11 @@ def write(out: Path, targets: Sequence[str]) -> None:
 def setting(name: str, report: Values) -> str:
     """Data, net and numbers of a report."""
     told = report["protocol"]
+    nothing = ", ".join(methods.serving(_net(report), len(told["classes"]))[1])
     return (
         f"[{name}]({name}/table.md): {told['net']} {told['input']}, {len(told['classes'])} classes, "
         f"{told['labelled_rows']} labelled pictures, {told['judging_rows']} that judge, at most "
-        f"{told['draws']} draws."
+        f"{told['draws']} draws.{f' No layer for: {nothing}.' if nothing else ''}"
     )
 
 
@@ -101,13 +101,12 @@ def _interval(value: float, ends: Sequence[float] | None, sign: str = "") -> str
 
 def costs(held: Mapping[str, Values]) -> Iterable[str]:
     """A line for each row of any report."""
-    known = {name: made for name, made in rows().items() if name in files()}
-    moved = {name: _moved(report, known) for name, report in held.items()}
+    moved = {name: _moved(report) for name, report in held.items()}
     names = [f"{name}: {what}" for name in held for what in ("weights moved", "s, 5 labels", "s, all")]
     yield f"| method | family | {' | '.join(names)} |"
     yield f"| --- | --- |{' --: |' * len(names)}"
     for method in dict.fromkeys(row["method"] for report in held.values() for row in report["rows"]):
-        cells = [known[method].family]
+        cells = [methods.known(method).family]
         for name, report in held.items():
             own = {row["labelled"]: row["seconds"] for row in report["rows"] if row["method"] == method}
             cells += [moved[name].get(method, "")]
@@ -115,13 +114,15 @@ def costs(held: Mapping[str, Values]) -> Iterable[str]:
         yield f"| {method} | {' | '.join(cells)} |"
 
 
-def _moved(report: Values, known: Mapping[str, Row]) -> dict[str, str]:
+def _moved(report: Values) -> dict[str, str]:
     """By row of a report, how many weights it moves."""
-    told = report["protocol"]
-    net, outputs = backbone(told["net"], told["preparation"]["size"]), len(told["classes"])
-    names = dict.fromkeys(row["method"] for row in report["rows"])
-    found = dict[str, str]()
-    for name in names:
-        row = known[name]
-        found[name] = f"{summary(net, row, outputs).moved:,}" if row.moves == "body" else "output layer"
+    net, outputs, found = _net(report), len(report["protocol"]["classes"]), dict[str, str]()
+    for name in dict.fromkeys(row["method"] for row in report["rows"]):
+        row = methods.known(name)
+        found[name] = f"{methods.moved(net, row, outputs):,}" if row.moves == "body" else "output layer"
     return found
+
+
+def _net(report: Values) -> Backbone:
+    told = report["protocol"]
+    return backbone(told["net"], told["preparation"]["size"])

@@ -16,6 +16,7 @@ from typing import Any
 
 import cifar
 import numpy as np
+import parameter_transfer_methods as methods
 import study
 from tqdm import tqdm
 
@@ -24,8 +25,9 @@ from metatl.lab.run import Run, learn, prepare
 
 ROOT = Path(__file__).resolve().parent
 CONFIG = ROOT.parent / "configs" / "parameter-transfer" / "pretrain.yaml"
-OWN = ROOT / "parameter_transfer_rows" / "lp-ft-one-rate.yaml"
 NET = "scripts.cifar_net.ResNet20"
+ROWS = ("nearest-centroid", "logistic-regression", "lp-ft")
+"""The last one at its documented rate, whatever the minutes."""
 CLASSES, PICTURES, STEPS, MOMENTS = (2, 4, 8), 1800, 360, 40
 """Of a source: numbers of classes, pictures in all, steps; steps in which a random net takes its moments."""
 RANDOM = "random"
@@ -91,6 +93,7 @@ def target(folder: Path, named: Named) -> Path:
 def measured(runs: Path, out: Path, count: int, share: float, minutes: float) -> None:
     """Learn on every source, transfer, and keep every number in one report."""
     names, steps = cifar.held()[3], max(1, round(share * STEPS))
+    own = methods.words(ROWS, methods.at_defaults(runs / "rows", ROWS[-1:]))
     rows, told = list[dict[str, Any]](), list[dict[str, Any]]()
     for place in range(count):
         named = split(place, names)
@@ -102,7 +105,7 @@ def measured(runs: Path, out: Path, count: int, share: float, minutes: float) ->
             done = runs / "transfer" / f"split-{place}" / name
             words = [study.shown(problem), "--net", f"{NET}@{study.shown(run.folder)}"]
             words += ["--labelled", ",".join(map(str, LABELLED)), "--draws", str(DRAWS)]
-            words += ["--methods", f"nearest-centroid,logistic-regression,{study.shown(OWN)}"]
+            words += ["--methods", own]
             study.transfer([*words, "--minutes", f"{minutes * MINUTES:g}", "--out", str(done)])
             report = store.read_json(done / "report.json")
             rows += [
