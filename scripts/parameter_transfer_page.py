@@ -73,22 +73,24 @@ def setting(name: str, report: Values) -> str:
 
 def best(name: str, report: Values) -> Iterable[str]:
     """A line for each number of labels."""
-    for k in report["protocol"]["labelled"]:
+    told = report["protocol"]
+    asked = len({row["method"] for row in (*report["rows"], *told["missing"])})
+    for k in told["labelled"]:
         own = [row for row in report["rows"] if row["labelled"] == k and row["ci95"] is not None]
         sure = [row for row in own if shown(row["p"])]
         above = [row["method"] for row in sure if row["difference"] > 0]
         some = [row for row in own if row["difference"] is not None]
         if not some:
-            yield f"| {name} | {k} | {len(own)} | – | | | | | |"
+            yield f"| {name} | {k} | {len(own)} of {asked} | – | | | | | |"
             continue
         top = max(some, key=lambda row: row["difference"])
         if top["difference"] <= 0:
-            yield f"| {name} | {k} | {len(own)} | none above logistic regression | | | | | {len(sure)} |"
+            yield f"| {name} | {k} | {len(own)} of {asked} | none above logistic regression | | | | | {len(sure)} |"
             continue
         draws = f"{top['draws']} draw{'s' * (top['draws'] > 1)}"
         p = "" if top["p"] is None else f"{top['p']:.3f}"
         yield (
-            f"| {name} | {k} | {len(own)} | {top['method']} "
+            f"| {name} | {k} | {len(own)} of {asked} | {top['method']} "
             f"| {_interval(top['score'], top['ci95'])}, {draws} "
             f"| {_interval(top['difference'], top['difference_ci95'], '+')} | {p} "
             f"| {', '.join(above) or 'none'} | {len(sure) - len(above)} |"

@@ -154,11 +154,12 @@ def test_the_best_row_is_that_of_the_largest_paired_difference() -> None:
 
     rows = [row("logistic-regression", 80.0, None, None), row("a", 79.0, 3.0, 0.01)]
     rows += [row("b", 81.0, 1.0, 0.2), row("c", 70.0, -9.0, 0.001)]
-    (line,) = page.best("data", {"protocol": {"labelled": [5]}, "rows": rows})
+    given = {"protocol": {"labelled": [5], "missing": [{"method": "d"}]}, "rows": rows}
+    (line,) = page.best("data", given)
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[3] == "a"
+    assert cells[2:4] == ["4 of 5", "a"]
     assert cells[5:] == ["+3.0 [2.0, 4.0]", "0.010", "a", "1"]
     rows[1]["ci95"] = None  # fewer than three draws
-    (line,) = page.best("data", {"protocol": {"labelled": [5]}, "rows": rows})
+    (line,) = page.best("data", given)
     assert "| b |" in line
     assert "| none | 1 |" in line
