@@ -24,11 +24,13 @@ WRONG = [
     ("transfer_clinc150.py", "--minutes none", "--minutes: 'none' is not a share"),
     ("transfer_cells.py", "--minutes 0", "--minutes: '0' is not a share"),
     ("gtl_unlabelled.py", "--minutes 0", "--minutes: '0' is not a share"),
+    ("parameter_transfer.py", "--splits 6", "'6': ten classes make 5 pairs"),
+    ("parameter_transfer.py", "--only dogs", "invalid choice: 'dogs'"),
 ]
 NEEDS_DATA = ["gtl_mnist.py", "gtl_alphabets.py", "gtl_family.py", "hapt_gtl.py", "hapt_personal.py",
-              "omniglot_maml.py", "fish_density.py hapt", "transfer_cells.py",
-              "gtl_unlabelled.py",
-              "transfer_clinc150.py"]  # fmt: skip
+              "omniglot_maml.py", "fish_density.py hapt", "transfer_cells.py", "gtl_unlabelled.py",
+              "transfer_clinc150.py", "parameter_transfer.py", "parameter_transfer.py --only cifar10",
+              "parameter_transfer.py --only diversity"]  # fmt: skip
 
 
 def said(script: str, words: str, capfd: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> str:
