@@ -100,10 +100,7 @@ def best(report: Path) -> dict[str, tuple[str, ...]]:
     if lost:
         raise MetatlError(f"tuning has no score of {', '.join(lost)} yet: run again with more --minutes")
     means = {name: float(np.mean(values)) for name, values in found.items()}
-    return {
-        base: (max(rates, key=lambda rate: means[f"{base}-{rate}"]),)
-        for base, rates in RATES.items()
-    }
+    return {base: (max(rates, key=lambda rate: means[f"{base}-{rate}"]),) for base, rates in RATES.items()}
 
 
 def main() -> None:

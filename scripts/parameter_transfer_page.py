@@ -85,7 +85,8 @@ def best(name: str, report: Values) -> Iterable[str]:
             continue
         top = max(some, key=lambda row: row["difference"])
         if top["difference"] <= 0:
-            yield f"| {name} | {k} | {len(own)} of {asked} | none above logistic regression | | | | | {len(sure)} |"
+            told = f"{len(own)} of {asked} | none above logistic regression"
+            yield f"| {name} | {k} | {told} | | | | | {len(sure)} |"
             continue
         draws = f"{top['draws']} draw{'s' * (top['draws'] > 1)}"
         p = "" if top["p"] is None else f"{top['p']:.3f}"
