@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from examples.lectures.photos import on_photos
-from examples.lectures.style import FAINT, INK, LINE, PALETTE, Picture, digits, sheet, shown
+from examples.lectures.differences import Side, pairs
+from examples.lectures.style import BLUE, FAINT, INK, LINE, Picture, sheet, shown
 from metatl.shifts.compared import compared
 
-ROWS, EACH = 200, 4
-"""Rows of each side that are compared, and how many are shown."""
-
-
-class Side(NamedTuple):
-    """Inputs [n, ...], class indices [n] and the classes' names."""
-
-    x: Tensor
-    y: Tensor
-    names: tuple[str, ...]
-
-
-def pairs() -> dict[str, tuple[Side, Side]]:
-    """Source and target for each difference."""
-    x, y = digits(16)
-    here, there = slice(5, ROWS + 5), slice(ROWS + 5, 2 * ROWS + 5)
-    named, yes = tuple(map(str, range(10))), ("no", "yes")
-    source, even = Side(x[here], y[here], named), (y[there] % 2 == 0).long()
-    return {
-        "X: pixels, and the ink of every column": (source, Side(x[there].sum(2), y[there], named)),
-        "P(X): on paper, and on photos": (source, Side(on_photos(x[there]), y[there], named)),
-        "Y: which digit, and odd or even": (source, Side(x[there], even, ("odd", "even"))),
-        "P(Y | X): at least 5? and even?": (
-            Side(x[here], (y[here] >= 5).long(), yes),
-            Side(x[there], even, yes),
-        ),
-    }
+EACH = 4
+"""Rows of each side that are shown."""
 
 
 def told(source: Side, target: Side) -> dict[str, bool]:
-    """Whether spaces are unlike and tests at level 0.05 see a difference, where there is something to test."""
+    """Whether spaces are unlike and, where they are not, whether tests at level 0.05 see a difference."""
     found = {"X": source.x[0, 0].shape != target.x[0, 0].shape, "Y": source.names != target.names}
     if not any(found.values()):
         flat = [one.x.mean(1).flatten(1).double().numpy() for one in (source, target)]
@@ -62,7 +34,7 @@ def side(figure: Any, grid: Any, of: Side) -> None:
         for spine in axes.spines.values():
             spine.set_color(LINE)
         axes.set_box_aspect(1)
-        axes.set_xlabel(of.names[of.y[place]], fontsize=11, color=PALETTE[0], labelpad=2)
+        axes.set_xlabel(of.names[of.y[place]], fontsize=11, color=BLUE, labelpad=2)
 
 
 def said(found: dict[str, bool]) -> str:
@@ -72,10 +44,8 @@ def said(found: dict[str, bool]) -> str:
         return "Heterogeneous transfer: another feature space."
     if found["Y"]:
         return f"{named}: another label space."
-    seen, not_seen = (
-        [name for name, value in found.items() if "P" in name and value == is_] for is_ in (True, False)
-    )
-    return f"{named}. Tests see it in {', '.join(seen)}, not in {', '.join(not_seen)}."
+    seen = ", ".join(name for name, value in found.items() if value)
+    return f"{named}. Tests see it in {seen}, not in {', '.join(n for n in found if 'P' in n and n != seen)}."
 
 
 def draw() -> Picture:

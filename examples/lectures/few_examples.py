@@ -66,7 +66,7 @@ def draw() -> Picture:
         )
         axes.set_ylim(-5, 5)
         if not k:
-            axes.legend(frameon=False, fontsize=10.5, loc="upper left", labelcolor=FAINT)
+            axes.legend(frameon=False, fontsize=10.5, loc="lower left", labelcolor=FAINT)
     errors: dict[str, list[float]] = {"in context": [], "exact": []}
     for k in range(MOST + 1):
         for way, y in answers(net, carried, tasks, k).items():

@@ -41,7 +41,7 @@ def served(features: Tensor, y: Tensor) -> float:
 
 
 def tiled(maps: Tensor) -> Tensor:
-    """The four strongest of the maps [n, h, w] as one picture [2 h, 2 w]; one map, or 64 units, as they are."""
+    """The four strongest of the maps [n, h, w] as [2 h, 2 w]; one map, or 64 units, as they are."""
     if maps.dim() == 1 or len(maps) == 1:
         return maps.view(8, 8) / maps.max()
     best = maps[maps.sum((1, 2)).argsort(descending=True)[:4]]
@@ -53,20 +53,18 @@ def draw() -> Picture:
     old, new = (y < 5).nonzero().flatten(), (y >= 5).nonzero().flatten()
     module = learned(x[old[:500]], y[old[:500]])
     tasks = {
-        "its own task: new images of 0 … 4": (old[500:], 0, BLUE, "o-"),
-        "another task: 5 … 9": (new, 5, RED, "^--"),
+        "own": ("its own task: other images of 0 … 4", old[500:], BLUE, "o-"),
+        "other": ("another task: 5 … 9", new, RED, "^--"),
     }
-    figure, numbers, row = sheet(5.6), dict[str, float](), x[new[:1]]
-    grid = figure.add_gridspec(
-        2, 5, height_ratios=(1, 2.3), top=0.9, bottom=0.1, left=0.1, right=0.97, hspace=0.5
-    )
+    figure, numbers, row = sheet(5.4), dict[str, float](), x[new[:1]]
+    grid = figure.add_gridspec(2, 5, height_ratios=(1, 2.8), top=0.92, bottom=0.11, left=0.08, right=0.98)
     for place, (name, passed) in enumerate(LAYERS.items()):
         axes = shown(panel(figure, grid[0, place], ""), tiled(module[:passed](row)[0]))
         axes.set_title(name if not place else f"layer {name}", fontsize=11, color=INK)
     axes = panel(figure, grid[1, :], f"Right with {SHOTS} labels a class, %", "features of layer")
-    for name, (rows, first, colour, mark) in tasks.items():
-        each = [served(module[:passed](x[rows]).flatten(1), y[rows] - first) for passed in LAYERS.values()]
-        numbers |= {f"{name[:11]}, {layer}": score for layer, score in zip(LAYERS, each, strict=True)}
+    for task, (name, rows, colour, mark) in tasks.items():
+        each = [served(module[:passed](x[rows]).flatten(1), y[rows] % 5) for passed in LAYERS.values()]
+        numbers |= {f"{task}, {layer}": score for layer, score in zip(LAYERS, each, strict=True)}
         axes.plot([100 * score for score in each], mark, color=colour, linewidth=2, label=name)
     axes.set_xticks(range(len(LAYERS)), list(LAYERS))
     axes.legend(frameon=False, fontsize=11, loc="lower left", labelcolor=FAINT)

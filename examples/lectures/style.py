@@ -28,9 +28,9 @@ class Picture(NamedTuple):
 
 
 def png(figure: Figure) -> bytes:
-    """The bytes of a small PNG file: 128 colours; the same for the same figure."""
+    """The bytes of a small PNG file: 256 colours; the same for the same figure."""
     stream, pixels = io.BytesIO(), np.ascontiguousarray(picture(figure).transpose(1, 2, 0))
-    Image.fromarray(pixels).quantize(128).save(stream, "PNG", optimize=True)
+    Image.fromarray(pixels).quantize(256).save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 
@@ -59,7 +59,7 @@ def shown(axes: Axes, image: Any) -> Axes:
 
 
 def digits(side: int = 8) -> tuple[Tensor, Tensor]:
-    """The 1,797 handwritten digits of scikit-learn (8 x 8): x [n, 1, side, side] in 0 .. 1, y [n], shuffled."""
+    """The 1,797 digits of scikit-learn (8 x 8), shuffled: x [n, 1, side, side] in 0 .. 1, y [n]."""
     held = load_digits()
     x = torch.from_numpy(held.images).float().unsqueeze(1) / 16.0
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
