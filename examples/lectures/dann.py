@@ -16,6 +16,7 @@ from metatl.learners import Supervised
 from metatl.models import CNN
 from metatl.objectives import DANN, TaskLoss, Term
 from metatl.rules import SGD
+from metatl.types import Split
 
 SHOWN, STEPS, SIZE = 198, 600, 32
 TERMS: dict[str, tuple[Term, ...]] = {"Source only": (TaskLoss(),), "DANN": (TaskLoss(), DANN(weight=0.3))}
@@ -44,7 +45,7 @@ def mixed(features: Tensor) -> float:
 
 def draw() -> Picture:
     x, y = digits()
-    banks = {"meta_train": Bank.from_arrays(x[:700].numpy(), y[:700].numpy())}
+    banks: dict[Split, Bank] = {"meta_train": Bank.from_arrays(x[:700].numpy(), y[:700].numpy())}
     banks["meta_val"] = Bank.from_arrays(faint(x[700:1400]).numpy(), y[700:1400].numpy())
     data, new, truth = ClassData("digits", banks), x[1400:], y[1400:]
     domains = {"digits": (new[:SHOWN], BLUE, "o"), "faint digits, no labels": (faint(new[-SHOWN:]), RED, "^")}
@@ -64,7 +65,7 @@ def draw() -> Picture:
         for spine in axes.spines.values():
             spine.set_visible(True)
     figure.legend(
-        *axes.get_legend_handles_labels(),
+        *figure.axes[0].get_legend_handles_labels(),
         frameon=False,
         fontsize=11,
         markerscale=2,

@@ -17,7 +17,7 @@ def told(source: Side, target: Side) -> dict[str, bool]:
     found = {"X": source.x[0, 0].shape != target.x[0, 0].shape, "Y": source.names != target.names}
     if not any(found.values()):
         flat = [one.x.mean(1).flatten(1).double().numpy() for one in (source, target)]
-        tests = compared(*flat, source.y.numpy(), target.y.numpy(), len(source.names))
+        tests = compared(flat[0], flat[1], source.y.numpy(), target.y.numpy(), len(source.names))
         found |= {name: bool(tests.differs(name)) for name in ("P(X)", "P(Y)", "P(Y given X)")}
     return found
 

@@ -39,7 +39,7 @@ def draw() -> Picture:
             said = f"r = {r}: {moved:,} ({100 * moved / whole:.1f} %)"
             axes.set_title(said, fontsize=11, color=INK, loc="left")
         figure.text(0.03 + 0.42 * column, 0.94, name, fontsize=12, weight="bold", color=INK)
-        figure.text(0.03 + 0.42 * column, 0.905, f"W has {whole:,} weights", fontsize=11, color=FAINT)
+        figure.text(0.03 + 0.42 * column, 0.905, f"W has {n * m:,} weights", fontsize=11, color=FAINT)
     said = "Below W: A, r × in. Beside it: B, out × r. Each column to its own scale."
     figure.text(0.03, 0.02, said, fontsize=10.5, color=FAINT)
     return Picture(figure, numbers)

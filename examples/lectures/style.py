@@ -60,7 +60,7 @@ def shown(axes: Axes, image: Any) -> Axes:
 
 def digits(side: int = 8) -> tuple[Tensor, Tensor]:
     """The 1,797 digits of scikit-learn (8 x 8), shuffled: x [n, 1, side, side] in 0 .. 1, y [n]."""
-    held = load_digits()
+    held: Any = load_digits()
     x = torch.from_numpy(held.images).float().unsqueeze(1) / 16.0
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     if side != x.shape[-1]:

@@ -22,16 +22,19 @@ def task_b(x: Tensor) -> Tensor:
     return x + 0.6
 
 
+def bent() -> Net:
+    return Net.of(metatl.models.MLP((1,), 1, (64,), "tanh"))
+
+
 def starts() -> tuple[Net, list[Transfer]]:
     """A net of one hidden layer, and random weights for it."""
     found: list[Transfer] = []
     for seed in range(NETS):
         torch.manual_seed(seed)
-        net = Net.of(metatl.models.MLP((1,), 1, (64,), "tanh"))
-        begun = net.start()
+        begun = bent().start()
         larger = {name: FLEXIBLE.get(name, 1.0) * leaf for name, leaf in begun.params.items()}
         found.append(replace(begun, params=larger))
-    return net, found
+    return bent(), found
 
 
 def adapted(net: Net, each: list[Transfer], rows: Batch, steps: int) -> list[Transfer]:
