@@ -31,8 +31,9 @@ def learned(data: ClassData, terms: tuple[Term, ...]) -> tuple[Net, Transfer]:
     """A small net after 600 steps of 32 labelled digits and 32 faint ones without labels."""
     torch.manual_seed(0)
     net = Net.of(CNN((1, 8, 8), 10, (8, 16), 32, strides=(1, 2)))
-    streams = {"target": Unlabelled("meta_val", SIZE)}
-    learner = Supervised(STEPS, SIZE, SGD(0.07, momentum=0.9), terms, streams=streams)
+    learner = Supervised(
+        STEPS, SIZE, SGD(0.07, momentum=0.9), terms, streams={"target": Unlabelled("meta_val", SIZE)}
+    )
     learner.check(net, net.start(), data)
     return net, metatl.train(learner, net, Loop(), learner.init(net, net.start()), data, 0).transfer
 
