@@ -93,7 +93,7 @@ def main(words: list[str] | None = None) -> None:
     out: Path = parser.parse_args(words).out.resolve()
     sdist, wheel = build(out)
     if found := lacking(sdist, wheel, files_of(ROOT)):
-        sys.exit(f"inside one and not the other: {', '.join(found)}")
+        sys.exit(f"{len(found)} files are not where they belong: {', '.join(found[:5])}")
     with tempfile.TemporaryDirectory() as name:
         place = Path(name).resolve()
         programs = fresh(wheel, place / "venv")
