@@ -1,4 +1,4 @@
-# make demo | test | lint | clean. The environment is made once, in .venv, and used from there: nothing to activate.
+# make demo | test | lint | docs | package | house | clean. The environment is made once, in .venv, and used from there: nothing to activate.
 VENV ?= .venv
 DEMO_CONFIGS ?= configs/demo/*.yaml
 DEMO_OUT ?= runs/demo
@@ -11,13 +11,15 @@ TEST_PROCESSES ?= $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 PYTHON_IN := $(VENV)/bin/python
 INSTALL := $(PYTHON_IN) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help install demo test docs lint lint-rules lint-format lint-types clean
+.PHONY: help install demo test docs lint lint-rules lint-format lint-types package house clean
 help:
 	@echo "make demo    install, then both jobs on embedded data: few-shot methods compared, and 'metatl transfer' on photos"
 	@echo "             (DEMO_ARGS=\"--key value\" and DEMO_MINUTES=1.5 for other sizes)"
 	@echo "make test    install with all extras and the peers higher and learn2learn, then run all tests (PYTEST_ARGS=...)"
 	@echo "make docs    build the documentation into build/site (opens from the disk: build/site/index.html)"
 	@echo "make lint    ruff, ruff format and pyright"
+	@echo "make package wheel and sdist into dist/, installed into a fresh environment and tried there"
+	@echo "make house   the source in figures: lines by room, what is longest, docstrings with shapes, shared names"
 	@echo "make install what make demo needs, and no more"
 	@echo "make clean   remove the environment and caches; runs/ and results/ stay"
 
@@ -33,6 +35,12 @@ test: $(VENV)/.tests $(VENV)/.peers
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(PYTHON_IN) -m mkdocs build --quiet
+
+package: $(VENV)/.installed
+	$(PYTHON_IN) scripts/package.py --out dist
+
+house: $(VENV)/.installed
+	@$(PYTHON_IN) scripts/house.py
 
 lint: lint-rules lint-format lint-types
 lint-rules: $(VENV)/.tests

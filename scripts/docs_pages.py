@@ -1,4 +1,4 @@
-"""Pages of the documentation that are made of other files: README, results, ways of transferring, reference.
+"""Pages of the documentation that are made of other files: README, CONTRIBUTING, results, ways, reference.
 
 A hook of mkdocs (`make docs`): the site has no second copy of what stands in the repository.
 """
@@ -32,6 +32,8 @@ ROOMS = {
     "metatl.evaluation": "Evaluation",
     "metatl.testing": "Laws for methods of one's own",
 }
+ROOTS = {"index.md": "README.md", "contributing.md": "CONTRIBUTING.md"}
+"""Pages that stand beside docs/, not in it."""
 PICTURES = (".png",)
 """What the pages of results show."""
 
@@ -50,7 +52,8 @@ def on_files(files: Files, config: Any) -> Files:
     def add(path: str, content: str | bytes) -> None:
         files.append(File.generated(config, path, content=content))
 
-    add("index.md", (ROOT / "README.md").read_text(encoding="utf-8"))
+    for page, file in ROOTS.items():
+        add(page, (ROOT / file).read_text(encoding="utf-8"))
     add("results/index.md", (ROOT / "results/README.md").read_text(encoding="utf-8"))
     for path in sorted((ROOT / "results").rglob("*")):
         if path.suffix in PICTURES:
@@ -68,8 +71,9 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Links of the repository as links of the site."""
     here = page.file.src_uri
-    if here == "index.md":
+    if here in ROOTS:
         markdown = markdown.replace("](docs/", "](")
+    markdown = re.sub(r"\]\((?:\.\./)*CONTRIBUTING\.md", "](contributing.md", markdown)
     markdown = re.sub(r"\]\((?:\.\./)*results/README\.md", "](results/index.md", markdown)
     return markdown if here.startswith("results/") else markdown.replace("](../results/", "](results/")
 

@@ -141,7 +141,10 @@ def test_a_table_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_every_page_that_a_page_names_is_there() -> None:
-    for page in [ROOT / "README.md", ROOT / "results/README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "results/README.md")),
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.relative_to(ROOT)}: {link}"
     assert len(README.splitlines()) <= 150
