@@ -146,7 +146,10 @@ def plot(report: Mapping[str, Any], path: Path) -> None:
         for colour, (labelled, by_source) in zip(PALETTE, some.items(), strict=False):
             at, each = np.arange(len(by_source)), list(by_source.values())
             shift = 0.08 * (list(some).index(labelled) - (len(some) - 1) / 2)
-            axes.plot(at + shift, [own.mean() for own in each], "-o", color=colour, label=f"{labelled}", ms=5)
+            mean = np.array([own.mean() for own in each])
+            learned = np.array([name != RANDOM for name in by_source])  # the control is no point of the line
+            axes.plot((at + shift)[learned], mean[learned], "-o", color=colour, label=f"{labelled}", ms=5)
+            axes.plot((at + shift)[~learned], mean[~learned], "o", color=colour, ms=5)
             for x, own in zip(at + shift, each, strict=True):
                 axes.plot([x] * len(own), own, "o", color=colour, alpha=0.35, ms=3)
         axes.set(title=method, xlabel="classes of the source", ylim=(low - 2, 100))
