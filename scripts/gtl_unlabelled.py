@@ -20,9 +20,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import beside
 import numpy as np
 import study
 import transfer_cells as cells
+
+from metatl.lab import store
 
 CASES = {
     "drop-seq": ("sc_dropseq", ("sc_celseq2", "sc_celseq2_5cl_p1", "sc_celseq2_5cl_p2")),
@@ -32,7 +35,25 @@ METHODS = (
     "no-transfer,nearest-centroid,logistic-regression,logistic-on-columns,head-only,fine-tuning,l2-sp,"
     "gtl,gtl-permuted,gtl-layer-mean,gtl-constant"
 )
-GENES, MINUTES = 1000, 5.0
+GENES, LABELLED, MINUTES = 1000, "1,2,5", 5.0
+OTHERS = (
+    "gtl-permuted",
+    "gtl-layer-mean",
+    "gtl-constant",
+    "fine-tuning",
+    "l2-sp",
+    "logistic-regression",
+    "logistic-on-columns",
+)
+HEAD = """# Guided transfer without a label of the source
+
+`METATL_DATA=... python scripts/gtl_unlabelled.py`: a net fills in masked genes of cells without labels,
+clusters of its features are classes, scouts on pairs of these give the guide; then 1, 2 or 5 cells of each
+line are labelled on another protocol. Accuracy of `gtl`, and its difference to each other row on the same
+draws: above 0 the guide is ahead. All rows: [drop-seq](drop-seq/table.md), [plate](plate/table.md), which
+also say which values are documented defaults.
+
+"""
 
 
 def write(place: Path, target: str, source: tuple[str, ...], held: dict[str, np.ndarray]) -> None:
@@ -61,9 +82,12 @@ def main() -> None:
         place = Path(given.runs) / name
         write(place, target, source, held)
         words = [f"{place}.npz", "--target", "line", "--source", f"{place}-unlabelled.npz"]
-        words += ["--labelled", "1,2,5", "--methods", METHODS, "--draws", "5"]
+        words += ["--labelled", LABELLED, "--methods", METHODS, "--draws", "5"]
         minutes = f"{given.minutes * MINUTES:g}"
         study.transfer([*words, "--minutes", minutes, "--out", str(Path(given.out) / name)])
+    out = Path(given.out)
+    said = beside.table({name: out / name for name in CASES}, "gtl", OTHERS, LABELLED.split(","))
+    store.write_text(out / "README.md", HEAD + said)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,63 @@
+"""scripts/beside.py and gtl_real.py: differences are paired by draw, rates are chosen where nothing is judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from metatl.types import MetatlError
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture(autouse=True)
+def _helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+def put(folder: Path, row: str, draws: dict[str, list[float]]) -> None:
+    file = folder / "cells" / f"{row}~5.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({draw: {"scores": scores} for draw, scores in draws.items()}))
+
+
+def test_a_row_beside_others_is_paired_by_draw(tmp_path: Path) -> None:
+    import beside
+
+    put(tmp_path, "a", {"0": [1, 1, 1, 0], "1": [1, 1, 0, 0], "2": [1, 0, 0, 0]})
+    put(tmp_path, "b", {"2": [0, 0, 0, 0], "0": [0, 0, 1, 0], "3": [1, 1, 1, 1]})
+    put(tmp_path, "c", {"0": [1, 1, 1, 0], "1": [1, 0, 0, 0], "2": [1, 0, 0, 1]})
+    lines = beside.table({"here": tmp_path}, "a", ["b", "c", "missing"], ["5", "9"]).splitlines()[2:]
+    assert len(lines) == 2
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    # Draws 0 and 2 are shared with b: means 75 and 25 beside 25 and 0; two draws have no interval.
+    assert cells[0] == ["here", "5", "50.0", "b", "+37.5", "–", "2"]
+    assert cells[1][:4] == ["here", "5", "50.0", "c"]
+    assert cells[1][4].startswith("+0.0 [")
+    assert cells[1][5:] == ["1.00", "3"]
+
+
+def test_the_rate_of_every_row_is_the_best_on_the_target_that_tunes(tmp_path: Path) -> None:
+    import gtl_real
+
+    rows = [
+        {
+            "method": f"{base}-{rate}",
+            "labelled": k,
+            "draws": 2,
+            "score": 50.0 + (rate == rates[i % 4]) * (k == 20),
+        }
+        for i, (base, rates) in enumerate(gtl_real.RATES.items())
+        for rate in rates
+        for k in (5, 20)
+    ]
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"rows": rows}))
+    wanted = {base: (rates[i % 4],) for i, (base, rates) in enumerate(gtl_real.RATES.items())}
+    assert gtl_real.best(report) == wanted
+    rows[3]["draws"] = 0
+    report.write_text(json.dumps({"rows": rows}))
+    with pytest.raises(MetatlError, match=r"no score of lp-ft-1.0e-3 yet"):
+        gtl_real.best(report)
