@@ -1,4 +1,4 @@
-"""scripts/beside.py and gtl_real.py: differences are paired by draw, rates are chosen where nothing is judged."""
+"""Pages of studies: differences are paired by draw, rates are chosen on a target that is not judged."""
 
 from __future__ import annotations
 
