@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
-from metatl.norm import Rows, moments_from
+from metatl import tree
+from metatl.norm import BatchNorm, Rows, moments_from
 from metatl.order_of_use import used_in_order
 from metatl.types import Buffers, MetatlError, Params
 
@@ -77,6 +78,12 @@ def _called(module: nn.Module, x: Any) -> Any:
         raise MetatlError(f"the net does not take these inputs: {type(error).__name__}: {said}") from error
 
 
+def _traced(module: nn.Module, x: Any) -> Any:
+    """A pass that tells layers by use: a single row goes twice through a batch norm, for moments of it."""
+    ours = any(isinstance(layer, BatchNorm) for layer in module.modules())
+    return _called(module, tree.gather([x, x], torch.cat) if ours and tree.rows(x) == 1 else x)
+
+
 def called(module: nn.Module, tensors: tuple[Params, Buffers], x: Any) -> Any:
     """The module's output for x under these tensors; a mapping is passed as keywords.
 
@@ -124,7 +131,7 @@ def _last_called(module: nn.Module, linear: Mapping[str, nn.Module], example: An
     hooks = [layer.register_forward_hook(note(name)) for name, layer in linear.items()]
     try:
         with torch.no_grad():
-            output = readable(_called(module, example))
+            output = readable(_traced(module, example))
     finally:
         for hook in hooks:
             hook.remove()
@@ -137,7 +144,7 @@ def _last_called(module: nn.Module, linear: Mapping[str, nn.Module], example: An
 def order_of_use(module: nn.Module, example: Any) -> tuple[str, ...]:
     """Names of the weights as a pass over the example uses them."""
     with torch.no_grad():
-        return used_in_order(module, lambda: _called(module, example))
+        return used_in_order(module, lambda: _traced(module, example))
 
 
 def rows_of(module: nn.Module, name: str) -> int:

@@ -171,3 +171,10 @@ def test_blocks_of_timm_are_its_own(name: str, last: str, count: int) -> None:
     found = blocks_in_order(net, params)
     assert len(found) == count
     assert sorted(n for block in found for n in block) == sorted(params)
+
+
+@pytest.mark.parametrize("side", [8, 16, 28])
+def test_the_order_of_use_is_told_by_a_single_row(side: int) -> None:
+    """Also where maps of one place give a batch norm a single value a channel."""
+    module, x = models.Conv4((1, side, side), 3), torch.rand(5, 1, side, side)
+    assert Net.of(module, None, x[:1]).order == Net.of(module, None, x).order != ()
