@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from metatl.lab.describe import describe
 from metatl.text import say
-from metatl.transferring.rows import rows
+from metatl.transferring.rows import files, rows, said
 
 
 def listing() -> list[dict[str, Any]]:
@@ -30,11 +30,11 @@ def listing() -> list[dict[str, Any]]:
 
 def say_listing() -> None:
     """A line for every row, and two more with its formula and source."""
-    listed = listing()
-    width = max(len(row["method"]) for row in listed)
-    for row in listed:
+    listed = sorted(((name, said(path)) for name, path in files().items()), key=lambda one: one[1]["order"])
+    width = max(len(name) for name, _ in listed)
+    for method, row in listed:
         moves = "body moves" if row["moves"] == "body" else "head only"
-        name = row["method"] if row["usual"] else f"{row['method']} *"
+        name = method if row["usual"] else f"{method} *"
         say(f"{name:<{width + 2}}  {moves:<10}  {row['about']}")
         for told in (row["formula"], row["source"]):
             say(f"{'':<{width + 16}}{told}")

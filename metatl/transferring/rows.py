@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -68,16 +68,22 @@ def rows(chosen: Sequence[str] = (ALL,)) -> dict[str, Row]:
     for name in chosen:
         if name not in (*known, ALL, USUAL, DOMAINS) and Path(name).suffix not in OWN:
             raise MetatlError(f"method {name!r} is none of 'metatl methods'{near(name, known)}")
-    found = {
-        name: row
-        for name, row in ((name, read(path)) for name, path in known.items())
-        if name in chosen
-        or ALL in chosen
-        or (USUAL in chosen and row.usual)
-        or (DOMAINS in chosen and row.adaptation.streams)
-    }
+    found = {name: read(path) for name, path in known.items() if _asked(name, path, chosen)}
     found |= {name: read(path) for name, path in own(chosen).items()}
     return dict(sorted(found.items(), key=lambda item: item[1].order))
+
+
+def _asked(name: str, path: Path, chosen: Sequence[str]) -> bool:
+    """Whether words mean a row; it is made of its config, which takes long, only where they do not tell."""
+    if name in chosen or ALL in chosen or (USUAL in chosen and said(path)["usual"]):
+        return True
+    return DOMAINS in chosen and bool(read(path).adaptation.streams)
+
+
+def said(path: Path) -> dict[str, Any]:
+    """What a row's config says in words and numbers of its own, over that of its base, with defaults."""
+    plain = {one.name: one.default for one in fields(Row) if one.default is not MISSING}
+    return plain | _values(path)
 
 
 def scaled(row: Row, rate: float, seen: float) -> Row:

@@ -346,6 +346,9 @@ def test_rows_that_are_not_usual_run_where_they_are_named(
     assert list(rows(asked.words(None))) == ["ridge"]
     assert list(rows(["usual", "bias-only"])) == list(rows(["all"])) == ["ridge", "bias-only"]
     assert list(rows(["bias-only"])) == ["bias-only"]
+    (tmp_path / "broken.yaml").write_text("usual: false\nadaptation: {class_path: Nothing}\n")
+    assert list(rows(["usual"])) == ["ridge"]  # what is not asked for is not made
+    (tmp_path / "broken.yaml").unlink()
     assert {row["method"]: row["usual"] for row in listing()} == {"ridge": True, "bias-only": False}
     with pytest.raises(MetatlError, match="nearest: ridge"):
         rows(["rigde"])
