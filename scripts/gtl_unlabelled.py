@@ -25,6 +25,7 @@ import numpy as np
 import study
 import transfer_cells as cells
 
+from metatl.data.fixed import MOST_FOLDS
 from metatl.lab import store
 
 CASES = {
@@ -86,7 +87,7 @@ def main() -> None:
         minutes = f"{given.minutes * MINUTES:g}"
         study.transfer([*words, "--minutes", minutes, "--out", str(Path(given.out) / name)])
     out = Path(given.out)
-    said = beside.table({name: out / name for name in CASES}, "gtl", OTHERS, LABELLED.split(","))
+    said = beside.table({name: out / name for name in CASES}, "gtl", OTHERS, LABELLED.split(","), MOST_FOLDS)
     store.write_text(out / "README.md", HEAD + said)
 
 

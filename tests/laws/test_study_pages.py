@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from metatl.evaluation.crossed import crossed
 from metatl.types import MetatlError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -37,6 +39,21 @@ def test_a_row_beside_others_is_paired_by_draw(tmp_path: Path) -> None:
     assert cells[1][:4] == ["here", "5", "50.0", "c"]
     assert cells[1][4].startswith("+0.0 [")
     assert cells[1][5:] == ["1.00", "3"]
+
+
+def test_draws_of_a_fold_are_judged_on_its_rows(tmp_path: Path) -> None:
+    """Two folds, of two rows and of three: those of draws 0, 2 and of 1, 3."""
+    import beside
+
+    put(tmp_path, "a", {"0": [1, 1], "1": [1, 0, 1], "2": [1, 0], "3": [0, 1, 1]})
+    put(tmp_path, "b", {"0": [0, 1], "1": [1, 0, 0], "2": [0, 0], "3": [0, 0, 1]})
+    (line,) = beside.table({"here": tmp_path}, "a", ["b"], ["5"], 2).splitlines()[2:]
+    nan = np.nan
+    rows = [[1, 0, nan, nan, nan], [nan, nan, 0, 0, 1], [1, 0, nan, nan, nan], [nan, nan, 0, 1, 0]]
+    wanted = crossed(np.array(rows), -1.0)
+    assert wanted.ci95 is not None
+    ends = ", ".join(f"{100 * end:.1f}" for end in wanted.ci95)
+    assert f"| {100 * wanted.mean:+.1f} [{ends}] |" in line
 
 
 def test_the_rate_of_every_row_is_the_best_on_the_target_that_tunes(tmp_path: Path) -> None:
