@@ -2,7 +2,7 @@
 
 # No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -78,6 +78,16 @@ class Around(Adaptation):
         """As the inner one does."""
         return self.adaptation.spreads
 
+    @property
+    def rotation_invariant(self) -> bool:
+        """As the inner one is."""
+        return self.adaptation.rotation_invariant
+
+    @property
+    def saved(self) -> Adaptation:
+        """The same around what the inner one is saved as."""
+        return replace(self, adaptation=self.adaptation.saved)
+
     def transductive(self, net: Net) -> bool:
         """As the inner one is."""
         return self.adaptation.transductive(net)
@@ -95,6 +105,10 @@ class Around(Adaptation):
     def prior(self, net: Net, transfer: Transfer) -> Params:
         """The inner one's."""
         return self.adaptation.prior(net, transfer)
+
+    def adapted(self, net: Net, transfer: Transfer, fitted: Any) -> Transfer:
+        """As the inner one says."""
+        return self.adaptation.adapted(net, transfer, fitted)
 
     def trainable(self, net: Net, transfer: Transfer, support: Batch) -> int:
         """As the inner one has them."""

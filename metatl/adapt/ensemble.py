@@ -71,6 +71,13 @@ class Ensemble(Around):
         labels = outputs.sigmoid().mean(0).logit(1e-12)
         return torch.where(kind == 0, outputs.mean(0), torch.where(kind == 1, classes, labels))
 
+    def adapted(self, net: Net, transfer: Transfer, fitted: Any) -> Transfer:
+        """What is carried, where no member moves it; MetatlError where each has weights of its own."""
+        found = [self.adaptation.adapted(net, transfer, one) for one in fitted.fits]
+        if len(found) > 1 and any(one is not transfer for one in found):
+            raise MetatlError(f"an ensemble has the weights of {len(found)} members, and no single ones")
+        return found[0]
+
     def spread(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
         """Variance [n, outputs] of a real target: within the members, and between them."""
         rows = [(net, transfer, one, support, x) for one in fitted.fits]

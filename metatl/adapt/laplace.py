@@ -121,6 +121,10 @@ class Laplace(Around):
         variance = self._variance(new, new @ fitted.rows.mT, fitted.factor) + self.noise
         return variance[:, None].expand(-1, net.outputs)
 
+    def adapted(self, net: Net, transfer: Transfer, fitted: Any) -> Transfer:
+        """The weights that the inner one moved."""
+        return self.adaptation.adapted(net, transfer, fitted.fitted)
+
     def _factor(self, products: Tensor) -> Tensor:
         eye = torch.eye(len(products), dtype=products.dtype, device=products.device)
         return torch.linalg.cholesky_ex(products + self.precision * eye)[0]

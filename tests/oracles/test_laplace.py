@@ -156,6 +156,26 @@ def test_what_was_fitted_is_saved_and_read(name: str, real: bool) -> None:
         assert torch.equal(read.spread(new), made.spread(new))
 
 
+def test_weights_are_those_that_the_inner_way_moved() -> None:
+    """Whatever lies around it: features of weights that did not move would be silently wrong."""
+    net, one, inner = toy_net(), toy_task(), Descent(SGD(0.3), 4)
+    start = net.start()
+    wanted = inner(net, start, one.support)
+    for way in (Tempered(inner), Laplace(inner), Laplace(Tempered(inner)), Ensemble(inner, 1, False)):
+        found = way.adapted(net, start, way.fit(net, start, one.support)).params
+        torch.testing.assert_close(found, wanted)
+    told = [
+        Laplace(way).answer(net, start, one) for way in (inner, Tempered(inner), Ensemble(inner, 1, False))
+    ]
+    torch.testing.assert_close(told[1], told[0])
+    torch.testing.assert_close(told[2].softmax(-1), told[0].softmax(-1), atol=1e-2, rtol=0.1)
+    several = Ensemble(inner, 2)
+    with pytest.raises(MetatlError, match="weights of 2 members"):
+        several.adapted(net, start, several.fit(net, start, one.support))
+    closed = Ensemble(ClosedForm(LogisticRegression()), 2)
+    assert closed.adapted(net, start, closed.fit(net, start, one.support)) is start
+
+
 def test_several_labels_are_averaged_as_probabilities() -> None:
     net, transfer = head_net(4, 3)
     support, new = Batch(torch.randn(9, 4), torch.rand(9, 3) > 0.5), torch.randn(5, 4)
