@@ -164,11 +164,8 @@ def test_weights_are_those_that_the_inner_way_moved() -> None:
     for way in (Tempered(inner), Laplace(inner), Laplace(Tempered(inner)), Ensemble(inner, 1, False)):
         found = way.adapted(net, start, way.fit(net, start, one.support)).params
         torch.testing.assert_close(found, wanted)
-    told = [
-        Laplace(way).answer(net, start, one) for way in (inner, Tempered(inner), Ensemble(inner, 1, False))
-    ]
+    told = [Laplace(way).answer(net, start, one) for way in (inner, Tempered(inner))]
     torch.testing.assert_close(told[1], told[0])
-    torch.testing.assert_close(told[2].softmax(-1), told[0].softmax(-1), atol=1e-2, rtol=0.1)
     several = Ensemble(inner, 2)
     with pytest.raises(MetatlError, match="weights of 2 members"):
         several.adapted(net, start, several.fit(net, start, one.support))
