@@ -76,6 +76,8 @@ def _member(output: Tensor, y: Tensor) -> tuple[Values, NDArray[np.bool_]]:
     if y.dtype == torch.bool:
         return _array(output), np.asarray(losses.paired(output, y).cpu())
     axis = losses.class_axis(output, y)
+    if y.dim() == 1:
+        return _array(output), np.asarray(y.cpu())[:, None] == np.arange(output.shape[1])
     hot = losses.is_class(output, y)
     flat, of = (leaf.movedim(axis, -1).flatten(0, -2) for leaf in (output, hot))
     return _array(flat), np.asarray(of.cpu())

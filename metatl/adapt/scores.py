@@ -78,11 +78,14 @@ class Score:
         if self.by_row is None:
             rows = ", ".join(name for name, score in SCORES.items() if score.per_row)
             raise MetatlError(f"{self.name} has no value for a single row; scores that have: {rows}")
-        if self.spread and not isinstance(output, Predictive):
-            raise MetatlError(f"{self.name} is of a mean and a variance, and these outputs are means alone")
+        self._check_spread(output)
         values = self.by_row(output, y)
         mean = output.mean if isinstance(output, Predictive) else output
         return torch.where(mean.isfinite().flatten(1).all(1), values, torch.nan)
+
+    def _check_spread(self, output: Any) -> None:
+        if self.spread and not isinstance(output, Predictive):
+            raise MetatlError(f"{self.name} is of a mean and a variance, and these outputs are means alone")
 
     def __call__(self, output: Any, y: Any) -> float:
         """Its value for outputs [n, ...] beside y [n, ...]; of several targets by name the mean over them.
@@ -96,9 +99,15 @@ class Score:
         self.check(target_of(y))
         if not len(y) or not all(bool(leaf.isfinite().all()) for leaf in tree.leaves(output)):
             return float("nan")
+        self._check_spread(output)
+        return self.of(output, y)
+
+    def of(self, output: Any, y: Tensor) -> float:
+        """Its value for finite outputs of one row or more, of targets that it takes: nothing is checked."""
         if self.by_set is not None:
             return float(self.by_set(output, y))
-        return float(self.rows(output, y).mean())
+        assert self.by_row is not None
+        return float(self.by_row(output, y).mean())
 
 
 _CLASSES: tuple[Target, ...] = ("class labels",)

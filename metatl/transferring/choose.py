@@ -128,15 +128,14 @@ def _parts(draw: Labelled, folds: Index) -> Parts:
 def _held_out(
     row: Row, backbone: Backbone, draws: Sequence[tuple[Labelled, Index]], parts: Sequence[Parts]
 ) -> list[float]:
-    outputs = iter(judged(row, backbone, [part for some in parts for part in some]))
-    found: list[float] = []
-    for (draw, folds), some in zip(draws, parts, strict=True):
-        total, score = 0.0, score_of(draw.y) if row.by is None else named(row.by)
-        for (_, rest), said in zip(some, outputs, strict=False):
-            finite = bool(said.isfinite().all())
-            total += score.sign * float(_values(score, said, rest.y).sum()) if finite else torch.nan
-        found.append(total / len(folds))
-    return found
+    each = [part for some in parts for part in some]
+    if not each:
+        return []
+    outputs, y = torch.cat(judged(row, backbone, each)), torch.cat([rest.y for _, rest in each])
+    score = score_of(y) if row.by is None else named(row.by)
+    sizes = [sum(len(rest.y) for _, rest in some) for some in parts]
+    values = (score.sign * _values(score, outputs, y)).split(sizes)
+    return [float(some.sum()) / len(folds) for some, (_, folds) in zip(values, draws, strict=True)]
 
 
 def _values(score: Score, said: Tensor, y: Tensor) -> Tensor:
@@ -162,7 +161,7 @@ def fits(row: Row, rows: int, classes: int, validate: bool) -> float:
     Without labelled rows it is by the source's, of which there are enough.
     """
     folds = min(MOST_FOLDS, rows // max(classes, 1)) if rows or row.needs_labels else MOST_FOLDS
-    candidates = len(_candidates(row))
+    candidates = math.prod(len(values) for values in (row.select or {}).values())
     return 1.0 + candidates * (folds - 1) if validate and candidates > 1 and folds > 1 else 1.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -98,10 +99,12 @@ def forward(body: nn.Module, x: Any) -> Tensor:
     return torch.cat(parts).contiguous()
 
 
-def _known(arrays: Arrays | None) -> Tensor | None:
-    """The features [d] among what was kept; None for whatever else lies under their name."""
-    row = None if arrays is None else arrays.get("features")
-    return None if row is None or row.ndim != 1 or row.dtype != np.float32 else torch.from_numpy(row.copy())
+def _known(arrays: Arrays | None, axes: int) -> Tensor | None:
+    """The features, [d] or [rows, d], among what was kept; None for whatever else lies under their name."""
+    kept = None if arrays is None else arrays.get("features")
+    if kept is None or kept.ndim != axes or kept.dtype != np.float32:
+        return None
+    return torch.from_numpy(kept.copy())
 
 
 def features(
@@ -114,14 +117,21 @@ def features(
     """The features [d] of rows with these content digests; None for those that cannot be read.
 
     They are kept in the user's cache by content of the row, weights of the net and preparation, and shared
-    by all ways, draws and later commands. batch: places -> those of them that can be read, and their rows.
+    by all ways, draws and later commands; rows that were asked for together lie in one file too, as opening
+    one for each takes longer than some fits. batch: places -> those that can be read, and their rows.
     """
-    found = [None if one is None else _known(look_up(f"features/{key}/{one}")) for one in digests]
+    together = f"features/{key}/together-{hashlib.sha256(repr(list(digests)).encode()).hexdigest()}"
+    if (held := _known(look_up(together), 2)) is not None and len(held) == len(digests):
+        return list(held)
+    found = [None if one is None else _known(look_up(f"features/{key}/{one}"), 1) for one in digests]
     missing = [i for i, held in enumerate(found) if held is None and digests[i] is not None]
     for read, x in _ahead(batch, [missing[i : i + BATCH] for i in range(0, len(missing), BATCH)], tick):
         for i, row in zip(read, forward(body, x) if read else (), strict=True):
             found[i] = row.clone()
             put_away(f"features/{key}/{digests[i]}", {"features": row.numpy()})
+    whole = [row for row in found if row is not None]
+    if len(whole) == len(found) > 1:
+        put_away(together, {"features": torch.stack(whole).numpy()})
     return found
 
 

@@ -106,8 +106,9 @@ def _also(outputs: Tensor, y: Tensor, whole: bool) -> dict[str, float | None]:
     own, found = score_of(y).name, dict[str, float | None]()
     if not whole or not len(y) or (y.dim() == 1 and outputs.shape[1] > MANY):
         return found
+    kind = target_of(y)
     for name, score in SCORES.items():
-        if name != own and target_of(y) in score.takes and not score.spread:
-            value = float(score(outputs, y))
+        if name != own and kind in score.takes and not score.spread:
+            value = score.of(outputs, y)
             found[name] = round(value, 6) if abs(value) < HUGE else None
     return found

@@ -72,16 +72,17 @@ class NearestCentroid(Solver):
         """-|z - c_k|^2 / temperature, [n, outputs]."""
         # |z|^2 - 2 z c + |c|^2 without the [n, outputs, d] differences, whose digits float64 keeps.
         z, means = features.double() - fitted.shift.double(), fitted.means.double()
-        length = self._length(z)
-        own = (z.norm(dim=-1, keepdim=True) / length).square()
+        size = z.norm(dim=-1, keepdim=True)
+        length = self._length(size)
+        own = (size / length).square()
         far = own - 2.0 * (z @ means.T) / length + means.square().sum(-1)
         logits = as_features(features, -far.clamp_min(0.0) / self.temperature)
         return torch.where(fitted.missing == 0, logits, fitted.missing)
 
     def _prepared(self, x: Tensor, shift: Tensor) -> Tensor:
         z = x - shift
-        return z / self._length(z) if self.unit else z
+        return z / self._length(z.norm(dim=-1, keepdim=True)) if self.unit else z
 
-    def _length(self, z: Tensor) -> Tensor:
-        """What rows are divided by, [n, 1]."""
-        return z.norm(dim=-1, keepdim=True).clamp_min(1e-12) if self.unit else z.new_ones(len(z), 1)
+    def _length(self, size: Tensor) -> Tensor:
+        """What rows of these norms are divided by, [n, 1]."""
+        return size.clamp_min(1e-12) if self.unit else torch.ones_like(size)
