@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ Key = tuple[str, int | None, int]
 class Cells:
     """The cells of one output folder; every one is written as soon as it is done.
 
-    spent: seconds of all earlier commands; validated: what the first of them decided (see `Study`).
+    spent: seconds of all earlier commands; validated: what the first of them decided (see `Study`); refused:
+    why rows raised a MetatlError in one of their cells; they do no more of them in this command.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Cells:
     held: dict[Key, Cell]
     spent: float = 0.0
     validated: bool | None = None
+    refused: dict[str, str] = field(default_factory=dict[str, str])
 
     @staticmethod
     def resumed(folder: Path, digests: Mapping[str, str]) -> Cells:
@@ -78,6 +80,21 @@ class Cells:
             some = {draw: vars(self.held[name, k, draw]) for draw in self.draws(name, k)}
             file = self.folder / "cells" / f"{name}~{ALL if k is None else k}.json"
             store.write_text(file, json.dumps(some) + "\n")  # in one line: ten times as fast
+
+    @property
+    def stopped(self) -> list[str]:
+        """A note on every row that refused."""
+        return [f"{name} stopped: {why}." for name, why in self.refused.items()]
+
+    def check_begun(self, minutes: float) -> None:
+        """Raise MetatlError where no cell is done: by what the rows refused, or for want of minutes."""
+        if not self.held and self.refused:
+            raise MetatlError(" ".join(self.stopped))
+        if not self.held:
+            raise MetatlError(
+                f"the {minutes:g} minutes did not reach a single fit; give more (--minutes), or fewer labels "
+                "(--labelled)"
+            )
 
     def note(self, spent: float) -> None:
         """Keep the seconds spent by all commands so far."""

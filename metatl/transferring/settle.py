@@ -113,7 +113,7 @@ def settle(study: Study, cells: Cells, budget: Budget) -> Settled:
     """
     folds = folds_of_all(study)
     done = {name: cells.draws(VALIDATION + name, None) for name in study.rows}
-    judged = [name for name in study.rows if done[name]]
+    judged = [name for name in study.rows if done[name] and name not in cells.refused]
     lost = [name for name in judged if any(_diverged(cells, name, fold) for fold in done[name])]
     candidates = [name for name in judged if name not in lost]
     if judged and not candidates:
@@ -134,18 +134,21 @@ def settle(study: Study, cells: Cells, budget: Budget) -> Settled:
     count = int(folds.max()) + 1
     how = f"best of {len(candidates)} rows in {len(common)} of {count} folds of the labelled "
     how += f"{study.problem.unit}s"
-    others = [name for name in study.rows if name not in judged]
+    others = [name for name in study.rows if name not in judged and name not in cells.refused]
     how += f"; not in the choice, for want of minutes: {', '.join(others)}" if others else ""
     how += f"; not in the choice, as they diverge: {', '.join(lost)}" if lost else ""
+    how += f"; not in the choice, as they stopped: {', '.join(cells.refused)}" if cells.refused else ""
     return Settled(best, how, score)
 
 
 def _without_choice(study: Study, cells: Cells, budget: Budget) -> str:
     """The reference; where its fit is not in the minutes, the row of the table with the cheapest one."""
-    if _last(study, budget, [study.reference], thorough=False) <= budget.left:
-        return study.reference
-    done = [name for name in study.rows if any(key[0] == name for key in cells.held)]
-    return min(done, key=lambda name: _last(study, budget, [name], False), default=study.reference)
+    first = study.reference
+    if first not in cells.refused and _last(study, budget, [first], thorough=False) <= budget.left:
+        return first
+    done = {key[0] for key in cells.held} - cells.refused.keys()
+    done = [name for name in study.rows if name in done]
+    return min(done, key=lambda name: _last(study, budget, [name], False), default=first)
 
 
 def fit_all(

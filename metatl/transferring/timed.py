@@ -14,6 +14,7 @@ from metatl.transferring.cells import Cells, Key
 from metatl.transferring.choose import Choice, again, part_of
 from metatl.transferring.judged import judged
 from metatl.transferring.study import Study
+from metatl.types import MetatlError
 
 VALIDATION = "validation."
 """Before a row's name: cells inside the labelled rows, by which the saved row is chosen."""
@@ -39,10 +40,29 @@ def timed(
     """Do cells of one row and one number of labels, keep them, and learn from the time that they took.
 
     Where they would take more than these seconds, which are known from fits to fewer rows, they take the
-    row's defaults, as do later ones beside them; where that is too much too, they are not done.
+    row's defaults, as do later ones beside them; where that is too much too, they are not done. Nor are they
+    where the row refuses: the others go on without it.
     """
+    name = next(iter(parts))[0].removeprefix(VALIDATION)
+    if name in cells.refused:
+        return
+    try:
+        _timed(study, cells, budget, name, parts, seconds, tell, thorough)
+    except MetatlError as error:
+        cells.refused[name] = str(error)
+
+
+def _timed(
+    study: Study,
+    cells: Cells,
+    budget: Budget,
+    name: str,
+    parts: Mapping[Key, Part],
+    seconds: float,
+    tell: Tell,
+    thorough: bool,
+) -> None:
     (first, part), count = next(iter(parts.items())), len(parts)
-    name = first[0].removeprefix(VALIDATION)
     seconds -= tried(study, budget, name, part, seconds / 2)
     if first[2] == 0 and count * study.cost(budget, name, part, thorough) > min(TURN, seconds):
         parts, count = {first: part}, 1  # the others come when more is known

@@ -109,17 +109,14 @@ def transfer(
         study = _learned(study, other, folder, budget)
         study = _decided(study, cells, budget)
         _work(study, cells, budget)
-        if not cells.held:
-            raise MetatlError(
-                f"the {minutes:g} minutes did not reach a single fit; give more (--minutes), or fewer labels "
-                "(--labelled)"
-            )
+        cells.check_begun(minutes)
         settled = settle(study, cells, budget)
         choice, fitted, scale = fit_all(study, settled.method, budget, cells)
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)
-    notes = [*told_of_net, *repeated, *clustered, *notes, *large, *told_of(larger), *told_of_source(study)]
+    notes = [*told_of_net, *repeated, *clustered, *notes, *cells.stopped, *large]
+    notes += [*told_of(larger), *told_of_source(study)]
     found = report(study, cells, protocol(study, settled, choice, minutes, notes, learned))
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
     return Transferring(found, model, folder, write(folder, study, cells, settled, found, model))
