@@ -34,7 +34,10 @@ def main(words: list[str] | None = None) -> dict[str, dict[str, float]]:
     store.make_folder(Path(given.out))
     for name in given.names or NAMES:
         with few_threads(True):  # sums over more threads differ in the last digit
-            drawn = importlib.import_module(f"examples.lectures.{name}").draw()
+            try:
+                drawn = importlib.import_module(f"examples.lectures.{name}").draw()
+            except ModuleNotFoundError as error:
+                parser.error(f"{name} needs scikit-learn ({error.name}): pip install 'metatl[tables]'")
         store.write_atomic(Path(given.out) / f"{name}.png", png(drawn.figure))
         found[name] = drawn.numbers
         print(f"{name}: {', '.join(f'{what} {value:.3g}' for what, value in drawn.numbers.items())}")

@@ -10,7 +10,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank, picture
@@ -60,6 +59,8 @@ def shown(axes: Axes, image: Any) -> Axes:
 
 def digits(side: int = 8) -> tuple[Tensor, Tensor]:
     """The 1,797 digits of scikit-learn (8 x 8), shuffled: x [n, 1, side, side] in 0 .. 1, y [n]."""
+    from sklearn.datasets import load_digits
+
     held: Any = load_digits()
     x = torch.from_numpy(held.images).float().unsqueeze(1) / 16.0
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,17 @@ def test_another_name_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: P
         main(["lore", "--out", str(tmp_path)])
     assert left.value.code == 2
     assert "no picture 'lore'" in capsys.readouterr().err
+
+
+def test_without_scikit_learn_it_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
+    monkeypatch.delitem(sys.modules, "examples.lectures.dann", raising=False)
+    with pytest.raises(SystemExit) as left:
+        main(["dann", "--out", str(tmp_path)])
+    assert left.value.code == 2
+    assert "dann needs scikit-learn (sklearn.manifold): pip install 'metatl[tables]'" in capsys.readouterr().err
 
 
 def test_two_points_suffice_after_a_related_task(numbers: dict[str, dict[str, float]]) -> None:
