@@ -80,7 +80,7 @@ def test_without_scikit_learn_it_is_one_line(
     with pytest.raises(SystemExit) as left:
         main(["dann", "--out", str(tmp_path)])
     assert left.value.code == 2
-    assert "dann needs scikit-learn (sklearn.manifold): pip install 'metatl[tables]'" in capsys.readouterr().err
+    assert "dann needs scikit-learn (sklearn.manifold): pip install" in capsys.readouterr().err
 
 
 def test_two_points_suffice_after_a_related_task(numbers: dict[str, dict[str, float]]) -> None:
