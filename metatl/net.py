@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,16 +13,18 @@ from torch import Tensor, nn
 
 from metatl import module_checks, tree
 from metatl.additions import Addition, Through, added, without
+from metatl.layer_inputs import inputs_into
 from metatl.norm import has_batch_norm, rows_now
 from metatl.norm_calls import norms_at_the_call
 from metatl.types import Buffers, Episode, Guide, MetatlError, Params, Transfer
 
 
 class Pass(NamedTuple):
-    """What a forward pass gives: its output, and the features [n, d] that went into the output layer."""
+    """What a pass gives: output, features [n, d] into the output layer, and inputs into others by name."""
 
     output: Any
     features: Tensor
+    inputs: Mapping[str, Tensor] = {}
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,11 @@ class Net:
     outputs: rows that a task's output layer has (way, or the dimension of a regression target).
     own_outputs: rows of the module's own output layer.
     order: names of the weights as a pass uses them; empty where no example was there to pass.
-    additions: calls that transforms add at layers, with weights of their own (low-rank products, say).
+    additions: calls that transforms add at layers, with weights of their own (low-rank products).
     batch_moments: whether there is a batch norm, whose rows then matter.
     through: what carried weights go through before a pass (a subspace, say).
     passes: the type that passes are computed in (bfloat16, say), where it is not the weights' own.
-    plain: whether all layers are torch's or ours, without hooks and without norms that need care.
+    plain: whether all layers are torch's or ours, without hooks or norms that need care.
     frozen: weights with requires_grad=False, whose guide is 0 everywhere.
     """
 
@@ -124,18 +126,14 @@ class Net:
                 sink[names[key]] = sink.pop(key)  # pyright: ignore[reportArgumentType]
         return module_checks.readable(output)
 
-    def passed(self, params: Params, buffers: Buffers, x: Any) -> Pass:
-        """The output and what the output layer saw, from one pass; MetatlError without such a layer."""
-        seen: list[Tensor] = []
-        layer = self.module.get_submodule(self._linear())
-        hook = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-        try:
+    def passed(self, params: Params, buffers: Buffers, x: Any, inputs: Collection[str] = ()) -> Pass:
+        """The output, and what went into the output layer and these: MetatlError for one not called."""
+        head = self._linear()
+        with inputs_into(self.module, {head, *inputs}) as seen:
             output = self(params, buffers, x)
-        finally:
-            hook.remove()
-        if not seen:
-            raise MetatlError(f"a pass does not call the output layer '{self.head}'; name another as head")
-        return Pass(output, seen[-1] if self.passes is None else seen[-1].to(params[self.head_weight].dtype))
+        kind = params[self.head_weight].dtype
+        seen = {name: leaf if self.passes is None else leaf.to(kind) for name, leaf in seen.items()}
+        return Pass(output, seen[head], {name: seen[name].flatten(1) for name in inputs})
 
     def features(self, params: Params, buffers: Buffers, x: Any) -> Tensor:
         """What the output layer sees, [n, d]."""

@@ -20,7 +20,7 @@ LEVELS = (
     {"deadline", "errors", "front_door", "opening", "text", "types", "tree", "threads", "recorded"}
     | {"positive"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
-    | {"arithmetic"},
+    | {"arithmetic", "layer_inputs"},
     {"data", "density_ratio", "importing", "language", "peers", "processes", "views", "weights"},
     {"alignments", "loss"},
     {"adapt", "estimates", "heads", "objectives", "models", "transforms"},

@@ -20,7 +20,7 @@ from metatl.learners.learner import Learner, State, moved
 from metatl.net import Net, Pass
 from metatl.norm import Rows, moments_from
 from metatl.objectives.task_loss import TaskLoss
-from metatl.objectives.term import Anchor, Seen, Term
+from metatl.objectives.term import Anchor, Seen, Term, check_layers, inputs_asked
 from metatl.rules import Adam, Rule
 from metatl.rules.schedule import Named, Schedule, size_at
 from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
@@ -79,11 +79,11 @@ class Supervised(Learner):
         for term in self.terms:
             what = type(term).__name__
             if term.needs_anchor:
-                raise MetatlError(
-                    f"{what} holds a task's start and stands in an adaptation's terms; pre-training has none"
-                )
+                said = "holds a task's start and stands in an adaptation's terms; pre-training has none"
+                raise MetatlError(f"{what} {said}")
             for name in {*term.streams} - {"source", *self.streams}:
                 raise MetatlError(f"{what} looks at the stream '{name}'; name it in the learner's streams")
+        check_layers(self.terms, net, start)
         for stream in self.streams.values():
             stream.check(data)
         labelled = "source" not in self.streams
@@ -165,7 +165,7 @@ class Supervised(Learner):
         passes: dict[str, Pass] = {}
         for name, batch in drawn.items():
             with moments_from(rows if name == "source" else Rows(weight=batch.weight)):
-                passes[name] = net.passed(params, carried.buffers, batch.x)
+                passes[name] = net.passed(params, carried.buffers, batch.x, inputs_asked(self.terms))
         return passes
 
     def _losses(

@@ -10,7 +10,7 @@ from torch import Tensor
 from metatl.net import Net
 from metatl.objectives.discriminator import drawn, mistaken, reversed_gradient, rising
 from metatl.objectives.losses import entropy
-from metatl.objectives.term import Seen, Term
+from metatl.objectives.term import FEATURES, Seen, Term, layer_of, width_of
 from metatl.types import Params, Transfer
 
 
@@ -28,25 +28,29 @@ class CDAN(Term):
         hidden: units of the discriminator.
         gamma: how fast lambda rises.
         certain: whether sure rows count more.
+        layer: where the features are, as of `DANN`.
     """
 
     weight: float = 1.0
     hidden: int = 64
     gamma: float = 10.0
     certain: bool = True
+    layer: str = FEATURES
 
     streams = ("source", "target")
 
     def weights(self, net: Net, transfer: Transfer, key: int) -> Params:
         """The discriminator's, uniform in +-1 / sqrt(inputs)."""
         like = transfer.params[net.head_weight]
-        return drawn(like.shape[-1] * net.rows(transfer.params), self.hidden, like, key)
+        width = width_of(net, transfer, self.layer)
+        return drawn(width * net.rows(transfer.params), self.hidden, like, key)
 
     def over(self, params: Params, seen: Seen) -> Tensor:
         """The discriminator's loss, mean over the two domains."""
         factor, losses = rising(seen.progress, self.gamma), list[Tensor]()
         for name, domain in zip(self.streams, (0.0, 1.0), strict=True):
-            features, logits = seen.passes[name].features, seen.passes[name].output.detach()
+            given = seen.passes[name]
+            features, logits = layer_of(given, self.layer), given.output.detach()
             products = (logits.softmax(-1)[:, :, None] * features[:, None]).flatten(1)
             weight = seen.batches[name].weight
             if self.certain:

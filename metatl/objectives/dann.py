@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metatl.net import Net
 from metatl.objectives.discriminator import drawn, mistaken, reversed_gradient, rising
-from metatl.objectives.term import Seen, Term
+from metatl.objectives.term import FEATURES, Seen, Term, layer_of, width_of
 from metatl.types import Params, Transfer
 
 
@@ -25,23 +25,26 @@ class DANN(Term):
         weight: factor of the term.
         hidden: units of the discriminator.
         gamma: how fast lambda rises.
+        layer: what it sees: the `features` in front of the output layer, or what goes into the linear layer
+            of this name, as published for digits (what the convolutions give).
     """
 
     weight: float = 1.0
     hidden: int = 64
     gamma: float = 10.0
+    layer: str = FEATURES
 
     streams = ("source", "target")
 
     def weights(self, net: Net, transfer: Transfer, key: int) -> Params:
         """The discriminator's, uniform in +-1 / sqrt(inputs)."""
         like = transfer.params[net.head_weight]
-        return drawn(like.shape[-1], self.hidden, like, key)
+        return drawn(width_of(net, transfer, self.layer), self.hidden, like, key)
 
     def over(self, params: Params, seen: Seen) -> Tensor:
         """The discriminator's loss, mean over the two domains."""
         factor, losses = rising(seen.progress, self.gamma), list[Tensor]()
         for name, domain in zip(self.streams, (0.0, 1.0), strict=True):
-            x = reversed_gradient(seen.passes[name].features, factor)
+            x = reversed_gradient(layer_of(seen.passes[name], self.layer), factor)
             losses.append(mistaken(seen.own, x, domain, seen.batches[name].weight))
         return self.weight * (losses[0] + losses[1]) / 2

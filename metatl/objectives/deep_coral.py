@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metatl.objectives.term import Layer, Seen, Term, layer_of
+from metatl.objectives.term import FEATURES, Seen, Term, layer_of
 from metatl.types import Params
 
 
@@ -20,11 +20,12 @@ class DeepCORAL(Term):
 
     Args:
         weight: factor of the term.
-        layer: what is aligned: the features in front of the output layer, or the output.
+        layer: what is aligned: the `features` in front of the output layer, the `output`, or what goes into
+            the linear layer of this name.
     """
 
     weight: float = 1.0
-    layer: Layer = "features"
+    layer: str = FEATURES
 
     streams = ("source", "target")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metatl.objectives.term import Layer, Seen, Term, layer_of
+from metatl.objectives.term import FEATURES, Seen, Term, layer_of
 from metatl.types import MetatlError, Params
 
 
@@ -28,13 +28,14 @@ class MMD(Term):
         weight: factor of the term.
         bandwidths: of the kernels, as shares of the mean squared distance.
         unbiased: whether a row's distance to itself is left out.
-        layer: what is compared: the features in front of the output layer, or the output.
+        layer: what is compared: the `features` in front of the output layer, the `output`, or what goes into
+            the linear layer of this name.
     """
 
     weight: float = 1.0
     bandwidths: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
     unbiased: bool = True
-    layer: Layer = "features"
+    layer: str = FEATURES
 
     streams = ("source", "target")
 

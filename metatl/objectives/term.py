@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from metatl.net import Net, Pass
+from metatl.text import near
 from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
 
-Layer = Literal["features", "output"]
-"""What terms that align domains look at: what goes into the output layer, or what comes out of it."""
+FEATURES, OUTPUT = "features", "output"
+"""What terms that align domains look at: what goes into the output layer, or what comes out of it.
+
+Any other name is a linear layer's (`hidden.0`, say): what goes into that.
+"""
 
 
 class Anchor(NamedTuple):
@@ -31,9 +35,35 @@ class Anchor(NamedTuple):
     memory: Params = {}  # noqa: RUF012
 
 
-def layer_of(given: Pass, layer: Layer) -> Tensor:
+def layer_of(given: Pass, layer: str) -> Tensor:
     """What a pass gives there, [n, d]."""
-    return given.features if layer == "features" else given.output
+    ends = {FEATURES: given.features, OUTPUT: given.output}
+    return ends[layer] if layer in ends else given.inputs[layer]
+
+
+def width_of(net: Net, transfer: Transfer, layer: str) -> int:
+    """How many numbers of a row there are; raises MetatlError for a name that is no linear layer."""
+    if layer == OUTPUT:
+        return net.rows(transfer.params)
+    wide = {
+        name: p.shape[1] for name, p in transfer.params.items() if p.dim() == 2 and name.endswith("weight")
+    }
+    name = net.head_weight if layer == FEATURES else f"{layer}.weight"
+    if name not in wide:
+        known = [name.removesuffix(".weight") for name in wide]
+        raise MetatlError(f"the net has no linear layer {layer!r}{near(layer, known)}")
+    return wide[name]
+
+
+def check_layers(terms: Sequence[Term], net: Net, transfer: Transfer) -> None:
+    """Raise MetatlError for a layer that a term looks at and the net has not."""
+    for layer in inputs_asked(terms):
+        width_of(net, transfer, layer)
+
+
+def inputs_asked(terms: Sequence[Term]) -> frozenset[str]:
+    """The layers whose inputs terms look at, beside the output layer."""
+    return frozenset(term.layer for term in terms) - {FEATURES, OUTPUT}
 
 
 def mean_over_rows(values: Tensor, weight: Tensor | None) -> Tensor:
@@ -74,6 +104,8 @@ class Term:
     """Whether it looks at targets."""
     streams: tuple[str, ...] = ("source",)
     """The streams that it looks at."""
+    layer: str = FEATURES
+    """Where in a pass it looks at them, beside the output."""
 
     def check(self, y: Tensor) -> None:
         """Raise MetatlError for targets whose values it cannot take; called where values can be read."""

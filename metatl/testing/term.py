@@ -12,7 +12,7 @@ from torch.func import grad, vmap
 from metatl import tree
 from metatl.adapt.carried import importance_in
 from metatl.net import Net, Pass
-from metatl.objectives.term import Anchor, Seen, Term
+from metatl.objectives.term import Anchor, Seen, Term, inputs_asked
 from metatl.testing.claims import claim, close, copies, same
 from metatl.types import Batch, Params, Transfer
 
@@ -48,7 +48,7 @@ def check_term(
 
     def value_on(rows: Mapping[str, Batch], output: Tensor) -> Value:
         def value(weights: Params, mine: Params) -> Tensor:
-            passes = {name: _passed(net, weights, transfer, part) for name, part in rows.items()}
+            passes = {name: _passed(net, weights, transfer, part, term) for name, part in rows.items()}
             carried = importance_in(transfer.memory), transfer.memory
             anchor = Anchor(tree.detach(transfer.params), output, frozenset(), *carried)
             return term.over(weights, Seen(passes, dict(rows), anchor, mine, 0.5))
@@ -70,9 +70,9 @@ def check_term(
     same(copies(transfer), before, "the term wrote into what it was given")
 
 
-def _passed(net: Net, weights: Params, transfer: Transfer, rows: Batch) -> Pass:
+def _passed(net: Net, weights: Params, transfer: Transfer, rows: Batch, term: Term) -> Pass:
     if net.head is not None:
-        return net.passed(weights, transfer.buffers, rows.x)
+        return net.passed(weights, transfer.buffers, rows.x, inputs_asked([term]))
     return Pass(net(weights, transfer.buffers, rows.x), torch.empty(0))
 
 

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from metatl.net import Pass
+from metatl.models import MLP
+from metatl.net import Net, Pass
 from metatl.objectives import CDAN, DANN, MCC, MMD, Anchor, DeepCORAL, Entropy, PseudoLabels, Seen, Term
 from metatl.objectives.deep_coral import covariance
 from metatl.objectives.mmd import squared_discrepancy
+from metatl.objectives.term import check_layers
 from metatl.testing import check_term
 from metatl.types import Batch, MetatlError
 from tests.toys import rows, toy_net
@@ -44,6 +46,31 @@ def test_terms_without_an_adversary_keep_their_laws(term: Term) -> None:
 def test_terms_whose_gradient_holds_something_still_keep_the_others(term: Term) -> None:
     net = toy_net()
     check_term(term, net, net.start(), rows(6), {"target": rows(5)._replace(y=None)}, reverses=True)
+
+
+@pytest.mark.parametrize("kind", [DANN, CDAN, MMD, DeepCORAL])
+def test_terms_look_at_what_goes_into_a_layer(kind: Any) -> None:
+    net = Net.of(MLP((4,), 3, (6, 5), "tanh").double())
+    start, batches = net.start(), {"source": rows(6), "target": rows(5)._replace(y=None)}
+    for term in (kind(layer="body.2"), kind(layer="head")):
+        check_term(term, net, start, batches["source"], {"target": batches["target"]}, reverses=True)
+    passes = {n: net.passed(start.params, {}, b.x, ["body.2", "head"]) for n, b in batches.items()}
+    for given, batch in zip(passes.values(), batches.values(), strict=True):
+        first = F.linear(batch.x, start.params["body.0.weight"], start.params["body.0.bias"]).tanh()
+        assert torch.equal(given.inputs["body.2"], first)
+        assert torch.equal(given.inputs["head"], given.features)
+    values: list[Tensor] = []
+    for term in (kind(), kind(layer="head"), kind(layer="body.2")):
+        own = term.weights(net, start, 3)
+        values.append(term.over(start.params, Seen(passes, batches, Anchor({}, None), own, 0.5)))
+    assert torch.equal(values[0], values[1])
+    assert not torch.equal(values[0], values[2])
+
+
+def test_a_layer_that_is_not_there_is_named() -> None:
+    net = Net.of(MLP((4,), 3, (6, 5)))
+    with pytest.raises(MetatlError, match=r"no linear layer 'body\.3'.*body\.2"):
+        check_layers([MMD(layer="body.3")], net, net.start())
 
 
 def test_coral_is_0_for_equal_covariances_and_its_gradient_is_the_published_one() -> None:

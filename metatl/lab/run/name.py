@@ -42,6 +42,8 @@ LATER: dict[str, dict[str, Any]] = {
         "balance": None,
         "aggregate": None,
     },
+    "metatl.objectives.dann.DANN": {"layer": "features"},
+    "metatl.objectives.cdan.CDAN": {"layer": "features"},
     "metatl.transforms.lora.LoRA": {"dropout": 0.0},
     "evaluation": {"score": None, "calibrated": False},
     _DESCENT: {
