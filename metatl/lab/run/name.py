@@ -42,7 +42,7 @@ LATER: dict[str, dict[str, Any]] = {
         "balance": None,
         "aggregate": None,
     },
-    "metatl.transforms.lora.LoRA": {"dropout": 0.0},
+    "metatl.transforms.lora.LoRA": {"dropout": 0.0, "kernels": False},
     "evaluation": {"score": None, "calibrated": False},
     _DESCENT: {
         "shuffle": False,
