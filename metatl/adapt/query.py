@@ -81,8 +81,9 @@ class QueryLoss(Loss):
     Raises MetatlError naming a weight without a guide, or with one that does not broadcast to it.
 
     net, adaptation: the inner problem; transfer: where it starts; unroll: how it is differentiated;
-    learn_guide: whether the guide is a variable too; learn_init: whether the initialisation is; step_weights: [steps + 1] weights of the query losses
-    along the trajectory, None for the last one alone; objective: the loss of the query rows.
+    learn_guide: whether the guide is a variable too; step_weights: [steps + 1] weights of the query losses
+    along the trajectory, None for the last one alone; objective: the loss of the query rows; learn_init:
+    whether the initialisation is a variable.
     """
 
     net: Net

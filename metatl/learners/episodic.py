@@ -91,8 +91,8 @@ class Episodic(Learner):
         check_outer(self.objective)
         if self.learn == "prior" and not self.adaptation.prior(net, start):
             raise MetatlError(
-                "Episodic: learn is prior, and the adaptation learns nothing beside the weights; give it a rule "
-                "MetaCurvature, say"
+                "Episodic: learn is prior, and the adaptation learns nothing beside the weights; let its "
+                "rule be MetaCurvature, say"
             )
         rows, way = net.rows(start.params), self.adaptation
         if not isinstance(way, Descent):

@@ -22,10 +22,11 @@ from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
 class FisherDirections(Learner):
     """The leading eigenvectors of F = mean over source rows of g g', with g = d log p(y | x) / d theta.
 
-    theta is the body, without the output layer. They are found from the rows' gradients [rows, weights] (leading right singular vectors), exactly, with
-    frozen moments, and are carried as `Scout` carries directions, with F's diagonal as `variance` and a mean
-    of 0; in a start that carries directions they take their place, as long as those were. The diagonal is
-    that of `SourceFisher`. Source: the empirical Fisher information as in Sung, Nair & Raffel 2021, arXiv
+    theta is the body, without the output layer. They are the leading right singular vectors of the rows'
+    gradients [rows, weights], exactly, with frozen moments, and are carried as `Scout` carries directions,
+    with F's diagonal as `variance` and a mean of 0. A start that carries directions keeps its mean and
+    variance, and the new directions are as long as those were: a control of where they point. The diagonal
+    is that of `SourceFisher`. Source: the empirical Fisher information as in Sung, Nair & Raffel 2021, arXiv
     2111.09839.
 
     Args:

@@ -41,8 +41,8 @@ class PathDirections(Learner):
         """Refuse a path of fewer than two snapshots, and no direction."""
         if self.every < 1 or self.directions < 1 or self.steps < 2 * self.every:
             raise MetatlError(
-                f"PathDirections: every and directions are 1 or more, and the learner's steps at least two of "
-                f"every; they are {self.every}, {self.directions} and {self.steps}"
+                f"PathDirections: every and directions are 1 or more, and the learner's steps at least "
+                f"twice every; they are {self.every}, {self.directions} and {self.steps}"
             )
 
     @property
