@@ -34,6 +34,8 @@ PAIRS = (
         ("subspace-64", f"subspace-64-{other}")
         for other in ("random", "permuted", "shuffled", "source", "no-mean")
     ),
+    *(("subspace-64", other) for other in ("subspace-64-path", "subspace-64-fisher", "lora-mean")),
+    *(("subspace-255", other) for other in ("lora", "lora-mean")),
     ("subspace-64", "mean-alone"),
     ("subspace-64-source", "subspace-64-random"),
     ("subspace-31", "subspace-of-32"),
@@ -44,6 +46,8 @@ PAIRS = (
     ("prior-low-rank", "prior-diagonal"),
     ("preconditioned-low-rank", "sgd"),
     ("preconditioned-kronecker", "sgd"),
+    ("meta-curvature", "preconditioned-kronecker"),
+    ("meta-curvature-init", "meta-curvature"),
 )
 """Each row, and what it is held against."""
 
