@@ -28,8 +28,10 @@ from tqdm import tqdm
 from metatl.types import MetatlError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "people"
-OTHERS = (NONE, PLAIN, "moments-only", "kl-anchor", "l2-sp", "head-only", "gtl")
-OTHERS += (f"{PLAIN}-frozen", "kl-anchor-frozen")
+OTHERS = (
+    *(NONE, PLAIN, "moments-only", "kl-anchor", "l2-sp", "head-only", "gtl"),
+    *(f"{PLAIN}-frozen", "kl-anchor-frozen"),
+)
 """Rows of configs/hapt: what a few numbers are held against."""
 
 

@@ -5,7 +5,8 @@
 The configs in configs/scouts on 5-way tasks of Omniglot's meta_test, from `--nets` nets pre-trained on MNIST
 (seeds 0, 1, ...), the same tasks for all rows; values are chosen on meta_val, row by row and net by net.
 Writes table.md, report.json and plot.png (accuracy against the number of directions, and of scouts).
-Resumable; displacements of scouts lie in metatl's cache folder. 5 to 15 minutes of one core for each net.
+Resumable; displacements of scouts lie in metatl's cache folder. 15 to 30 minutes of one core for each net;
+`--rows` with some names does these alone.
 
 Expected of 5 examples a class: see results/scouts_directions/table.md.
 """

@@ -11,7 +11,6 @@ from metatl.data.source import Data
 from metatl.engines.engine import Engine
 from metatl.learners.directions import in_place, spread
 from metatl.learners.learner import Learner, State
-from metatl.learners.supervised import Supervised
 from metatl.net import Net
 from metatl.types import Labels, MetatlError, Metrics, Params, Transfer
 
@@ -28,12 +27,12 @@ class PathDirections(Learner):
     they point. Source: SWAG's mean and low rank (Maddox et al. 2019, arXiv 1902.02476).
 
     Args:
-        learner: ordinary training; SWAG's goes on at a constant rate.
+        learner: what goes on from the start (`Supervised`); SWAG does at a constant rate.
         every: steps between two snapshots.
         directions: how many are carried.
     """
 
-    learner: Supervised
+    learner: Learner
     every: int = 4
     directions: int = 64
 

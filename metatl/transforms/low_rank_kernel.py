@@ -35,10 +35,7 @@ class LowRankKernel(LowRank):
 
 def kernel(layer: nn.Module) -> bool:
     """Whether a layer is a convolution that a low-rank product can be added to, called as a module."""
-    plain = isinstance(layer, nn.Conv1d | nn.Conv2d) and not isinstance(
-        layer, nn.modules.lazy.LazyModuleMixin
-    )
-    return plain and layer.groups == 1 and layer.padding_mode == "zeros"
+    return isinstance(layer, nn.Conv1d | nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
 
 
 def at_kernel(layer: nn.Module, name: str, scale: float, dropout: float) -> LowRankKernel:
