@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
+from metatl.types import MetatlError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "scouts"
 PAIRS = (
@@ -70,6 +71,15 @@ def contrasts(found: Mapping[str, Report], wanted: Sequence[tuple[str, str]] = P
     ]
 
 
+def asked(folder: Path, rows: str | None) -> list[Path]:
+    """The configs of these rows, with commas between them, or all; MetatlError for a name that is none."""
+    every = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    names = [*every] if rows is None else rows.split(",")
+    if unknown := sorted({*names} - {*every}):
+        raise MetatlError(f"there is no row {', '.join(unknown)}; rows are {', '.join(every)}")
+    return [every[name] for name in names]
+
+
 def main() -> None:
     parser = study.parser("What scouts know beyond a diagonal.", "results/scouts_directions")
     parser.add_argument("--nets", type=study.count, default=1, help="pre-trained nets, one for each seed [1]")
@@ -78,9 +88,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     words = ["--runs", given.runs, "--evaluation.tasks.shot", str(given.shot)]
-    paths = sorted(CONFIGS.glob("*.yaml"))
-    if given.rows:
-        paths = [CONFIGS / f"{name}.yaml" for name in given.rows.split(",")]
+    paths = asked(CONFIGS, given.rows)
     found = dict[str, Report]()
     for path in tqdm(paths, desc="rows"):
         found[path.stem] = reported(path, given.nets, words)

@@ -17,7 +17,9 @@ from tests.commands import config_of, metatl, only, refused, written
 
 SUBSPACE = {"class_path": "Subspace", "init_args": {"k": 3}}
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-STUDIES = [path for study in ("scouts", "people") for path in sorted((CONFIGS / study).glob("*.yaml"))]
+STUDIES = [
+    path for study in ("scouts", "people", "real-nets") for path in sorted((CONFIGS / study).glob("*.yaml"))
+]
 STEPS: dict[str, Any] = {"steps": 2, "head": {"class_path": "Zeros"}}
 
 
