@@ -42,6 +42,13 @@ PAIRS = (
     ("subspace-64-source", "subspace-64-random"),
     ("subspace-31", "subspace-of-32"),
     ("subspace-127", "subspace-of-128"),
+    ("subspace-of-1024", "subspace-255"),
+    ("subspace-of-4096", "subspace-of-1024"),
+    *(
+        (f"{own}-maml", "fine-tune-maml")
+        for own in ("head-only", "mean-fine-tune", "diagonal", "subspace-64")
+    ),
+    ("subspace-64-maml", "subspace-64-random-maml"),
     ("diagonal", "diagonal-permuted"),
     ("diagonal", "diagonal-source"),
     ("prior-diagonal", "l2-sp"),

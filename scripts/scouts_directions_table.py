@@ -19,13 +19,21 @@ ABOUT = (
     "A Conv4 of 16 filters (7,248 weights below its output layer), pre-trained on MNIST; {nets} net{s}; "
     "5-way {shot}-shot tasks of Omniglot's meta_test ({tasks}), 10 queries a class, inductive; 15 steps, a "
     "fresh output layer. Scouts: 5-way 5-shot tasks of meta_train (256 but where the row says other), or "
-    "-source: 128 on the source's own sub-problems; 20 steps of SGD. Intervals are over tasks alone: with "
+    "-source: 128 on the source's own sub-problems; 20 steps of SGD. -path and -fisher: directions of SGD that "
+    "goes on on MNIST, and of MNIST's Fisher information, as long as the scouts', from the scouts' E[d]. -maml: "
+    "scouts and tasks start from MAML's weights, not from pre-training. Intervals are over tasks alone: with "
     "one net and one draw of scouts they say nothing of other nets and scouts. Values are chosen on 16 tasks "
     "of meta_val, row by row."
 )
 PAIRED = "Paired over tasks, ± half of the 95 % interval; p Holm-corrected over all comparisons."
 BY_K = (("subspace-1", 1), ("subspace-4", 4), ("subspace-16", 16), ("subspace-64", 64), ("subspace-255", 255))
-BY_SCOUTS = (("subspace-of-32", 32), ("subspace-of-128", 128), ("subspace-255", 256))
+BY_SCOUTS = (
+    ("subspace-of-32", 32),
+    ("subspace-of-128", 128),
+    ("subspace-255", 256),
+    ("subspace-of-1024", 1024),
+    ("subspace-of-4096", 4096),
+)
 FLAT = ("head-only", "mean-alone", "fine-tune", "mean-fine-tune")
 Found = Mapping[str, Report]
 
