@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,8 @@ PAIRS = (
     *((own, other) for own in FEW for other in (PLAIN, "moments-only")),
     *((f"{own}-frozen", other) for own in FEW for other in (f"{PLAIN}-frozen", NONE)),
     *(("person-in-10", other) for other in ("kl-anchor", "head-only", "mean-alone")),
-    *(
-        ("person-in-10", f"person-in-10-{control}")
-        for control in ("random", "permuted", "shuffled", "no-mean")
-    ),
+    *(("person-in-10", f"person-in-10-{control}") for control in ("random", "permuted", "no-mean")),
+    ("person-in-10-no-mean", "person-in-10-shuffled-no-mean"),
     ("person-in-10-frozen", "person-in-10-random-frozen"),
     ("person-in-10-frozen", "kl-anchor-frozen"),
     ("mean-alone", "moments-only"),
@@ -74,7 +72,7 @@ def write(out: Path, found: By) -> None:
     told = {"about": parts[1], **by_shot[str(last)], "by_shot": by_shot, "people": summary}
     told |= {"contrasts": tests, "bytes": sizes}
     store.write_json(out / "report.json", compare.plain(told))
-    store.write_atomic(out / "plot.png", render.png(picture(summary, sizes)))
+    store.write_atomic(out / "plot.png", render.png(picture(summary, sizes, methods)))
 
 
 def size(facts: Mapping[str, Any]) -> int:
@@ -91,26 +89,31 @@ def _amounts(summary: By, methods: list[str], sizes: Mapping[str, int]) -> str:
     return tables.grid(head, body, 1)
 
 
-def picture(summary: By, sizes: Mapping[str, int]) -> Figure:
-    """Accuracy over the bytes of a person, a panel an amount of labelled data."""
-    figure = blank(12.8, 5.6)
+def picture(summary: By, sizes: Mapping[str, int], methods: Sequence[str]) -> Figure:
+    """Every row's difference to no personalisation, with the bytes of a person, a panel an amount."""
+    rows = [name for name in methods if name != NONE]
+    figure = blank(12.8, 1.6 + 0.27 * len(rows))
+    top, low = 1 - 1.1 / figure.get_figheight(), 0.55 / figure.get_figheight()
     for place, (shot, of) in enumerate(summary.items()):
-        axes = bare(figure.add_axes((0.06 + 0.49 * place, 0.13, 0.42, 0.66)), keep=("bottom", "left"))
-        axes.grid(axis="y", color=LINE, linewidth=0.6)
-        for name, one in of.items():
-            few, control = name.startswith(FEW), any(c in name for c in ("random", "permuted", "shuffled"))
-            colour = PALETTE[1] if control else PALETTE[0] if few else INK
-            at = max(sizes[name], 1)
-            axes.errorbar(at, one["accuracy"], one["ci95"], fmt="o", color=colour, markersize=5, alpha=0.8)
-            if not control:
-                style: dict[str, Any] = dict(xytext=(4, 3), textcoords="offset points", fontsize=7.5)
-                axes.annotate(name, (at, one["accuracy"]), color=colour, **style)
-        axes.set_xscale("symlog", linthresh=10)
-        axes.set_xlabel("bytes a person", color=FAINT)
-        axes.set_title(
-            f"{tables.windows(shot)} per activity: accuracy, %", loc="left", color=INK, fontsize=12
-        )
-    figure.text(0.02, 0.93, "Scouts are people", fontsize=18, fontweight="bold", color=INK)
+        axes = bare(figure.add_axes((0.26 + 0.38 * place, low, 0.34, top - low)), keep=("bottom",))
+        axes.grid(axis="x", color=LINE, linewidth=0.6)
+        axes.axvline(0, color=INK, linewidth=1)
+        for at, name in enumerate(rows):
+            control = any(word in name for word in ("random", "permuted", "shuffled"))
+            colour = PALETTE[1] if control else PALETTE[0] if name.startswith(FEW) else INK
+            gain, half = of[name]["to_none"], of[name]["to_none_ci95"] or 0.0
+            axes.errorbar(gain, -at, xerr=half, fmt="o", color=colour, markersize=5, linewidth=1.6)
+            if not place:
+                style: dict[str, Any] = dict(ha="right", va="center", fontsize=9.5, color=colour)
+                said = f"{name}  ({sizes[name]:,} bytes)"
+                where = axes.get_yaxis_transform()
+                axes.annotate(said, (-0.03, -at), xycoords=where, annotation_clip=False, **style)
+        axes.set_yticks([])
+        axes.set_ylim(-len(rows) + 0.4, 0.6)
+        axes.set_xlabel("points above no personalisation", color=FAINT)
+        axes.set_title(f"{tables.windows(shot)} per activity", loc="left", color=INK, fontsize=12)
+    high = figure.get_figheight()
+    figure.text(0.02, 1 - 0.45 / high, "Scouts are people", fontsize=18, fontweight="bold", color=INK)
     told = "HAPT, every person left out once; bars: 95 % t-interval over people; orange: control directions."
-    figure.text(0.02, 0.88, told, fontsize=11, color=FAINT)
+    figure.text(0.02, 1 - 0.72 / high, told, fontsize=11, color=FAINT)
     return figure
