@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from metatl.types import MetatlError
+from metatl.weights.files import held
 
 
 class _Block(nn.Module):
@@ -53,3 +59,28 @@ class ResNet20(ResNet):
 
     def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
         super().__init__(3, outputs)
+
+
+class PublishedResNet20(ResNet20):
+    """The same with the published weights of its body, for pictures whose values lie between 0 and 1.
+
+    weights: the file; its output layer stays where there are as many outputs. MetatlError for one that holds
+    no such net.
+    """
+
+    def __init__(self, shape: tuple[int, ...], outputs: int, weights: str) -> None:
+        super().__init__(shape, outputs)
+        found = held(Path(weights))
+        tensors = max(found.values(), key=len)
+        own = {name.removeprefix("module."): leaf for name, leaf in tensors.items()}
+        if self.linear.weight.shape != own.get("linear.weight", self.linear.weight).shape:
+            own = {**own, **{f"linear.{name}": leaf for name, leaf in self.linear.state_dict().items()}}
+        try:
+            self.load_state_dict(own)
+        except RuntimeError as error:
+            raise MetatlError(f"{weights} does not hold the weights of this ResNet-20") from error
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
+        self.register_buffer("deviation", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward((x - self.get_buffer("mean")) / self.get_buffer("deviation"))

@@ -32,7 +32,7 @@ from hapt_personal_table import windows
 from tqdm import tqdm
 
 from metatl.lab import config, store
-from metatl.lab.run import prepare, report
+from metatl.lab.run import Run, prepare, report
 from metatl.objectives import KLAnchor
 from metatl.rules import Adam
 
@@ -64,18 +64,26 @@ def folds(runs: str, shot: int) -> list[list[str]]:
     ]
 
 
-def left_out(method: str, runs: str, shot: int) -> Found:
+def left_out(path: Path, runs: str, shot: int) -> Found:
     """A method over all folds, every person's draws from the fold that leaves the person out."""
-    fold_runs = [prepare(config.load(CONFIGS / f"{method}.yaml", own), own) for own in folds(runs, shot)]
+    fold_runs = [prepare(config.load(path, own), own) for own in folds(runs, shot)]
     parts = [report(run, beside=True) for run in fold_runs]
     scores = np.concatenate([part.scores for part in parts])
     told: dict[str, Any] = {"episodes": len(scores), "split": "meta_test of every fold"}
     told["episodes_hash"] = config.digest([part.protocol["episodes_hash"] for part in parts])
     facts: dict[str, Any] = {"diverged": study.diverged(parts)}
     facts |= {"selected": [part.facts["selected"] for part in parts]}
+    facts |= {"trainable": parts[0].facts["trainable"], "moments": moments_of(fold_runs[0])}
     whole = replace(parts[0], scores=scores, protocol={**parts[0].protocol, **told}, facts=facts)
     who = [people(run, len(part.scores)) for run, part in zip(fold_runs, parts, strict=True)]
     return Found(whole, np.concatenate(who), {})
+
+
+def moments_of(run: Run) -> int:
+    """Means and variances of batch norm that are a person's own: none where the running ones are kept."""
+    own = run.experiment.adaptation.moments != "frozen"
+    names = ("running_mean", "running_var")
+    return sum(b.numel() for n, b in run.net.module.named_buffers() if own and n.endswith(names))
 
 
 def long_run(runs: str, shot: int, moments: str, alpha: float) -> dict[int, dict[str, list[float]]]:
@@ -119,7 +127,7 @@ def main() -> None:
             for method in FOLD_METHODS:
                 bar.set_description(f"{shot} windows, every person left out, {method}")
                 own = CONFIGS / f"{method}.yaml", words(given.runs, shot)
-                found = kept(*own, "left out", functools.partial(left_out, method, given.runs, shot))
+                found = kept(*own, "left out", functools.partial(left_out, own[0], given.runs, shot))
                 everybody.setdefault(shot, {})[method] = found
                 bar.update()
         for shot in SHOTS:

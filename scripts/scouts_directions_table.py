@@ -19,12 +19,21 @@ ABOUT = (
     "A Conv4 of 16 filters (7,248 weights below its output layer), pre-trained on MNIST; {nets} net{s}; "
     "5-way {shot}-shot tasks of Omniglot's meta_test ({tasks}), 10 queries a class, inductive; 15 steps, a "
     "fresh output layer. Scouts: 5-way 5-shot tasks of meta_train (256 but where the row says other), or "
-    "-source: 128 on the source's own sub-problems; 20 steps of SGD. Intervals are over tasks alone: with "
+    "-source: 128 on the source's own sub-problems; 20 steps of SGD. -path, -fisher: directions of SGD that "
+    "goes on on MNIST, of MNIST's Fisher information, as long as the scouts', from the scouts' E[d]. -maml: "
+    "scouts and tasks start from MAML's weights, not from pre-training. Intervals are over tasks alone: with "
     "one net and one draw of scouts they say nothing of other nets and scouts. Values are chosen on 16 tasks "
     "of meta_val, row by row."
 )
+PAIRED = "Paired over tasks, ± half of the 95 % interval; p Holm-corrected over all comparisons."
 BY_K = (("subspace-1", 1), ("subspace-4", 4), ("subspace-16", 16), ("subspace-64", 64), ("subspace-255", 255))
-BY_SCOUTS = (("subspace-of-32", 32), ("subspace-of-128", 128), ("subspace-255", 256))
+BY_SCOUTS = (
+    ("subspace-of-32", 32),
+    ("subspace-of-128", 128),
+    ("subspace-255", 256),
+    ("subspace-of-1024", 1024),
+    ("subspace-of-4096", 4096),
+)
 FLAT = ("head-only", "mean-alone", "fine-tune", "mean-fine-tune")
 Found = Mapping[str, Report]
 
@@ -35,7 +44,7 @@ def write(out: Path, found: Found, tests: Sequence[Mapping[str, Any]], nets: int
     about = ABOUT.format(nets=nets, s="" if nets == 1 else "s", shot=shot, tasks=tasks)
     ordered = sorted(found.values(), key=lambda one: -one.mean)
     rows, protocol = compare.rows(ordered, "fine-tune", None), compare.protocol(ordered, "fine-tune", None)
-    parts = ["# What scouts know beyond a diagonal", about, _table(tests)]
+    parts = ["# What scouts know beyond a diagonal", about, differences(tests), PAIRED]
     parts.append(render.markdown(rows, protocol, times=False).strip())
     store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
     made = {"about": about, "protocol": protocol, "rows": rows, "contrasts": tests}
@@ -43,14 +52,14 @@ def write(out: Path, found: Found, tests: Sequence[Mapping[str, Any]], nets: int
     store.write_atomic(out / "plot.png", render.png(_picture(found, shot)))
 
 
-def _table(tests: Sequence[Mapping[str, Any]]) -> str:
+def differences(tests: Sequence[Mapping[str, Any]]) -> str:
+    """The comparisons as a table."""
     lines = [["row", "against", "difference, points", "p"], ["---", "---", "--:", "--:"]]
     lines += [
         [t["row"], t["against"], plus_minus(t["difference"], t["ci95"], 2, "+"), p_value(t["p"])]
         for t in tests
     ]
-    said = "Paired over tasks, ± half of the 95 % interval; p Holm-corrected over all comparisons."
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{said}"
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _picture(found: Found, shot: int) -> Figure:

@@ -66,7 +66,9 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "learners": r"learner|skipping|directions|displacements",
     "models": r"blocks",
     "objectives": r"predictive|term|losses|task_loss|discriminator|target_alone",
-    "transforms": r"transform|targets|low_rank|decomposed|rescaled|residual|quantised_linear|codes|scouted",
+    "transforms": (
+        r"transform|targets|low_rank(_kernel)?|decomposed|rescaled|residual|quantised_linear|codes|scouted"
+    ),
     "views": r"view",
 }
 CHOOSERS = {"engines/auto.py", "engines/by_shape.py"}  # a member that chooses between others has to name them

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from metatl.adapt.adaptation import Adaptation
-from metatl.adapt.anew import Anew, averaged
-from metatl.adapt.carried import check_output_layer, movable, weight_of
+from metatl.adapt.anew import Anew
+from metatl.adapt.carried import check_output_layer, movable
 from metatl.adapt.covering import moving_names
-from metatl.adapt.descend import Guided, Point, descend, last
-from metatl.adapt.inner import Inner, Piece, check_given, check_whole, inner_of, pieces_of
+from metatl.adapt.descend import Guided, Point, last
+from metatl.adapt.inner import Inner, check_given, inner_of
 from metatl.adapt.prediction import predict
-from metatl.adapt.rest import rest_under
 from metatl.adapt.stopping import EarlyStopping, stopped
 from metatl.adapt.support import at_the_door
 from metatl.adapt.support_guide import SupportGuide
+from metatl.adapt.trajectory import trajectory_of
 from metatl.data.balance import Balance
 from metatl.heads import Head, Learned
 from metatl.net import Net
@@ -29,7 +29,7 @@ from metatl.norm_calls import transformed
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Term
 from metatl.rules import SGD, Rule
-from metatl.rules.schedule import Named, Schedule, size_at
+from metatl.rules.schedule import Named, Schedule
 from metatl.types import Batch, Episode, Moments, Params, Transfer, Unroll
 from metatl.views import View
 
@@ -116,34 +116,7 @@ class Descent(Adaptation):
         moving: names whose guide is not zero throughout; the others are passed through untouched, at no cost.
         once: whether what comes before them runs once a row (`rest_of`). key: of what is drawn on the way.
         """
-        check_whole(self)
-        inner, fresh = self.inner(net, transfer, support, key), self.fresh(net, transfer)
-        free, start = None if moving is None else moving | fresh, replace(transfer, params=inner.params)
-        rest = rest_under(self, net, start, free, support.x) if once and free is not None else None
-
-        def objective(weights: Params, step: tuple[Piece, Any]) -> Tensor:
-            piece, rows = step
-            with self.support_moments(piece.batch.weight):
-                output = rest.call(weights, rows) if rest else net(weights, transfer.buffers, rows)
-            return inner.objective(weights, output, piece)
-
-        given = None if rest is None else pieces_of(self, rest.rows, support, key)
-        steps = ((piece, piece.batch.x if given is None else next(given)) for piece in inner.pieces)
-        points = descend(
-            objective,
-            inner.params,
-            steps,
-            rule=self.rule,
-            guide=inner.guide,
-            unroll=unroll,
-            moving=free,
-            guided=self.guided,
-            memory={key: leaf for key, leaf in transfer.memory.items() if weight_of(key) not in fresh},
-            size=lambda step: size_at(self.schedule, step, self.steps),
-            clip_norm=self.clip_norm,
-            anew=inner.anew,
-        )
-        return averaged(points, inner.params, self.average)
+        return trajectory_of(self, net, transfer, support, unroll, moving, once, key)
 
     def inner(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Inner:
         """The problem that `trajectory` descends on."""
@@ -157,6 +130,11 @@ class Descent(Adaptation):
     def moving(self, transfer: Transfer) -> frozenset[str]:
         """Names of the carried weights that some step may move."""
         return moving_names(transfer, self.steps if self.guided == "update" else None)
+
+    def prior(self, net: Net, transfer: Transfer) -> Params:
+        """What the rule learns over tasks, of the weights that move and are not new to every task."""
+        left = self.fresh(net, transfer) | net.frozen
+        return self.rule.prior({name: p for name, p in transfer.params.items() if name not in left})
 
     def fresh(self, net: Net, transfer: Transfer) -> frozenset[str]:
         """Names of the weights that are new to every task."""

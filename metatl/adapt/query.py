@@ -82,7 +82,8 @@ class QueryLoss(Loss):
 
     net, adaptation: the inner problem; transfer: where it starts; unroll: how it is differentiated;
     learn_guide: whether the guide is a variable too; step_weights: [steps + 1] weights of the query losses
-    along the trajectory, None for the last one alone; objective: the loss of the query rows.
+    along the trajectory, None for the last one alone; objective: the loss of the query rows; learn_init:
+    whether the initialisation is a variable.
     """
 
     net: Net
@@ -92,6 +93,7 @@ class QueryLoss(Loss):
     learn_guide: bool = False
     step_weights: Tensor | None = None
     objective: Term = TaskLoss()
+    learn_init: bool = True
 
     def __post_init__(self) -> None:
         """Raise MetatlError for a guide that does not cover every weight."""
@@ -117,7 +119,8 @@ class QueryLoss(Loss):
     def variables(self) -> Params:
         """What it may be differentiated by, in a fixed order."""
         still, (params, guide, _, _) = self.net.frozen, self.transfer.groups()
-        found = {f"params.{name}": leaf for name, leaf in params.items() if name not in still}
+        learned = params if self.learn_init else {}
+        found = {f"params.{name}": leaf for name, leaf in learned.items() if name not in still}
         if self.learn_guide:
             found |= {f"guide.{name}": leaf for name, leaf in guide.items() if name not in still}
         return found | {f"prior.{name}": leaf for name, leaf in prior_in(self.transfer).items()}
@@ -157,7 +160,7 @@ class QueryLoss(Loss):
 
     def key(self) -> Hashable:
         """Net and adaptation by identity, what moves, how it is unrolled, what is learned."""
-        net, unrolled = self.net, (self.unroll, self.learn_guide)
+        net, unrolled = self.net, (self.unroll, self.learn_guide, self.learn_init)
         inner = (id(self.adaptation), self.moving, *unrolled, id(self.objective))
         return id(net.module), net.additions, net.through, net.outputs, *inner
 

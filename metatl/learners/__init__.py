@@ -1,9 +1,11 @@
 """Learners: ways of learning what is carried."""
 
 from metatl.learners.episodic import Episodic
+from metatl.learners.fisher_directions import FisherDirections
 from metatl.learners.importance import Importance
 from metatl.learners.keep import Keep
 from metatl.learners.learner import Learner, State
+from metatl.learners.path_directions import PathDirections
 from metatl.learners.reptile import Reptile
 from metatl.learners.scout import Scout
 from metatl.learners.source_fisher import SourceFisher
@@ -12,9 +14,11 @@ from metatl.learners.until import Until
 
 __all__ = [
     "Episodic",
+    "FisherDirections",
     "Importance",
     "Keep",
     "Learner",
+    "PathDirections",
     "Reptile",
     "Scout",
     "SourceFisher",

@@ -12,7 +12,7 @@ from torch import Tensor
 from metatl import processes, tree
 from metatl.data.cache import cache_dir
 from metatl.data.kept_rows import KeptRows
-from metatl.learners.directions import spread
+from metatl.learners.directions import as_memory, named, spread
 from metatl.types import Params
 
 
@@ -33,7 +33,7 @@ class Displacements:
             lambda: torch.cat([m.flatten(1) for m in learn().values()], 1),
             _everywhere(self._rows.holds(key)),
         )
-        return self._named(found.to(tree.first(self.like).device))
+        return named(found.to(tree.first(self.like).device), self.like)
 
     def memory(self, keys: Tensor, left_out: Tensor, k: int) -> Params:
         """`<role>.<weight>` of their mean, k directions and variance (see `Spread`); keys: of all groups."""
@@ -42,24 +42,11 @@ class Displacements:
         good[left_out.cpu()] = False
         if not bool(good.any()):
             return {}
-        found = spread(lambda: self._rows.columns(groups), good, k)._asdict()
-        return {
-            f"{role}.{name}": part.to(self.like[name])
-            for role, whole in found.items()
-            for name, part in self._named(whole).items()
-        }
+        return as_memory(spread(lambda: self._rows.columns(groups), good, k), self.like)
 
     @property
     def _rows(self) -> KeptRows:
         return KeptRows(Path(self.folder) if self.folder else cache_dir() / "scouts")
-
-    def _named(self, rows: Tensor) -> Params:
-        """[..., numbers] as the weights, [..., *shape] each."""
-        parts = rows.split([leaf.numel() for leaf in self.like.values()], -1)
-        return {
-            name: part.reshape(*rows.shape[:-1], *leaf.shape)
-            for (name, leaf), part in zip(self.like.items(), parts, strict=True)
-        }
 
 
 def _everywhere(here: bool) -> bool:

@@ -46,7 +46,8 @@ class Episodic(Learner):
         rule: of the outer loop.
         unroll: `full` (second order) or `first_order`.
         guide: where the guide starts; ones for None.
-        learn: whether the guide is learned beside the initialisation.
+        learn: the initialisation, the guide beside it, or only what the adaptation learns (`MetaCurvature`'s
+            factors).
         guide_rate: factor on the guide's outer step.
         multi_step: outer steps during which the query losses of all inner steps count (MAML++); 0 for none.
         schedule: of the outer step size.
@@ -65,7 +66,7 @@ class Episodic(Learner):
     rule: Rule = Adam(1e-3)
     unroll: Unroll = "full"
     guide: TransferGuide | None = None
-    learn: Literal["init", "init_and_guide"] = "init"
+    learn: Literal["init", "init_and_guide", "prior"] = "init"
     guide_rate: float = 1.0
     multi_step: int = 0
     schedule: Named | Schedule = "constant"
@@ -88,6 +89,11 @@ class Episodic(Learner):
         data.check("meta_train", self.tasks)
         check_ways(self.adaptation.carries, self.tasks)
         check_outer(self.objective)
+        if self.learn == "prior" and not self.adaptation.prior(net, start):
+            raise MetatlError(
+                "Episodic: learn is prior, and the adaptation learns nothing beside the weights; let its "
+                "rule be MetaCurvature, say"
+            )
         rows, way = net.rows(start.params), self.adaptation
         if not isinstance(way, Descent):
             if not way.batched:
@@ -129,7 +135,7 @@ class Episodic(Learner):
         carried = state.transfer
         weights = self._step_weights(state.step, next(iter(carried.params.values())))
         learn_guide = self.learn == "init_and_guide"
-        how = (self.unroll, learn_guide, weights, self.objective)
+        how = (self.unroll, learn_guide, weights, self.objective, self.learn != "prior")
         return QueryLoss(net, self.adaptation, carried, *how)
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode | Ragged) -> tuple[State, Metrics]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.rules.carried_adam import CarriedAdam
+from metatl.rules.meta_curvature import MetaCurvature
 from metatl.rules.preconditioned import Preconditioned
 from metatl.rules.rule import Rule, RuleState, unwatched, with_decay
 from metatl.rules.schedule import CosineDecay, InverseDecay, LinearDecay, Schedule, SlantedTriangular, WarmUp
@@ -26,6 +27,7 @@ __all__ = [
     "CosineDecay",
     "InverseDecay",
     "LinearDecay",
+    "MetaCurvature",
     "Preconditioned",
     "Rule",
     "RuleState",

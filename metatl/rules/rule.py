@@ -32,6 +32,10 @@ class Rule(ABC):
         """The memory before a task's first step, given what earlier tasks left; here it is not looked at."""
         return self.init(params)
 
+    def prior(self, params: Params) -> Params:
+        """Where what it learns over tasks starts, by name: nothing, unless a rule says so."""
+        return {}
+
     @abstractmethod
     def update(self, grads: Params, state: RuleState, params: Params) -> tuple[Params, RuleState]:
         """The proposed updates (to be added) and the new memory."""

@@ -1,4 +1,4 @@
-"""Low-rank additions to linear layers."""
+"""Low-rank additions to linear layers and convolutions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from metatl.net import Net
 from metatl.transforms.low_rank import LowRank, LowRankAdditions, low_rank, scale_of
+from metatl.transforms.low_rank_kernel import at_kernel, kernel
 from metatl.transforms.targets import adaptable, meant, nothing_meant, weight_of
 from metatl.transforms.transform import extended
 from metatl.types import Transfer
@@ -29,15 +30,26 @@ class LoRA(LowRankAdditions):
         seed: of A.
         dropout: share of x's entries that are left out of A x where the net's own dropout is on, which is in
             ordinary training.
+        kernels: whether convolutions are meant too, as matrices [out, in kh kw]: by `all-linear` all of them,
+            by an expression those that it is found in.
 
     Calling it raises MetatlError where no layer is meant, and where one has an addition already.
     """
 
+    kernels: bool = False
+
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with additions and the transfer with A and B; all else but the head is frozen."""
-        layers = meant(net, adaptable, self.targets, "all-linear")
+        takes = (lambda layer: adaptable(layer) or kernel(layer)) if self.kernels else adaptable
+        layers = meant(net, takes, self.targets, "all-linear")
         if not layers:
-            raise nothing_meant("LoRA", net, adaptable, self.targets)
+            raise nothing_meant("LoRA", net, takes, self.targets)
         scale = scale_of(self.alpha, self.r, self.scaling)
         made = low_rank({n: weight_of(net, transfer.params, n) for n in layers}, self.r, self.seed)
-        return extended(net, transfer, [LowRank(name, scale, self.dropout) for name in layers], made)
+        return extended(net, transfer, [self._addition(net, name, scale) for name in layers], made)
+
+    def _addition(self, net: Net, name: str, scale: float) -> LowRank:
+        layer = net.module.get_submodule(name)
+        if adaptable(layer):
+            return LowRank(name, scale, self.dropout)
+        return at_kernel(layer, name, scale, self.dropout)

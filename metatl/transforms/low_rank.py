@@ -73,13 +73,16 @@ def scale_of(alpha: float, r: int, scaling: Scaling) -> float:
 
 
 def low_rank(weights: Params, r: int, seed: int) -> Params:
-    """A uniform in +-1 / sqrt(in) and B 0 for layers with these weights, by layer."""
+    """A uniform in +-1 / sqrt(in) and B 0 for layers with these weights, by layer.
+
+    A kernel [out, in, kh, kw] gives A [r, in, kh, kw], with in kh kw for in, and B [out, r, 1, 1].
+    """
     generator = torch.Generator().manual_seed(seed)
     made: Params = {}
     for name, weight in weights.items():
         down = torch.rand(r, *weight.shape[1:], generator=generator) * 2 - 1
-        made[f"{name}.lora_A.weight"] = (down / math.sqrt(weight.shape[1])).to(weight)
-        made[f"{name}.lora_B.weight"] = weight.new_zeros(len(weight), r, *weight.shape[2:])
+        made[f"{name}.lora_A.weight"] = (down / math.sqrt(weight[0].numel())).to(weight)
+        made[f"{name}.lora_B.weight"] = weight.new_zeros(len(weight), r, *(1 for _ in weight.shape[2:]))
     return made
 
 

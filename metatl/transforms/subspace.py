@@ -23,19 +23,17 @@ Along = Literal["scouts", "permuted", "random"]
 
 @dataclass(frozen=True)
 class Directions(Through):
-    """theta + sum_i z_i v_i, with directions v_i [k, ...] held as buffers."""
-
-    moved: tuple[str, ...]
+    """theta + sum_i z_i v_i, with directions v_i [k, ...] held as buffers of the weights that they move."""
 
     def __call__(self, params: Params, buffers: Buffers) -> tuple[Params, Buffers]:
         """The module's own weights and buffers."""
         z = params[Z]
         new = {name: leaf for name, leaf in params.items() if name != Z}
-        for name in self.moved:
-            held = buffers[_FRONT + name]
+        theirs = {name: key for name in new if (key := _FRONT + name) in buffers}
+        for name, key in theirs.items():
+            held = buffers[key]
             new[name] = params[name] + (z.to(held) @ held.flatten(1)).view(held.shape[1:])
-        theirs = {_FRONT + name for name in self.moved}
-        return new, {name: leaf for name, leaf in buffers.items() if name not in theirs}
+        return new, {name: leaf for name, leaf in buffers.items() if name not in theirs.values()}
 
 
 @dataclass(frozen=True)
@@ -122,4 +120,4 @@ class Subspace(Scouted):
         z = {Z: tree.first(rows).new_zeros(self.k)}
         held = {_FRONT + name: leaf for name, leaf in rows.items()}
         net, transfer = extended(net, transfer, [], z, held)
-        return replace(net, through=(Directions(tuple(rows)),)), transfer
+        return replace(net, through=(Directions(),)), transfer

@@ -45,6 +45,7 @@ NORMS = {"bn.weight", "bn.bias", "norm.weight", "norm.bias"}
 KINDS: dict[str, tuple[Transform, set[str], set[str]]] = {
     "lora": (LoRA(2), {"mix", "k", "v", "proj", "linear1", "linear2"}, set()),
     "rslora": (LoRA(2, 2.0, "linear", "rank_stabilised"), {"linear1", "linear2"}, set()),
+    "lora of kernels": (LoRA(2, targets="conv|deep|mix", kernels=True), {"conv", "deep", "mix"}, set()),
     "dora": (DoRA(2), {"mix", "k", "v", "proj", "linear1", "linear2"}, set()),
     "ia3": (IA3(), {"k", "v", "linear2"}, set()),
     "ia3 anywhere": (IA3("mix|proj", "linear1"), {"mix", "proj", "linear1"}, set()),

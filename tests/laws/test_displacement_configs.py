@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,15 @@ import torch
 
 from metatl import load
 from metatl.lab import config, store
+from metatl.lab.experiment import candidates
 from metatl.lab.run import Run, prepare
 from tests.commands import config_of, metatl, only, refused, written
 
 SUBSPACE = {"class_path": "Subspace", "init_args": {"k": 3}}
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+STUDIES = [
+    path for study in ("scouts", "people", "real-nets") for path in sorted((CONFIGS / study).glob("*.yaml"))
+]
 STEPS: dict[str, Any] = {"steps": 2, "head": {"class_path": "Zeros"}}
 
 
@@ -38,6 +44,15 @@ def ready(values: dict[str, Any]) -> Run:
     return prepare(config.parse(values))
 
 
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_row_of_the_studies_has_values_to_choose_from(path: Path) -> None:
+    """A value of `select` that a row's rule does not have would end the study in the middle."""
+    experiment = config.load(path, [])
+    given = experiment.select or {}
+    assert len(candidates(experiment)) == math.prod(len(values) for values in given.values())
+    assert experiment.family
+
+
 def test_from_scouts_to_k_numbers_of_a_person(here: Path) -> None:
     written(here, scouts(directions=4, displacements="kept"), "scouts.yaml")
     path = written(here, target(transforms=[SUBSPACE]))
@@ -55,6 +70,24 @@ def test_from_scouts_to_k_numbers_of_a_person(here: Path) -> None:
         n for n, leaf in one.transfer.params.items() if not torch.equal(leaf, learned.params.get(n, leaf[:0]))
     }
     assert moved == {"subspace.z", "head.weight", "head.bias"}
+
+
+def test_an_output_layer_that_is_carried_moves_along_too(here: Path) -> None:
+    """A person is z alone: scouts displaced the output layer, which has a part in every direction."""
+    learned = {"steps": 3, "head": {"class_path": "Learned"}}
+    tasks = {"way": 3, "shot": 2, "query": 2}
+    values = scouts(directions=4, displacements="kept", adaptation=learned, tasks=tasks)
+    written(
+        here, {**values, "adaptation": learned, "evaluation": {"tasks": tasks, "episodes": 2}}, "scouts.yaml"
+    )
+    only_z = {"class_path": "ByName", "init_args": {"rules": [["^subspace", 1], ["", 0]]}}
+    row = target(transforms=[SUBSPACE], adaptation=learned, guide=only_z)
+    path = written(here, {**row, "evaluation": {"tasks": tasks, "episodes": 2}})
+    assert metatl("run", path).code == 0
+    folder = only(here / "runs" / "target")
+    carried = store.load_transfer(folder / "transfer.safetensors")
+    assert bool((carried.buffers["subspace.head.weight"] != 0).any())
+    assert store.load_report(folder).facts["trainable"] == 3
 
 
 def test_where_displacements_lie_names_no_run_and_what_came_later_names_none_of_before() -> None:

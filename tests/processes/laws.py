@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -120,6 +122,34 @@ def learners() -> None:
             for mine, other in zip(said, expected, strict=True):
                 assert_close(mine, other, 1e-7)
             assert_same_bits(_tensors(ours), said)
+
+
+def scouts() -> None:
+    """Scouts split over processes that share a folder give the directions of one process, as projectors."""
+    with processes.job():
+        home = Path(processes.same(str(Path.cwd() / "displacements")))
+        inner = Descent(SGD(0.1, 0.9), 3, Zeros(), batch_size=6)
+        learner = Scout(2, 5, Tasks(3, 4, 0), inner, directions=9, displacements=str(home / "all"))
+        alone = replace(learner, displacements=str(home / f"own-{processes.rank()}"))
+        data: Any = Double()
+        torch.manual_seed(1)
+        net = toy_net(norm=True, outputs=learner.outputs(data))
+        begun, found = learner.init(net, net.start()), list[dict[str, Tensor]]()
+        for one, engine in ((learner, Split(Loop())), (alone, Loop()), (learner, Split(Loop()))):
+            state = train(one, net, engine, begun, data, 5)
+            found.append(one.finish(net, state).memory)
+        assert_same_bits(found[0])
+        assert_bitwise(found[2], found[0])  # what lies there is taken as it is
+        ours, theirs = (_projected(memory) for memory in found[:2])
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+        assert_close(*({n: p for n, p in one.items() if "directions" not in n} for one in found[:2]), 1e-9)
+
+
+def _projected(memory: dict[str, Tensor]) -> Tensor:
+    """The projector on the directions [numbers, numbers]."""
+    rows = torch.cat([p.flatten(1) for n, p in memory.items() if n.startswith("directions.")], 1)
+    basis = torch.linalg.svd(rows, full_matrices=False)[2]
+    return basis.T @ basis
 
 
 def _run(learner: Learner, engine: Engine) -> tuple[State, list[Metrics]]:

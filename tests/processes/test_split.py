@@ -33,6 +33,19 @@ def test_law(law: str, world: int, tmp_path: Path) -> None:
     assert done(law, world, tmp_path) == ""
 
 
+@pytest.mark.parametrize("world", [2, 3])
+def test_scouts_of_several_processes_find_the_same_directions(world: int, tmp_path: Path) -> None:
+    """Their displacements are the one thing that every process writes: whole files, under one name each."""
+    here = {rank: {"folder": str(tmp_path)} for rank in range(world)}
+    said = ended(started("scouts", world, tmp_path / "logs", own=here))
+    for one in said:
+        assert one.code == 0, one.out[-3000:]
+        assert all(line.startswith("wrote ") for line in one.lines), one.out[-3000:]
+    kept = tmp_path / "displacements"
+    assert len(list((kept / "all").iterdir())) == 2
+    assert {folder.name for folder in kept.iterdir()} == {"all", *(f"own-{rank}" for rank in range(world))}
+
+
 @pytest.mark.gpu
 def test_law_on_cards(tmp_path: Path) -> None:
     assert done("cards", 2, tmp_path) == ""

@@ -1,0 +1,44 @@
+"""The low-rank product at a convolution: a thin convolution, and a 1x1 one behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from metatl.transforms.low_rank import LowRank
+from metatl.types import Params
+
+_CONVOLVED = {3: F.conv1d, 4: F.conv2d}
+
+
+@dataclass(frozen=True)
+class LowRankKernel(LowRank):
+    """output + scale * B * (A * x): A [r, in, kh, kw] with the layer's stride, B [out, r, 1, 1].
+
+    As a matrix [out, in kh kw] the kernel changes by scale * B A, of rank r, as in peft.
+    """
+
+    stride: tuple[int, ...] = (1, 1)
+    padding: tuple[int, ...] | str = (0, 0)
+    dilation: tuple[int, ...] = (1, 1)
+
+    def thin(self, tensors: Params, x: Tensor, training: bool) -> Tensor:
+        """B * (A * x)."""
+        if self.dropout and training:
+            x = F.dropout(x, self.dropout)
+        down, up = tensors[self.down], tensors[self.up]
+        convolved = _CONVOLVED[down.dim()]
+        return convolved(convolved(x, down, None, self.stride, self.padding, self.dilation), up)
+
+
+def kernel(layer: nn.Module) -> bool:
+    """Whether a layer is a convolution that a low-rank product can be added to, called as a module."""
+    return isinstance(layer, nn.Conv1d | nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
+
+
+def at_kernel(layer: nn.Module, name: str, scale: float, dropout: float) -> LowRankKernel:
+    """The addition at a convolution of this name."""
+    assert isinstance(layer, nn.Conv1d | nn.Conv2d)
+    return LowRankKernel(name, scale, dropout, layer.stride, layer.padding, layer.dilation)

@@ -1,0 +1,56 @@
+"""LoRA at convolutions: a kernel changes by a matrix [out, in kh kw] of rank r, at any stride and padding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from metatl import Net
+from metatl.testing import check_transform
+from metatl.transforms import LoRA
+from metatl.types import MetatlError
+
+LAYERS: dict[str, Any] = {
+    "strided": lambda: nn.Conv2d(3, 5, (3, 2), (2, 1), (1, 0)),
+    "dilated": lambda: nn.Conv2d(3, 5, 3, dilation=2, padding="same"),
+    "of signals": lambda: nn.Conv1d(3, 5, 4, 2, 1, bias=False),
+}
+
+
+def made(kind: str) -> tuple[Net, torch.Tensor]:
+    torch.manual_seed(0)
+    layer = LAYERS[kind]()
+    x = torch.randn(2, 3, *[8] * (layer.weight.dim() - 2))
+    width = layer(x).flatten(1).shape[1]
+    return Net.of(nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.Linear(width, 4)).double()), x.double()
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_the_kernel_changes_by_a_matrix_of_this_rank(kind: str) -> None:
+    net, x = made(kind)
+    lora = LoRA(2, alpha=3.0, kernels=True)
+    check_transform(lora, net, net.start(), x)
+    there, start = lora(net, net.start())
+    moved = {n: p + torch.randn_like(p) if "lora" in n else p for n, p in start.params.items()}
+    plain, merged = lora.merge(there, replace(start, params=moved))
+    torch.testing.assert_close(
+        plain(merged.params, merged.buffers, x), there(moved, start.buffers, x), rtol=1e-10, atol=1e-10
+    )
+    change = (merged.params["0.weight"] - start.params["0.weight"]).flatten(1)
+    assert int(torch.linalg.matrix_rank(change)) == 2
+    weight = start.params["0.weight"]
+    added = sum(p.numel() for n, p in start.params.items() if "lora" in n)
+    assert added == 2 * (weight[0].numel() + len(weight))
+
+
+def test_convolutions_are_taken_where_they_are_asked_for_alone() -> None:
+    net, _ = made("strided")
+    with pytest.raises(MetatlError, match="no layer is meant"):
+        LoRA(2)(net, net.start())
+    grouped = Net.of(nn.Sequential(nn.Conv2d(4, 4, 3, groups=2), nn.Flatten(), nn.Linear(4, 2)))
+    with pytest.raises(MetatlError, match="no layer is meant"):
+        LoRA(2, kernels=True)(grouped, grouped.start())
