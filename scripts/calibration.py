@@ -1,4 +1,4 @@
-"""How far probabilities are to be trusted: log loss and calibration error, and what is gained by asking a person.
+"""How far probabilities are to be trusted: log loss, calibration error, and what asking a person gains.
 
     METATL_DATA=<folder with omniglot/ and hapt/> python scripts/calibration.py --out results/calibration
 

@@ -1,4 +1,4 @@
-"""What calibration.py computes of answers: log loss, calibration error, error against what a person answers."""
+"""What calibration.py computes of answers: log loss, calibration error, error where a person answers some."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ TITLES = {
     "hapt-5": "HAPT, 5 windows of each activity",
 }
 ABOUT = (
-    "{nets} net{s} of each row (training seeds), {share}. Omniglot: a Conv4 of 32 filters, the same new tasks "
-    "for all rows, 15 queries a class. HAPT: every one of the 30 people left out once in six folds, a "
+    "{nets} net{s} of each row (training seeds), {share}. Omniglot: a Conv4 of 32 filters, the same new "
+    "tasks for all rows, 15 queries a class. HAPT: every one of the 30 people left out once in six folds, a "
     "person's windows of one recording as support, of the other as queries; a 1-D net of 12k weights; rows "
     "that learn over people do so on 5 windows. Inductive. Values are chosen by log loss on meta-val (other "
     "characters, other people), the temperature is fitted there behind them."
