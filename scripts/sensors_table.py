@@ -16,15 +16,16 @@ from metatl.lab.render.tables import p_value, plus_minus
 
 FLOOR, MUCH = "source only", 2.0
 ABOUT = (
-    "HAPT, six activities, {people} of 25 people judged, {seeds} net{s} of {steps} steps a fold. A 1-D net "
-    "(12k weights) of 20 people's labelled windows; the new person's one recording is there without labels, "
-    "or with 1 or 5 labelled windows of each activity (five draws), the other judges; both ways round. Rows "
-    "without a label: AdaBN: batch norm's moments from that recording; DANN, Deep CORAL: a net a person, "
-    "learned with those windows beside the source, used with their moments; refitted: logistic "
-    "regression on the source net's features; CORAL: the same behind the target's covariance. Fine-tuning: 10 steps of Adam on all weights. Values were chosen with the "
-    "labels of five further people, for every row: no row's value is chosen by a label of who is judged, but "
-    "those five people's labels are there. Over people: ± half of the 95 % interval (Student's t), paired "
-    "tests to the source alone, p Holm-corrected over rows."
+    "HAPT, six activities, {people} of 25 people judged, {seeds} net{s} of {steps} steps a fold. A 1-D "
+    "net (12k weights) of 20 people's labelled windows; the new person's one recording is there without "
+    "labels, or with 1 or 5 labelled windows of each activity (five draws), the other judges; both ways "
+    "round. Rows without a label: AdaBN: batch norm's moments from that recording; DANN, Deep CORAL: a "
+    "net a person, learned with those windows beside the source, used with their moments; refitted: "
+    "logistic regression on the source net's features; CORAL: the same behind the target's covariance. "
+    "Fine-tuning: 10 steps of Adam on all weights. Values were chosen with the labels of five further "
+    "people, for every row: no row's value is chosen by a label of who is judged, but those five people's"
+    " labels are there. Over people: ± half of the 95 % interval (Student's t), paired tests to the "
+    "source alone, p Holm-corrected over rows."
 )
 
 
