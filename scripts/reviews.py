@@ -7,8 +7,8 @@ reviews of both domains have, which no label chose), runs `metatl transfer` on e
 of all pairs side by side into table.md. Resumable: what is done is not done again.
 
 DANN stands beside a net of the same size that sees the source alone (`net`), three seeds each.
-Duration: 30 minutes on one thread; --pairs b-d,d-b does these alone. Smaller than what was published: 200
-words of 5,000, three draws.
+Duration: 30 to 55 minutes on one thread; --pairs b-d,d-b does these alone. Smaller than what was published:
+200 words of 5,000, three draws.
 """
 
 from __future__ import annotations
@@ -124,7 +124,9 @@ all lines. Pairs share domains, so they are not independent, and the intervals a
 
 def main() -> None:
     parser = study.parser("Sentiment across domains.", "results/reviews", "runs/reviews")
-    parser.add_argument("--minutes", type=float, default=2.0, help="of each pair, all commands together [2]")
+    parser.add_argument(
+        "--minutes", type=float, default=4.0, help="of each pair at most, all commands together [4]"
+    )
     parser.add_argument("--pairs", help="b-d, d-k, ... with commas between them; all by default")
     given = parser.parse_args()
     found, every = dict[str, Any](), {f"{s[0]}-{t[0]}": (s, t) for s, t in itertools.permutations(GOODS, 2)}
