@@ -39,6 +39,7 @@ LEGEND = (
     "weights; -of-nets: the mean probabilities of nets of several seeds."
 )
 Found = Mapping[str, Mapping[str, Mapping[str, Any]]]
+Styles = Mapping[str, tuple[str, Any]]
 
 
 def write(out: Path, found: Found, nets: int, share: float) -> None:
@@ -109,45 +110,50 @@ def _chosen(name: str, row: Mapping[str, Any]) -> str:
 
 def picture(told: Mapping[str, Any]) -> Figure:
     """A line of panels for each setting: NLL and ECE before and behind the temperature, error left."""
-    height = 4.6 * len(told) + 0.9
+    height = 4.4 * len(told) + 0.7
+    names = sorted({row for of in told.values() for row in of["rows"]})
+    styles = {row: _style(place) for place, row in enumerate(names)}
     figure = blank(13.5, height)
     for place, (setting, of) in enumerate(told.items()):
-        bottom, tall = (4.6 * (len(told) - 1 - place) + 0.75) / height, 3.3 / height
+        bottom, tall = (4.4 * (len(told) - 1 - place) + 0.75) / height, 3.2 / height
         rows = dict(sorted(of["rows"].items(), key=lambda item: item[1]["nll_tempered"]))
         for at, (key, name) in enumerate((("nll", "NLL, nats"), ("ece", "calibration error, points"))):
             axes = bare(figure.add_axes((0.11 + 0.24 * at, bottom, 0.21, tall)), keep=("bottom",))
-            _dumbbells(axes, rows, key, name, labelled=not at)
+            _dumbbells(axes, rows, styles, key, name)
+            if not at:
+                _names(axes, rows, styles)
         axes = bare(figure.add_axes((0.62, bottom, 0.24, tall)), keep=("left", "bottom"))
-        _curves(axes, rows)
+        _curves(axes, rows, styles)
         figure.text(0.02, bottom + tall + 0.25 / height, TITLES[setting], fontsize=13, color=INK)
     title = "Probabilities as they are (open) and at a temperature from meta-val (filled)"
     figure.text(0.02, 1 - 0.4 / height, title, fontsize=15, fontweight="bold", color=INK)
     return figure
 
 
-def _dumbbells(axes: Axes, rows: Mapping[str, Any], key: str, name: str, labelled: bool) -> None:
+def _dumbbells(axes: Axes, rows: Mapping[str, Any], styles: Styles, key: str, name: str) -> None:
     for place, (row, of) in enumerate(rows.items()):
-        before, behind = of[key], of[f"{key}_tempered"]
+        before, behind, colour = of[key], of[f"{key}_tempered"], styles[row][0]
         axes.plot([before, behind], [-place] * 2, color=LINE, linewidth=2, zorder=1)
-        axes.plot([before], [-place], "o", color=_colour(place), markerfacecolor="white", markersize=6)
-        axes.plot([behind], [-place], "o", color=_colour(place), markersize=6)
-        if labelled:
-            axes.annotate(
-                row, (-0.04, -place), xycoords=axes.get_yaxis_transform(), ha="right", va="center",
-                fontsize=9, color=_colour(place), annotation_clip=False,
-            )  # fmt: skip
+        axes.plot([before], [-place], "o", color=colour, markerfacecolor="white", markersize=6)
+        axes.plot([behind], [-place], "o", color=colour, markersize=6)
     axes.set_yticks([])
     axes.set_xlim(left=0)
     axes.grid(axis="x", color=LINE, linewidth=0.6)
     axes.set_xlabel(name, color=FAINT)
 
 
-def _curves(axes: Axes, rows: Mapping[str, Any]) -> None:
-    for place, (row, of) in enumerate(rows.items()):
-        style = ("-", (0, (4, 2)), (0, (1, 1.5)))[place // len(PALETTE) % 3]
-        axes.plot(
-            100 * LEFT, of["error_left"], color=_colour(place), linestyle=style, linewidth=1.5, label=row
-        )
+def _names(axes: Axes, rows: Mapping[str, Any], styles: Styles) -> None:
+    for place, row in enumerate(rows):
+        axes.annotate(
+            row, (-0.04, -place), xycoords=axes.get_yaxis_transform(), ha="right", va="center",
+            fontsize=9, color=styles[row][0], annotation_clip=False,
+        )  # fmt: skip
+
+
+def _curves(axes: Axes, rows: Mapping[str, Any], styles: Styles) -> None:
+    for row, of in rows.items():
+        colour, line = styles[row]
+        axes.plot(100 * LEFT, of["error_left"], color=colour, linestyle=line, linewidth=1.5, label=row)
     axes.set_xlabel("left to a person, % (the least sure rows)", color=FAINT)
     axes.set_ylabel("error of the others, %", color=FAINT)
     axes.set_ylim(bottom=0)
@@ -156,5 +162,6 @@ def _curves(axes: Axes, rows: Mapping[str, Any]) -> None:
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1.02))
 
 
-def _colour(place: int) -> str:
-    return PALETTE[place % len(PALETTE)]
+def _style(place: int) -> tuple[str, Any]:
+    """Colour and line of a row, the same in all panels."""
+    return PALETTE[place % len(PALETTE)], ("-", (0, (4, 2)), (0, (1, 1.5)))[place // len(PALETTE) % 3]

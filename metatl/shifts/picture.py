@@ -22,7 +22,7 @@ CLASSES = 12
 
 
 def picture(report: Mapping[str, Any], x: tuple[Rows, Rows] | None) -> Figure:
-    """The two first principal directions of both domains, as they are and behind CORAL; P(Y); the verdict."""
+    """Two principal directions, as they are and behind CORAL (outermost 1 % cut off); P(Y); the verdict."""
     report = text.each(report, text.drawn)
     figure = blank(12.8, 7.2)
     sides = report["source"]["name"], report["target"]["name"]
@@ -34,15 +34,15 @@ def picture(report: Mapping[str, Any], x: tuple[Rows, Rows] | None) -> Figure:
         panels[0].text(0.5, 0.5, said, ha="center", color=FAINT, fontsize=14)
         panels[1].set_visible(False)
     else:
-        ends = _points(panels[0], x, sides), _points(panels[1], adapted(x), sides)
-        for axes, title in zip(
-            panels, ("as they are", "behind CORAL: means and covariances alike"), strict=True
-        ):
-            axes.set_xlim(min(one[0][0] for one in ends), max(one[0][1] for one in ends))
-            axes.set_ylim(min(one[1][0] for one in ends), max(one[1][1] for one in ends))
-            axes.set_title(title, fontsize=12, color=INK, loc="left")
+        both = x, adapted(x)
+        for axes, rows, title in zip(panels, both, ("as they are", "behind CORAL"), strict=True):
+            _points(axes, rows, sides)
+            axes.set_xlim(*_inner([own[:, 0] for pair in both for own in pair]))
+            if x[0].shape[1] > 1:
+                axes.set_ylim(*_inner([own[:, 1] for pair in both for own in pair]))
+            axes.set_title(title, fontsize=13, color=INK, loc="left")
         panels[1].set_ylabel("")
-        panels[0].legend(frameon=False, fontsize=12, loc="best")
+        panels[0].legend(frameon=False, fontsize=11, loc="best")
     if report["labels"]:
         right = figure.add_axes((0.78, 0.09, 0.2, 0.7))
         _shares(bare(right), report["labels"][:CLASSES], sides)
@@ -75,18 +75,20 @@ def adapted(x: tuple[Rows, Rows]) -> tuple[Rows, Rows]:
     return moved.numpy(), x[1]
 
 
-Ends = tuple[tuple[float, float], tuple[float, float]]
+def _inner(values: Sequence[Rows]) -> tuple[float, float]:
+    """Where all but the outermost hundredth lie, with a margin: single rows far out would hide the others."""
+    low, high = np.quantile(np.concatenate(values), (0.005, 0.995))
+    margin = 0.15 * (high - low) or 1.0
+    return float(low - margin), float(high + margin)
 
 
-def _points(axes: Axes, x: tuple[Rows, Rows], names: Sequence[str]) -> Ends:
-    """Draws them; the ends of both axes."""
+def _points(axes: Axes, x: tuple[Rows, Rows], names: Sequence[str]) -> None:
     for rows, name, colour, mark in zip(x, names, PALETTE, "o^", strict=False):
         some = rows[np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).astype(int)]
         second = some[:, 1] if some.shape[1] > 1 else np.zeros(len(some))
         axes.scatter(some[:, 0], second, s=14, c=colour, marker=mark, alpha=0.5, linewidths=0, label=name)
     axes.set_xlabel("first direction of both domains' variance", fontsize=11, color=FAINT)
     axes.set_ylabel("second", fontsize=11, color=FAINT)
-    return axes.get_xlim(), axes.get_ylim()
 
 
 def _shares(axes: Axes, classes: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ REPORT = {
 
 def test_the_source_gets_the_target_s_moments_and_the_target_stays() -> None:
     draw = np.random.default_rng(0)
-    x = draw.normal(size=(300, 3)) @ np.diag([3.0, 1.0, 0.2]), draw.normal(size=(200, 3)) + [5.0, 0, 0]
+    x = draw.normal(size=(300, 3)) @ np.diag([3.0, 1.0, 0.2]), draw.normal([5.0, 0, 0], size=(200, 3))
     source, target = adapted(x)
     assert target is x[1]
     assert np.allclose(source.mean(0), target.mean(0))
@@ -36,6 +36,7 @@ def test_domains_of_one_column_or_none_are_drawn() -> None:
     draw = np.random.default_rng(0)
     for x in (
         None,
+        (np.ones((30, 0)), np.ones((20, 0))),
         (draw.normal(size=(30, 1)), draw.normal(size=(20, 1))),
         (np.ones((30, 2)), np.ones((20, 2))),
     ):
