@@ -16,7 +16,6 @@ Resumable, person by person; one idle core: 20 minutes to choose values, then 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +23,18 @@ import numpy as np
 import sensors_table
 import study
 import torch
-from sensors_people import ACTIVITIES, PEOPLE, TUNED_ON, Source, Windows, data_of, folds, read, source_of
+from sensors_net import Trained, base, learned
+from sensors_people import ACTIVITIES, PEOPLE, TUNED_ON, Source, Windows, folds, read, source_of
 from torch import Tensor
 from tqdm import tqdm
 
-from metatl.adapt import AcrossDomains, ClosedForm, Descent, LogisticRegression, head_net, predict
+from metatl.adapt import AcrossDomains, ClosedForm, Descent, LogisticRegression, head_net
 from metatl.alignments import CORAL, AsItIs
-from metatl.data.streams import Domain
-from metatl.engines import Loop
 from metatl.heads import Learned
 from metatl.lab import store
-from metatl.learners import Supervised
-from metatl.models import Conv1d
-from metatl.net import Net
 from metatl.objectives import DANN, DeepCORAL, TaskLoss
-from metatl.objectives.term import Term
 from metatl.rules import Adam
-from metatl.train import train
-from metatl.types import Batch, Episode, MetatlError, Transfer
+from metatl.types import Batch, MetatlError
 
 STEPS, DRAWS = 800, 5
 RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
@@ -60,43 +53,6 @@ VALUES: dict[str, tuple[float, ...]] = {
 SHOTS = {"1 window": 1, "5 windows": 5, "5 windows, AdaBN": 5}
 LEARNED = {"DANN": DANN, "Deep CORAL": DeepCORAL}
 """Terms that align features while the net learns."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A net that has learned."""
-
-    net: Net
-    transfer: Transfer
-
-    def says(self, x: Tensor, around: Tensor | None, params: Any = None) -> Tensor:
-        """Activities named for windows; moments of `around`, the running ones for None."""
-        weights = self.transfer.params if params is None else params
-        episode = Episode(Batch(x if around is None else around), Batch(x))
-        moments = "frozen" if around is None else "support"
-        with torch.no_grad():
-            return predict(self.net, weights, self.transfer, episode, moments).argmax(-1)
-
-
-def learned(source: Source, target: Tensor, terms: tuple[Term, ...], seed: int, steps: int) -> Trained:
-    """Steps of 64 labelled windows of the source, and of as many of the target where a term reads them."""
-    torch.manual_seed(seed)
-    net = Net.of(Conv1d((6, 128), ACTIVITIES, 32))
-    streams = {"target": Domain(size=64)} if len(terms) > 1 else {}
-    own = Supervised(steps, 64, Adam(3e-3), terms, streams=streams)
-    data = data_of(source, target)
-    state = train(own, net, Loop(), own.init(net, net.start()), data, seed)
-    return Trained(net, own.finish(net, state))
-
-
-def base(source: Source, fold: int, seed: int, steps: int, runs: Path) -> Trained:
-    """The net of a fold's source alone, learned once."""
-    place = runs / f"source-{fold}-{seed}-{steps}.safetensors"
-    if place.is_file():
-        return Trained(Net.of(Conv1d((6, 128), ACTIVITIES, 32)), store.load_transfer(place))
-    made = learned(source, source.x[:1], (TaskLoss(),), seed, steps)
-    store.save_transfer(place, made.transfer, {})
-    return made
 
 
 def coral(trained: Trained, source: Source, target: Tensor, x: Tensor, regularisation: float) -> Tensor:
