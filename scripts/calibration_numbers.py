@@ -41,7 +41,7 @@ class Answers:
 
     def __post_init__(self) -> None:
         """Episodes that diverged."""
-        lost = ~np.isfinite(self.log_p).all((1, 2))
+        lost = np.asarray(~np.isfinite(self.log_p).all((1, 2)))
         if lost.any():
             even = np.where(lost[:, None, None], -np.log(self.log_p.shape[-1]), self.log_p)
             object.__setattr__(self, "log_p", even)

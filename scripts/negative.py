@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from metatl.adapt import AcrossDomains, ClosedForm, LogisticRegression, head_net
 from metatl.alignments import CORAL, Alignment, AsItIs, Reweighted
-from metatl.data.streams import Domain
+from metatl.data.streams import Domain, Stream
 from metatl.engines import Loop
 from metatl.lab import store
 from metatl.learners import Supervised
@@ -63,7 +63,7 @@ def learned(data: Any, terms: tuple[Term, ...], seed: int, steps: int) -> tuple[
     """The schedule of scripts/digits.py in fewer steps."""
     torch.manual_seed(seed)
     net = Net.of(LeNet((1, 16, 16), CLASSES))
-    streams = {"target": Domain(size=64)} if len(terms) > 1 else {}
+    streams: dict[str, Stream] = {"target": Domain(size=64)} if len(terms) > 1 else {}
     own = Supervised(steps, 64, SGD(0.01, 0.9), terms, InverseDecay(), streams=streams)
     return net, own.finish(net, train(own, net, Loop(), own.init(net, net.start()), data, seed))
 

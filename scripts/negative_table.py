@@ -17,7 +17,7 @@ from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 from metatl.lab.render.tables import p_value, plus_minus
 
 FLOOR, REFITTED = "source only", "refitted"
-AGAINST = dict.fromkeys(("CORAL", "weights by classifier", "label shift weights"), REFITTED)
+AGAINST: dict[str, str] = dict.fromkeys(("CORAL", "weights by classifier", "label shift weights"), REFITTED)
 """What a row's gain is over, where that is not the source alone."""
 ABOUT = (
     "4,000 labelled images of MNIST, every digit alike; 1,500 of USPS without labels, a share s of which is "

@@ -12,7 +12,7 @@ from torch import Tensor
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.domain_data import DomainData
-from metatl.data.streams import Domain
+from metatl.data.streams import Domain, Stream
 from metatl.engines import Loop
 from metatl.lab import store
 from metatl.learners import Supervised
@@ -55,7 +55,7 @@ def _accuracies(folder: Path, source: str, name: str, seeds: int) -> list[float]
     for seed in range(seeds):
         torch.manual_seed(seed)
         net = Net.of(MLP((x.shape[1],), 2, (HIDDEN,)))
-        streams = {"target": Domain(size=64)} if len(TERMS[name]) > 1 else {}
+        streams: dict[str, Stream] = {"target": Domain(size=64)} if len(TERMS[name]) > 1 else {}
         own = Supervised(STEPS, 64, Adam(1e-3), TERMS[name], streams=streams)
         made = own.finish(net, train(own, net, Loop(), own.init(net, net.start()), data, seed))
         with torch.no_grad():

@@ -129,7 +129,7 @@ def chosen(people: Mapping[int, Any], steps: int, runs: Path) -> dict[str, float
                 for person in TUNED_ON
             ]
             scores.append(float(np.mean(each)))
-        mean[row] = values[int(np.argmax(scores))] if scores else values[0]
+        mean[row] = values[int(np.argmax(scores))] if scores else next(iter(values))
     return mean
 
 

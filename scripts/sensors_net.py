@@ -11,7 +11,7 @@ from sensors_people import ACTIVITIES, Source, data_of
 from torch import Tensor
 
 from metatl.adapt import predict
-from metatl.data.streams import Domain
+from metatl.data.streams import Domain, Stream
 from metatl.engines import Loop
 from metatl.lab import store
 from metatl.learners import Supervised
@@ -44,7 +44,7 @@ def learned(source: Source, target: Tensor, terms: tuple[Term, ...], seed: int, 
     """Steps of 64 labelled windows of the source, and of as many of the target where a term reads them."""
     torch.manual_seed(seed)
     net = Net.of(Conv1d((6, 128), ACTIVITIES, 32))
-    streams = {"target": Domain(size=64)} if len(terms) > 1 else {}
+    streams: dict[str, Stream] = {"target": Domain(size=64)} if len(terms) > 1 else {}
     own = Supervised(steps, 64, Adam(3e-3), terms, streams=streams)
     data = data_of(source, target)
     state = train(own, net, Loop(), own.init(net, net.start()), data, seed)

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from metatl.data import Domains
-from metatl.data.streams import Domain
+from metatl.data.streams import Domain, Stream
 from metatl.engines import Loop
 from metatl.learners import Supervised
 from metatl.models import Conv4
@@ -81,7 +81,10 @@ def test_streams_of_a_domain_draw_the_same_rows_in_views_of_their_own(domains: D
 def test_a_net_learns_with_it_and_wrong_streams_are_one_line(domains: Domains) -> None:
     data = domains.load()
     net = Net.of(Conv4((1, 16, 16), 3, filters=4))
-    streams = {"target": Domain(size=8, views=(Crop(1),)), "strong": Domain(size=8, views=(Crop(4),), key=1)}
+    streams: dict[str, Stream] = {
+        "target": Domain(size=8, views=(Crop(1),)),
+        "strong": Domain(size=8, views=(Crop(4),), key=1),
+    }
     own = Supervised(2, 8, terms=(TaskLoss(), FixMatch(threshold=0.2)), streams=streams)
     own.check(net, net.start(), data)
     state = own.init(net, net.start())
