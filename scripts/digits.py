@@ -42,6 +42,7 @@ LEARNED = (
     "mmd",
     "mcc",
     "pseudo-labels",
+    "fixmatch",
     "source-norms",
     "target-only",
 )

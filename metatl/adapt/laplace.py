@@ -4,20 +4,29 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from metatl.adapt.around import Around
+from metatl.adapt.layer_covariance import (
+    MOST,
+    LayerCovariance,
+    by_numbers,
+    by_rows,
+    explained,
+    factor_of,
+    kronecker,
+    variance,
+)
 from metatl.adapt.prediction import predict_with
 from metatl.adapt.support import at_the_door
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.types import Batch, Episode, MetatlError, Transfer
 
-MOST = 6000
-"""Unknowns of the equations, at most: a matrix of 288 MB."""
+Form = Literal["auto", "full", "kronecker"]
 
 
 class OfValues(NamedTuple):
@@ -33,12 +42,10 @@ class OfValues(NamedTuple):
 
 
 class OfClasses(NamedTuple):
-    """The same for classes, factor [n c, n c]; root [n, c, c]: R_i with w_i L_i = R_i R_i^T."""
+    """What the inner adaptation fitted, and the posterior of a layer of classes."""
 
     fitted: Any
-    rows: Tensor
-    factor: Tensor
-    root: Tensor
+    covariance: LayerCovariance
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,10 @@ class Laplace(Around):
 
     f_i are the fitted net's features of support row i and a 1; L_i = diag(p_i) - p_i p_i^T for classes,
     I / noise for real values. For classes the probit predictive softmax(o / sqrt(1 + pi/8 v)), v [n, outputs]
-    the variances of the outputs o; for real values mean o and variance v + noise. Full covariance, by
-    equations in n c unknowns (Woodbury's identity), n of real values. It is around a mode where the inner
+    the variances of the outputs o; for real values mean o and variance v + noise. The covariance is H^-1
+    itself, by equations in n c or c (d + 1) unknowns, whichever are fewer (n of real values); with more than
+    6,000 of both, or with `kronecker`, H ~ B (x) A + precision I (`layer_covariance`), which is H where all
+    rows have one L_i. It is around a mode where the inner
     adaptation minimises sum_i w_i CE_i + precision/2 |W, b|^2: near that of `LogisticRegression` with
     l2 = precision / n, whose b is free. Source: MacKay 1992; Daxberger et al.
     2021, arXiv 2106.14806.
@@ -57,15 +66,20 @@ class Laplace(Around):
         adaptation: the inner one; the net's last layer must be linear.
         precision: of the prior, one for all weights of the layer.
         noise: variance of real targets around their outputs.
+        covariance: of classes, `auto` as said; `full` refuses more equations than 6,000.
     """
 
     precision: float = 1.0
     noise: float = 1.0
+    covariance: Form = "auto"
 
     def __post_init__(self) -> None:
         """Refuse a precision or noise that is not above 0."""
         if not (self.precision > 0 and self.noise > 0):
             raise MetatlError("Laplace: precision and noise must be above 0")
+        if self.covariance not in get_args(Form):
+            forms = ", ".join(get_args(Form))
+            raise MetatlError(f"Laplace: covariance is one of {forms}; it is {self.covariance!r}")
 
     @property
     def spreads(self) -> bool:
@@ -90,27 +104,21 @@ class Laplace(Around):
         scale = rows.new_ones(len(rows)) if weight is None else weight.double().sqrt()
         if y.is_floating_point():
             rows = rows * scale[:, None] / math.sqrt(self.noise)
-            return OfValues(fitted, rows, self._factor(rows @ rows.mT))
+            return OfValues(fitted, rows, factor_of(rows @ rows.mT, self.precision))
         outputs = self.adaptation.predict(net, transfer, fitted, support, support.x)
         chance = outputs.double().softmax(-1)
         half = chance.sqrt()
         root = (torch.diag_embed(half) - chance[:, :, None] * half[:, None]) * scale[:, None, None]
-        size = root.shape[0] * root.shape[1]
-        if size > MOST:
-            raise MetatlError(
-                f"Laplace: {len(rows)} rows of {root.shape[1]} classes are {size} equations; {MOST} at most"
-            )
-        cross = torch.einsum("icm,jcl,ij->imjl", root, root, rows @ rows.mT)
-        return OfClasses(fitted, rows, self._factor(cross.reshape(size, size)), root)
+        return OfClasses(fitted, self._of_classes(rows, root, scale.square()))
 
     def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
         """Outputs [n, outputs]: of classes o / sqrt(1 + pi/8 v), of real values o."""
         outputs = self.adaptation.predict(net, transfer, fitted.fitted, support, x)
         if isinstance(fitted, OfValues):
             return outputs
-        new, root = self._features(net, transfer, fitted, support, x), fitted.root
-        g = torch.einsum("qi,icm->qcim", new @ fitted.rows.mT, root).flatten(-2)
-        sure = (1.0 + math.pi / 8 * self._variance(new[:, None], g, fitted.factor)).sqrt()
+        new = self._features(net, transfer, fitted, support, x)
+        found = LayerCovariance(*fitted.covariance)
+        sure = (1.0 + math.pi / 8 * variance(found, new, self.precision)).sqrt()
         return (outputs / sure).to(outputs.dtype)
 
     def spread(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
@@ -118,16 +126,24 @@ class Laplace(Around):
         if not isinstance(fitted, OfValues):
             raise MetatlError("Laplace: classes have probabilities, and no spread")
         new = self._features(net, transfer, fitted, support, x)
-        variance = self._variance(new, new @ fitted.rows.mT, fitted.factor) + self.noise
-        return variance[:, None].expand(-1, net.outputs)
+        own = explained(new, new @ fitted.rows.mT, fitted.factor, self.precision) + self.noise
+        return own[:, None].expand(-1, net.outputs)
 
     def adapted(self, net: Net, transfer: Transfer, fitted: Any) -> Transfer:
         """The weights that the inner one moved."""
         return self.adaptation.adapted(net, transfer, fitted.fitted)
 
-    def _factor(self, products: Tensor) -> Tensor:
-        eye = torch.eye(len(products), dtype=products.dtype, device=products.device)
-        return torch.linalg.cholesky_ex(products + self.precision * eye)[0]
+    def _of_classes(self, rows: Tensor, root: Tensor, weight: Tensor) -> LayerCovariance:
+        """weight: w [n]."""
+        each, own = root.shape[0] * root.shape[1], root.shape[1] * rows.shape[1]
+        if self.covariance == "kronecker" or (self.covariance == "auto" and min(each, own) > MOST):
+            return kronecker(rows, root, weight, self.precision)
+        if min(each, own) > MOST:
+            raise MetatlError(
+                f"Laplace: {len(rows)} rows of {root.shape[1]} classes are {each} equations, and the layer's "
+                f"numbers {own}; {MOST} at most (covariance: kronecker needs none)"
+            )
+        return (by_rows if each <= own else by_numbers)(rows, root, self.precision)
 
     def _weights(self, net: Net, transfer: Transfer, fitted: Any) -> Any:
         return self.adaptation.adapted(net, transfer, fitted).params
@@ -144,13 +160,6 @@ class Laplace(Around):
                 self.moments,
             )
         )
-
-    def _variance(self, new: Tensor, g: Tensor, factor: Tensor) -> Tensor:
-        """(|f|^2 - g K^-1 g^T) / precision: features f [..., d + 1], g [..., equations]."""
-        flat = g.reshape(-1, g.shape[-1])
-        solved = torch.linalg.solve_triangular(factor, flat.mT, upper=False)
-        told = solved.square().sum(0).reshape(g.shape[:-1])
-        return (new.square().sum(-1) - told).clamp_min(0.0) / self.precision
 
 
 def _with_one(features: Tensor) -> Tensor:

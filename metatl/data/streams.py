@@ -5,8 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from metatl.data.counter import number
 from metatl.data.source import Data
 from metatl.types import Batch, MetatlError, Split
+from metatl.views import View, viewed
+
+_VIEWS = 13
 
 
 class Stream(ABC):
@@ -80,20 +84,29 @@ class LabelledRows(Stream):
 class Domain(Stream):
     """Training rows of a domain without their labels, which are never read.
 
+    Streams of one domain and size draw the same rows, each through its own views.
+
     Args:
         name: of the domain; the target's for None.
         size: rows a step.
+        views: the rows as they might also have looked.
+        key: of what the views draw; under another one the same views look at the rows anew.
     """
 
     name: str | None = None
     size: int = 64
+    views: tuple[View, ...] = ()
+    key: int = 0
 
     def check(self, data: Data) -> None:
         """Refuse an empty batch, and a domain that is not there."""
         if self.size < 1:
             raise MetatlError(f"Domain: size is {self.size}; give 1 row a step or more")
-        data.of_domain(self.name, 1, 0, 0)
+        if soft := [type(view).__name__ for view in self.views if view.soft]:
+            raise MetatlError(f"Domain: {soft[0]} mixes labels, and these rows have none; leave it out")
+        viewed(self.views, 0, data.of_domain(self.name, 1, 0, 0), 0)
 
     def draw(self, data: Data, seed: int, step: int) -> Batch:
         """x alone; y is None."""
-        return data.of_domain(self.name, self.size, seed, step)
+        rows = data.of_domain(self.name, self.size, seed, step)
+        return viewed(self.views, number(seed, _VIEWS, step, self.key), rows, 0)

@@ -10,6 +10,7 @@ from metatl.objectives.distillation import Distillation
 from metatl.objectives.entropy import Entropy
 from metatl.objectives.evidence import Evidence
 from metatl.objectives.ewc import EWC
+from metatl.objectives.fix_match import FixMatch
 from metatl.objectives.focal import Focal
 from metatl.objectives.gaussian_nll import GaussianNLL
 from metatl.objectives.gaussian_prior import GaussianPrior
@@ -46,6 +47,7 @@ __all__ = [
     "Distillation",
     "Entropy",
     "Evidence",
+    "FixMatch",
     "Focal",
     "GaussianNLL",
     "GaussianPrior",

@@ -9,12 +9,21 @@ import torch
 from torch import Tensor
 
 from metatl.adapt.solvers.solver import ABSENT
+from metatl.objectives.predictive import Predictive
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.fit import DivergedError, Labelled, fit
 from metatl.transferring.judging import kind_of
 from metatl.transferring.readout import answers
 from metatl.transferring.rows import Row
 from metatl.types import Batch, Episode
+
+
+def said_of(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelled]]) -> list[Predictive]:
+    """`judged`, with the variances of real targets where the row says them on frozen features."""
+    real = all(kind_of(inside.y) == "real" for inside, _ in parts)
+    if not (real and row.adaptation.spreads and row.moves == "head"):
+        return [Predictive(outputs) for outputs in judged(row, backbone, parts)]
+    return [Predictive(*found.chunk(2, -1)) for found in _answered(row, backbone, parts, sure=True)]
 
 
 def judged(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelled]]) -> list[Tensor]:
@@ -62,14 +71,16 @@ def _among(found: Tensor, classes: Tensor | None, outputs: int) -> Tensor:
     return found.new_full((len(found), outputs), ABSENT).index_copy(1, classes, found)
 
 
-def _answered(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelled]]) -> list[Tensor]:
+def _answered(
+    row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelled]], sure: bool = False
+) -> list[Tensor]:
     """Outputs for parts with as many classes, all of which have labelled rows."""
     first = parts[0][0]
     if first.outputs == 1 and kind_of(first.y) == "classes":  # nothing to tell apart
         return [rest.features.new_zeros(len(rest.y), 1) for _, rest in parts]
     if row.moves == "head":
         episodes = [Episode(inside.support, Batch(rest.features)) for inside, rest in parts]
-        return answers(row.adaptation, episodes, [inside.key for inside, _ in parts], first.outputs)
+        return answers(row.adaptation, episodes, [inside.key for inside, _ in parts], first.outputs, sure)
     return [_judged(row, backbone, inside, rest) for inside, rest in parts]
 
 

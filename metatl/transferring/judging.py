@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metatl.data.targets import Kind
 from metatl.evaluation.scores import SCORES, Score, default, target_of
+from metatl.objectives.predictive import Predictive
 
 NO_CLASS = -1
 """Named for a row whose outputs are not finite: the largest of them would be the first class."""
@@ -41,6 +42,11 @@ class Scale:
     def up(self, outputs: Tensor) -> Tensor:
         """Outputs in the targets' own units."""
         return outputs * self.deviation + self.mean
+
+    def told(self, outputs: Predictive) -> Predictive:
+        """Means and variances in the targets' own units."""
+        variance = None if outputs.variance is None else outputs.variance * self.deviation.square()
+        return Predictive(self.up(outputs.mean), variance)
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,8 @@ def row_scores(outputs: Tensor, y: Tensor) -> Tensor:
     return score.rows(outputs, y).double().nan_to_num(torch.nan if score.worst is None else score.worst)
 
 
-def judge(outputs: Tensor, y: Tensor) -> Judged:
-    """Outputs [n, k] beside the targets of the same rows."""
+def judge(outputs: Tensor, y: Tensor, variance: Tensor | None = None) -> Judged:
+    """Outputs [n, k] beside the targets of the same rows; variance: [n, k] of real ones, where it is said."""
     whole = outputs.isfinite().all(-1)
     kind = kind_of(y)
     probability: list[float] = []
@@ -98,17 +104,18 @@ def judge(outputs: Tensor, y: Tensor) -> Judged:
             for row, ok in zip(values.tolist(), whole.tolist(), strict=True)
         ]
     scores = [None if v != v else round(v, 9) for v in row_scores(outputs, y).tolist()]
-    return Judged(predicted, probability, scores, _also(outputs, y, bool(whole.all())), int((~whole).sum()))
+    also = _also(outputs, y, bool(whole.all()), variance)
+    return Judged(predicted, probability, scores, also, int((~whole).sum()))
 
 
-def _also(outputs: Tensor, y: Tensor, whole: bool) -> dict[str, float | None]:
+def _also(outputs: Tensor, y: Tensor, whole: bool, variance: Tensor | None) -> dict[str, float | None]:
     """Every other score of such outputs and targets that has a value; none where an output is not finite."""
     own, found = score_of(y).name, dict[str, float | None]()
     if not whole or not len(y) or (y.dim() == 1 and outputs.shape[1] > MANY):
         return found
     kind = target_of(y)
     for name, score in SCORES.items():
-        if name != own and kind in score.takes and not score.spread:
-            value = score.of(outputs, y)
+        if name != own and kind in score.takes and not (score.spread and variance is None):
+            value = score.of(Predictive(outputs, variance) if score.spread else outputs, y)
             found[name] = round(value, 6) if abs(value) < HUGE else None
     return found

@@ -16,8 +16,9 @@ from metatl.adapt import Adaptation, Descent, head_net
 from metatl.deadline import in_time
 from metatl.engines import Batched, Loop
 from metatl.heads import Learned
+from metatl.net import Net
 from metatl.transferring.rows import parsed
-from metatl.types import Batch, Episode, MetatlError, Params
+from metatl.types import Batch, Episode, MetatlError, Params, Transfer
 
 LINEAR = Descent(steps=0, head=Learned(), moments="frozen")
 """The adaptation whose fitted weights are those of a linear layer that is there already."""
@@ -71,11 +72,12 @@ def fit_readout(adaptation: Adaptation, support: Batch, outputs: int, key: int =
 
 
 def answers(
-    adaptation: Adaptation, episodes: Sequence[Episode], keys: Sequence[int], outputs: int
+    adaptation: Adaptation, episodes: Sequence[Episode], keys: Sequence[int], outputs: int, sure: bool = False
 ) -> list[Tensor]:
     """Outputs [m, outputs] for the query features [m, d] of every episode after a fit to its support.
 
-    Episodes of one shape are answered side by side, by ways that can; only the others read their keys.
+    sure: with the variances of real targets beside them, [m, 2 outputs]. Episodes of one shape are
+    answered side by side, by ways that can; only the others read their keys.
     """
     found: dict[int, Tensor] = {}
     with torch.no_grad():
@@ -83,10 +85,19 @@ def answers(
             in_time()
             stacked = tree.gather([episodes[i] for i in places], _stacked)
             net, transfer = head_net(stacked.query.x.shape[-1], outputs)
-            answer = partial(adaptation.answer, net, transfer, key=keys[places[0]])
+            answer = partial(_sure if sure else _said, adaptation, net, transfer, keys[places[0]])
             engine = Batched() if adaptation.batched else Loop()
             found |= zip(places, engine.map(answer, stacked), strict=True)
     return [found[i] for i in range(len(episodes))]
+
+
+def _said(way: Adaptation, net: Net, transfer: Transfer, key: int, episode: Episode) -> Tensor:
+    return way.answer(net, transfer, episode, key)
+
+
+def _sure(way: Adaptation, net: Net, transfer: Transfer, key: int, episode: Episode) -> Tensor:
+    told = way.predictive(net, transfer, episode, key)
+    return torch.cat([told.mean, told.sure()], -1)
 
 
 def _stacked(leaves: list[Tensor]) -> Tensor:

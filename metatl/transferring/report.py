@@ -45,7 +45,8 @@ def meaning(score: Score, unit: str, reference: str) -> dict[str, str]:
         "harmed": f"percent of the draws shared with {NO_TRANSFER} where the row is worse; null without",
         "moved": f"whether weights below the output layer were trained on the labelled {unit}s",
         "seconds": "mean of a draw: to choose, fit and predict",
-        "also": "further scores, each the mean over draws; null where one draw has none",
+        "also": "further scores, each the mean over draws; null where one draw has none; coverage: share "
+        "of the targets that lie in their 95 % intervals",
         "selected": (
             f"how: cv (inside the labelled {unit}s of each draw), source (held-out {unit}s of the source, by "
             "weight), default (no cross-validation), fixed, diverged"

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from metatl.data.fixed import Index, Part
 from metatl.deadline import OutOfTimeError, in_time, within
+from metatl.objectives.predictive import Predictive
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.beside import Beside, reads_on
 from metatl.transferring.budget import Budget, work
@@ -21,7 +22,7 @@ from metatl.transferring.cells import Cell, Key
 from metatl.transferring.choose import Choice, chosen, fits
 from metatl.transferring.features import Features
 from metatl.transferring.fit import Labelled
-from metatl.transferring.judged import judged
+from metatl.transferring.judged import said_of
 from metatl.transferring.judging import Scale, judge
 from metatl.transferring.learned import Learned
 from metatl.transferring.problem import Problem
@@ -140,14 +141,14 @@ class Study:
         began = time.perf_counter()
         some = [self.given(name, part, self.seed * 1000 + key[2]) for key, part in parts.items()]
         choices = self.chosen(name, [labelled for labelled, _, _ in some], thorough, choosing)
-        outputs: dict[int, Tensor] = {}
+        outputs: dict[int, Predictive] = {}
         for selected in {repr(choice.selected): choice.row for choice in choices}.values():
             places = [i for i, choice in enumerate(choices) if choice.row == selected]
             asked = [some[i][:2] for i in places]
-            outputs |= zip(places, judged(selected, self.start(name), asked), strict=True)
+            outputs |= zip(places, said_of(selected, self.start(name), asked), strict=True)
         y = [self.problem.targets.values[part.test] for part in parts.values()]
         seconds = (time.perf_counter() - began) / len(some)
-        return [_cell(some[i][2].up(outputs[i]), y[i], choice, seconds) for i, choice in enumerate(choices)]
+        return [_cell(some[i][2].told(outputs[i]), y[i], choice, seconds) for i, choice in enumerate(choices)]
 
     def chosen(
         self, name: str, draws: Sequence[Labelled], thorough: bool = True, seconds: float = math.inf
@@ -183,8 +184,8 @@ class Study:
         return 1 + round(work(*self.size(name, part)))
 
 
-def _cell(outputs: Tensor, y: Tensor, choice: Choice, seconds: float) -> Cell:
-    found = judge(outputs, y)
+def _cell(outputs: Predictive, y: Tensor, choice: Choice, seconds: float) -> Cell:
+    found = judge(outputs.mean, y, outputs.variance)
     how = "diverged" if found.diverged == len(y) else choice.how
     return Cell(**vars(found), seconds=seconds, selected=choice.selected, how=how)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from metatl import text
 from metatl.lab.render.tables import p_value
+from metatl.transferring.covered import covered
 from metatl.transferring.older import in_words_of_today
 
 Row = Mapping[str, Any]
@@ -32,8 +33,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         for name in methods
     ]
     reference = protocol["reference"]
-    others = [name for name in methods if name != reference]
-    gaps = [[name, *(form.gap(at.get((name, k))) for k in labels)] for name in others]
+    gaps = [[name, *(form.gap(at.get((name, k))) for k in labels)] for name in methods if name != reference]
     parts = [
         f"# Ways of transferring on {protocol['data']}",
         _sentence(protocol),
@@ -41,6 +41,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         _grid([head, *scores]),
         f"Difference to {reference} on the same draws{form.points}, and p (Holm).",
         _grid([head, *gaps]),
+        *covered(rows, labels, [_heading(k, protocol) for k in labels]),
         "\n".join(f"- {note}" for note in _notes(found)),
     ]
     return "\n\n".join(parts) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def test_values_have_intervals_that_cover_and_doubts(tmp_path: Path) -> None:
     found = told("predict", out, new)
     low, high = (np.array([float(row[f"y_{end}"]) for row in found[:-1]]) for end in ("low", "high"))
     assert 0.9 <= np.mean((low <= y[60:-1]) & (y[60:-1] <= high)) <= 0.99
+    rows = json.loads((out / "report.json").read_text())["rows"]
+    (own,) = (row["also"] for row in rows if row["method"] == "bayes")
+    assert 0.8 <= own["coverage"] <= 1
+    told_of = (out / "table.md").read_text()
+    assert f"| bayes | {100 * own['coverage']:.1f} ({own['interval score']:.4g}) |" in told_of
     some = told("predict", out, new, "--unsure", "0.1")
     assert len(some) == 24
     assert some[0] == found[-1]
@@ -83,7 +89,7 @@ def test_classes_are_looked_at_where_they_meet(tmp_path: Path) -> None:
     x = np.column_stack([3.0 * (2 * y - 1) + drawn.normal(size=80), drawn.normal(size=80)])
     rows = [[*line, "yes" if label else "no"] for line, label in zip(x.tolist(), y, strict=True)]
     file = written(tmp_path / "t.csv", ["a", "b", "y"], rows)
-    for method in ("bayes", "gaussian-process"):
+    for method in ("bayes", "gaussian-process", "laplace"):
         out = tmp_path / method
         metatl(
             "transfer",

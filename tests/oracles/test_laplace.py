@@ -202,6 +202,7 @@ def test_what_means_nothing_is_one_line() -> None:
         Tempered(ClosedForm(RidgeRegression())).check(net, net.start(), real=True)
     with pytest.raises(MetatlError, match="one target a row"):
         Laplace().fit(net, net.start(), Batch(rows(4).x, torch.rand(4, WAY) > 0.5))
-    head, transfer = head_net(2, 100)
-    with pytest.raises(MetatlError, match="equations; 6000 at most"):
-        Laplace(ClosedForm()).fit(head, transfer, Batch(torch.randn(100, 2), torch.arange(100)))
+    few = Batch(torch.randn(100, 70), torch.arange(100))
+    head, transfer = head_net(70, 100)
+    with pytest.raises(MetatlError, match="6000 at most"):
+        Laplace(ClosedForm(), covariance="full").fit(head, transfer, few)

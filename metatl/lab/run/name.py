@@ -61,6 +61,8 @@ LATER: dict[str, dict[str, Any]] = {
     "metatl.guides.grad_norm.RelativeGradNorm": {"batch_size": None, "batches": 5, "ranked": "body"},
     "metatl.models.cnn.CNN": {"kernels": [3], "strides": [2]},
     "metatl.data.sinusoid.Sinusoid": {"noise": 0.0},
+    "metatl.data.streams.Domain": {"views": [], "key": 0},
+    "metatl.adapt.laplace.Laplace": {"covariance": "auto"},
     "metatl.adapt.closed_form.ClosedForm": {"growing": False},
     "metatl.data.arrays.Arrays": {"smallest": 0, "channels": None},
     "metatl.data.arrays.ImageFolder": {"smallest": 0},
