@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from metatl.data.many_targets import ManyTargets
 from metatl.engines import Loop
 from metatl.learners import Supervised
 from metatl.multitasking.problem import Several
-from metatl.multitasking.rows import SINGLE, Way
+from metatl.multitasking.rows import Tried, Way
 from metatl.net import Net
 from metatl.objectives import OfTarget
 from metatl.rules import Adam
@@ -76,25 +78,62 @@ def drawn(problem: Several, seed: int, budget: Budget) -> Draw:
     return Draw(problem.inputs(parts["train"]), y, parts, scale)
 
 
-def fitted(problem: Several, way: Way, name: str, draw: Draw, budget: Budget, seed: int) -> Cell:
-    """The way's scores; single nets each choose by their own target."""
-    begun, targets = time.perf_counter(), list(problem.targets)
-    groups = [[one] for one in targets] if name == SINGLE else [targets]
+def fitted(problem: Several, way: Way, draw: Draw, budget: Budget, seed: int) -> Cell:
+    """The way's scores; where nets are of a target each, every one chooses by its own."""
+    begun = time.perf_counter()
     scores: dict[str, float] = {}
     selected: dict[str, Any] = {}
-    for group in groups:
-        tried = [
-            (_learned(problem, way, group, draw, budget, seed, *run), run) for run in way.runs(len(group))
-        ]
-        costs = [_cost(problem, found, draw, "val") for found, _ in tried]
-        best = int(np.nanargmin(costs)) if not np.isnan(costs).all() else 0
-        found, (rate, aggregate) = tried[best]
-        scores |= {one: score(problem, one, found[one], draw, "test") for one in group}
-        selected["+".join(group)] = {
+    for group in way.groups(list(problem.targets)):
+        judged = group[:1] if way.each else group
+        k, floors = len(group), [floor(problem, one, draw) for one in group]
+
+        def cost(found: dict[str, Tensor], judged: list[str] = judged) -> float:
+            return _cost(problem, {one: found[one] for one in judged}, draw, "val")
+
+        learn = partial(_learned, problem, way, group, draw, budget, seed)
+        first = _best(learn, cost, way.runs(k, budget.steps, floors))
+        found, _, (rate, aggregate) = _best(learn, cost, way.further(k, first.tried[0], floors), first)
+        scores |= {one: score(problem, one, found[one], draw, "test") for one in judged}
+        selected["+".join(judged)] = {
             "rate": rate,
             "aggregate": None if aggregate is None else repr(aggregate),
         }
     return Cell(scores, time.perf_counter() - begun, selected)
+
+
+class _Run(NamedTuple):
+    found: dict[str, Tensor]
+    cost: float
+    tried: Tried
+
+
+def _best(
+    learn: Callable[..., dict[str, Tensor]],
+    cost: Callable[[dict[str, Tensor]], float],
+    runs: Sequence[Tried],
+    *before: _Run,
+) -> _Run:
+    """The run of least cost; the first of them where none has a finite one."""
+    made = [*before]
+    for one in runs:
+        found = learn(*one)
+        made.append(_Run(found, cost(found), one))
+    return min(made, key=lambda run: math.inf if math.isnan(run.cost) else run.cost)
+
+
+def floor(problem: Several, name: str, draw: Draw) -> float:
+    """Loss on the rows that teach of the best constant: entropy of the labels in nats, variance of values.
+
+    1 where it would be 0, or where no row has the target.
+    """
+    rows = torch.from_numpy(draw.parts["train"])
+    y = draw.y[name][rows[problem.has(name)[rows]]].flatten()
+    if not len(y):
+        return 1.0
+    if y.is_floating_point():
+        return float(y.double().var(correction=0)) or 1.0
+    share = y.bincount().double() / len(y)
+    return float(-(share[share > 0] * share[share > 0].log()).sum()) or 1.0
 
 
 def _learned(

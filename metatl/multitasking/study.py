@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from metatl.evaluation.statistics import LEVEL, Estimate, estimate, holm, paired
-from metatl.multitasking.fit import Budget, Cell, drawn, fitted
+from metatl.multitasking.fit import Budget, Cell, Draw, drawn, fitted
+from metatl.multitasking.kept_fits import KeptFits
 from metatl.multitasking.problem import Several
 from metatl.multitasking.rows import SINGLE, Way
 
@@ -27,17 +28,28 @@ def run(
     budget: Budget,
     minutes: float,
     tick: Callable[[str], None] = lambda said: None,
+    kept: KeptFits | None = None,
 ) -> dict[tuple[str, int], Cell]:
-    """Every way on every seed, seed by seed, until the minutes are over; the first seed is always done."""
+    """Every way on every seed, seed by seed, until the minutes are over; the first seed is always done.
+
+    kept: where fits are written as soon as they are done, and read where they are; minutes are those of all
+    commands. One that is killed loses the fit that it was at.
+    """
+    kept = KeptFits() if kept is None else kept
     cells: dict[tuple[str, int], Cell] = {}
-    end = time.perf_counter() + 60 * minutes
+    begun, before = time.perf_counter(), kept.spent
     for seed in range(seeds):
-        draw = drawn(problem, seed, budget)
+        draw: Draw | None = None
         for name, way in ways.items():
-            if seed and time.perf_counter() > end:
-                return cells
-            tick(f"{name}, draw {seed + 1} of {seeds}")
-            cells[name, seed] = fitted(problem, way, name, draw, budget, seed)
+            cell = kept.get(name, way, seed)
+            if cell is None and (not seed or kept.spent <= 60 * minutes):
+                tick(f"{name}, draw {seed + 1} of {seeds}")
+                draw = drawn(problem, seed, budget) if draw is None else draw
+                cell = fitted(problem, way, draw, budget, seed)
+                kept.put(name, way, seed, cell)
+                kept.note(before + time.perf_counter() - begun)
+            if cell is not None:
+                cells[name, seed] = cell
     return cells
 
 
