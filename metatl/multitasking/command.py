@@ -14,6 +14,7 @@ from metatl.multitasking.picture import gains
 from metatl.multitasking.problem import read
 from metatl.multitasking.rows import chosen
 from metatl.multitasking.study import report, run, table
+from metatl.objectives.quantile import LEVELS
 from metatl.text import say
 from metatl.types import MetatlError
 
@@ -27,7 +28,7 @@ def multitask(words: argparse.Namespace) -> None:
         raise MetatlError("multitask: seeds and steps are 1 or more, minutes above 0")
     ways = chosen(words.methods)
     problem = read(words.data, words.targets, words.text)
-    budget = Budget(words.steps)
+    budget = Budget(words.steps, levels=LEVELS if words.quantiles else ())
     folder = Path(words.out or Path("runs") / f"multitask-{problem.name}")
     kept = KeptFits.resumed(folder, problem, budget)
     bar = Console(len(ways) * words.seeds, label="multitask", unit="fit")

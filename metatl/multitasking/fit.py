@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,14 +15,14 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.data import LabelledRows
-from metatl.data.examples import Index
 from metatl.data.many_targets import ManyTargets
 from metatl.engines import Loop
 from metatl.learners import Supervised
+from metatl.multitasking.judging import Draw, Judging
 from metatl.multitasking.problem import Several
 from metatl.multitasking.rows import Tried, Way
 from metatl.net import Net
-from metatl.objectives import OfTarget
+from metatl.objectives import OfTarget, Quantile, TaskLoss
 from metatl.rules import Adam
 from metatl.train import train
 from metatl.types import Batch
@@ -30,32 +30,27 @@ from metatl.types import Batch
 
 @dataclass(frozen=True)
 class Budget:
-    """steps, batch: of every net; filters, hidden: its blocks; scaled: whether values are standardised."""
+    """steps, batch: of every net; filters, hidden: its blocks; scaled: whether values are standardised.
+
+    levels: of the quantiles that real values are learned by, in the place of their mean.
+    """
 
     steps: int = 300
     batch: int = 64
     filters: tuple[int, ...] = ()
     hidden: tuple[int, ...] = (64, 64)
     scaled: bool = True
+    levels: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Scores on the rows that judge, by target; seconds; what was chosen."""
+    """Scores on the rows that judge, by target; seconds; what was chosen; also: further scores by target."""
 
     scores: dict[str, float]
     seconds: float
     selected: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Rows to learn from, choose by and judge, with all rows as numbers, and what values are scaled by."""
-
-    x: Tensor
-    y: Mapping[str, Tensor]
-    parts: Mapping[str, Index]
-    scale: Mapping[str, tuple[float, float]]
+    also: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
 
 
 def drawn(problem: Several, seed: int, budget: Budget) -> Draw:
@@ -80,25 +75,27 @@ def drawn(problem: Several, seed: int, budget: Budget) -> Draw:
 
 def fitted(problem: Several, way: Way, draw: Draw, budget: Budget, seed: int) -> Cell:
     """The way's scores; where nets are of a target each, every one chooses by its own."""
-    begun = time.perf_counter()
+    begun, judging = time.perf_counter(), Judging(problem, draw, budget.levels)
     scores: dict[str, float] = {}
     selected: dict[str, Any] = {}
+    also: dict[str, dict[str, float]] = {}
     for group in way.groups(list(problem.targets)):
         judged = group[:1] if way.each else group
-        k, floors = len(group), [floor(problem, one, draw) for one in group]
+        k, floors = len(group), [judging.floor(one) for one in group]
 
         def cost(found: dict[str, Tensor], judged: list[str] = judged) -> float:
-            return _cost(problem, {one: found[one] for one in judged}, draw, "val")
+            return judging.cost({one: found[one] for one in judged})
 
         learn = partial(_learned, problem, way, group, draw, budget, seed)
         first = _best(learn, cost, way.runs(k, budget.steps, floors))
         found, _, (rate, aggregate) = _best(learn, cost, way.further(k, first.tried[0], floors), first)
-        scores |= {one: score(problem, one, found[one], draw, "test") for one in judged}
+        scores |= {one: judging.score(one, found[one], "test") for one in judged}
+        also |= {one: told for one in judged if (told := judging.also(one, found[one]))}
         selected["+".join(judged)] = {
             "rate": rate,
             "aggregate": None if aggregate is None else repr(aggregate),
         }
-    return Cell(scores, time.perf_counter() - begun, selected)
+    return Cell(scores, time.perf_counter() - begun, selected, also)
 
 
 class _Run(NamedTuple):
@@ -121,21 +118,6 @@ def _best(
     return min(made, key=lambda run: math.inf if math.isnan(run.cost) else run.cost)
 
 
-def floor(problem: Several, name: str, draw: Draw) -> float:
-    """Loss on the rows that teach of the best constant: entropy of the labels in nats, variance of values.
-
-    1 where it would be 0, or where no row has the target.
-    """
-    rows = torch.from_numpy(draw.parts["train"])
-    y = draw.y[name][rows[problem.has(name)[rows]]].flatten()
-    if not len(y):
-        return 1.0
-    if y.is_floating_point():
-        return float(y.double().var(correction=0)) or 1.0
-    share = y.bincount().double() / len(y)
-    return float(-(share[share > 0] * share[share > 0].log()).sum()) or 1.0
-
-
 def _learned(
     problem: Several,
     way: Way,
@@ -148,17 +130,19 @@ def _learned(
 ) -> dict[str, Tensor]:
     """Outputs over all rows, by target."""
     torch.manual_seed(seed)
-    outputs = {one: problem.targets[one].outputs for one in group}
+    real = {one for one in group if problem.targets[one].kind == "real"} if budget.levels else set[str]()
+    outputs = {one: len(budget.levels) if one in real else problem.targets[one].outputs for one in group}
     blocks: dict[str, Any] = {"filters": budget.filters, "hidden": budget.hidden}
     module = way.net(tuple(draw.x.shape[1:]), 1, outputs, **blocks, **(way.told or {}))
     net = Net.of(module)
     at = torch.from_numpy(draw.parts["train"])
     batch = Batch(draw.x[at], {one: draw.y[one][at] for one in group})
+    terms = [OfTarget(one, Quantile(budget.levels) if one in real else TaskLoss()) for one in group]
     learner = Supervised(
         budget.steps,
         budget.batch,
         Adam(rate),
-        (*(OfTarget(one) for one in group), *way.terms(len(group))),
+        (*terms, *way.terms(len(group))),
         streams={"source": LabelledRows("meta_train", budget.batch)},
         aggregate=aggregate,
     )
@@ -166,29 +150,3 @@ def _learned(
     learned = train(learner, net, Loop(), learner.init(net, net.start()), data, seed).transfer
     with torch.no_grad():
         return tree.apply(Tensor.detach, net(learned.params, learned.buffers, draw.x))
-
-
-def _cost(problem: Several, outputs: Mapping[str, Tensor], draw: Draw, part: str) -> float:
-    """Mean over targets of the error, as a share of what no inputs give: lower is better."""
-    found: list[float] = []
-    for name, output in outputs.items():
-        value = score(problem, name, output, draw, part)
-        if problem.targets[name].kind == "classes":
-            found.append(1.0 - value / 100.0)
-        else:
-            spread = problem.y[name][~problem.y[name].isnan()].double().std()
-            found.append(value / float(spread))
-    return float(np.mean(found))
-
-
-def score(problem: Several, name: str, output: Tensor, draw: Draw, part: str) -> float:
-    """Percent right, or the root of the mean squared error in the target's unit; NaN without rows."""
-    rows = torch.from_numpy(draw.parts[part])
-    rows = rows[problem.has(name)[rows]]
-    if not len(rows):
-        return float("nan")
-    y, said = problem.y[name][rows], output[rows]
-    if problem.targets[name].kind == "classes":
-        return 100.0 * float((said.argmax(1) == y).double().mean())
-    mean, spread = draw.scale[name]
-    return float((said.double() * spread + mean - y).square().mean().sqrt())

@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from metatl.lab.cli import main
-from metatl.multitasking import problem as problem_module
 from metatl.multitasking.fit import Budget
 from metatl.multitasking.kept_fits import KeptFits
 from metatl.multitasking.problem import read
 from metatl.multitasking.rows import WAYS, chosen
 from metatl.multitasking.study import run
 from metatl.types import MetatlError
-from tests import tiny_texts
 
 
 def write(folder: Path, rows: int = 120) -> Path:
@@ -83,51 +79,6 @@ def test_a_run_that_is_killed_loses_one_fit_at_most(tmp_path: Path) -> None:
     (tmp_path / "out" / "cells" / "mgda~0.json").write_text("{}")
     with pytest.raises(MetatlError, match=r"mgda~0\.json is damaged"):
         kept.get("mgda", ways["mgda"], 0)
-
-
-def test_photos_that_a_table_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Squares by colour and by where they lie, one photo in three without the second."""
-    monkeypatch.setenv("METATL_CACHE", str(tmp_path / "cache"))
-    rng, lines = np.random.default_rng(0), ["file,colour,left"]
-    for i in range(36):
-        pixels, name = rng.integers(0, 60, (24, 24, 3)), ("red", "blue")[i % 2]
-        left = int(rng.integers(0, 12))
-        pixels[6:18, left : left + 12, 0 if name == "red" else 2] = 230
-        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{i}.png")
-        lines.append(f"{i}.png,{name},{'' if i % 3 == 0 else left}")
-    (tmp_path / "photos.csv").write_text("\n".join(lines) + "\n")
-    found = through(tmp_path, "colour,left")
-    assert found["protocol"]["unit"] == "photo"
-    assert found["protocol"]["missing_targets"] == {"colour": 0, "left": 12}
-    scores = {row["method"]: row["score"] for row in found["rows"] if row["target"] == "colour"}
-    assert scores["hard-sharing"] > 60
-
-
-def test_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is spoken of, and how often it is said; features are those of a language model as it is drawn."""
-    monkeypatch.setenv("METATL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(problem_module.USUAL, "sentence", str(tiny_texts.folder(tmp_path / "net")))
-    rng, lines = np.random.default_rng(0), ["what,topic,times"]
-    for i in range(40):
-        words = ("money pay cash bill", "rain snow sun cold")[i % 2].split()
-        times = int(rng.integers(1, 5))
-        lines.append(
-            f"{' '.join(rng.choice(words, times))} to my,{'bank' if i % 2 == 0 else 'sky'},{times + 0.5}"
-        )
-    data = tmp_path / "said.csv"
-    data.write_text("\n".join(lines) + "\n")
-    found = through(data, "topic,times", "--text", "what")
-    assert found["protocol"]["unit"] == "sentence"
-    scores = {row["method"]: row["score"] for row in found["rows"] if row["target"] == "topic"}
-    assert scores["hard-sharing"] > 60
-
-
-def through(data: Path, targets: str, *more: str) -> dict[str, Any]:
-    """The command, with two ways on two draws."""
-    out = data.parent / "out"
-    words = ["--methods", "hard-sharing", "--seeds", "1", "--steps", "40", "--out", str(out)]
-    assert main(["multitask", str(data), "--targets", targets, *more, *words]) == 0
-    return dict(json.loads((out / "report.json").read_text()))
 
 
 def test_fixed_weights_do_not_see_the_unit() -> None:
