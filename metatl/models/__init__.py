@@ -1,5 +1,6 @@
 """Models: plain modules; each takes (shape, outputs, ...)."""
 
+from metatl.models.branching_trunk import BranchingTrunk
 from metatl.models.cnn import CNN
 from metatl.models.conv1d import Conv1d
 from metatl.models.conv2d import Conv2d
@@ -18,6 +19,7 @@ from metatl.models.shared_trunk import SharedTrunk
 __all__ = [
     "CNN",
     "MLP",
+    "BranchingTrunk",
     "Conv1d",
     "Conv2d",
     "Conv4",

@@ -17,7 +17,6 @@ from metatl import tree
 from metatl.data import LabelledRows
 from metatl.data.many_targets import ManyTargets
 from metatl.engines import Loop
-from metatl.learners import Supervised
 from metatl.multitasking.judging import Draw, Judging
 from metatl.multitasking.problem import Several
 from metatl.multitasking.rows import Tried, Way
@@ -138,7 +137,7 @@ def _learned(
     at = torch.from_numpy(draw.parts["train"])
     batch = Batch(draw.x[at], {one: draw.y[one][at] for one in group})
     terms = [OfTarget(one, Quantile(budget.levels) if one in real else TaskLoss()) for one in group]
-    learner = Supervised(
+    learner = way.learner(
         budget.steps,
         budget.batch,
         Adam(rate),

@@ -10,7 +10,9 @@ from torch import nn
 
 from metatl import aggregates as agg
 from metatl.aggregates import Aggregate
-from metatl.models import CrossStitch, SharedTrunk
+from metatl.learners import Supervised
+from metatl.models import BranchingTrunk, CrossStitch, SharedTrunk
+from metatl.multitasking.branching import Branching
 from metatl.objectives import SoftSharing
 from metatl.text import near
 from metatl.types import MetatlError
@@ -27,7 +29,7 @@ Tried = tuple[float, Aggregate | None]
 
 @dataclass(frozen=True)
 class Way:
-    """about: one line; made: the aggregate, of (targets, steps); net, told: its class and arguments.
+    """about: one line; made: the aggregate, of (targets, steps); net, told, learner: how nets are made.
 
     each: whether there is a net for each target, which alone is judged, with `helpers` beside it or without;
     weighed: whether weights are chosen too; soft: a penalty.
@@ -37,6 +39,7 @@ class Way:
     made: Callable[[int, int], Aggregate | None] = lambda k, steps: None
     net: type[nn.Module] = SharedTrunk
     told: Mapping[str, Any] | None = None
+    learner: type[Supervised] = Supervised
     soft: Literal["distance", "trace_norm"] | None = None
     each: bool = False
     helpers: bool = False
@@ -101,6 +104,12 @@ WAYS: Mapping[str, Way] = {
     "nash-mtl": Way("a bargain of the tasks (Navon 2022)", _one(agg.NashMTL)),
     "cross-stitch": Way("a net a target, activations mixed behind every block (Misra 2016)", net=CrossStitch),
     "half-shared": Way("only the first block is shared", told={"shared": 1}),
+    "branching": Way(
+        "one trunk that splits, from the last block on, where gradients disagree (after Lu 2017)",
+        _one(agg.Mean),
+        BranchingTrunk,
+        learner=Branching,
+    ),
     "soft-sharing": Way("a net a target, held near each other", told={"shared": 0}, soft="distance"),
     "falling-helpers": Way(
         "a net for each target; the others help it, with a weight that falls to 0",
