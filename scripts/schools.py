@@ -9,7 +9,7 @@ the pooled net in squared error (mean over schools, interval over schools of the
 harmed, and how many pupils lie in the 90 % intervals. Resumable: every row and draw has a file in
 runs/schools.
 
-Duration: two to three minutes a draw and row, 50 minutes for five draws; the same command goes on.
+Duration: about five minutes a draw on one thread, 25 for five; the same command goes on.
 """
 
 from __future__ import annotations
