@@ -10,6 +10,7 @@ from metatl.models.factory import Factory
 from metatl.models.in_context_transformer import InContextTransformer
 from metatl.models.lenet import LeNet
 from metatl.models.mlp import MLP
+from metatl.models.module_grid import ModuleGrid
 from metatl.models.neural_process import NeuralProcess
 from metatl.models.patch_decoder import PatchDecoder
 from metatl.models.resnet12 import ResNet12
@@ -27,6 +28,7 @@ __all__ = [
     "Factory",
     "InContextTransformer",
     "LeNet",
+    "ModuleGrid",
     "NeuralProcess",
     "PatchDecoder",
     "ResNet12",

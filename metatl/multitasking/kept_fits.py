@@ -91,4 +91,4 @@ def key_of(problem: Several, budget: Budget) -> str:
 def _said(way: Way) -> str:
     """How a way is made: its net, penalty, and what it chooses among, for two targets."""
     tried = [(rate, repr(one)) for rate, one in [*way.runs(2), *way.further(2, 1.0)]]
-    return f"{way.learner.__name__} {way.net.__name__} {dict(way.told or {})} {way.soft} {way.each} {tried}"
+    return f"{way.learner!r} {way.net.__name__} {dict(way.told or {})} {way.soft} {way.each} {tried}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from torch import nn
@@ -11,8 +12,9 @@ from torch import nn
 from metatl import aggregates as agg
 from metatl.aggregates import Aggregate
 from metatl.learners import Supervised
-from metatl.models import BranchingTrunk, CrossStitch, SharedTrunk
+from metatl.models import BranchingTrunk, CrossStitch, ModuleGrid, SharedTrunk
 from metatl.multitasking.branching import Branching
+from metatl.multitasking.routing import Routed
 from metatl.objectives import SoftSharing
 from metatl.text import near
 from metatl.types import MetatlError
@@ -39,7 +41,7 @@ class Way:
     made: Callable[[int, int], Aggregate | None] = lambda k, steps: None
     net: type[nn.Module] = SharedTrunk
     told: Mapping[str, Any] | None = None
-    learner: type[Supervised] = Supervised
+    learner: Callable[..., Supervised] = Supervised
     soft: Literal["distance", "trace_norm"] | None = None
     each: bool = False
     helpers: bool = False
@@ -109,6 +111,25 @@ WAYS: Mapping[str, Way] = {
         _one(agg.Mean),
         BranchingTrunk,
         learner=Branching,
+    ),
+    "all-modules": Way("four modules a block, all on: the control of paths", _one(agg.Mean), ModuleGrid),
+    "random-paths": Way(
+        "two of four modules a block, a path a target that stays as it is drawn: the control of contests",
+        _one(agg.Mean),
+        ModuleGrid,
+        learner=partial(Routed, share=0.0),
+    ),
+    "champion-paths": Way(
+        "a path a target, champion against challenger (after CTR, Liang 2018)",
+        _one(agg.Mean),
+        ModuleGrid,
+        learner=Routed,
+    ),
+    "tournament-paths": Way(
+        "a path a target, by tournaments among eight (after PathNet, Fernando 2017)",
+        _one(agg.Mean),
+        ModuleGrid,
+        learner=partial(Routed, population=8),
     ),
     "soft-sharing": Way("a net a target, held near each other", told={"shared": 0}, soft="distance"),
     "falling-helpers": Way(
