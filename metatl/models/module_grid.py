@@ -13,8 +13,8 @@ class ModuleGrid(nn.Module):
     """h_d = mean over the modules m with on[target, d, m] of module_dm(h_{d-1}); a linear head a target.
 
     The buffer `on` [targets, blocks, modules] starts at true everywhere: all modules on. A learner that
-    changes it (`multitasking.routing`) lets every target find its path. The mean keeps the scale whatever number is
-    on, where PathNet sums. Source: Fernando et al. 2017, arXiv 1701.08734.
+    changes it (`multitasking.routing`) lets every target find its path. The mean keeps the scale whatever
+    number is on, where PathNet sums. Source: Fernando et al. 2017, arXiv 1701.08734.
 
     Args:
         shape: of one example.

@@ -47,7 +47,8 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], names: Sequence[str], 
     axes.axvline(0.0, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=2)
     axes.grid(axis="x", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.hlines(range(len(names)), 0, 1, axes.get_yaxis_transform(), LINE, linewidth=0.4, zorder=1)
+    for height in range(len(names)):
+        axes.axhline(height, color=LINE, linewidth=0.4, zorder=1)
     for height, name in enumerate(names):
         gain, ends = at[name]["gain"], at[name]["gain_ci95"]
         if gain is None:

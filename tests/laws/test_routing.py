@@ -92,7 +92,7 @@ def test_losers_become_children_of_winners(population: int) -> None:
 
 
 def test_the_better_path_wins() -> None:
-    """A population of the path that learns and of one through modules whose weights are all 100; nothing moves."""
+    """A path through modules as they are drawn, and one through weights of 100; nothing moves."""
     net = net_of(modules=2)
     start = net.start()
     for name, leaf in start.params.items():
