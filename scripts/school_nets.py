@@ -87,7 +87,7 @@ class Schools(ManyTargets):
 
     def episodes(self, schools: Sequence[int], part: str) -> Episode:
         """Support: the rows that teach; query: those of a part. Short ones end in rows of weight 0."""
-        return Episode(*(self._stacked(schools, name) for name in ("train", part)))
+        return Episode(self._stacked(schools, "train"), self._stacked(schools, part))
 
     def _stacked(self, schools: Sequence[int], part: str) -> Batch:
         rows = [self.of[part][self.places(part, one)] for one in schools]
@@ -105,7 +105,8 @@ class Schools(ManyTargets):
 
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
         """Schools at random, and rows of those that teach at random: shot of support, query others."""
-        size = tasks.shot + tasks.query
+        shot, query = tasks.one.shot, tasks.one.query
+        size = shot + query
         held: list[Tensor] = []
         for index in range(first, first + count):
             rng = np.random.default_rng(number(seed, index, 7) % 2**63)
@@ -113,7 +114,6 @@ class Schools(ManyTargets):
             held.append(torch.from_numpy(rng.choice(own, size, replace=len(own) < size)))
         at = torch.stack(held)
         x, y = self.x[at], self.y[at]
-        shot = tasks.shot
         return Episode(Batch(x[:, :shot], y[:, :shot]), Batch(x[:, shot:], y[:, shot:]))
 
 

@@ -125,7 +125,7 @@ def main() -> None:
         data = made.setdefault(seed, Schools.drawn(x, y, school, seed))
         return cell(row, data, seed, given.steps)
 
-    missing = pieces.fill(ROWS, given.seeds, make)
+    missing = pieces.fill(list(ROWS), given.seeds, make)
     store.make_folder(Path(given.out))
     store.write_text(Path(given.out) / "table.md", text := written(pieces, missing))
     print(text)
