@@ -9,8 +9,8 @@ from (rates; fixed weights: rates, and the weights at the best of them). Targets
 size in units 100 times as small (`size x 100`) shows which ways notice the unit. Writes results/stars.
 Resumable: every way and draw is a file in runs/stars.
 
-Duration: 10 to 20 seconds a way and draw on one thread, 26 ways, five draws, two units: about 65 minutes,
-which --minutes cuts into pieces; the same command goes on.
+Duration: 10 to 20 seconds a way and draw on one thread, up to a minute for paths through modules; 26 ways,
+five draws, two units: about 80 minutes, which --minutes cuts into pieces; the same command goes on.
 """
 
 from __future__ import annotations

@@ -47,10 +47,18 @@ class ModuleGrid(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """x [n, *shape] -> outputs [n, outputs of the target] by target."""
         found: dict[str, Tensor] = {}
+        passed: dict[tuple[int, ...], Tensor] = {}  # by the path so far, and the module: shared among targets
         for i, name in enumerate(self.names):
-            h = x
+            h, path = x, tuple[int, ...]()
             for depth, on in enumerate(self.on[i].tolist()):
-                each = [self.nets[m][depth](h) for m, one in enumerate(on) if one]  # pyright: ignore[reportIndexIssue]
-                h = each[0] if len(each) == 1 else torch.stack(each).mean(0)
+                taken = [m for m, one in enumerate(on) if one]
+                for m in taken:
+                    if (*path, m) not in passed:
+                        passed[*path, m] = self.nets[m][depth](h)  # pyright: ignore[reportIndexIssue]
+                each = [passed[*path, m] for m in taken]
+                path = (*path, *taken, -1)
+                if path not in passed:
+                    passed[path] = each[0] if len(each) == 1 else torch.stack(each).mean(0)
+                h = passed[path]
             found[name] = self.heads[str(i)](h.flatten(1))
         return found
