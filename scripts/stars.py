@@ -1,16 +1,22 @@
 """Stars: count the points and tell the size, from pictures that are drawn on the spot.
 
-    python scripts/stars.py [--seeds 5] [--steps 300] [--minutes 15]
+    python scripts/stars.py [--seeds 5] [--steps 300] [--minutes 50]
 
 Every picture (32 x 32, grey) shows a star of 3 to 8 points of random size, place, turn and depth. Two tasks:
-the number of points (classes), the radius (real). Single nets, hard sharing under weights and aggregates, and
-cross-stitch, each with as many steps and runs to choose from; targets are not scaled, so that a size in units
-100 times as small (`size x 100`) shows which ways notice the unit. Writes results/stars.
+the number of points (classes), the radius (real). Single nets, hard sharing under every weighting and
+aggregate, cross-stitch, soft sharing, branching and helpers, each with as many steps and five runs to choose
+from (rates; fixed weights: rates, and the weights at the best of them). Targets are not scaled, so that a
+size in units 100 times as small (`size x 100`) shows which ways notice the unit. Writes results/stars.
+Resumable: every way and draw is a file in runs/stars.
+
+Duration: 10 to 20 seconds a way and draw on one thread, up to a minute for paths through modules; 26 ways,
+five draws, two units: about 80 minutes, which --minutes cuts into pieces; the same command goes on.
 """
 
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,14 +26,16 @@ import torch
 from PIL import Image, ImageDraw
 
 from metatl.data.targets import Targets
-from metatl.lab import store
+from metatl.lab import render, store
 from metatl.multitasking.fit import Budget
+from metatl.multitasking.kept_fits import KeptFits
+from metatl.multitasking.picture import gains
 from metatl.multitasking.problem import Several
 from metatl.multitasking.rows import chosen
 from metatl.multitasking.study import report, run, table
 
 POINTS, SIDE, FINE = range(3, 9), 32, 4
-WAYS = "hard-sharing,uncertainty,random-weights,pcgrad,mgda,upgrad,cross-stitch"
+WAYS = "all"
 UNITS = {"size": 1.0, "size x 100": 100.0}
 
 
@@ -61,19 +69,23 @@ def stars(count: int, unit: float) -> Several:
 
 
 def main() -> None:
-    parser = study.parser("The points and the size of a star.", "results/stars")
+    parser = study.parser("The points and the size of a star.", "results/stars", "runs/stars")
     parser.add_argument("--seeds", type=study.count, default=5, help="draws [5]")
     parser.add_argument("--steps", type=study.count, default=300, help="steps of every net [300]")
     parser.add_argument("--pictures", type=study.count, default=2000, help="pictures [2000]")
-    parser.add_argument("--methods", default=WAYS, help=f"ways [{WAYS}]")
-    parser.add_argument("--minutes", type=float, default=15.0, help="time for all of it [15]")
+    parser.add_argument("--methods", default=WAYS, help=f"ways, with commas [{WAYS}]")
+    parser.add_argument("--minutes", type=float, default=50.0, help="for this command [50]")
     given = parser.parse_args()
     ways, budget = chosen(given.methods), Budget(given.steps, 64, (8, 16, 16), (64,), scaled=False)
     folder, texts = Path(given.out), list[str]()
     store.make_folder(folder)
+    begun = time.monotonic()
     for name, unit in UNITS.items():
-        problem = stars(given.pictures, unit)
-        cells = run(problem, ways, given.seeds, budget, given.minutes / len(UNITS), print)
+        problem, short = stars(given.pictures, unit), name.replace(" ", "")
+        store.make_folder(Path(given.runs))
+        kept = KeptFits.resumed(Path(given.runs) / short, problem, budget)
+        left = given.minutes - (time.monotonic() - begun) / 60
+        cells = run(problem, ways, given.seeds, budget, left + kept.spent / 60, print, kept)
         protocol = {
             "data": f"stars, {name}",
             "rows": problem.rows,
@@ -82,7 +94,8 @@ def main() -> None:
             "cells_missing": len(ways) * given.seeds - len(cells),
         }
         found = report(problem, ways, cells, protocol)
-        store.write_json(folder / f"report-{name.replace(' ', '')}.json", found)
+        store.write_json(folder / f"report-{short}.json", found)
+        store.write_atomic(folder / f"plot-{short}.png", render.png(gains(found)))
         texts.append(f"# {name}\n\n{table(found)}")
         note = (
             f"{given.pictures} pictures, {given.steps} steps, up to {given.seeds} draws (the tables say "

@@ -4,7 +4,9 @@ from metatl.aggregates.aggregate import Aggregate
 from metatl.aggregates.aligned_mtl import AlignedMTL
 from metatl.aggregates.cagrad import CAGrad
 from metatl.aggregates.dwa import DWA
+from metatl.aggregates.falling_helpers import FallingHelpers
 from metatl.aggregates.grad_norm import GradNorm
+from metatl.aggregates.helper_gate import HelperGate
 from metatl.aggregates.imtl_g import IMTLG
 from metatl.aggregates.learned_weights import IMTLL, Uncertainty
 from metatl.aggregates.mean import Mean
@@ -23,7 +25,9 @@ __all__ = [
     "Aggregate",
     "AlignedMTL",
     "CAGrad",
+    "FallingHelpers",
     "GradNorm",
+    "HelperGate",
     "Mean",
     "NashMTL",
     "PCGrad",

@@ -157,6 +157,11 @@ def multitask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", help="column of the sentences, where rows are some")
     parser.add_argument("--methods", help="ways, with commas, or all [the usual ones, see docs/command.md]")
     parser.add_argument(
+        "--quantiles",
+        action="store_true",
+        help="learn quantiles of real values, from 5 to 95 %%, and say how many rows lie between them",
+    )
+    parser.add_argument(
         "--seeds", type=int, default=5, help="draws of the rows, each with nets of its own [5]"
     )
     parser.add_argument("--steps", type=int, default=300, help="steps of every net [300]")

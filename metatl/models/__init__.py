@@ -1,5 +1,6 @@
 """Models: plain modules; each takes (shape, outputs, ...)."""
 
+from metatl.models.branching_trunk import BranchingTrunk
 from metatl.models.cnn import CNN
 from metatl.models.conv1d import Conv1d
 from metatl.models.conv2d import Conv2d
@@ -9,6 +10,7 @@ from metatl.models.factory import Factory
 from metatl.models.in_context_transformer import InContextTransformer
 from metatl.models.lenet import LeNet
 from metatl.models.mlp import MLP
+from metatl.models.module_grid import ModuleGrid
 from metatl.models.neural_process import NeuralProcess
 from metatl.models.patch_decoder import PatchDecoder
 from metatl.models.resnet12 import ResNet12
@@ -18,6 +20,7 @@ from metatl.models.shared_trunk import SharedTrunk
 __all__ = [
     "CNN",
     "MLP",
+    "BranchingTrunk",
     "Conv1d",
     "Conv2d",
     "Conv4",
@@ -25,6 +28,7 @@ __all__ = [
     "Factory",
     "InContextTransformer",
     "LeNet",
+    "ModuleGrid",
     "NeuralProcess",
     "PatchDecoder",
     "ResNet12",

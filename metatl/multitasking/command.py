@@ -6,23 +6,38 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from metatl.lab import store
+from metatl.lab import render, store
+from metatl.lab.record.console import Console
 from metatl.multitasking.fit import Budget
+from metatl.multitasking.kept_fits import KeptFits
+from metatl.multitasking.picture import gains
 from metatl.multitasking.problem import read
 from metatl.multitasking.rows import chosen
 from metatl.multitasking.study import report, run, table
+from metatl.objectives.quantile import LEVELS
 from metatl.text import say
 from metatl.types import MetatlError
 
 
 def multitask(words: argparse.Namespace) -> None:
-    """`metatl multitask`: a table a target, and report.json in the shape of `metatl transfer`."""
+    """`metatl multitask`: a table a target, a picture, and report.json in the shape of `metatl transfer`.
+
+    Fits that are done in the folder are not done again.
+    """
     if words.seeds < 1 or words.steps < 1 or not words.minutes > 0:
         raise MetatlError("multitask: seeds and steps are 1 or more, minutes above 0")
     ways = chosen(words.methods)
     problem = read(words.data, words.targets, words.text)
-    budget = Budget(words.steps)
-    cells = run(problem, ways, words.seeds, budget, words.minutes)
+    budget = Budget(words.steps, levels=LEVELS if words.quantiles else ())
+    folder = Path(words.out or Path("runs") / f"multitask-{problem.name}")
+    kept = KeptFits.resumed(folder, problem, budget)
+    bar = Console(len(ways) * words.seeds, label="multitask", unit="fit")
+    try:
+        cells = run(
+            problem, ways, words.seeds, budget, words.minutes, lambda _: bar.tick(len(kept.held)), kept
+        )
+    finally:
+        bar.close()
     lacking = len(ways) * words.seeds - len(cells)
     kinds = {name: one.kind for name, one in problem.targets.items()}
     protocol = {
@@ -38,11 +53,10 @@ def multitask(words: argparse.Namespace) -> None:
         "notes": list(problem.notes),
     }
     found = report(problem, ways, cells, protocol)
-    folder = Path(words.out or Path("runs") / f"multitask-{problem.name}")
-    store.make_folder(folder)
     store.write_json(folder / "report.json", found)
     store.write_text(folder / "table.md", table(found))
+    store.write_atomic(folder / "plot.png", render.png(gains(found)))
     say(table(found).rstrip("\n"))
     if lacking:
-        say(f"the minutes did not reach {lacking} fits; give more --minutes")
-    say(f"written to {folder}: table.md, report.json")
+        say(f"the minutes did not reach {lacking} fits; give more --minutes: the same command goes on")
+    say(f"written to {folder}: table.md, report.json, plot.png")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,14 +15,13 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.data import LabelledRows
-from metatl.data.examples import Index
 from metatl.data.many_targets import ManyTargets
 from metatl.engines import Loop
-from metatl.learners import Supervised
+from metatl.multitasking.judging import Draw, Judging
 from metatl.multitasking.problem import Several
-from metatl.multitasking.rows import SINGLE, Way
+from metatl.multitasking.rows import Tried, Way
 from metatl.net import Net
-from metatl.objectives import OfTarget
+from metatl.objectives import OfTarget, Quantile, TaskLoss
 from metatl.rules import Adam
 from metatl.train import train
 from metatl.types import Batch
@@ -28,32 +29,27 @@ from metatl.types import Batch
 
 @dataclass(frozen=True)
 class Budget:
-    """steps, batch: of every net; filters, hidden: its blocks; scaled: whether values are standardised."""
+    """steps, batch: of every net; filters, hidden: its blocks; scaled: whether values are standardised.
+
+    levels: of the quantiles that real values are learned by, in the place of their mean.
+    """
 
     steps: int = 300
     batch: int = 64
     filters: tuple[int, ...] = ()
     hidden: tuple[int, ...] = (64, 64)
     scaled: bool = True
+    levels: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Scores on the rows that judge, by target; seconds; what was chosen."""
+    """Scores on the rows that judge, by target; seconds; what was chosen; also: further scores by target."""
 
     scores: dict[str, float]
     seconds: float
     selected: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Rows to learn from, choose by and judge, with all rows as numbers, and what values are scaled by."""
-
-    x: Tensor
-    y: Mapping[str, Tensor]
-    parts: Mapping[str, Index]
-    scale: Mapping[str, tuple[float, float]]
+    also: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
 
 
 def drawn(problem: Several, seed: int, budget: Budget) -> Draw:
@@ -76,25 +72,49 @@ def drawn(problem: Several, seed: int, budget: Budget) -> Draw:
     return Draw(problem.inputs(parts["train"]), y, parts, scale)
 
 
-def fitted(problem: Several, way: Way, name: str, draw: Draw, budget: Budget, seed: int) -> Cell:
-    """The way's scores; single nets each choose by their own target."""
-    begun, targets = time.perf_counter(), list(problem.targets)
-    groups = [[one] for one in targets] if name == SINGLE else [targets]
+def fitted(problem: Several, way: Way, draw: Draw, budget: Budget, seed: int) -> Cell:
+    """The way's scores; where nets are of a target each, every one chooses by its own."""
+    begun, judging = time.perf_counter(), Judging(problem, draw, budget.levels)
     scores: dict[str, float] = {}
     selected: dict[str, Any] = {}
-    for group in groups:
-        tried = [
-            (_learned(problem, way, group, draw, budget, seed, *run), run) for run in way.runs(len(group))
-        ]
-        costs = [_cost(problem, found, draw, "val") for found, _ in tried]
-        best = int(np.nanargmin(costs)) if not np.isnan(costs).all() else 0
-        found, (rate, aggregate) = tried[best]
-        scores |= {one: score(problem, one, found[one], draw, "test") for one in group}
-        selected["+".join(group)] = {
+    also: dict[str, dict[str, float]] = {}
+    for group in way.groups(list(problem.targets)):
+        judged = group[:1] if way.each else group
+        k, floors = len(group), [judging.floor(one) for one in group]
+
+        def cost(found: dict[str, Tensor], judged: list[str] = judged) -> float:
+            return judging.cost({one: found[one] for one in judged})
+
+        learn = partial(_learned, problem, way, group, draw, budget, seed)
+        first = _best(learn, cost, way.runs(k, budget.steps, floors))
+        found, _, (rate, aggregate) = _best(learn, cost, way.further(k, first.tried[0], floors), first)
+        scores |= {one: judging.score(one, found[one], "test") for one in judged}
+        also |= {one: told for one in judged if (told := judging.also(one, found[one]))}
+        selected["+".join(judged)] = {
             "rate": rate,
             "aggregate": None if aggregate is None else repr(aggregate),
         }
-    return Cell(scores, time.perf_counter() - begun, selected)
+    return Cell(scores, time.perf_counter() - begun, selected, also)
+
+
+class _Run(NamedTuple):
+    found: dict[str, Tensor]
+    cost: float
+    tried: Tried
+
+
+def _best(
+    learn: Callable[..., dict[str, Tensor]],
+    cost: Callable[[dict[str, Tensor]], float],
+    runs: Sequence[Tried],
+    *before: _Run,
+) -> _Run:
+    """The run of least cost; the first of them where none has a finite one."""
+    made = [*before]
+    for one in runs:
+        found = learn(*one)
+        made.append(_Run(found, cost(found), one))
+    return min(made, key=lambda run: math.inf if math.isnan(run.cost) else run.cost)
 
 
 def _learned(
@@ -109,17 +129,19 @@ def _learned(
 ) -> dict[str, Tensor]:
     """Outputs over all rows, by target."""
     torch.manual_seed(seed)
-    outputs = {one: problem.targets[one].outputs for one in group}
+    real = {one for one in group if problem.targets[one].kind == "real"} if budget.levels else set[str]()
+    outputs = {one: len(budget.levels) if one in real else problem.targets[one].outputs for one in group}
     blocks: dict[str, Any] = {"filters": budget.filters, "hidden": budget.hidden}
     module = way.net(tuple(draw.x.shape[1:]), 1, outputs, **blocks, **(way.told or {}))
     net = Net.of(module)
     at = torch.from_numpy(draw.parts["train"])
     batch = Batch(draw.x[at], {one: draw.y[one][at] for one in group})
-    learner = Supervised(
+    terms = [OfTarget(one, Quantile(budget.levels) if one in real else TaskLoss()) for one in group]
+    learner = way.learner(
         budget.steps,
         budget.batch,
         Adam(rate),
-        (*(OfTarget(one) for one in group), *way.terms(len(group))),
+        (*terms, *way.terms(len(group))),
         streams={"source": LabelledRows("meta_train", budget.batch)},
         aggregate=aggregate,
     )
@@ -127,29 +149,3 @@ def _learned(
     learned = train(learner, net, Loop(), learner.init(net, net.start()), data, seed).transfer
     with torch.no_grad():
         return tree.apply(Tensor.detach, net(learned.params, learned.buffers, draw.x))
-
-
-def _cost(problem: Several, outputs: Mapping[str, Tensor], draw: Draw, part: str) -> float:
-    """Mean over targets of the error, as a share of what no inputs give: lower is better."""
-    found: list[float] = []
-    for name, output in outputs.items():
-        value = score(problem, name, output, draw, part)
-        if problem.targets[name].kind == "classes":
-            found.append(1.0 - value / 100.0)
-        else:
-            spread = problem.y[name][~problem.y[name].isnan()].double().std()
-            found.append(value / float(spread))
-    return float(np.mean(found))
-
-
-def score(problem: Several, name: str, output: Tensor, draw: Draw, part: str) -> float:
-    """Percent right, or the root of the mean squared error in the target's unit; NaN without rows."""
-    rows = torch.from_numpy(draw.parts[part])
-    rows = rows[problem.has(name)[rows]]
-    if not len(rows):
-        return float("nan")
-    y, said = problem.y[name][rows], output[rows]
-    if problem.targets[name].kind == "classes":
-        return 100.0 * float((said.argmax(1) == y).double().mean())
-    mean, spread = draw.scale[name]
-    return float((said.double() * spread + mean - y).square().mean().sqrt())

@@ -4,40 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from torch import nn
 
 from metatl import aggregates as agg
 from metatl.aggregates import Aggregate
-from metatl.models import CrossStitch, SharedTrunk
+from metatl.learners import Supervised
+from metatl.models import BranchingTrunk, CrossStitch, ModuleGrid, SharedTrunk
+from metatl.multitasking.branching import Branching
+from metatl.multitasking.routing import Routed
 from metatl.objectives import SoftSharing
 from metatl.text import near
 from metatl.types import MetatlError
 
 SINGLE = "single-task"
 """What every row is compared with: a net for each target, with as many steps and as much choosing."""
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+"""Every way has as many runs to choose from."""
+
+
+Tried = tuple[float, Aggregate | None]
+"""What one run has: the rate, and what makes one gradient of the losses."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """about: one line; net, told: its class and arguments; tried: aggregates, one a run; soft: a penalty.
+    """about: one line; made: the aggregate, of (targets, steps); net, told, learner: how nets are made.
 
-    Where one stands, three rates are tried with it; where three stand, each at the middle rate: every way has
-    three runs to choose from.
+    each: whether there is a net for each target, which alone is judged, with `helpers` beside it or without;
+    weighed: whether weights are chosen too; soft: a penalty.
     """
 
     about: str
-    tried: Callable[[int], Sequence[Aggregate | None]] = lambda k: (None,)
+    made: Callable[[int, int], Aggregate | None] = lambda k, steps: None
     net: type[nn.Module] = SharedTrunk
     told: Mapping[str, Any] | None = None
+    learner: Callable[..., Supervised] = Supervised
     soft: Literal["distance", "trace_norm"] | None = None
+    each: bool = False
+    helpers: bool = False
+    weighed: bool = False
 
-    def runs(self, k: int) -> list[tuple[float, Aggregate | None]]:
-        """(rate, aggregate) of each run, for k targets."""
-        tried = self.tried(k)
-        return [(rate, tried[0]) for rate in RATES] if len(tried) == 1 else [(RATES[1], one) for one in tried]
+    def groups(self, targets: Sequence[str]) -> list[list[str]]:
+        """The targets of each net; of a net with helpers, the one that is judged stands first."""
+        if not self.each:
+            return [list(targets)]
+        others = [[one for one in targets if one != main] if self.helpers else [] for main in targets]
+        return [[main, *rest] for main, rest in zip(targets, others, strict=True)]
+
+    def runs(self, k: int, steps: int = 1, floors: Sequence[float] | None = None) -> list[Tried]:
+        """(rate, aggregate) of each run, for k targets whose best constants have these losses.
+
+        Five rates; where weights are chosen too, three as far apart, with all losses in shares of a
+        constant's, and `further` two.
+        """
+        if not self.weighed:
+            return [(rate, self.made(k, steps)) for rate in RATES]
+        return [(rate, agg.Weighted(_shares(k, floors))) for rate in RATES[::2]]
+
+    def further(self, k: int, rate: float, floors: Sequence[float] | None = None) -> list[Tried]:
+        """What is tried at the best rate: the first loss five times as heavy, then the others."""
+        if not self.weighed:
+            return []
+        heavy = ((5.0,) + (1.0,) * (k - 1), (1.0,) + (5.0,) * (k - 1))
+        even = _shares(k, floors)
+        made = (tuple(b * h for b, h in zip(even, one, strict=True)) for one in heavy)
+        return [(rate, agg.Weighted(one)) for one in made]
 
     def terms(self, k: int) -> tuple[SoftSharing, ...]:
         """What stands beside the targets' losses."""
@@ -46,19 +80,18 @@ class Way:
         return (SoftSharing(tuple(f"nets.{i}" for i in range(k)), 1e-3, self.soft),)
 
 
-def _weights(k: int) -> Sequence[Aggregate]:
-    first = (1.0,) + (0.2,) * (k - 1)
-    return agg.Mean(), agg.Weighted(first), agg.Weighted(tuple(reversed(first)))
+def _shares(k: int, floors: Sequence[float] | None) -> tuple[float, ...]:
+    return tuple(1.0 / one for one in ([1.0] * k if floors is None else floors))
 
 
-def _one(made: Callable[[], Aggregate]) -> Callable[[int], Sequence[Aggregate]]:
-    return lambda k: (made(),)
+def _one(made: Callable[[], Aggregate]) -> Callable[[int, int], Aggregate]:
+    return lambda k, steps: made()
 
 
 WAYS: Mapping[str, Way] = {
-    SINGLE: Way("a net for each target"),
+    SINGLE: Way("a net for each target", each=True),
     "hard-sharing": Way("one trunk, a head a target, the mean of the losses", _one(agg.Mean)),
-    "fixed-weights": Way("the mean, or weights 5 : 1 either way, chosen like rates elsewhere", _weights),
+    "fixed-weights": Way("losses in shares of a constant's, weights even or 5 : 1 either way", weighed=True),
     "uncertainty": Way("weights by learned noise (Kendall 2018)", _one(agg.Uncertainty)),
     "dwa": Way("slow losses weigh more (Liu 2019)", _one(agg.DWA)),
     "grad-norm": Way("slow losses get the longer gradients (Chen 2018)", _one(agg.GradNorm)),
@@ -73,7 +106,44 @@ WAYS: Mapping[str, Way] = {
     "nash-mtl": Way("a bargain of the tasks (Navon 2022)", _one(agg.NashMTL)),
     "cross-stitch": Way("a net a target, activations mixed behind every block (Misra 2016)", net=CrossStitch),
     "half-shared": Way("only the first block is shared", told={"shared": 1}),
+    "branching": Way(
+        "one trunk that splits, from the last block on, where gradients disagree (after Lu 2017)",
+        _one(agg.Mean),
+        BranchingTrunk,
+        learner=Branching,
+    ),
+    "all-modules": Way("four modules a block, all on: the control of paths", _one(agg.Mean), ModuleGrid),
+    "random-paths": Way(
+        "two of four modules a block, a path a target that stays as it is drawn: the control of contests",
+        _one(agg.Mean),
+        ModuleGrid,
+        learner=partial(Routed, share=0.0),
+    ),
+    "champion-paths": Way(
+        "a path a target, champion against challenger (after CTR, Liang 2018)",
+        _one(agg.Mean),
+        ModuleGrid,
+        learner=Routed,
+    ),
+    "tournament-paths": Way(
+        "a path a target, by tournaments among eight (after PathNet, Fernando 2017)",
+        _one(agg.Mean),
+        ModuleGrid,
+        learner=partial(Routed, population=8),
+    ),
     "soft-sharing": Way("a net a target, held near each other", told={"shared": 0}, soft="distance"),
+    "falling-helpers": Way(
+        "a net for each target; the others help it, with a weight that falls to 0",
+        lambda k, steps: agg.FallingHelpers(steps),
+        each=True,
+        helpers=True,
+    ),
+    "gated-helpers": Way(
+        "a net for each target; a helper's gradient counts where its cosine is above 0 (Du 2018)",
+        _one(agg.HelperGate),
+        each=True,
+        helpers=True,
+    ),
     "trace-norm": Way("a net a target, with few directions together", told={"shared": 0}, soft="trace_norm"),
 }
 USUAL = (

@@ -11,6 +11,8 @@ import numpy as np
 
 from metatl.evaluation.statistics import LEVEL, Estimate, estimate, holm, paired
 from metatl.multitasking.fit import Budget, Cell, drawn, fitted
+from metatl.multitasking.judging import Draw
+from metatl.multitasking.kept_fits import KeptFits
 from metatl.multitasking.problem import Several
 from metatl.multitasking.rows import SINGLE, Way
 
@@ -27,17 +29,28 @@ def run(
     budget: Budget,
     minutes: float,
     tick: Callable[[str], None] = lambda said: None,
+    kept: KeptFits | None = None,
 ) -> dict[tuple[str, int], Cell]:
-    """Every way on every seed, seed by seed, until the minutes are over; the first seed is always done."""
+    """Every way on every seed, seed by seed, until the minutes are over; the first seed is always done.
+
+    kept: where fits are written as soon as they are done, and read where they are; minutes are those of all
+    commands. One that is killed loses the fit that it was at.
+    """
+    kept = KeptFits() if kept is None else kept
     cells: dict[tuple[str, int], Cell] = {}
-    end = time.perf_counter() + 60 * minutes
+    begun, before = time.perf_counter(), kept.spent
     for seed in range(seeds):
-        draw = drawn(problem, seed, budget)
+        draw: Draw | None = None
         for name, way in ways.items():
-            if seed and time.perf_counter() > end:
-                return cells
-            tick(f"{name}, draw {seed + 1} of {seeds}")
-            cells[name, seed] = fitted(problem, way, name, draw, budget, seed)
+            cell = kept.get(name, way, seed)
+            if cell is None and (not seed or kept.spent <= 60 * minutes):
+                tick(f"{name}, draw {seed + 1} of {seeds}")
+                draw = drawn(problem, seed, budget) if draw is None else draw
+                cell = fitted(problem, way, draw, budget, seed)
+                kept.put(name, way, seed, cell)
+                kept.note(before + time.perf_counter() - begun)
+            if cell is not None:
+                cells[name, seed] = cell
     return cells
 
 
@@ -46,17 +59,21 @@ def report(
 ) -> Values:
     """What `report.json` holds: a row for each way and target, and one for all targets together."""
     rows: list[Values] = []
+    loss = "mean pinball loss" if any(cell.also for cell in cells.values()) else "root mean squared error"
     for target in [*problem.targets, ALL]:
         own = [_row(problem, cells, name, target) for name in ways]
         ps = holm([row["p"] for row in own])
         rows += [row | {"p": None if p is None else round(p, 4)} for row, p in zip(own, ps, strict=True)]
     meaning = {
-        "score": f"percent right of classes, root mean squared error of values; of {ALL} the mean gain",
+        "score": f"percent right of classes, {loss} of values; of {ALL} the mean gain",
         "gain": f"relative to {SINGLE} on the same draw, in percent: above 0 is better, whatever the score",
         "ci95": "95 %, Student's t over draws, which share rows, shares within 0 and 100; null below 3",
         "difference": f"score minus that of {SINGLE} on the same draws",
         "p": "two-sided, of the gain; Holm-corrected over the ways of one target",
         "harmed": f"percent of the draws in which the way is worse than {SINGLE}",
+        "coverage": "of quantiles: percent of the rows between the outermost two; nominal: what it should be",
+        "width": "of quantiles: mean distance of the outermost two, in the target's unit",
+        "off level": "of quantiles: largest gap between a level and the share of rows below it, in points",
         "seconds": "mean of a draw: to learn, choose and judge",
     }
     return {"protocol": {**protocol, "meaning": meaning, "reference": SINGLE}, "rows": rows}
@@ -95,7 +112,9 @@ def _row(problem: Several, cells: Mapping[tuple[str, int], Cell], name: str, tar
         score = estimate(own) if finite else None
         most = 100.0 if problem.targets[target].kind == "classes" else math.inf
         apart = paired(own, other) if finite and len(own) > 1 and name != SINGLE else None
-        unit = "%" if most == 100.0 else "RMSE"
+        told = [cells[name, s].also.get(target, {}) for s in seeds]
+        unit = "%" if most == 100.0 else "pinball" if any(told) else "RMSE"
+        row |= {key: round(float(np.mean([one[key] for one in told])), 4) for key in told[0]} if told else {}
         row |= {"score": _mean(score), "unit": unit, "ci95": _ends(score, 0.0, most)}
         row |= {"difference": _mean(apart), "difference_ci95": _ends(apart)}
     shown = name != SINGLE
@@ -122,23 +141,22 @@ def _ends(found: Estimate | None, least: float = -math.inf, most: float = math.i
 
 
 def table(found: Values) -> str:
-    """A Markdown table a target: score and gain with their intervals, who is harmed, seconds."""
+    """A Markdown table a target: score and gain with intervals, coverage, who is harmed, seconds."""
     lines: list[str] = []
     for target in dict.fromkeys(row["target"] for row in found["rows"]):
         rows = [row for row in found["rows"] if row["target"] == target]
+        held = [row for row in rows if "coverage" in row]
+        covers = [f"coverage % of {held[0]['nominal']:g}", "width"] if held else []
         score = f"score, {rows[0]['unit']}" if target != ALL else "score"
-        lines += [
-            f"## {target}",
-            "",
-            f"| method | draws | {score} | gain % over single-task | p | harmed % | s |",
-            "|---|---|---|---|---|---|---|",
-        ]
+        heads = ["method", "draws", score, *covers, f"gain % over {SINGLE}", "p", "harmed %", "s"]
+        lines += [f"## {target}", "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
         for row in rows:
             cut = f"{row['p']:.3f}{' *' if row['p'] < LEVEL else ''}" if row["p"] is not None else ""
             score = "" if target == ALL else _said(row["score"], row["ci95"], "")
+            own = [f"{row[key]:.4g}" if key in row else "" for key in ("coverage", "width")] if held else []
             gain = _said(row["gain"], row["gain_ci95"], "+")
             harmed = "" if row["harmed"] is None else f"{row['harmed']:g}"
-            said = (row["method"], row["draws"], score, gain, cut, harmed, row["seconds"])
+            said = (row["method"], row["draws"], score, *own, gain, cut, harmed, row["seconds"])
             lines.append("| " + " | ".join(map(str, said)) + " |")
         lines.append("")
     return "\n".join(lines)

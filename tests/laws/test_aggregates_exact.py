@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from metatl.aggregates import (
     Aggregate,
     AlignedMTL,
     CAGrad,
+    FallingHelpers,
     GradNorm,
+    HelperGate,
     Mean,
     NashMTL,
     PCGrad,
@@ -185,6 +188,32 @@ def test_uncertainty_does_not_notice_the_unit() -> None:
     assert shares[0] == pytest.approx(shares[1], rel=1e-2)
 
 
+def test_helpers_count_where_they_agree_with_the_main_task() -> None:
+    """One at a right angle and one against it leave the main gradient; one at 60 degrees is added."""
+    main, aside, against = ([2.0, 0.0, 0.0], [0.0, 5.0, 0.0], [-1.0, 7.0, 0.0])
+    along = [1.5, 0.0, 1.5 * math.sqrt(3)]
+    each = torch.tensor([main, aside, against, along], dtype=torch.float64)
+    assert torch.equal(of(HelperGate(), each), each[0] + each[3])
+    assert off(of(HelperGate(0.5, "cosine"), each), each[0] + 0.5 * 0.5 * each[3]) < 1e-12
+    assert torch.equal(of(HelperGate(0.0), each), each[0])
+    assert torch.equal(of(HelperGate(), each[[1, 0, 2, 3]]), each[1] + each[2]), "the first is the main task"
+    assert off(of(HelperGate(0.5), ONE.repeat(3, 1)), 2.0 * ONE[0]) < 1e-12
+    torch.manual_seed(0)
+    for _ in range(20):
+        drawn = torch.randn(4, 5, dtype=torch.float64)
+        assert float(of(HelperGate(), drawn) @ drawn[0]) >= float(drawn[0] @ drawn[0]) - 1e-9
+
+
+def test_helpers_weight_falls_to_nothing() -> None:
+    rule, state, seen = FallingHelpers(4, 0.5), {}, list[float]()
+    for _ in range(6):
+        weights, state = rule.weigh(torch.ones(3), state)
+        assert weights[0] == 1.0
+        assert weights[1] == weights[2]
+        seen.append(float(weights[1]))
+    assert seen == [0.5, 0.375, 0.25, 0.125, 0.0, 0.0]
+
+
 def test_dwa_by_hand() -> None:
     rule, state = DWA(2, 2.0), {}
     seen = [[4.0, 1.0], [2.0, 1.0], [1.0, 1.0], [1.0, 1.0], [9.0, 9.0]]
@@ -209,6 +238,8 @@ def test_grad_norm_by_hand() -> None:
     [
         (lambda: Weighted((1.0, -1.0)), "weights is"),
         (lambda: Weighted((0.0,)), "weights is"),
+        (lambda: HelperGate(-1.0), "weight is -1"),
+        (lambda: FallingHelpers(0), "steps is 0"),
         (lambda: DWA(0), "epoch is 0"),
         (lambda: CAGrad(-1.0), "c is -1"),
         (lambda: GradNorm(-1.0), "alpha is -1"),
