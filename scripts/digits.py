@@ -7,9 +7,6 @@ grey), with the small net of Ganin & Lempitsky; MNIST-M has 6,000 training image
 Every row has one value of each setting, chosen by nothing but the published ones: no target label is read but
 to judge. Resumable; by the time of a step about 40 minutes of one idle core a seed (--share 0.25 for a
 quarter of the steps, --pairs and --rows for some of them).
-
-Taken so far: source-only and dann on MNIST-M, one seed (--seeds 1 --pairs mnist-to-mnist-m --rows
-source-only,dann).
 """
 
 from __future__ import annotations
