@@ -43,6 +43,8 @@ LEARNED = (
     "mcc",
     "pseudo-labels",
     "fixmatch",
+    "fixbi-mixup",
+    "cutmix",
     "source-norms",
     "target-only",
 )

@@ -78,9 +78,9 @@ def transfer(
     interrupted commands with the same `out` included; size: of pictures in pixels, instead of the net's
     own; source: data like `data` with other classes, whose labelled part some rows learn on first (of paths
     in a list the best, see `several`), or without labels (`unlabelled`), of which source_clusters are the
-    clusters that stand for classes; teacher: a larger net, named as `net` is; sweep: rows over what is carried
-    instead of the usual ones. Writes table.md, report.json, plots and model/ into `out`. Raises MetatlError
-    in one line for whatever cannot work.
+    clusters that stand for classes; teacher: a larger net, named as `net` is; sweep: rows over what is
+    carried over instead of the usual ones. Writes table.md, report.json, plots and model/ into `out`. Raises
+    MetatlError in one line for whatever cannot work.
     """
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
