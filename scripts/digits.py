@@ -45,6 +45,7 @@ LEARNED = (
     "fixmatch",
     "fixbi-mixup",
     "cutmix",
+    "ddb",
     "source-norms",
     "target-only",
 )
