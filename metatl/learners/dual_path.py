@@ -26,7 +26,7 @@ _START = "start"
 
 @dataclass(frozen=True)
 class DualPath(Learner):
-    """Two nets on two bridges to a target without labels, then a student of their average; all `rounds` times.
+    """Two nets on two bridges to a target without labels, then a student of their average; `rounds` times.
 
     First half of a round, path i: CE(source) + share CE(mixed, y_S) + (1 - share) q CE(mixed, argmax p_i),
     p_i of its teacher, a moving average of the path's weights and buffers, a = min(1 - 1 / (t + 1), keep).
@@ -58,7 +58,7 @@ class DualPath(Learner):
         """Refuse a round of no steps, and a share that is none."""
         if self.rounds < 1 or 0 < self.steps < 2 * self.rounds:
             raise MetatlError(
-                f"DualPath: {self.rounds} rounds of two halves in {self.steps} steps; give each half 1 or more"
+                f"DualPath: {self.rounds} rounds of two halves in {self.steps} steps; give each half 1"
             )
         if not 0.0 <= self.keep < 1.0:
             raise MetatlError(f"DualPath: keep is {self.keep}; give a share from 0 to below 1")

@@ -95,7 +95,7 @@ def test_paths_of_the_second_round_start_from_the_student_and_its_student_from_t
 
 
 def test_what_cannot_be_done_is_one_line(data: DomainData, net: Net) -> None:
-    with pytest.raises(MetatlError, match="give each half 1 or more"):
+    with pytest.raises(MetatlError, match="give each half 1"):
         DualPath(3, rounds=2)
     with pytest.raises(MetatlError, match="keep is 1"):
         DualPath(keep=1.0)
