@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,12 +13,9 @@ from metatl.data import Bridge, CutAcross, Domain, MixedUp
 from metatl.data.source import Data
 from metatl.engines.engine import Engine
 from metatl.learners.learner import Learner, State
-from metatl.learners.supervised import Supervised
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.objectives import Bridged, TaskLoss
-from metatl.rules import SGD, Rule
-from metatl.rules.schedule import Named, Schedule
 from metatl.types import Batch, MetatlError, Metrics, Transfer
 
 Drawn = dict[str, dict[str, Batch]]
@@ -35,30 +33,31 @@ class DualPath(Learner):
     augmentation. Source: Chen et al. 2022, arXiv 2209.07695.
 
     Args:
+        path: how every net steps, by mini-batches (`Supervised`); its steps, terms and streams are
+            set here, its schedule runs over every half.
         steps: mini-batches in all; those of the two paths are drawn together.
-        batch_size: rows of the source, of the target and of a bridge.
         bridges: of the two paths, of `batch_size` rows.
         rounds: how often both halves are done.
         keep: most of the teacher that a step keeps.
         threshold: of the sure rows (see `Bridged`).
-        rule: of the weights.
-        schedule: of the step size, over every half.
     """
 
+    path: Learner
     steps: int = 2000
-    batch_size: int = 64
     bridges: tuple[Bridge, Bridge] = (MixedUp(64, 0.5), CutAcross(64, 0.4))
     rounds: int = 2
     keep: float = 0.99
     threshold: float = 0.968
-    rule: Rule = SGD(0.01, 0.9)
-    schedule: Named | Schedule = "cosine"
 
     def __post_init__(self) -> None:
         """Refuse a round of no steps, and a share that is none."""
         if self.rounds < 1 or 0 < self.steps < 2 * self.rounds:
             raise MetatlError(
                 f"DualPath: {self.rounds} rounds of two halves in {self.steps} steps; give each half 1"
+            )
+        if not {"batch_size", "terms", "streams"} <= {one.name for one in fields(cast(Any, self.path))}:
+            raise MetatlError(
+                f"DualPath: {type(self.path).__name__} has no terms over streams; give Supervised"
             )
         if not 0.0 <= self.keep < 1.0:
             raise MetatlError(f"DualPath: keep is {self.keep}; give a share from 0 to below 1")
@@ -71,7 +70,7 @@ class DualPath(Learner):
         """As pre-training does; every bridge must have a batch's rows."""
         for learner in (*self._of(0).values(), *self._of(1).values()):
             learner.check(net, start, data)
-        sizes = {self.batch_size, *(bridge.size for bridge in self.bridges)}
+        sizes = {self._size, *(bridge.size for bridge in self.bridges)}
         if len(sizes) > 1:
             raise MetatlError(f"DualPath: batch_size and the bridges' sizes differ ({sorted(sizes)})")
 
@@ -120,15 +119,19 @@ class DualPath(Learner):
     def _ends(self) -> list[int]:
         return [self.steps * i // (2 * self.rounds) for i in range(2 * self.rounds + 1)]
 
-    def _of(self, half: int) -> dict[str, Supervised]:
+    @property
+    def _size(self) -> int:
+        return cast(Any, self.path).batch_size
+
+    def _of(self, half: int) -> dict[str, Any]:
         """Who learns in this half, by name."""
         ends = self._ends()
-        plain = Supervised(ends[half + 1] - ends[half], self.batch_size, self.rule, schedule=self.schedule)
+        plain: Any = replace(cast(Any, self.path), steps=ends[half + 1] - ends[half])
         bridges = {"one": self.bridges[0], "two": self.bridges[1]}
         if half % 2:
-            bridges = {"student": MixedUp(self.batch_size, 0.0)}
+            bridges = {"student": MixedUp(self._size, 0.0)}
         terms = TaskLoss(), Bridged(threshold=0.0 if half % 2 else self.threshold)
-        target = Domain(size=self.batch_size)
+        target = Domain(size=self._size)
         return {
             name: replace(plain, terms=terms, streams={"target": target, "bridge": one})
             for name, one in bridges.items()

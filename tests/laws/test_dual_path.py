@@ -11,7 +11,7 @@ import torch
 from metatl import Net, train
 from metatl.data import CutAcross, DomainData, MixedUp
 from metatl.engines import Loop
-from metatl.learners import DualPath, State
+from metatl.learners import DualPath, Keep, State, Supervised
 from metatl.models import LeNet
 from metatl.norm import Rows, moments_from
 from metatl.objectives import Bridged
@@ -21,7 +21,8 @@ from metatl.types import MetatlError, Transfer
 from tests.laws.test_bridges import written
 
 BRIDGES = (MixedUp(8, 0.5), CutAcross(8, 0.4))
-SMALL = DualPath(8, 8, BRIDGES, rounds=2, threshold=0.2, rule=SGD(0.05))
+PATH = Supervised(batch_size=8, rule=SGD(0.05), schedule="constant")
+SMALL = DualPath(PATH, 8, BRIDGES, rounds=2, threshold=0.2)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def told(net: Net, at: Transfer, x: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_round_is_its_steps_written_out(data: DomainData, net: Net) -> None:
-    own, start = DualPath(4, 8, BRIDGES, 1, 0.4, 0.2, SGD(0.05), "constant"), net.start()
+    own, start = DualPath(PATH, 4, BRIDGES, 1, 0.4, 0.2), net.start()
     plain = own._of(0)["one"]
     teachers = []
     for bridge in BRIDGES:
@@ -96,8 +97,10 @@ def test_paths_of_the_second_round_start_from_the_student_and_its_student_from_t
 
 def test_what_cannot_be_done_is_one_line(data: DomainData, net: Net) -> None:
     with pytest.raises(MetatlError, match="give each half 1"):
-        DualPath(3, rounds=2)
+        DualPath(PATH, 3, rounds=2)
+    with pytest.raises(MetatlError, match="Keep has no terms over streams"):
+        DualPath(Keep())
     with pytest.raises(MetatlError, match="keep is 1"):
-        DualPath(keep=1.0)
+        DualPath(PATH, keep=1.0)
     with pytest.raises(MetatlError, match="sizes differ"):
-        replace(SMALL, batch_size=4).check(net, net.start(), data)
+        replace(SMALL, path=replace(PATH, batch_size=4)).check(net, net.start(), data)
