@@ -40,6 +40,9 @@ LEARNED = (
     "mcc",
     "pseudo-labels",
     "fixmatch",
+    "fixbi-mixup",
+    "cutmix",
+    "ddb",
     "source-norms",
     "target-only",
 )

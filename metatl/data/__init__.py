@@ -7,8 +7,10 @@ from metatl.front_door import door
 if TYPE_CHECKING:
     from metatl.data.arrays import Arrays, ImageFolder
     from metatl.data.bank import Bank
+    from metatl.data.bridge import Bridge
     from metatl.data.class_data import ClassData
     from metatl.data.clustered import Clustered
+    from metatl.data.cut_across import CutAcross
     from metatl.data.domain_data import DomainData
     from metatl.data.domains import Domains
     from metatl.data.fewer import Fewer, FewerData
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from metatl.data.group_data import GroupData
     from metatl.data.linear_functions import LinearFunctions, LinearFunctionsData
     from metatl.data.masked import Masked
+    from metatl.data.mixed_up import MixedUp
     from metatl.data.mnist import Mnist
     from metatl.data.omniglot import Omniglot
     from metatl.data.patterns import Patterns, PatternsData
@@ -36,8 +39,10 @@ __all__ = [
     "Arrays",
     "AsTheyCome",
     "Bank",
+    "Bridge",
     "ClassData",
     "Clustered",
+    "CutAcross",
     "Data",
     "Domain",
     "DomainData",
@@ -53,6 +58,7 @@ __all__ = [
     "LinearFunctionsData",
     "Masked",
     "MetaDataset",
+    "MixedUp",
     "Mnist",
     "Omniglot",
     "Patterns",
@@ -81,6 +87,9 @@ __getattr__, __dir__ = door(
         "clustered": "Clustered",
         "domain_data": "DomainData",
         "domains": "Domains",
+        "bridge": "Bridge",
+        "cut_across": "CutAcross",
+        "mixed_up": "MixedUp",
         "fewer": "Fewer FewerData",
         "glyphs": "Glyphs",
         "group_arrays": "GroupArrays",

@@ -1,4 +1,4 @@
-"""One domain's rows out of an npz file, whichever of the usual layouts it has."""
+"""One domain's rows out of an npz file, or a folder of its authors, whichever of the usual layouts it has."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from metatl.data.checked import Channels, as_labels, stored_inputs
 from metatl.data.fetch import placed
 from metatl.data.images import resize_area
 from metatl.data.labelled import Array, array_names, read_npz
+from metatl.data.official import official
 from metatl.types import MetatlError
 
 _PARTS = ("train", "test")
@@ -34,8 +35,9 @@ class Part(NamedTuple):
 class DomainFile:
     """x and y (with `split`, 0 for train and 1 for test), or x_train, y_train, x_test, y_test.
 
-    place: the file, or one below `$METATL_DATA` or the cache. column: an array [n] beside x and y that names
-    each row's domain, of which `domain` is one. Where the file has `scale`, x is multiplied by it. size: side
+    place: the file, or one below `$METATL_DATA` or the cache; or a folder as SVHN, GTSRB or the synthetic
+    sets come in (`official.LAYOUTS`). column: an array [n] beside x and y that names each row's domain, of
+    which `domain` is one. Where the file has `scale`, x is multiplied by it. size: side
     of pictures, grey or in three colours (the shortest sides are the channels). test: share of the rows that
     judge where the file does not say. channels: where those of pictures lie, if their shape does not say.
     """
@@ -55,6 +57,8 @@ class DomainFile:
         return {part: self._part(x, y, scale, path) for part, (x, y) in rows.items()}
 
     def _parts(self, path: Path) -> tuple[Sides, Array | None]:
+        if path.is_dir():
+            return official(path, self.size, self.test, self.seed), None
         listed = {n: n for n in ("x", "y", "split", "scale", self.column or "y")}
         named = {f"{axis}_{part}": (axis, part) for axis in "xy" for part in _PARTS}
         names = [*listed, *named, *(f"{name}_u16" for name in named)]

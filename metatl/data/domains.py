@@ -30,11 +30,11 @@ class Domains(Source):
     judge by, of the target in meta_test and of the sources in meta_val. The labels of the target's training
     rows are never read.
 
-    files: the npz file of each domain, by its name (see `DomainFile`), or one file with a `column` that names
-    each row's domain. sources, target: their names; the same one in both learns from the target's own labels.
-    size: side of pictures. rows: at most so many training rows of each domain. held_out: share of the
-    sources' training rows for meta_val. test: share of rows that judge where a file does not say. channels:
-    where those of pictures lie, if their shape does not say.
+    files: the npz file of each domain, or the folder of its authors, by its name (see `DomainFile`), or one
+    file with a `column` that names each row's domain. sources, target: their names; the same one in both
+    learns from the target's own labels. size: side of pictures. rows: at most so many training rows of each
+    domain. held_out: share of the sources' training rows for meta_val. test: share of rows that judge where a
+    file does not say. channels: where those of pictures lie, if their shape does not say.
     """
 
     files: dict[str, str] = field(hash=False)

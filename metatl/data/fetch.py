@@ -77,12 +77,12 @@ class Files:
 
 
 def placed(path: Path) -> Path:
-    """A file as it is named, or the one of that name below `$METATL_DATA` or the cache."""
+    """A file or folder as it is named, or the one of that name below `$METATL_DATA` or the cache."""
     home = os.environ.get("METATL_DATA")
     below = [Path(home) / path] if home else []
     if path.exists() or path.is_absolute():
         return path
-    return next((file for file in (*below, cache_dir() / path) if file.is_file()), path)
+    return next((file for file in (*below, cache_dir() / path) if file.exists()), path)
 
 
 def _download(url: str, path: Path) -> None:

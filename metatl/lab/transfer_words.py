@@ -57,7 +57,10 @@ def add(
     transfer.add_argument("--size", type=int, help="pixels of a picture's side [the net's own]")
     transfer.add_argument("--seed", type=int, default=0, help="of the draws [0]")
     transfer.add_argument(
-        "--source", help="data like DATA to learn on first, of other classes or other people [none]"
+        "--source",
+        action="append",
+        help="data like DATA to learn on first, of other classes or other people; given more than once, the "
+        "one that an estimate puts first [none]",
     )
     transfer.add_argument(
         "--source-clusters",

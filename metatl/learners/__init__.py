@@ -1,5 +1,6 @@
 """Learners: ways of learning what is carried."""
 
+from metatl.learners.dual_path import DualPath
 from metatl.learners.episodic import Episodic
 from metatl.learners.fisher_directions import FisherDirections
 from metatl.learners.importance import Importance
@@ -13,6 +14,7 @@ from metatl.learners.supervised import Supervised
 from metatl.learners.until import Until
 
 __all__ = [
+    "DualPath",
     "Episodic",
     "FisherDirections",
     "Importance",

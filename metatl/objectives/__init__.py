@@ -2,6 +2,7 @@
 
 from metatl.objectives.bar_distribution import BarDistribution
 from metatl.objectives.binary_cross_entropy import BinaryCrossEntropy
+from metatl.objectives.bridged import Bridged
 from metatl.objectives.cdan import CDAN
 from metatl.objectives.cross_entropy import CrossEntropy
 from metatl.objectives.dann import DANN
@@ -42,6 +43,7 @@ __all__ = [
     "Anchor",
     "BarDistribution",
     "BinaryCrossEntropy",
+    "Bridged",
     "CrossEntropy",
     "DeepCORAL",
     "Distillation",

@@ -21,6 +21,7 @@ from metatl.shifts.numbers import as_numbers, features_of, space
 from metatl.text import say
 from metatl.transferring.opened import Words, opened
 from metatl.transferring.pretraining import learned_on
+from metatl.transferring.several import only
 from metatl.types import MetatlError
 
 DIMS = 30
@@ -100,7 +101,7 @@ def _features(found: Domain, words: argparse.Namespace, columns: Words) -> tuple
         _, _, plain, _, _ = as_numbers(found, found, space(found.inputs, found.inputs), None)
         each |= {} if plain is None else {"columns as they are": plain}
     if words.source is not None:
-        source = opened(words.source, columns, strict=False)[0]
+        source = opened(only(words.source, "--cluster"), columns, strict=False)[0]
         made, notes = learned_on(source, _unlabelled(found), words.seed)
         for note in notes:
             say(note)

@@ -22,6 +22,7 @@ from metatl.transferring.people_source import Before
 from metatl.transferring.personalise import saved_at, with_delta
 from metatl.transferring.predict import Prediction, Told, table
 from metatl.transferring.predict import predict as predicted
+from metatl.transferring.several import only
 from metatl.transferring.transfer import transfer as transferred
 from metatl.types import MetatlError
 
@@ -75,7 +76,7 @@ def _to_people(words: argparse.Namespace) -> None:
             raise MetatlError(f"--{word} is of data that are no people; leave it out with --adapt-to group")
     if words.draws < 1:
         raise MetatlError("transfer: draws must be 1 or more")
-    before = Before(words.net, words.size, words.source)
+    before = Before(words.net, words.size, only(words.source, "--adapt-to group"))
     chosen = None if words.methods is None else asked.words(words.methods)
     with importing.received(trust=True) if words.trust else nullcontext():
         found = people.personalised(

@@ -28,6 +28,7 @@ from metatl.transferring.report import report
 from metatl.transferring.rows import named, rows, scaled
 from metatl.transferring.running import missing, planned, run_bodies, run_heads
 from metatl.transferring.settle import fit_all, reserve, settle, validate
+from metatl.transferring.several import Aim, best, several
 from metatl.transferring.source import SourceRows, distinct, ordered, source_rows
 from metatl.transferring.study import Study, moving
 from metatl.transferring.sweep import Sweep, swept
@@ -75,11 +76,11 @@ def transfer(
     real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, by name, by the
     path of a config of one's own, or as `usual` and `all`, the usual ones for None; minutes: in all, those of
     interrupted commands with the same `out` included; size: of pictures in pixels, instead of the net's
-    own; source: data like `data` with other classes, whose labelled part some rows learn on first, or without
-    labels (`unlabelled`), of which source_clusters are the clusters that stand for classes; teacher: a
-    larger net, named as `net` is, that others learn from; sweep: rows over what is transferred
-    instead of the usual ones. Writes table.md, report.json, plots and model/ into `out`. Raises MetatlError
-    in one line for whatever cannot work.
+    own; source: data like `data` with other classes, whose labelled part some rows learn on first (of paths
+    in a list the best, see `several`), or without labels (`unlabelled`), of which source_clusters are the
+    clusters that stand for classes; teacher: a larger net, named as `net` is; sweep: rows over what is
+    carried over instead of the usual ones. Writes table.md, report.json, plots and model/ into `out`. Raises
+    MetatlError in one line for whatever cannot work.
     """
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
@@ -88,16 +89,16 @@ def transfer(
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
     chosen_rows = teachable(rows(asked.with_references(said)), names, teacher is not None)
     asked.check_source(chosen_rows, names, source is not None, usual is None)
-    others, repeated = _others(source, words, examples, source_clusters)
+    aim = Aim(usual if net is None else net, size, asked.counts(labelled, examples.targets.kind), seed)
+    others, repeated = _others(source, words, examples, source_clusters, aim)
     chosen_rows = asked.sourced(chosen_rows, names, others)
-    counts = asked.counts(labelled, examples.targets.kind)
     net_of = others if asked.learns_a_net(chosen_rows, said) else None
-    made, told_of_net = net_for(usual if net is None else net, size, net_of, examples, seed)
+    made, told_of_net = net_for(aim.net, size, net_of, examples, seed)
     chosen_rows |= {} if sweep is None else swept(made)
     chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
     problem = _read(examples, made, seed)
     chosen_rows, notes = applicable(chosen_rows, names, made, problem)
-    possible, large = asked.possible(problem, counts, chosen_rows)
+    possible, large = asked.possible(problem, aim.counts, chosen_rows)
     other, clustered = _source(others, problem, made, source_clusters, seed)
     larger, taught = learned_from(teacher, problem)
     study = Study(problem, made, chosen_rows, possible, draws, seed, teacher=taught)
@@ -123,13 +124,22 @@ def transfer(
 
 
 def _others(
-    source: Any, words: Words, examples: Examples, clusters: int | None
+    source: Any, words: Words, examples: Examples, clusters: int | None, aim: Aim
 ) -> tuple[Examples | None, list[str]]:
-    """The source without rows that are the problem's too, and notes; nothing without one."""
-    others = None if source is None else opened(source, words, strict=False)[0]
-    asked.check_alike(examples, others)
-    check_clusters(others, clusters)
-    return (None, []) if others is None else distinct(ordered(others, examples), examples)
+    """The source, the best of several, without rows that are the problem's too, and notes; or nothing."""
+    if source is None:
+        return None, []
+    found: dict[str, tuple[Examples, list[str]]] = {}
+    for place in several(source):
+        others = opened(place, words, strict=False)[0]
+        asked.check_alike(examples, others)
+        check_clusters(others, clusters)
+        name = others.name if others.name not in found else str(place)
+        found[name] = distinct(ordered(others, examples), examples)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    name, notes = best({name: one for name, (one, _) in found.items()}, examples, aim)
+    return found[name][0], [*notes, *found[name][1]]
 
 
 def _source(

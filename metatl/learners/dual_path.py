@@ -1,0 +1,182 @@
+"""Deliberated domain bridging: two bridges, two nets, and a student of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from metatl import tree
+from metatl.data import Bridge, CutAcross, Domain, MixedUp
+from metatl.data.source import Data
+from metatl.engines.engine import Engine
+from metatl.learners.learner import Learner, State
+from metatl.net import Net
+from metatl.norm import Rows, moments_from
+from metatl.objectives import Bridged, TaskLoss
+from metatl.types import Batch, MetatlError, Metrics, Transfer
+
+Drawn = dict[str, dict[str, Batch]]
+_START = "start"
+
+
+@dataclass(frozen=True)
+class DualPath(Learner):
+    """Two nets on two bridges to a target without labels, then a student of their average; `rounds` times.
+
+    First half of a round, path i: CE(source) + share CE(mixed, y_S) + (1 - share) q CE(mixed, argmax p_i),
+    p_i of its teacher, a moving average of the path's weights and buffers, a = min(1 - 1 / (t + 1), keep).
+    Second half: the student, fresh from the start, learns CE(source) + CE(target, argmax (p_1 + p_2)).
+    The paths of the next round start from it. DDB for classes, without its prototypes, ClassMix and
+    augmentation. Source: Chen et al. 2022, arXiv 2209.07695.
+
+    Args:
+        path: how every net steps, by mini-batches (`Supervised`); its steps, terms and streams are
+            set here, its schedule runs over every half.
+        steps: mini-batches in all; those of the two paths are drawn together.
+        bridges: of the two paths, of `batch_size` rows.
+        rounds: how often both halves are done.
+        keep: most of the teacher that a step keeps.
+        threshold: of the sure rows (see `Bridged`).
+    """
+
+    path: Learner
+    steps: int = 2000
+    bridges: tuple[Bridge, Bridge] = (MixedUp(64, 0.5), CutAcross(64, 0.4))
+    rounds: int = 2
+    keep: float = 0.99
+    threshold: float = 0.968
+
+    def __post_init__(self) -> None:
+        """Refuse a round of no steps, and a share that is none."""
+        if self.rounds < 1 or 0 < self.steps < 2 * self.rounds:
+            raise MetatlError(
+                f"DualPath: {self.rounds} rounds of two halves in {self.steps} steps; give each half 1"
+            )
+        if not {"batch_size", "terms", "streams"} <= {one.name for one in fields(cast(Any, self.path))}:
+            raise MetatlError(
+                f"DualPath: {type(self.path).__name__} has no terms over streams; give Supervised"
+            )
+        if not 0.0 <= self.keep < 1.0:
+            raise MetatlError(f"DualPath: keep is {self.keep}; give a share from 0 to below 1")
+
+    def outputs(self, data: Data) -> int:
+        """The number of source classes."""
+        return self._of(0)["one"].outputs(data)
+
+    def check(self, net: Net, start: Transfer, data: Data) -> None:
+        """As pre-training does; every bridge must have a batch's rows."""
+        for learner in (*self._of(0).values(), *self._of(1).values()):
+            learner.check(net, start, data)
+        sizes = {self._size, *(bridge.size for bridge in self.bridges)}
+        if len(sizes) > 1:
+            raise MetatlError(f"DualPath: batch_size and the bridges' sizes differ ({sorted(sizes)})")
+
+    def draw(self, data: Data, seed: int, step: int) -> Drawn:
+        """What each of those learns from that learn in this half, by name."""
+        learners = self._of(self._half(step)[0])
+        return {name: learner.draw(data, seed, step) for name, learner in learners.items()}
+
+    def init(self, net: Net, start: Transfer) -> State:
+        """Both paths at the start, which students start from too."""
+        return State(start, 0, {**_held(_START, start), **self._begun(net, start)})
+
+    def step(self, net: Net, engine: Engine, state: State, drawn: Drawn) -> tuple[State, Metrics]:
+        """A step of both paths, or of the student."""
+        half, place, last = self._half(state.step)
+        carried, memory, told = state.transfer, dict(state.memory), list[Metrics]()
+        for name, learner in self._of(half).items():
+            teachers = [name] if half % 2 == 0 else ["one", "two"]
+            rows = drawn[name]
+            likely = sum(_shares(net, _take(memory, f"{one}-teacher", carried), rows) for one in teachers)
+            bridge = rows["bridge"]
+            rows = {**rows, "bridge": bridge._replace(y={**bridge.y, "likely": likely / len(teachers)})}
+            own = State(_take(memory, name, carried), place, _within(memory, name))
+            moved, metrics = learner.step(net, engine, own, rows)
+            told.append(metrics)
+            memory |= _held(name, moved.transfer) | {f"{name}-rule-{r}": m for r, m in moved.memory.items()}
+            if half % 2 == 0:
+                share = min(1.0 - 1.0 / (place + 1), self.keep)
+                memory |= _averaged(memory, name, moved.transfer, share)
+        if half % 2 and last:
+            carried = _take(memory, "student", carried)
+            memory = {**_held(_START, _take(memory, _START, carried)), **self._begun(net, carried)}
+        elif last:
+            student = _take(memory, _START, carried)
+            begun = self._of(half + 1)["student"].init(net, student)
+            memory |= _held("student", student) | {f"student-rule-{r}": m for r, m in begun.memory.items()}
+        mean = {key: sum(one[key] for one in told) / len(told) for key in told[0]}
+        return State(carried, state.step + 1, memory), mean  # pyright: ignore[reportReturnType]
+
+    def _half(self, step: int) -> tuple[int, int, bool]:
+        """Which half it lies in, its place there, and whether it is the last one there."""
+        ends = self._ends()
+        half = next(i for i, end in enumerate(ends[1:]) if step < end)
+        return half, step - ends[half], step + 1 == ends[half + 1]
+
+    def _ends(self) -> list[int]:
+        return [self.steps * i // (2 * self.rounds) for i in range(2 * self.rounds + 1)]
+
+    @property
+    def _size(self) -> int:
+        return cast(Any, self.path).batch_size
+
+    def _of(self, half: int) -> dict[str, Any]:
+        """Who learns in this half, by name."""
+        ends = self._ends()
+        plain: Any = replace(cast(Any, self.path), steps=ends[half + 1] - ends[half])
+        bridges = {"one": self.bridges[0], "two": self.bridges[1]}
+        if half % 2:
+            bridges = {"student": MixedUp(self._size, 0.0)}
+        terms = TaskLoss(), Bridged(threshold=0.0 if half % 2 else self.threshold)
+        target = Domain(size=self._size)
+        return {
+            name: replace(plain, terms=terms, streams={"target": target, "bridge": one})
+            for name, one in bridges.items()
+        }
+
+    def _begun(self, net: Net, start: Transfer) -> dict[str, dict[str, Tensor]]:
+        """What both paths hold at the beginning of a round."""
+        memory: dict[str, dict[str, Tensor]] = {}
+        for name, learner in self._of(0).items():
+            rule = learner.init(net, start).memory
+            memory |= _held(name, start) | _held(f"{name}-teacher", start)
+            memory |= {f"{name}-rule-{role}": held for role, held in rule.items()}
+        return memory
+
+
+def _held(name: str, given: Transfer) -> dict[str, dict[str, Tensor]]:
+    return {f"{name}-params": dict(given.params), f"{name}-buffers": dict(given.buffers)}
+
+
+def _take(memory: dict[str, dict[str, Tensor]], name: str, like: Transfer) -> Transfer:
+    return replace(like, params=memory[f"{name}-params"], buffers=memory.get(f"{name}-buffers", {}))
+
+
+def _within(memory: dict[str, dict[str, Tensor]], name: str) -> dict[str, dict[str, Tensor]]:
+    """The memory of a learner's rule."""
+    start = f"{name}-rule-"
+    return {role.removeprefix(start): held for role, held in memory.items() if role.startswith(start)}
+
+
+def _averaged(
+    memory: dict[str, dict[str, Tensor]], name: str, path: Transfer, share: float
+) -> dict[str, dict[str, Tensor]]:
+    """share of the teacher and the rest of the path; counts in buffers are the path's."""
+
+    def mean(old: Tensor, new: Tensor) -> Tensor:
+        return share * old + (1.0 - share) * new if new.is_floating_point() else new
+
+    teacher = _take(memory, f"{name}-teacher", path)
+    params = tree.map(mean, teacher.params, path.params)
+    return _held(
+        f"{name}-teacher", replace(path, params=params, buffers=tree.map(mean, teacher.buffers, path.buffers))
+    )
+
+
+def _shares(net: Net, teacher: Transfer, rows: dict[str, Batch]) -> Tensor:
+    """Shares of classes [n, classes] of the target's rows, with running moments."""
+    with torch.no_grad(), moments_from(Rows(frozen=True)):
+        return net(teacher.params, teacher.buffers, rows["target"].x).softmax(-1)
