@@ -9,20 +9,21 @@ from pathlib import Path
 
 LAWS = "tests/laws/test_{}.py"
 ROOMS: dict[str, tuple[str, ...]] = {
-    "adapt": ("defaults", "training", "protocol"),
-    "guides": ("defaults", "rules_and_guides", "masks"),
-    "rules": ("defaults", "rules_and_guides", "training", "rates"),
-    "engines": ("defaults", "engines", "engines_odd", "norms"),
-    "evaluation": ("defaults", "statistics", "protocol"),
-    "learners": ("defaults", "resume", "streams", "other_directions"),
-    "aggregates": ("defaults", "aggregates_exact", "routing"),
-    "heads": ("defaults", "heads_and_terms"),
+    "adapt": ("training", "protocol"),
+    "guides": ("rules_and_guides", "masks"),
+    "rules": ("rules_and_guides", "training", "rates"),
+    "engines": ("engines", "engines_odd", "norms"),
+    "evaluation": ("statistics", "protocol"),
+    "learners": ("steps", "resume", "streams", "other_directions"),
+    "aggregates": ("aggregates_exact", "routing"),
+    "heads": ("heads_and_terms"),
     "norm": ("norms",),
     "net": ("norms", "own_pictures", "heads_and_terms"),
-    "train": ("streams", "resume"),
+    "train": ("steps", "streams"),
 }
-"""Of each room, files of `tests/laws` that are quick."""
-MOST = 3
+"""Of each room, files of `tests/laws`."""
+ALWAYS = "defaults"
+MOST = 2
 
 
 def names_of(path: Path, root: Path) -> list[str]:
@@ -46,4 +47,4 @@ def laws_of(root: Path, file: str) -> list[str]:
     counts = {test: len(pattern.findall(text)) for test, text in _texts(root).items()}
     most = sorted((test for test in counts if counts[test]), key=lambda test: (-counts[test], test))[:MOST]
     room = file.split("/")[1].removesuffix(".py")
-    return list(dict.fromkeys([*most, *(LAWS.format(name) for name in ROOMS[room])]))
+    return list(dict.fromkeys(LAWS.format(name) if "/" not in name else name for name in (ALWAYS, *most, *ROOMS[room])))

@@ -16,6 +16,8 @@ from typing import Any
 import metatl
 
 WRITTEN = Path(__file__).resolve().parent.parent / "golden" / "defaults.json"
+LOOSE = {"ContinuedBoosting", "NearestNeighbours", "TreeTransfer"}
+"""Estimators in the manner of scikit-learn, which a fit fills."""
 ROOMS = ("adapt", "aggregates", "engines", "evaluation", "guides", "heads", "learners", "objectives", "rules")
 
 
@@ -63,6 +65,14 @@ def test_defaults_are_those_on_record() -> None:
     ours, theirs = defaults(), json.loads(WRITTEN.read_text(encoding="utf-8"))
     moved = {n: (theirs.get(n), ours.get(n)) for n in ours | theirs if ours.get(n) != theirs.get(n)}
     assert not moved, f"was, is: {moved}; python tests/laws/{Path(__file__).name} writes what is meant to move"
+
+
+def test_values_are_frozen() -> None:
+    """A dataclass of the core that can be changed is one that says so here."""
+    every = {thing for name in modules() for thing in vars(importlib.import_module(name)).values()
+             if inspect.isclass(thing) and is_dataclass(thing) and thing.__module__ == name}  # fmt: skip
+    loose = {thing.__name__ for thing in every if not thing.__dataclass_params__.frozen}  # pyright: ignore[reportAttributeAccessIssue]
+    assert loose == LOOSE
 
 
 if __name__ == "__main__":
