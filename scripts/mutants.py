@@ -4,7 +4,7 @@
     python scripts/mutants.py --count 200 --seed 3  # others
     python scripts/mutants.py --rooms rules,guides  # of these rooms only
     python scripts/mutants.py --all                 # every change of every core file: days; stop it and go on
-    python scripts/mutants.py --page                # the page of what has been written so far
+    python scripts/mutants.py --page                # the page of the rows that are there
 
 The working tree is copied and changed there. A child process per mutant runs the tests that name something of
 the changed file, then those of its room (`mutants_laws.py`), until one fails or `--seconds` of processor time
@@ -14,6 +14,7 @@ are spent. Rows go to results/mutants/rows.jsonl, a line each; those that are th
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -82,7 +83,6 @@ def _child(folder: Path, laws: list[str], seconds: float) -> int:
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(folder / "hypothesis"))
     kept = [p for p in sys.path if p and Path(p).resolve() not in (ROOT, ROOT / "scripts")]
     sys.path[:] = [str(folder), str(folder / "scripts"), *kept]
-    sys.modules.pop("mutants_made", None)
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", QUICK, "--rootdir", str(folder)]
     return int(pytest.main([*options, *laws], plugins=[Quickly(seconds)]))
 
@@ -97,10 +97,8 @@ def meets(folder: Path, laws: list[str], seconds: float) -> tuple[str, str]:
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what a test has started
-    except ProcessLookupError:
-        pass
     said = (folder / "said.txt").read_text(encoding="utf-8", errors="replace")
     if os.WIFSIGNALED(status):
         return HUNG, ""
@@ -120,7 +118,7 @@ def written(folder: Path, file: str, text: str) -> None:
 
 
 def tried(folder: Path, mutants: Iterable[made.Mutant], seconds: float) -> Iterator[dict[str, Any]]:
-    """A row for each mutant; a test that fails on one is run on the source as it is, once, and passes there."""
+    """A row for each mutant; a test that fails on one is run once on the source as it is, to pass there."""
     sound: set[str] = {""}
     for mutant in mutants:
         text = (ROOT / mutant.file).read_text(encoding="utf-8")
@@ -161,7 +159,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8, help="processor time of the tests of a mutant")
     parser.add_argument("--minutes", type=float, default=1e9, help="no mutant is begun after that")
     parser.add_argument("--all", action="store_true", help="every change of every file")
-    parser.add_argument("--again", action="store_true", help="try only those that lived")
+    parser.add_argument("--again", action="store_true", help="try those that lived once more")
     parser.add_argument("--rows", type=Path, default=ROWS)
     parser.add_argument("--page", action="store_true", help="write the page, and try nothing")
     options = parser.parse_args()
@@ -176,14 +174,12 @@ def main() -> None:
 
 def run(options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
     """Add rows to `rows` and to their file, and say each."""
-    fields = made.Mutant.__dataclass_fields__
     identity = ("file", "operator", "line", "column", "occurrence")
-    lived = [row for row in rows if options.again and row["ended"] == LIVED]
+    lived = [row for row in rows if row["ended"] == LIVED and row["operator"] != "by hand"]
     if options.again:
-        by_hand = {(m.file, m.operator, m.line, m.column, m.occurrence): m for m in made.HAND_MADE}
-        as_was = (made.Mutant(**{n: row[n] for n in fields if n not in ("old", "new")}) for row in lived)
-        mutants = (by_hand.get(tuple(getattr(m, n) for n in identity), m) for m in as_was)
-        rows[:] = [row for row in rows if row["ended"] != LIVED]
+        mutants = iter([made.Mutant(**{n: row[n] for n in identity}) for row in lived])
+        rows[:] = [row for row in rows if row not in lived]
+        options.rows.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     else:
         done = {tuple(row[n] for n in identity) for row in rows}
         mutants = (m for m in chosen(options) if tuple(getattr(m, n) for n in identity) not in done)

@@ -1,4 +1,4 @@
-"""Which tests a changed file of the core meets: those that name something of it most, then those of its room."""
+"""Which tests a changed file of the core meets: those that name it most often, then those of its room."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def names_of(path: Path, root: Path) -> list[str]:
 
 @cache
 def _texts(root: Path) -> dict[str, str]:
-    found = sorted([*(root / "tests" / "laws").glob("test_*.py"), *(root / "tests" / "oracles").glob("test_*.py")])
+    found = sorted(
+        [*(root / "tests" / "laws").glob("test_*.py"), *(root / "tests" / "oracles").glob("test_*.py")]
+    )
     return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in found}
 
 
@@ -47,4 +49,8 @@ def laws_of(root: Path, file: str) -> list[str]:
     counts = {test: len(pattern.findall(text)) for test, text in _texts(root).items()}
     most = sorted((test for test in counts if counts[test]), key=lambda test: (-counts[test], test))[:MOST]
     room = file.split("/")[1].removesuffix(".py")
-    return list(dict.fromkeys(LAWS.format(name) if "/" not in name else name for name in (ALWAYS, *most, *ROOMS[room])))
+    return list(
+        dict.fromkeys(
+            LAWS.format(name) if "/" not in name else name for name in (ALWAYS, *most, *ROOMS[room])
+        )
+    )

@@ -21,7 +21,7 @@ from parso.python.tree import Number
 CORE = ("adapt", "guides", "rules", "engines", "evaluation", "learners", "aggregates", "heads")
 CORE_FILES = ("norm.py", "net.py", "train.py")
 LEFT_OUT = ("RemoveDecorator", "ExceptionReplacer", "VariableReplacer", "VariableInserter")
-"""Without its decorator no class of ours can be made; other errors caught are other laws; the last two need names."""
+"""Without its decorator no class of ours can be made; the last two need names of variables."""
 
 
 class DropOperand(Operator):
@@ -89,8 +89,10 @@ class Mutant:
 
 HAND_MADE = (
     Mutant("metatl/train.py", 59, 0, "by hand", old="(seed * 1_000_003 + state.step) % 2**63", new="seed"),
-    Mutant("metatl/learners/supervised.py", 61, 0, "by hand", old="moment_rate: float = 0.1", new="moment_rate: float = 0.05"),
-)  # fmt: skip
+    Mutant(
+        "metatl/learners/supervised.py", 61, 0, "by hand", old="_rate: float = 0.1", new="_rate: float = 0.05"
+    ),
+)
 """Two that lived once."""
 
 

@@ -1,4 +1,4 @@
-"""The page of `results/mutants`: counts by room, and every mutant that lived, with what is to be said of it."""
+"""The page of `results/mutants`: counts by room, and every mutant that lived, with what is said of it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-
 SAID = Path(__file__).resolve().parent.parent / "results" / "mutants" / "said.json"
 """What a person found of those that lived: `file:what it was:what it became` to a sentence."""
 HEAD = """# Mutants of the core
 
-One small change at a time (a sign, a comparison, a number, a forgotten operand), and whether the quick laws of
-that room notice it. Written by `make mutants` (`scripts/mutants.py`); rows: [rows.jsonl](rows.jsonl). A test has
-noticed a mutant where it fails, and where it never ends. Places are drawn at random, and one change at each.
+One small change at a time (a sign, a comparison, a number, a forgotten operand), and whether a test
+notices it. Written by `make mutants` (`scripts/mutants.py`); rows: [rows.jsonl](rows.jsonl). Places are
+drawn at random, and one change at each; it meets the tests that name its file most often and those of
+its room, for a few seconds of processor time, so that a mutant that lives may still be noticed by the
+whole suite. It is noticed where a test fails that passes without it, and where one never ends.
 
 """
 
@@ -35,7 +36,13 @@ def page(rows: Sequence[Mapping[str, Any]], said: Mapping[str, str] | None = Non
         noticed = len(of) - len(lived)
         lines.append(f"| {room} | {len(of)} | {noticed} | {len(equal)} | {len(lived) - len(equal)} |")
     lived = [row for row in rows if row["ended"] == "lived"]
-    lines += ["", "## Those that lived", "", "| where | was | became | what is to be said |", "|---|---|---|---|"]
+    lines += [
+        "",
+        "## Those that lived",
+        "",
+        "| where | was | became | what is to be said |",
+        "|---|---|---|---|",
+    ]
     for row in sorted(lived, key=lambda row: (row["file"], row["line"])):
         cells = (f"{row['file'].removeprefix('metatl/')}:{row['line']}", f"`{row['old']}`", f"`{row['new']}`")
         cells = (*(cell.replace("|", "\\|") for cell in cells), said.get(key(row), "not looked at yet"))

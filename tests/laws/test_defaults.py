@@ -39,7 +39,9 @@ def modules() -> list[str]:
     for room in ROOMS:
         package = importlib.import_module(f"metatl.{room}")
         found += [one.name for one in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
-    return sorted([*found, *(f"metatl.{room}" for room in ROOMS), "metatl.net", "metatl.norm", "metatl.train"])
+    return sorted(
+        [*found, *(f"metatl.{room}" for room in ROOMS), "metatl.net", "metatl.norm", "metatl.train"]
+    )
 
 
 def defaults() -> dict[str, str]:
@@ -64,7 +66,9 @@ def defaults() -> dict[str, str]:
 def test_defaults_are_those_on_record() -> None:
     ours, theirs = defaults(), json.loads(WRITTEN.read_text(encoding="utf-8"))
     moved = {n: (theirs.get(n), ours.get(n)) for n in ours | theirs if ours.get(n) != theirs.get(n)}
-    assert not moved, f"was, is: {moved}; python tests/laws/{Path(__file__).name} writes what is meant to move"
+    assert not moved, (
+        f"was, is: {moved}; python tests/laws/{Path(__file__).name} writes what is meant to move"
+    )
 
 
 def test_values_are_frozen() -> None:

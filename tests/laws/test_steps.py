@@ -1,4 +1,4 @@
-"""Every step of a run has random numbers of its own, which its seed and its number decide and nothing else."""
+"""Every step of a run has random numbers of its own, which the seed and its number alone decide."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def test_each_step_has_a_dropout_mask_of_its_own() -> None:
     masks: list[torch.Tensor] = []
 
     class Watched(nn.Dropout):
-        def forward(self, input: torch.Tensor) -> torch.Tensor:
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
             masks.append(super().forward(torch.ones(16)))
-            return input
+            return x
 
     net = Net.of(nn.Sequential(Watched(0.5), nn.Linear(4, 8)))
     learner, data = Supervised(4, rule=SGD(0.1)), toy_data()
