@@ -105,8 +105,8 @@ def meets(folder: Path, laws: list[str], seconds: float) -> tuple[str, str]:
     code = os.waitstatus_to_exitcode(status)
     if code == pytest.ExitCode.NO_TESTS_COLLECTED or code == 70:
         raise SystemExit(f"no test was run of {' '.join(laws)}:\n{said[-2000:]}")
-    failed = [line.split()[1] for line in said.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    return (KILLED if code else LIVED), (failed or [""])[0]
+    ends = [line.split(" ", 1) for line in said.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return (KILLED if code else LIVED), ends[0][1].split(" - ")[0] if ends else ""
 
 
 def written(folder: Path, file: str, text: str) -> None:

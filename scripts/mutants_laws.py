@@ -12,7 +12,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "adapt": ("training", "protocol"),
     "guides": ("rules_and_guides", "masks"),
     "rules": ("rules_and_guides", "training", "rates"),
-    "engines": ("engines", "engines_odd", "norms"),
+    "engines": ("kernels_by_task", "engines", "engines_odd", "norms"),
     "evaluation": ("statistics", "protocol"),
     "learners": ("steps", "resume", "streams", "other_directions"),
     "aggregates": ("aggregates_exact", "routing"),
