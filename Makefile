@@ -1,17 +1,19 @@
-# make demo | test | lint | docs | package | house | clean. The environment is made once, in .venv, and used from there: nothing to activate.
+# make demo | test | lint | docs | package | house | mutants | clean. The environment is made once, in .venv, and used from there: nothing to activate.
 VENV ?= .venv
 DEMO_CONFIGS ?= configs/demo/*.yaml
 DEMO_OUT ?= runs/demo
 DEMO_ARGS ?=
 DEMO_MINUTES ?= 1.5
 PYTEST_ARGS ?=
+# 40 places drawn with seed 0; `--all` for every change of every core file (days).
+MUTANTS_ARGS ?=
 # Processes that run tests side by side, a file's tests in one of them; 0 for none beside pytest itself.
 TEST_PROCESSES ?= $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 0)
 
 PYTHON_IN := $(VENV)/bin/python
 INSTALL := $(PYTHON_IN) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help install demo test docs lint lint-rules lint-format lint-types package house clean
+.PHONY: help install demo test docs lint lint-rules lint-format lint-types package house mutants clean
 help:
 	@echo "make demo    install, then both jobs on embedded data: few-shot methods compared, and 'metatl transfer' on photos"
 	@echo "             (DEMO_ARGS=\"--key value\" and DEMO_MINUTES=1.5 for other sizes)"
@@ -20,6 +22,7 @@ help:
 	@echo "make lint    ruff, ruff format and pyright"
 	@echo "make package wheel and sdist into dist/, installed into a fresh environment and tried there"
 	@echo "make house   the source in figures: lines by room, what is longest, docstrings with shapes, shared names"
+	@echo "make mutants small changes of the core, a few drawn at random, and whether tests notice them (MUTANTS_ARGS=\"--count 40 --seed 0\")"
 	@echo "make install what make demo needs, and no more"
 	@echo "make clean   remove the environment and caches; runs/ and results/ stay"
 
@@ -41,6 +44,9 @@ package: $(VENV)/.installed
 
 house: $(VENV)/.installed
 	@$(PYTHON_IN) scripts/house.py
+
+mutants: $(VENV)/.mutants
+	OMP_NUM_THREADS=1 $(PYTHON_IN) scripts/mutants.py $(MUTANTS_ARGS)
 
 lint: lint-rules lint-format lint-types
 lint-rules: $(VENV)/.tests
@@ -69,6 +75,11 @@ $(VENV)/.tests: $(VENV)/.installed
 $(VENV)/.docs: $(VENV)/.installed
 	@echo "metatl: installing mkdocs-material and mkdocstrings into $(VENV)"
 	@$(INSTALL) --no-build-isolation --editable '.[docs]'
+	@touch $@
+
+$(VENV)/.mutants: $(VENV)/.tests
+	@echo "metatl: installing cosmic-ray, which makes the mutants, into $(VENV)"
+	@$(INSTALL) --no-build-isolation --editable '.[mutants]'
 	@touch $@
 
 $(VENV)/.peers: $(VENV)/.installed scripts/install_peers.sh

@@ -2,7 +2,7 @@
 
     python scripts/house.py          # of this checkout, a second
 
-A report and no gate: `tests/laws/test_house.py` keeps the list of shared public names from growing, and
+A report and no gate: `tests/laws/test_house.py` lets no two public classes share a name, and
 `tests/test_layering.py` the length of files.
 """
 

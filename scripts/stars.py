@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw
 
 from metatl.data.targets import Targets
 from metatl.lab import render, store
-from metatl.multitasking.fit import Budget
+from metatl.multitasking.fit import NetBudget
 from metatl.multitasking.kept_fits import KeptFits
 from metatl.multitasking.picture import gains
 from metatl.multitasking.problem import Several
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--methods", default=WAYS, help=f"ways, with commas [{WAYS}]")
     parser.add_argument("--minutes", type=float, default=50.0, help="for this command [50]")
     given = parser.parse_args()
-    ways, budget = chosen(given.methods), Budget(given.steps, 64, (8, 16, 16), (64,), scaled=False)
+    ways, budget = chosen(given.methods), NetBudget(given.steps, 64, (8, 16, 16), (64,), scaled=False)
     folder, texts = Path(given.out), list[str]()
     store.make_folder(folder)
     begun = time.monotonic()

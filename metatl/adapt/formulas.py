@@ -39,22 +39,22 @@ def log_loss(output: Tensor, y: Tensor) -> Tensor:
 
 
 def squared(output: Tensor, y: Tensor) -> Tensor:
-    """(output - y)^2, mean over outputs."""
+    """(output - y)^2 [n], mean over outputs [n, outputs]."""
     return _of_rows(losses.squared_error(output, y))
 
 
 def absolute(output: Tensor, y: Tensor) -> Tensor:
-    """|output - y|, mean over outputs."""
+    """|output - y| [n], mean over outputs [n, outputs]."""
     return _of_rows((output - losses.paired(output, y)).abs())
 
 
 def negative_log_likelihood(output: Predictive, y: Tensor) -> Tensor:
-    """-log N(y; mean, variance) in nats, mean over outputs."""
+    """-log N(y; mean, variance) in nats [n], mean over outputs [n, outputs]."""
     return _of_rows(output.nll(y))
 
 
 def coverage(output: Predictive, y: Tensor) -> Tensor:
-    """Whether y lies in its 95 % interval, mean over outputs: best near 95 %."""
+    """Whether y [n, outputs] lies in its 95 % interval, mean over outputs: best near 95 %."""
     low, high = output.interval(LEVEL)
     y = losses.paired(low, y)
     return _of_rows(((y >= low) & (y <= high)).to(low.dtype))

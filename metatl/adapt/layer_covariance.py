@@ -79,6 +79,6 @@ def explained(new: Tensor, g: Tensor, factor: Tensor, precision: float) -> Tenso
 
 
 def factor_of(products: Tensor, precision: float) -> Tensor:
-    """The lower Cholesky factor of products + precision I."""
+    """The lower Cholesky factor of products [n, n] + precision I."""
     eye = torch.eye(len(products), dtype=products.dtype, device=products.device)
     return torch.linalg.cholesky_ex(products + precision * eye)[0]

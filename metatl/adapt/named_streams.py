@@ -52,5 +52,5 @@ def domains(net: Net, transfer: Transfer, support: Batch) -> TwoDomains:
 
 
 def none_of(y: Any) -> Tensor:
-    """No targets of the type of these."""
+    """No targets of the type of these [n, ...]."""
     return (y["source"] if isinstance(y, Mapping) else y)[:0]

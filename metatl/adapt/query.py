@@ -60,7 +60,7 @@ def query_loss(
 
 
 def outer(objective: Term, params: Params, output: Any, query: Batch) -> Tensor:
-    """A term's value on query rows, where no start of a task is held on to."""
+    """A term's value on query rows, 0-d, where no start of a task is held on to."""
     return objective(params, output, query, Anchor({}, None))
 
 

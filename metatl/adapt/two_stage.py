@@ -123,7 +123,7 @@ class TwoStageTrAdaBoost(OfStreams):
 
 
 def weight_of(n: int, m: int) -> Tensor:
-    """The target alone."""
+    """The target alone: [n + m], 0 for the n source rows."""
     return torch.cat([torch.zeros(n), torch.ones(m)]).double() / m
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from metatl.affinity.matrix import RATES, SOURCE_RATE, SOURCE_STEPS, STEPS, WIDTH, Cell, Transfers
+from metatl.affinity.matrix import RATES, SOURCE_RATE, SOURCE_STEPS, STEPS, WIDTH, TargetTransfers, Transfers
 from metatl.lab import store
 from metatl.lab.store.tensors import digest
 from metatl.types import MetatlError
@@ -22,7 +22,9 @@ class Kept:
     folder: Path
     key: str
     spent: float = 0.0
-    held: dict[tuple[int, int], Cell] = field(default_factory=dict[tuple[int, int], Cell])
+    held: dict[tuple[int, int], TargetTransfers] = field(
+        default_factory=dict[tuple[int, int], TargetTransfers]
+    )
 
     @staticmethod
     def resumed(folder: Path, key: str) -> Kept:
@@ -38,7 +40,7 @@ class Kept:
             found.spent, before = float(value["spent"]), value["key"]
             for file in sorted((folder / "cells").glob("*.json")):
                 target, draw = file.stem.split("-")
-                found.held[int(target), int(draw)] = Cell(**store.read_json(file))
+                found.held[int(target), int(draw)] = TargetTransfers(**store.read_json(file))
         except (TypeError, KeyError, ValueError) as error:
             raise MetatlError(f"{folder} is damaged; delete it or choose another --out") from error
         if before != key and found.held:
@@ -47,7 +49,7 @@ class Kept:
             )
         return found
 
-    def put(self, target: int, draw: int, cell: Cell) -> None:
+    def put(self, target: int, draw: int, cell: TargetTransfers) -> None:
         """Keep the transfers to a target in a draw."""
         self.held[target, draw] = cell
         store.write_json(self.folder / "cells" / f"{target}-{draw}.json", asdict(cell))

@@ -23,7 +23,7 @@ RATES, STEPS = (1e-3, 3e-3, 1e-2), 100
 
 
 @dataclass(frozen=True)
-class Cell:
+class TargetTransfers:
     """Transfers to one target in one draw: from every other task in order, then from nothing (`scratch`).
 
     scores, losses [starts, rows that judge]; estimates [sources, estimates], None where one has no value;
@@ -66,7 +66,7 @@ class Transfers:
         y = task.targets.values[places]
         return task.x[places], (scale or Scale.of(y)).down(y), task.targets.outputs
 
-    def cell(self, j: int, draw: int) -> Cell:
+    def cell(self, j: int, draw: int) -> TargetTransfers:
         """All starts adapted to the same labelled rows of task j and judged on the same others."""
         task = self.tasks[j]
         part = Part(task.task.draw(self.labelled, draw).labelled, task.judging)
@@ -83,7 +83,7 @@ class Transfers:
         y_test = task.targets.values[part.test]
         scores = torch.stack([row_scores(scale.up(one), y_test) for one in judged])
         losses = row_losses(judged, scale.down(y_test))
-        return Cell(_rounded(scores), _rounded(losses), self._estimated(sources, j, x, y), rates)
+        return TargetTransfers(_rounded(scores), _rounded(losses), self._estimated(sources, j, x, y), rates)
 
     def _estimated(self, sources: Sequence[int], j: int, x: Tensor, y: Tensor) -> list[list[float | None]]:
         target = self._fisher(x, y, self.tasks[j].targets.outputs)

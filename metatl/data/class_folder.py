@@ -27,7 +27,7 @@ class FileKind:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledFile:
     """A file and its class, as an index into the names."""
 
     file: Path
@@ -44,8 +44,8 @@ class ClassFolder:
     """
 
     classes: tuple[str, ...]
-    labelled: tuple[Labelled, ...]
-    test: tuple[Labelled, ...]
+    labelled: tuple[LabelledFile, ...]
+    test: tuple[LabelledFile, ...]
     part: TestPart
     notes: tuple[str, ...] = ()
 
@@ -165,8 +165,8 @@ def _classes(folder: Path, kind: FileKind) -> dict[str, list[Path]]:
     return found
 
 
-def _files(found: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[Labelled, ...]:
-    return tuple(Labelled(file, names.index(name)) for name, files in found.items() for file in files)
+def _files(found: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[LabelledFile, ...]:
+    return tuple(LabelledFile(file, names.index(name)) for name, files in found.items() for file in files)
 
 
 def _part(splits: Iterable[str]) -> TestPart:

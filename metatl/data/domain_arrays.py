@@ -23,7 +23,7 @@ Sides = dict[str, tuple[Array, Array]]
 """x and y of the rows to learn from, `train`, and of those that judge, `test`."""
 
 
-class Part(NamedTuple):
+class DomainPart(NamedTuple):
     """Rows x [n, ...] (uint8, int64 or float32), which scale decodes; labels [n] as they were read."""
 
     x: Array
@@ -50,7 +50,7 @@ class DomainFile:
     seed: int = 0
     channels: Channels | None = None
 
-    def read(self) -> dict[str, Part]:
+    def read(self) -> dict[str, DomainPart]:
         """The rows to learn from, `train`, and those that judge, `test`; MetatlError for any other file."""
         path = placed(Path(self.place))
         rows, scale = self._parts(path)
@@ -95,7 +95,7 @@ class DomainFile:
             for part, test in zip(_PARTS, (0, 1), strict=True)
         }
 
-    def _part(self, x: Array, y: Array, scale: Array | None, path: Path) -> Part:
+    def _part(self, x: Array, y: Array, scale: Array | None, path: Path) -> DomainPart:
         if len(x) != len(y) or not len(x):
             raise MetatlError(f"{path}: domain {self.domain!r} has {len(x)} rows and {len(y)} labels there")
         if scale is None:
@@ -104,7 +104,7 @@ class DomainFile:
             multiplied = x.astype(np.float32) * scale.astype(np.float32)
             multiplied = multiplied[:, None] if x.ndim == 3 and x.dtype.kind == "u" else multiplied
             stored, factor = stored_inputs(multiplied, f"{path}: ", self.channels)
-        return Part(stored if self.size is None else _sized(stored, self.size, path), y, factor)
+        return DomainPart(stored if self.size is None else _sized(stored, self.size, path), y, factor)
 
 
 def _sized(x: Array, size: int, path: Path) -> Array:
@@ -125,7 +125,7 @@ def called(y: Array, where: str) -> list[str]:
     return [str(labels[place]) for place in places.tolist()]
 
 
-def alike(parts: Sequence[Part], where: str) -> list[Tensor]:
+def alike(parts: Sequence[DomainPart], where: str) -> list[Tensor]:
     """Rows of several domains in one form: grey pictures beside coloured ones get three channels.
 
     Bytes where all are bytes, float32 otherwise. Raises MetatlError for shapes that differ in anything else.

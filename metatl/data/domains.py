@@ -13,7 +13,7 @@ from torch import Tensor
 from metatl.data.bank import Bank
 from metatl.data.checked import Channels
 from metatl.data.class_data import ClassData
-from metatl.data.domain_arrays import DomainFile, Part, alike, called
+from metatl.data.domain_arrays import DomainFile, DomainPart, alike, called
 from metatl.data.domain_data import DomainData
 from metatl.data.source import Source, device_of
 from metatl.text import near
@@ -104,7 +104,7 @@ class Domains(Source):
 
     def _labelled(
         self,
-        read: dict[str, dict[str, Part]],
+        read: dict[str, dict[str, DomainPart]],
         x: dict[tuple[str, str], Tensor],
         kept: dict[str, Tensor],
         scale: float,

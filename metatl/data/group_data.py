@@ -12,7 +12,7 @@ from torch import Tensor
 
 from metatl.data.balance import Balance, balanced_epoch, part_of
 from metatl.data.counter import bits, first_of_shuffle, number
-from metatl.data.groups import Groups, Words
+from metatl.data.groups import Groups, GroupWords
 from metatl.data.shown import Show
 from metatl.data.source import SPLITS, Data, Kind, Tasks
 from metatl.types import Batch, Episode, MetatlError, Split
@@ -38,7 +38,7 @@ class GroupData(Data):
     join: int = 1
     kind: Kind = "classification"
     name: str = "groups"
-    words: Words = Words()
+    words: GroupWords = GroupWords()
     standard: tuple[Sequence[float], Sequence[float]] | None = None
     """Mean and deviation of every channel, where the source has standardised them."""
     show: Show | None = field(default=None, repr=False, compare=False)

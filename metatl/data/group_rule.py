@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metatl.data.division import listed, shares
 from metatl.data.group_data import GroupData
-from metatl.data.groups import GroupRows, Groups, Words
+from metatl.data.groups import GroupRows, Groups, GroupWords
 from metatl.data.labelled import Array
 from metatl.types import MetatlError, Split
 
@@ -83,7 +83,7 @@ class GroupRule:
                 f"{self.path}: all rows have one {self.apart}, {part[0]!s:.40}, so that none lie apart; name "
                 "another column, or none for halves at random"
             )
-        words = Words(part=self.apart or "half")
+        words = GroupWords(part=self.apart or "half")
         rows = GroupRows(x, label, group, _halves(group, label, self.seed) if part is None else part)
         groups: dict[Split, Groups] = {
             split: Groups.of(rows, names, len(labels), place, self.path, words)

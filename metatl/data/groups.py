@@ -23,7 +23,7 @@ class GroupRows(NamedTuple):
     part: Array
 
 
-class Words(NamedTuple):
+class GroupWords(NamedTuple):
     """What a group, several of them, a row and a part are called: person, subjects, window, recording."""
 
     one: str = "group"
@@ -50,7 +50,12 @@ class Groups:
 
     @staticmethod
     def of(
-        rows: GroupRows, groups: Sequence[Any], classes: int, device: torch.device, where: str, words: Words
+        rows: GroupRows,
+        groups: Sequence[Any],
+        classes: int,
+        device: torch.device,
+        where: str,
+        words: GroupWords,
     ) -> Groups:
         """The cells of these groups, but for those that lack a class on a side; MetatlError if all do."""
         places: list[Array] = []

@@ -14,7 +14,7 @@ S = TypeVar("S", bound=Hashable)
 _SHAPES, _WAY, _SHOT, ROWS = 9, 0, 1, 2
 
 
-class Shape(NamedTuple):
+class EpisodeShape(NamedTuple):
     """Of an episode: classes, and rows of each."""
 
     way: int
@@ -93,11 +93,11 @@ class Tasks:
             raise MetatlError(f"{data} has tasks of one shape: give way and shot as numbers")
 
     @property
-    def one(self) -> Shape:
+    def one(self) -> EpisodeShape:
         """The one shape of all; MetatlError where they vary."""
         if not isinstance(self.way, int) or not isinstance(self.shot, int):
             raise MetatlError("tasks of one shape are wanted: give way and shot as numbers")
-        return Shape(self.way, self.shot, self.query)
+        return EpisodeShape(self.way, self.shot, self.query)
 
     def drawn(self, key: int, index: int, classes: int | None = None) -> Tasks:
         """The tasks of which episode `index` is one: way and shot as numbers, unless shot follows from sizes.

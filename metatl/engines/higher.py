@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from metatl.adapt import Inner, QueryLoss
 from metatl.engines.engine import Each, Engine, TaskFunction
 from metatl.engines.one_by_one import LossUnder, each_gradient, mapped, mean_gradient
-from metatl.engines.peer import Learner, as_start, expressed, holding, peer_loss, plain
+from metatl.engines.peer import PeerLearner, as_start, expressed, holding, peer_loss, plain
 from metatl.loss import Loss
 from metatl.peers import peer
 from metatl.rules import SGD, Adam, Rule
@@ -100,7 +100,7 @@ def _adam(rule: Any, groups: Groups) -> torch.optim.Optimizer:
     )
 
 
-class _Patched(Learner):
+class _Patched(PeerLearner):
     """The patched module and the differentiable optimiser of one task."""
 
     def __init__(self, settings: _Settings, inner: Inner) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from metatl.adapt import Inner, QueryLoss
 from metatl.engines.engine import Each, Engine, TaskFunction
 from metatl.engines.one_by_one import LossUnder, each_gradient, mapped, mean_gradient
-from metatl.engines.peer import Learner, as_start, expressed, holding, peer_loss, plain
+from metatl.engines.peer import PeerLearner, as_start, expressed, holding, peer_loss, plain
 from metatl.loss import Loss
 from metatl.peers import peer
 from metatl.rules import SGD, Rule
@@ -68,7 +68,7 @@ def _under(loss: QueryLoss) -> LossUnder:
         for slot, name in zip(slots, names, strict=True)
     ]
 
-    def start(inner: Inner) -> Learner:
+    def start(inner: Inner) -> PeerLearner:
         # The start lies where the module keeps its weights, so that clones are functions of it.
         for (weights, key), leaf in zip(kept, as_start(inner, names), strict=True):
             weights[key] = leaf
@@ -92,7 +92,7 @@ def _rate(rule: Rule) -> float:
     return rule.lr
 
 
-class _Clone(Learner):
+class _Clone(PeerLearner):
     """A clone of the MAML learner, adapted in place."""
 
     def __init__(self, maml: Any, names: list[str], adapt: bool) -> None:

@@ -15,7 +15,7 @@ from metatl.norm_calls import norms_at_the_call
 from metatl.types import Buffers, Episode, Guide, MetatlError, Metrics, Params
 
 
-class Learner(ABC):
+class PeerLearner(ABC):
     """A peer's net in the middle of one task's inner loop; it holds its weights itself."""
 
     @abstractmethod
@@ -53,7 +53,7 @@ def expressed(loss: Loss) -> QueryLoss:
     return loss
 
 
-def peer_loss(start: Callable[[Inner], Learner], loss: QueryLoss, variables: Params) -> TaskFunction:
+def peer_loss(start: Callable[[Inner], PeerLearner], loss: QueryLoss, variables: Params) -> TaskFunction:
     """The loss and metrics of one task; `start` gives the peer's learner for an inner problem."""
     net, adaptation, transfer = loss.net, loss.descent, loss.carried(variables, loss.held)
     objective = loss.objective

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from metatl.lab import render, store
 from metatl.lab.record.console import Console
-from metatl.multitasking.fit import Budget
+from metatl.multitasking.fit import NetBudget
 from metatl.multitasking.kept_fits import KeptFits
 from metatl.multitasking.picture import gains
 from metatl.multitasking.problem import read
@@ -28,7 +28,7 @@ def multitask(words: argparse.Namespace) -> None:
         raise MetatlError("multitask: seeds and steps are 1 or more, minutes above 0")
     ways = chosen(words.methods)
     problem = read(words.data, words.targets, words.text)
-    budget = Budget(words.steps, levels=LEVELS if words.quantiles else ())
+    budget = NetBudget(words.steps, levels=LEVELS if words.quantiles else ())
     folder = Path(words.out or Path("runs") / f"multitask-{problem.name}")
     kept = KeptFits.resumed(folder, problem, budget)
     bar = Console(len(ways) * words.seeds, label="multitask", unit="fit")

@@ -17,7 +17,7 @@ from metatl import tree
 from metatl.data import LabelledRows
 from metatl.data.many_targets import ManyTargets
 from metatl.engines import Loop
-from metatl.multitasking.judging import Draw, Judging
+from metatl.multitasking.judging import DrawnRows, Judging
 from metatl.multitasking.problem import Several
 from metatl.multitasking.rows import Tried, Way
 from metatl.net import Net
@@ -28,7 +28,7 @@ from metatl.types import Batch
 
 
 @dataclass(frozen=True)
-class Budget:
+class NetBudget:
     """steps, batch: of every net; filters, hidden: its blocks; scaled: whether values are standardised.
 
     levels: of the quantiles that real values are learned by, in the place of their mean.
@@ -43,7 +43,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Cell:
+class FittedCell:
     """Scores on the rows that judge, by target; seconds; what was chosen; also: further scores by target."""
 
     scores: dict[str, float]
@@ -52,7 +52,7 @@ class Cell:
     also: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
 
 
-def drawn(problem: Several, seed: int, budget: Budget) -> Draw:
+def drawn(problem: Several, seed: int, budget: NetBudget) -> DrawnRows:
     """A quarter of the rows judges (or the problem's own test rows), 15 % choose, the rest teaches."""
     order = np.random.default_rng(seed).permutation(problem.rows)
     test = order[: len(order) // 4] if problem.test is None else problem.test
@@ -69,10 +69,10 @@ def drawn(problem: Several, seed: int, budget: Budget) -> Draw:
             spread = float(own.std()) if len(own) > 1 else 0.0
             scale[name] = (float(own.mean()), spread or 1.0) if budget.scaled and len(own) else (0.0, 1.0)
             y[name] = (values - scale[name][0]) / scale[name][1]
-    return Draw(problem.inputs(parts["train"]), y, parts, scale)
+    return DrawnRows(problem.inputs(parts["train"]), y, parts, scale)
 
 
-def fitted(problem: Several, way: Way, draw: Draw, budget: Budget, seed: int) -> Cell:
+def fitted(problem: Several, way: Way, draw: DrawnRows, budget: NetBudget, seed: int) -> FittedCell:
     """The way's scores; where nets are of a target each, every one chooses by its own."""
     begun, judging = time.perf_counter(), Judging(problem, draw, budget.levels)
     scores: dict[str, float] = {}
@@ -94,7 +94,7 @@ def fitted(problem: Several, way: Way, draw: Draw, budget: Budget, seed: int) ->
             "rate": rate,
             "aggregate": None if aggregate is None else repr(aggregate),
         }
-    return Cell(scores, time.perf_counter() - begun, selected, also)
+    return FittedCell(scores, time.perf_counter() - begun, selected, also)
 
 
 class _Run(NamedTuple):
@@ -121,8 +121,8 @@ def _learned(
     problem: Several,
     way: Way,
     group: list[str],
-    draw: Draw,
-    budget: Budget,
+    draw: DrawnRows,
+    budget: NetBudget,
     seed: int,
     rate: float,
     aggregate: Any,

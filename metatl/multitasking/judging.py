@@ -15,7 +15,7 @@ from metatl.objectives import quantiles
 
 
 @dataclass(frozen=True)
-class Draw:
+class DrawnRows:
     """Rows to learn from, choose by and judge, with all rows as numbers, and what values are scaled by."""
 
     x: Tensor
@@ -29,7 +29,7 @@ class Judging:
     """Scores of outputs [rows, outputs] over all rows; levels: of the quantiles that real values have."""
 
     problem: Several
-    draw: Draw
+    draw: DrawnRows
     levels: tuple[float, ...] = ()
 
     def score(self, name: str, output: Tensor, part: str) -> float:

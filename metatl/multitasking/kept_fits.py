@@ -11,7 +11,7 @@ import numpy as np
 
 from metatl.lab import store
 from metatl.lab.store.tensors import digest
-from metatl.multitasking.fit import Budget, Cell
+from metatl.multitasking.fit import FittedCell, NetBudget
 from metatl.multitasking.problem import Several
 from metatl.multitasking.rows import Way
 from metatl.types import MetatlError
@@ -27,10 +27,10 @@ class KeptFits:
     folder: Path | None = None
     key: str = ""
     spent: float = 0.0
-    held: dict[tuple[str, int], Cell] = field(default_factory=dict[tuple[str, int], Cell])
+    held: dict[tuple[str, int], FittedCell] = field(default_factory=dict[tuple[str, int], FittedCell])
 
     @staticmethod
-    def resumed(folder: Path, problem: Several, budget: Budget) -> KeptFits:
+    def resumed(folder: Path, problem: Several, budget: NetBudget) -> KeptFits:
         """What an earlier command left there. Raises MetatlError where it worked on something else."""
         found = KeptFits(folder, key_of(problem, budget))
         store.make_folder(folder)
@@ -49,7 +49,7 @@ class KeptFits:
             )
         return found
 
-    def get(self, name: str, way: Way, seed: int) -> Cell | None:
+    def get(self, name: str, way: Way, seed: int) -> FittedCell | None:
         """The way's fit on this draw, if it is done. Raises MetatlError where its file is damaged."""
         file = self._file(name, seed)
         if file is None or not file.is_file():
@@ -58,12 +58,12 @@ class KeptFits:
             value = dict(store.read_json(file))
             if value.pop("way") != _said(way):
                 return None
-            self.held[name, seed] = Cell(**value)
+            self.held[name, seed] = FittedCell(**value)
         except (TypeError, KeyError, ValueError) as error:
             raise MetatlError(f"{file} is damaged; delete it and run the same command again") from error
         return self.held[name, seed]
 
-    def put(self, name: str, way: Way, seed: int, cell: Cell) -> None:
+    def put(self, name: str, way: Way, seed: int, cell: FittedCell) -> None:
         """Keep a fit."""
         self.held[name, seed] = cell
         if (file := self._file(name, seed)) is not None:
@@ -79,7 +79,7 @@ class KeptFits:
         return None if self.folder is None else self.folder / "cells" / f"{name}~{seed}.json"
 
 
-def key_of(problem: Several, budget: Budget) -> str:
+def key_of(problem: Several, budget: NetBudget) -> str:
     """What every fit depends on, but for its way and draw: rows, targets, steps and sizes."""
     inputs = problem.inputs(np.arange(problem.rows))
     targets = [(name, one.kind, one.names) for name, one in problem.targets.items()]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from metatl.evaluation.statistics import LEVEL, Estimate, estimate, holm, paired
-from metatl.multitasking.fit import Budget, Cell, drawn, fitted
-from metatl.multitasking.judging import Draw
+from metatl.multitasking.fit import FittedCell, NetBudget, drawn, fitted
+from metatl.multitasking.judging import DrawnRows
 from metatl.multitasking.kept_fits import KeptFits
 from metatl.multitasking.problem import Several
 from metatl.multitasking.rows import SINGLE, Way
@@ -26,21 +26,21 @@ def run(
     problem: Several,
     ways: Mapping[str, Way],
     seeds: int,
-    budget: Budget,
+    budget: NetBudget,
     minutes: float,
     tick: Callable[[str], None] = lambda said: None,
     kept: KeptFits | None = None,
-) -> dict[tuple[str, int], Cell]:
+) -> dict[tuple[str, int], FittedCell]:
     """Every way on every seed, seed by seed, until the minutes are over; the first seed is always done.
 
     kept: where fits are written as soon as they are done, and read where they are; minutes are those of all
     commands. One that is killed loses the fit that it was at.
     """
     kept = KeptFits() if kept is None else kept
-    cells: dict[tuple[str, int], Cell] = {}
+    cells: dict[tuple[str, int], FittedCell] = {}
     begun, before = time.perf_counter(), kept.spent
     for seed in range(seeds):
-        draw: Draw | None = None
+        draw: DrawnRows | None = None
         for name, way in ways.items():
             cell = kept.get(name, way, seed)
             if cell is None and (not seed or kept.spent <= 60 * minutes):
@@ -55,7 +55,7 @@ def run(
 
 
 def report(
-    problem: Several, ways: Mapping[str, Way], cells: Mapping[tuple[str, int], Cell], protocol: Values
+    problem: Several, ways: Mapping[str, Way], cells: Mapping[tuple[str, int], FittedCell], protocol: Values
 ) -> Values:
     """What `report.json` holds: a row for each way and target, and one for all targets together."""
     rows: list[Values] = []
@@ -79,7 +79,9 @@ def report(
     return {"protocol": {**protocol, "meaning": meaning, "reference": SINGLE}, "rows": rows}
 
 
-def gains(problem: Several, cells: Mapping[tuple[str, int], Cell], name: str, target: str) -> list[float]:
+def gains(
+    problem: Several, cells: Mapping[tuple[str, int], FittedCell], name: str, target: str
+) -> list[float]:
     """Relative gain over single nets of each draw that both have, in percent; of all targets their mean."""
     found: list[float] = []
     for seed in _seeds(cells, name):
@@ -94,11 +96,11 @@ def _gain(own: float, other: float, up: bool) -> float:
     return 100.0 * (own - other) / max(abs(other), 1e-12) * (1 if up else -1)
 
 
-def _seeds(cells: Mapping[tuple[str, int], Cell], name: str) -> list[int]:
+def _seeds(cells: Mapping[tuple[str, int], FittedCell], name: str) -> list[int]:
     return sorted(seed for one, seed in cells if one == name and (SINGLE, seed) in cells)
 
 
-def _row(problem: Several, cells: Mapping[tuple[str, int], Cell], name: str, target: str) -> Values:
+def _row(problem: Several, cells: Mapping[tuple[str, int], FittedCell], name: str, target: str) -> Values:
     seeds = _seeds(cells, name)
     found = gains(problem, cells, name, target)
     finite = bool(seeds) and bool(np.isfinite(found).all())

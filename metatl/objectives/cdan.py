@@ -46,7 +46,7 @@ class CDAN(Term):
         return drawn(width * net.rows(transfer.params), self.hidden, like, key)
 
     def over(self, params: Params, seen: Seen) -> Tensor:
-        """The discriminator's loss, mean over the two domains."""
+        """The discriminator's loss, mean over the two domains, 0-d."""
         factor, losses = rising(seen.progress, self.gamma), list[Tensor]()
         for name, domain in zip(self.streams, (0.0, 1.0), strict=True):
             given = seen.passes[name]

@@ -42,7 +42,7 @@ class DANN(Term):
         return drawn(width_of(net, transfer, self.layer), self.hidden, like, key)
 
     def over(self, params: Params, seen: Seen) -> Tensor:
-        """The discriminator's loss, mean over the two domains."""
+        """The discriminator's loss, mean over the two domains, 0-d."""
         factor, losses = rising(seen.progress, self.gamma), list[Tensor]()
         for name, domain in zip(self.streams, (0.0, 1.0), strict=True):
             x = reversed_gradient(layer_of(seen.passes[name], self.layer), factor)

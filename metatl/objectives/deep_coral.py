@@ -30,7 +30,7 @@ class DeepCORAL(Term):
     streams = ("source", "target")
 
     def over(self, params: Params, seen: Seen) -> Tensor:
-        """The distance of the covariances."""
+        """The distance of the covariances, 0-d."""
         one, other = (
             covariance(layer_of(seen.passes[name], self.layer), seen.batches[name].weight)
             for name in self.streams

@@ -13,7 +13,7 @@ from metatl.types import Params
 
 
 def reversed_gradient(x: Tensor, factor: float | Tensor) -> Tensor:
-    """x itself, whose gradient comes back times -factor."""
+    """x [n, d] itself, whose gradient comes back times -factor."""
     return (x * (1.0 + factor)).detach() - x * factor
 
 

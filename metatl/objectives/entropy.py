@@ -25,5 +25,5 @@ class Entropy(TargetAlone):
     weight: float = 1.0
 
     def value(self, output: Tensor, weight: Tensor | None) -> Tensor:
-        """The mean entropy."""
+        """The mean entropy of output [n, classes], 0-d."""
         return mean_over_rows(losses.entropy(output)[:, None], weight)

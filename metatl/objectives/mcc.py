@@ -35,7 +35,7 @@ class MCC(TargetAlone):
             raise MetatlError(f"MCC: temperature is {self.temperature}; give a number above 0")
 
     def value(self, output: Tensor, weight: Tensor | None) -> Tensor:
-        """The share of confusion."""
+        """The share of confusion of output [n, classes], 0-d."""
         logits = output / self.temperature
         p, count = logits.softmax(-1), output.new_ones(len(output)) if weight is None else weight
         sure = (1.0 + torch.exp(-losses.entropy(logits.detach()))) * count

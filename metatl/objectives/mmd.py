@@ -45,7 +45,7 @@ class MMD(Term):
             raise MetatlError(f"MMD: bandwidths is {list(self.bandwidths)}; give numbers above 0")
 
     def over(self, params: Params, seen: Seen) -> Tensor:
-        """The squared discrepancy."""
+        """The squared discrepancy, 0-d."""
         x, y = (layer_of(seen.passes[name], self.layer) for name in self.streams)
         weights = [seen.batches[name].weight for name in self.streams]
         return self.weight * squared_discrepancy(x, y, self.bandwidths, self.unbiased, weights)

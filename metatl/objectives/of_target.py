@@ -62,7 +62,7 @@ class OfTarget(Term):
         return self.weight * some * self.term(params, head(output, self.target), given, anchor)
 
     def over(self, params: Params, seen: Seen) -> Tensor:
-        """The loss on the rows of its stream."""
+        """The loss on the rows of its stream, 0-d."""
         return self(params, seen.passes[self.stream].output, seen.batches[self.stream], seen.anchor)
 
     def told(self, seen: Seen) -> Metrics:

@@ -33,7 +33,7 @@ class PseudoLabels(TargetAlone):
             raise MetatlError(f"PseudoLabels: threshold is {self.threshold}; give a share from 0 to 1")
 
     def value(self, output: Tensor, weight: Tensor | None) -> Tensor:
-        """The loss on the sure rows."""
+        """The loss on the sure rows of output [n, classes], 0-d."""
         share, label = output.detach().softmax(-1).max(-1)
         loss = losses.cross_entropy(output, label)
         return mean_over_rows(loss * (share >= self.threshold)[:, None], weight)

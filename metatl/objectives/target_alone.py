@@ -30,5 +30,5 @@ class TargetAlone(Term):
         return self.weight * self.value(output, batch.weight)
 
     def over(self, params: Params, seen: Seen) -> Tensor:
-        """The value on the target's rows."""
+        """The value on the target's rows, 0-d."""
         return self.weight * self.value(seen.passes["target"].output, seen.batches["target"].weight)

@@ -32,7 +32,7 @@ def nll(output: Any, y: Any, weight: Tensor | None = None) -> Tensor:
 
 
 def row_loss(y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of such targets, row by row."""
+    """The loss of such targets, row by row: (output [n, ...], y) to [n, ...]."""
     if y.is_floating_point():
         return losses.squared_error
     return losses.binary_cross_entropy if y.dtype == torch.bool else losses.cross_entropy

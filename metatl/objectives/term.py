@@ -131,7 +131,7 @@ class Term:
 
 
 def total(terms: tuple[Term, ...], params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
-    """The objective: the sum of its terms."""
+    """The objective, 0-d: the sum of its terms."""
     value = terms[0](params, output, batch, anchor)
     for term in terms[1:]:
         value = value + term(params, output, batch, anchor)

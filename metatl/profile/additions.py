@@ -26,7 +26,7 @@ CLOSE = 1e-4
 """Distance of the two engines' weights, as a share of the step's length."""
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """A transformer block before which norms stand: attention, then an MLP of twice the width."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -51,7 +51,7 @@ class Blocks(nn.Module):
 
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(Block(width, HEADS), Block(width, HEADS))
+        self.blocks = nn.Sequential(TransformerBlock(width, HEADS), TransformerBlock(width, HEADS))
         self.head = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:

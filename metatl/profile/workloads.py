@@ -28,7 +28,7 @@ from metatl.types import Batch, Episode, MetatlError, Metrics, Transfer
 
 
 @dataclass(frozen=True)
-class Shape:
+class Workload:
     """A workload: its tasks, its net, its meta-batch, and the (steps, queries) that are timed."""
 
     about: str
@@ -42,19 +42,19 @@ class Shape:
 
 _OMNIGLOT, _MINIIMAGENET = (1, 28, 28), (3, 84, 84)
 SHAPES = {
-    "W1": Shape(
+    "W1": Workload(
         "Omniglot-shaped, 5-way 1-shot, Conv4 of 64 filters with stride 2, 32 tasks",
         _OMNIGLOT, 5, 1, 32, lambda: Conv4(_OMNIGLOT, 5, 64, "stride"), ((1, 1), (1, 15), (5, 1)),
     ),
-    "W2": Shape(
+    "W2": Workload(
         "Omniglot-shaped, 20-way 5-shot, the same Conv4, 16 tasks",
         _OMNIGLOT, 20, 5, 16, lambda: Conv4(_OMNIGLOT, 20, 64, "stride"), ((1, 5), (5, 5)),
     ),
-    "W3": Shape(
+    "W3": Workload(
         "sinusoid, 10-shot, MLP 1-40-40-1, 25 tasks",
         (1,), 1, 10, 25, lambda: MLP((1,), 1, (40, 40)), ((1, 10), (5, 10)),
     ),
-    "W4": Shape(
+    "W4": Workload(
         "miniImageNet-shaped, 5-way 1-shot, Conv4 of 32 filters with max-pooling, 4 tasks",
         _MINIIMAGENET, 5, 1, 4, lambda: Conv4(_MINIIMAGENET, 5, 32, "pool"), ((5, 1),),
     ),
@@ -172,7 +172,7 @@ def built(variant: Variant, device: str) -> Setting:
     return Setting(net, learner, learner.init(net, net.start()), episodes)
 
 
-def _rows(shape: Shape, each: int, device: str) -> Batch:
+def _rows(shape: Workload, each: int, device: str) -> Batch:
     size = (shape.meta_batch, shape.way * each, *shape.example)
     if shape.way == 1:
         x = torch.rand(size) * 10.0 - 5.0

@@ -26,7 +26,7 @@ FEWEST = 20
 
 
 @dataclass(frozen=True)
-class Domain:
+class ComparedDomain:
     """Rows of one domain.
 
     called [n]: the class of every row, None where it is not known; the empty tuple where none is; values [n]:
@@ -40,7 +40,7 @@ class Domain:
     net: str | None
     notes: tuple[str, ...] = ()
 
-    def take(self, places: Sequence[int]) -> Domain:
+    def take(self, places: Sequence[int]) -> ComparedDomain:
         """These rows."""
         index = np.asarray(places, np.int64)
         called = tuple(self.called[i] for i in index) if self.called else ()
@@ -48,7 +48,7 @@ class Domain:
         return replace(self, inputs=self.inputs.take(index), called=called, values=values)
 
 
-def domains(source: Any, target_place: Any, words: Words) -> tuple[Domain, Domain]:
+def domains(source: Any, target_place: Any, words: Words) -> tuple[ComparedDomain, ComparedDomain]:
     """Both domains. The target's labels may be missing, in a table its column too.
 
     Raises MetatlError in one line for what cannot be read, unlike kinds of rows, fewer than 20 of them, one
@@ -73,14 +73,14 @@ def domains(source: Any, target_place: Any, words: Words) -> tuple[Domain, Domai
     return one, other
 
 
-def one_domain(place: Any, words: Words) -> Domain:
+def one_domain(place: Any, words: Words) -> ComparedDomain:
     """A domain alone, whose labels may be missing; MetatlError in one line for what cannot be read."""
     if words.target is None and isinstance(place, str | Path) and Path(place).is_dir():
         return _read(place, words, None)[0]
     return _read(place, words, _Tables())[0]
 
 
-def check_alike(one: Domain, other: Domain) -> None:
+def check_alike(one: ComparedDomain, other: ComparedDomain) -> None:
     """Raise MetatlError for unlike kinds of rows."""
     if one.inputs.unit != other.inputs.unit:
         raise MetatlError(
@@ -89,7 +89,7 @@ def check_alike(one: Domain, other: Domain) -> None:
         )
 
 
-def _read(place: Any, words: Words, reader: Reader | None) -> tuple[Domain, Reader | None]:
+def _read(place: Any, words: Words, reader: Reader | None) -> tuple[ComparedDomain, Reader | None]:
     """reader: the source's, for rows of a folder without classes."""
     if isinstance(place, str | Path):
         folder = Path(place)
@@ -107,29 +107,29 @@ class _Tables(Reader):
         raise MetatlError(f"{places[0]}: the source is a table, and this is none; give two of one kind")
 
 
-def _of_folder(folder: Path, words: Words, reader: Reader | None) -> tuple[Domain, Reader | None]:
+def _of_folder(folder: Path, words: Words, reader: Reader | None) -> tuple[ComparedDomain, Reader | None]:
     if words.said and reader is None:
         word = next(iter(words.said))
         raise MetatlError(f"--{word} names a column of a table, and {folder} is a folder without train.csv")
     classes = [child for child in folder.iterdir() if child.is_dir() and child.name[0] != "."]
     if reader is not None and (not classes or isinstance(reader, _Tables)):
         inputs = reader.read([folder])
-        return Domain(text_of(folder.name), inputs, (), None, USUAL.get(inputs.unit)), reader
+        return ComparedDomain(text_of(folder.name), inputs, (), None, USUAL.get(inputs.unit)), reader
     names = {child.name for child in classes}
     if len(classes) == 1 and not names & set(PARTS) and reader is not None:
         inputs = reader.read([folder])  # all of one class: read_class_folder wants two
         called = (*names,) * len(inputs)
-        return Domain(text_of(folder.name), inputs, called, None, USUAL.get(inputs.unit)), reader
+        return ComparedDomain(text_of(folder.name), inputs, called, None, USUAL.get(inputs.unit)), reader
     found, net = opened(folder, words)
     return _of_examples(found, net), found.reader
 
 
-def _of_examples(found: Examples, net: str | None) -> Domain:
+def _of_examples(found: Examples, net: str | None) -> ComparedDomain:
     called = tuple(found.targets.names[int(label)] for label in found.targets.values)
-    return Domain(found.name, found.inputs, called, None, net, (*found.notes, *found.left_out))
+    return ComparedDomain(found.name, found.inputs, called, None, net, (*found.notes, *found.left_out))
 
 
-def _of_table(place: Any, words: Words, labelled: bool) -> Domain:
+def _of_table(place: Any, words: Words, labelled: bool) -> ComparedDomain:
     """labelled: whether the target column has to be there."""
     table = read_parts(place, words.text)[0]
     drop = [name.strip() for name in (words.drop or "").split(",") if name.strip() in table]
@@ -139,11 +139,11 @@ def _of_table(place: Any, words: Words, labelled: bool) -> Domain:
     rest = table.drop([*drop, *named])
     lines = tuple(str(table.line(i)) for i in range(table.rows))
     if words.text is not None:
-        return Domain(name, of_column(rest, words.text, lines), called, values, USUAL["sentence"])
+        return ComparedDomain(name, of_column(rest, words.text, lines), called, values, USUAL["sentence"])
     if not len(rest):
         raise MetatlError(f"{name} has no column beside {words.target!r}; add some")
     plain = replace(rest, notes=(), signals=None)
-    return Domain(name, rows_of(plain, lines), called, values, None, table.notes)
+    return ComparedDomain(name, rows_of(plain, lines), called, values, None, table.notes)
 
 
 def _targets(table: Columns, name: str | None, labelled: bool) -> tuple[tuple[str | None, ...], Any]:
@@ -160,7 +160,7 @@ def _targets(table: Columns, name: str | None, labelled: bool) -> tuple[tuple[st
     return tuple(class_names(table, name)), None
 
 
-def _check_two(one: Domain, other: Domain) -> None:
+def _check_two(one: ComparedDomain, other: ComparedDomain) -> None:
     """Raise MetatlError where both hold the same rows with the same targets."""
     if len(one.inputs) != len(other.inputs) or one.called != other.called:
         return

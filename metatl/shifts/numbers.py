@@ -9,7 +9,7 @@ import numpy as np
 
 from metatl.data.examples import Inputs
 from metatl.data.tables import Columns, Encoder
-from metatl.shifts.domains import Domain
+from metatl.shifts.domains import ComparedDomain
 from metatl.shifts.tested import Labels, Rows
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import features, forward, readable
@@ -50,8 +50,8 @@ def space(source: Inputs, target: Inputs) -> Space:
 
 
 def as_numbers(
-    source: Domain, target: Domain, found: Space, net: str | None
-) -> tuple[Domain, Domain, Rows | None, Rows | None, tuple[str, ...]]:
+    source: ComparedDomain, target: ComparedDomain, found: Space, net: str | None
+) -> tuple[ComparedDomain, ComparedDomain, Rows | None, Rows | None, tuple[str, ...]]:
     """Both domains without rows that cannot be read, their numbers [n, d], and what each number is.
 
     Numbers of columns are fitted to both domains, so that none of them is the one that others are seen by.
@@ -80,7 +80,7 @@ def _joined(one: Columns, other: Columns) -> Columns:
     return replace(one, arrays=arrays, lines=None, name=f"{one.name} and {other.name}")
 
 
-def features_of(domain: Domain, net: Backbone) -> tuple[Domain, Rows]:
+def features_of(domain: ComparedDomain, net: Backbone) -> tuple[ComparedDomain, Rows]:
     """The rows that can be read, and what the net's body gives for them."""
     check_unit(net, domain.inputs)
     if (held := whole(net.preparation, domain.inputs)) is not None:
@@ -101,7 +101,9 @@ def _digest(inputs: Inputs, place: int) -> str | None:
         return None
 
 
-def labels(source: Domain, target: Domain) -> tuple[tuple[str, ...], Labels | None, Labels | None]:
+def labels(
+    source: ComparedDomain, target: ComparedDomain
+) -> tuple[tuple[str, ...], Labels | None, Labels | None]:
     """Names of the classes, the source's first, and every row's class, -1 where it is not known.
 
     Real values become four classes, cut at the quartiles of the source.
@@ -121,7 +123,7 @@ def labels(source: Domain, target: Domain) -> tuple[tuple[str, ...], Labels | No
     return (*own, *new), found[0], found[1] if target.called else None
 
 
-def _told(target: Domain) -> Rows | None:
+def _told(target: ComparedDomain) -> Rows | None:
     """Whole numbers of the target that were taken for classes, where the source's values are real."""
     if not target.called:
         return None

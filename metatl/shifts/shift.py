@@ -12,7 +12,7 @@ import numpy as np
 from metatl.lab import render, store
 from metatl.shifts import numbers
 from metatl.shifts.compared import Compared, compared
-from metatl.shifts.domains import Domain, domains
+from metatl.shifts.domains import ComparedDomain, domains
 from metatl.shifts.picture import picture
 from metatl.shifts.tested import Labels, Rows
 from metatl.shifts.verdict import Verdict, advice, shifts
@@ -81,7 +81,9 @@ def _verdict(
     return Verdict("inductive", space, *shifts(found), unseen, absent)
 
 
-def _domains(one: Domain, other: Domain, space: numbers.Space, told: Verdict) -> dict[str, Any]:
+def _domains(
+    one: ComparedDomain, other: ComparedDomain, space: numbers.Space, told: Verdict
+) -> dict[str, Any]:
     sides = {}
     for what, domain in (("source", one), ("target", other)):
         sides[what] = {"name": domain.name, "rows": len(domain.inputs), "notes": list(domain.notes)}

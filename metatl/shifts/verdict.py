@@ -50,35 +50,35 @@ def shifts(found: Compared) -> tuple[tuple[str, ...], bool]:
 
 
 @dataclass(frozen=True)
-class Way:
+class Advice:
     """Rows of `metatl transfer` for one kind of shift, those that fit best first, and why."""
 
     rows: tuple[str, ...]
     why: str
 
 
-_UNLIKE = Way(
+_UNLIKE = Advice(
     ("boosted-trees", "logistic-on-columns", "ridge-on-columns"),
     "no net can be carried over as it is; rows on the target's own columns are the ones to beat, and "
     "metatl.alignments brings unlike columns together where rows are paired or labelled on both sides",
 )
-_NONE = Way(
+_NONE = Advice(
     ("head-only", "logistic-regression", "fine-tuning"),
     "what was learned on the source should hold as it is, and more rows of it are worth more than a "
     "method that adapts",
 )
-_TRY: Mapping[str, Way] = {
-    "covariate": Way(
+_TRY: Mapping[str, Advice] = {
+    "covariate": Advice(
         ("weights-by-classifier", "coral", "subspace-alignment", "norms-only", "surgical-first"),
         "inputs lie elsewhere: as far as the rule from them to labels stays, weighting or aligning them, or "
         "moving early layers and norms, is enough",
     ),
-    "label": Way(
+    "label": Advice(
         ("nearest-centroid", "ridge", "surgical-last", "head-only"),
         "classes look alike and only their shares moved, so that the output layer and its prior are to "
         "change; rows that make the inputs' distributions alike (CORAL, MMD, DANN) would mix classes up",
     ),
-    "concept": Way(
+    "concept": Advice(
         ("tradaboost", "easy-adapt", "lp-ft", "l2-sp", "surgical-last"),
         "equal inputs have other labels here, so that some labels of the target are needed, and source rows "
         "may harm: compare with no-transfer",

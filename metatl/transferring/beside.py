@@ -22,7 +22,7 @@ from metatl.types import Batch, MetatlError
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenBeside:
     """Features of both domains alike: of the source's rows [n, d], and of every row of the problem.
 
     encoder: of columns, where they are columns.
@@ -41,7 +41,7 @@ class Beside:
     classes; notes: on what is left out, and on classes that the source does not know.
     """
 
-    seen: Mapping[str, Seen]
+    seen: Mapping[str, SeenBeside]
     y: Tensor
     notes: tuple[str, ...]
 
@@ -77,7 +77,7 @@ def beside(
     if lost:
         notes.append(f"Left out of the source: {len(lost)} {source.inputs.unit}s that cannot be read.")
     at = torch.from_numpy(kept)
-    some = {on: Seen(one.source[at], one.problem, one.encoder) for on, one in seen.items()}
+    some = {on: SeenBeside(one.source[at], one.problem, one.encoder) for on, one in seen.items()}
     return Beside(some, torch.stack([cast(Tensor, y[i]) for i in kept]), (*notes, *_few(some, problem)))
 
 
@@ -108,13 +108,13 @@ def _targets(source: SourceRows, problem: Problem) -> tuple[list[Tensor | None],
     return [of[int(label)] for label in theirs.values], notes
 
 
-def _seen(on: str, source: SourceRows, problem: Problem, net: Backbone) -> Seen:
+def _seen(on: str, source: SourceRows, problem: Problem, net: Backbone) -> SeenBeside:
     if on == "features" and net.moves:
         prepared, inputs = prepared_rows(source.inputs, net), source.inputs
         batch = readable(prepared.one, net.preparation.stacked)
         found = features(net.body(), net.key, [_digest(inputs, i) for i in range(len(inputs))], batch)
         lost = torch.full((problem.features.width,), torch.nan)
-        return Seen(torch.stack([lost if row is None else row for row in found]), problem.features)
+        return SeenBeside(torch.stack([lost if row is None else row for row in found]), problem.features)
     theirs, ours = (cast(Columns, one.inputs.columns) for one in (source, problem))
     shared = [name for name in ours if name in theirs]
     if not shared:
@@ -123,7 +123,7 @@ def _seen(on: str, source: SourceRows, problem: Problem, net: Backbone) -> Seen:
             "table with some of them"
         )
     encoder = Encoder.fit(theirs.only(shared))
-    return Seen(encoder(theirs), Computed(encoder(ours)), encoder)
+    return SeenBeside(encoder(theirs), Computed(encoder(ours)), encoder)
 
 
 def _digest(inputs: Any, place: int) -> str | None:
@@ -133,7 +133,7 @@ def _digest(inputs: Any, place: int) -> str | None:
         return None
 
 
-def _few(seen: Mapping[str, Seen], problem: Problem) -> list[str]:
+def _few(seen: Mapping[str, SeenBeside], problem: Problem) -> list[str]:
     """A note where no covariance has full rank."""
     rows, width = len(problem.task.pool), max(one.source.shape[1] for one in seen.values())
     if rows > width:

@@ -16,7 +16,7 @@ from metatl.data.examples import Examples
 from metatl.data.table_rows import TableReader
 from metatl.data.targets import no_targets
 from metatl.lab import store
-from metatl.shifts.domains import Domain, one_domain
+from metatl.shifts.domains import ComparedDomain, one_domain
 from metatl.shifts.numbers import as_numbers, features_of, space
 from metatl.text import say
 from metatl.transferring.opened import Words, opened
@@ -85,7 +85,9 @@ def _sizes(found: Clusters) -> list[int]:
     return np.bincount(found.label, minlength=int(found.label.max()) + 1).tolist()
 
 
-def _features(found: Domain, words: argparse.Namespace, columns: Words) -> tuple[Domain, dict[str, Numbers]]:
+def _features(
+    found: ComparedDomain, words: argparse.Namespace, columns: Words
+) -> tuple[ComparedDomain, dict[str, Numbers]]:
     """Rows that can be read and their numbers by name: columns as they are, then what was carried over."""
     table = found.inputs.columns is not None
     net = words.net or found.net
@@ -115,7 +117,7 @@ def _features(found: Domain, words: argparse.Namespace, columns: Words) -> tuple
     return found, each
 
 
-def _unlabelled(found: Domain) -> Examples:
+def _unlabelled(found: ComparedDomain) -> Examples:
     """The rows as examples whose targets say nothing."""
     rows = np.arange(len(found.inputs))
     return Examples(found.name, TableReader(), found.inputs, no_targets(len(rows)), rows, None, "folds")

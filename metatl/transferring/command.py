@@ -20,7 +20,7 @@ from metatl.transferring.open_model import open_model
 from metatl.transferring.opened import Words
 from metatl.transferring.people_source import Before
 from metatl.transferring.personalise import saved_at, with_delta
-from metatl.transferring.predict import Prediction, Told, table
+from metatl.transferring.predict import Predicting, Prediction, table
 from metatl.transferring.predict import predict as predicted
 from metatl.transferring.several import only
 from metatl.transferring.transfer import transfer as transferred
@@ -125,7 +125,7 @@ def label_next(words: argparse.Namespace) -> None:
     _tell(model, most(there, words.n), model.reader.unit, words.out)
 
 
-def _tell(model: Told, found: list[Prediction], unit: str, out: str | None) -> None:
+def _tell(model: Predicting, found: list[Prediction], unit: str, out: str | None) -> None:
     """Into a file, or onto standard output."""
     if out:
         store.write_text(Path(out), table(model, found))

@@ -25,7 +25,7 @@ SHARE = 0.25
 
 
 @dataclass(frozen=True)
-class Learned:
+class LearnedStart:
     """What rows with the same learner start from.
 
     net: the backbone with what was learned, weights and guide; features: of its body, of width 0 where no
@@ -37,7 +37,7 @@ class Learned:
     facts: Mapping[str, Any]
 
 
-def learn(rows: Mapping[str, Row], problem: Problem, work: Learning) -> dict[str, Learned]:
+def learn(rows: Mapping[str, Row], problem: Problem, work: Learning) -> dict[str, LearnedStart]:
     """By row, what each learns on the source before it sees a row of the problem.
 
     Rows with the same learner share it. What is done is loaded, what was begun goes on. Learners have equal
@@ -48,14 +48,16 @@ def learn(rows: Mapping[str, Row], problem: Problem, work: Learning) -> dict[str
     for name, row in rows.items():
         if row.learner is not None:
             groups.setdefault(str(work.place(row.learner)), []).append(name)
-    found: dict[str, Learned] = {}
+    found: dict[str, LearnedStart] = {}
     left = SHARE * work.budget.seconds
     for done, names in enumerate(groups.values()):
         transfer, facts = _transfer(work, names, rows[names[0]], left / (len(groups) - done))
         left -= float(facts["seconds"])
         carried = _carried(work.net, transfer)
         read = any(rows[name].moves == "head" or rows[name].probe is not None for name in names)
-        found |= dict.fromkeys(names, Learned(carried, _features(carried, work.net, problem, read), facts))
+        found |= dict.fromkeys(
+            names, LearnedStart(carried, _features(carried, work.net, problem, read), facts)
+        )
     return found
 
 
@@ -97,7 +99,7 @@ def _features(carried: Backbone, net: Backbone, problem: Problem, read: bool) ->
     return Computed(torch.stack([row for row in found if row is not None]))
 
 
-def told(learned: Mapping[str, Learned], source: SourceRows) -> tuple[dict[str, Any], list[str]]:
+def told(learned: Mapping[str, LearnedStart], source: SourceRows) -> tuple[dict[str, Any], list[str]]:
     """The source in plain values, and notes: how much was learned, what was cut, smaller or left out."""
     groups: dict[int, list[str]] = {}
     for name, one in learned.items():

@@ -32,7 +32,7 @@ from metatl.transferring.personalise import (
     personalise_run,
     saved_at,
 )
-from metatl.transferring.predict import Prediction, Told, cells
+from metatl.transferring.predict import Predicting, Prediction, cells
 from metatl.types import MetatlError
 
 
@@ -103,13 +103,13 @@ class OfRun:
     spreads: bool = False
 
 
-def predicted(words: argparse.Namespace) -> tuple[Told, list[Prediction], str]:
+def predicted(words: argparse.Namespace) -> tuple[Predicting, list[Prediction], str]:
     """Predictions of a run directory with a delta; what they are of, and what a row is called."""
     with importing.received(words.trust):
         return _predicted(words)
 
 
-def _predicted(words: argparse.Namespace) -> tuple[Told, list[Prediction], str]:
+def _predicted(words: argparse.Namespace) -> tuple[Predicting, list[Prediction], str]:
     folder, found = Path(words.model), list[Prediction]()
     base = load(folder, words.trust)
     person = apply_delta(base, words.delta)

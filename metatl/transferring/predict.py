@@ -104,7 +104,7 @@ def prepared(
     return [place for place, _ in read], model.preparation.stacked([x for _, x in read]) if read else None
 
 
-class Told(Protocol):
+class Predicting(Protocol):
     """What a table of predictions has to know: a saved model, or a person's of a run."""
 
     @property
@@ -128,7 +128,7 @@ class Told(Protocol):
         ...
 
 
-def columns(model: Told) -> list[str]:
+def columns(model: Predicting) -> list[str]:
     """The names of a line's cells, after that of the row."""
     if model.kind == "classes":
         return [f"{place}{what}" for place in PLACES for what in ("label", "probability")]
@@ -137,7 +137,7 @@ def columns(model: Told) -> list[str]:
     return ["labels", *model.names]
 
 
-def cells(model: Told, row: Tensor) -> tuple[str, ...]:
+def cells(model: Predicting, row: Tensor) -> tuple[str, ...]:
     """Labels with their probabilities, the most probable first; all labels' probabilities; or values."""
     if model.kind == "real":
         return tuple(f"{value:.6g}" for value in row.tolist())
@@ -159,7 +159,7 @@ def between(row: Tensor, spread: Tensor) -> tuple[str, ...]:
     return tuple(f"{end:.6g}" for end in ends.flatten().tolist())
 
 
-def table(model: Told, predictions: Sequence[Prediction], shown: Callable[[str], str] = str) -> str:
+def table(model: Predicting, predictions: Sequence[Prediction], shown: Callable[[str], str] = str) -> str:
     """CSV: the row's name and its cells, empty where there is no prediction.
 
     shown: the form of names; as they are in a file.

@@ -9,7 +9,7 @@ from metatl.adapt import Adaptation, ClosedForm
 from metatl.guides import SupportFisher
 from metatl.guides.guide import TransferGuide
 from metatl.learners import Learner
-from metatl.transferring.schedule import Schedule
+from metatl.transferring.schedule import BodySchedule
 from metatl.transforms import Transform
 
 FAMILIES = (
@@ -63,7 +63,7 @@ class Row:
     teacher: ClosedForm | None = None
     mask: SupportFisher | None = None
     taken: float = 1.0
-    schedule: Schedule = Schedule()
+    schedule: BodySchedule = BodySchedule()
     select: dict[str, list[Any]] | None = None
     by: str | None = None
     usual: bool = True

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Schedule:
+class BodySchedule:
     """How much a row that moves the body trains: rows seen = passes * n, within bounds.
 
     Args:

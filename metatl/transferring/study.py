@@ -24,7 +24,7 @@ from metatl.transferring.features import Features
 from metatl.transferring.fit import Labelled
 from metatl.transferring.judged import said_of
 from metatl.transferring.judging import Scale, judge
-from metatl.transferring.learned import Learned
+from metatl.transferring.learned import LearnedStart
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import REFERENCES, Row
 
@@ -46,7 +46,7 @@ class Study:
     draws: int
     seed: int = 0
     validated: bool = False
-    learned: Mapping[str, Learned] = field(default_factory=dict[str, Learned])
+    learned: Mapping[str, LearnedStart] = field(default_factory=dict[str, LearnedStart])
     teacher: Features | None = None
     beside: Beside | None = None
     _parts: dict[tuple[int | None, int], Part] = field(default_factory=dict[tuple[int | None, int], Part])

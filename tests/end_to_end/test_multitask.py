@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from metatl.lab.cli import main
-from metatl.multitasking.fit import Budget
+from metatl.multitasking.fit import NetBudget
 from metatl.multitasking.kept_fits import KeptFits
 from metatl.multitasking.problem import read
 from metatl.multitasking.rows import WAYS, chosen
@@ -57,7 +57,7 @@ def test_two_targets_with_gaps(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_a_run_that_is_killed_loses_one_fit_at_most(tmp_path: Path) -> None:
-    problem, ways, budget = read(write(tmp_path), "kind,size"), chosen("hard-sharing,mgda"), Budget(2)
+    problem, ways, budget = read(write(tmp_path), "kind,size"), chosen("hard-sharing,mgda"), NetBudget(2)
     whole = run(problem, ways, 2, budget, 60)
     said: list[str] = []
 

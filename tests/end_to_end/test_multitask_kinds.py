@@ -14,7 +14,7 @@ from PIL import Image
 from metatl.data.targets import Targets
 from metatl.lab.cli import main
 from metatl.multitasking import problem as problem_module
-from metatl.multitasking.judging import Draw, Judging
+from metatl.multitasking.judging import DrawnRows, Judging
 from metatl.multitasking.problem import Several
 from tests import tiny_texts
 from tests.end_to_end.test_multitask import write
@@ -83,7 +83,7 @@ def test_coverage_of_known_quantiles() -> None:
     y = torch.arange(100, dtype=torch.float32).unsqueeze(1)
     targets = {"y": Targets("real", ("y",), y)}
     problem = Several("toy", "row", lambda train: y, targets, {"y": y})
-    draw = Draw(y, {"y": y / 10 - 2}, {"test": np.arange(100)}, {"y": (20.0, 10.0)})
+    draw = DrawnRows(y, {"y": y / 10 - 2}, {"test": np.arange(100)}, {"y": (20.0, 10.0)})
     wanted = (torch.tensor([4.5, 49.5, 94.5]) - 20) / 10  # in the draw's unit
     steps = (wanted[1:] - wanted[:-1]).expm1().log()  # what softplus makes of it
     output = torch.cat([wanted[:1], steps]).repeat(100, 1)

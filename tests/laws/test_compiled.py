@@ -12,7 +12,7 @@ import torch
 
 from metatl import opening
 from metatl.engines.fast import compiled, conv_native
-from metatl.engines.fast.products import Spec
+from metatl.engines.fast.products import ProductSpec
 
 pytestmark = pytest.mark.skipif(compiled.library() is None, reason="no C++ compiler")
 
@@ -43,7 +43,7 @@ def opened_anew() -> bool:
 
 def runs() -> bool:
     x, w = torch.ones(1, 2, 8, 4, 4), torch.ones(1, 16, 8, 3, 3)
-    z = conv_native.forward(Spec((1, 1), (1, 1), (1, 1)), x, w)
+    z = conv_native.forward(ProductSpec((1, 1), (1, 1), (1, 1)), x, w)
     return bool(torch.equal(z, torch.nn.functional.conv2d(x[0], w[0], padding=1)[None]))
 
 

@@ -9,7 +9,7 @@ import torch
 
 from metatl.engines.fast import conv_native as ops_conv_native
 from metatl.engines.fast import native as ops_native
-from metatl.engines.fast.products import Spec
+from metatl.engines.fast.products import ProductSpec
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +31,12 @@ def test_a_sum_over_tasks_repeats_itself(threads: int) -> None:
     g, x = torch.randn(5, 6, 16, 7, 7) * size, torch.randn(5, 6, 16, 7, 7)
     w = torch.randn(1, 16, 16, 3, 3)
     pair = (1, 1)
-    shared = Spec(pair, pair, pair, wanted=(False, True), sum_w=True)
+    shared = ProductSpec(pair, pair, pair, wanted=(False, True), sum_w=True)
     torch.set_num_threads(threads)
     first = ops_conv_native.backward(shared, g, x, w)[-1]
     for _ in range(300):
         assert torch.equal(ops_conv_native.backward(shared, g, x, w)[-1], first)
-    own = Spec(pair, pair, pair, wanted=(False, True))
+    own = ProductSpec(pair, pair, pair, wanted=(False, True))
     each = ops_conv_native.backward(own, g, x, w.expand(5, -1, -1, -1, -1))[-1]
     exact = each.double().sum(0, keepdim=True)
     torch.testing.assert_close(first.double(), exact, rtol=0, atol=1e-5 * float(exact.abs().max()))

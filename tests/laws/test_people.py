@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metatl.data import GroupData, Tasks
-from metatl.data.groups import GroupRows, Groups, Words
+from metatl.data.groups import GroupRows, Groups, GroupWords
 from metatl.types import MetatlError, Split
 
 # person -> recording -> windows of each of three activities
@@ -21,7 +21,7 @@ RECORDINGS = {
     4: {7: (6, 6, 6), 8: (6, 6, 0)},  # an activity missing on a side
     5: {9: (5, 5, 5), 10: (9, 9, 9), 11: (3, 3, 3)},
 }
-WORDS = Words("person", "people", "window", "recording")
+WORDS = GroupWords("person", "people", "window", "recording")
 PEOPLE: dict[Split, list[int]] = {"meta_train": [1, 2, 3, 4, 5], "meta_val": [1], "meta_test": [2, 5]}
 
 

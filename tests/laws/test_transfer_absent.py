@@ -19,9 +19,9 @@ from metatl.transferring.judged import judged
 from metatl.transferring.judging import judge
 from metatl.transferring.report import ends
 from metatl.transferring.rows import rows
-from metatl.transferring.schedule import Schedule
+from metatl.transferring.schedule import BodySchedule
 
-SHORT = Schedule(passes=2, most=12, least=1, batch=4)
+SHORT = BodySchedule(passes=2, most=12, least=1, batch=4)
 ROWS = {name: row for name, row in rows().items() if not row.needs_source and row.reads == "labels"}
 ROWS = {name: row for name, row in ROWS.items() if row.adaptation.columns is None}  # the net has 64 features
 _OF_OTHER_NETS = {"lora", "rslora", "dora", "ia3", "adapters", "distillation"}

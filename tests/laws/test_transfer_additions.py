@@ -23,7 +23,7 @@ from metatl.transferring.listing import listing
 from metatl.transferring.open_model import open_model
 from metatl.transferring.problem import read_problem
 from metatl.transferring.rows import rows
-from metatl.transferring.schedule import Schedule
+from metatl.transferring.schedule import BodySchedule
 from tests.photos import drawn, photo_model
 
 LOW = ("lora", "rslora", "dora")
@@ -44,7 +44,7 @@ def test_a_row_starts_as_the_net_moves_it_and_opens_from_files(
     of: str, size: int, name: str, tmp_path: Path
 ) -> None:
     net = backbone(of, size)
-    row = replace(rows()[name], schedule=Schedule(passes=2, most=12, least=2, batch=6))
+    row = replace(rows()[name], schedule=BodySchedule(passes=2, most=12, least=2, batch=6))
     given, x = labelled(net, size)
     through, carried = started(row, net, net.module, 2)
     with moments_from(Rows(frozen=True)):
@@ -67,7 +67,7 @@ def test_a_row_starts_as_the_net_moves_it_and_opens_from_files(
 
 def test_a_file_that_names_something_else_runs_nothing(tmp_path: Path) -> None:
     net = backbone("Conv4", 20)
-    row = replace(rows()["series-adapters"], schedule=Schedule(passes=1, most=6, least=1, batch=6))
+    row = replace(rows()["series-adapters"], schedule=BodySchedule(passes=1, most=6, least=1, batch=6))
     made = photo_model(net, fit(row, net, labelled(net, 20)[0]), ("a", "b"), {"method": "x"})
     made.save(tmp_path)
     values = store.read_json(tmp_path / "model.json")

@@ -26,12 +26,12 @@ from metatl.transferring.judging import NO_CLASS, judge
 from metatl.transferring.model import WEIGHTS
 from metatl.transferring.open_model import open_model
 from metatl.transferring.rows import REFERENCES, Row, rows
-from metatl.transferring.schedule import Schedule
+from metatl.transferring.schedule import BodySchedule
 from tests.commands import metatl, refused
 from tests.photos import COLOURS, drawn
 
 NET, SIZE = "Conv4", 20
-SHORT = Schedule(passes=2, most=12, least=2, batch=4)
+SHORT = BodySchedule(passes=2, most=12, least=2, batch=4)
 ASKED = ("--net", NET, "--size", str(SIZE), "--labelled", "2,all", "--draws", "3")
 
 

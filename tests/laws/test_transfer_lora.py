@@ -22,7 +22,7 @@ from metatl.transferring.fit import Labelled, Model, fit, started
 from metatl.transferring.open_model import open_model
 from metatl.transferring.problem import read_problem
 from metatl.transferring.rows import Row, rows
-from metatl.transferring.schedule import Schedule
+from metatl.transferring.schedule import BodySchedule
 from metatl.transforms import LoRA
 from metatl.types import Transfer
 from tests.photos import drawn, photo_model
@@ -36,7 +36,7 @@ def net() -> Backbone:
 
 
 def row() -> Row:
-    return replace(rows()["lora"], schedule=Schedule(passes=2, most=12, least=2, batch=4))
+    return replace(rows()["lora"], schedule=BodySchedule(passes=2, most=12, least=2, batch=4))
 
 
 def labelled(net: Backbone) -> Labelled:

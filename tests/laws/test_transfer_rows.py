@@ -31,12 +31,12 @@ from metatl.transferring.listing import listing
 from metatl.transferring.open_model import open_model
 from metatl.transferring.row import FAMILIES, Row
 from metatl.transferring.rows import rows, scaled
-from metatl.transferring.schedule import Schedule
+from metatl.transferring.schedule import BodySchedule
 from metatl.transferring.taken import taken_over
 from tests.photos import COLOURS, photo_model
 
 NET, SIZE = "Conv4", 24
-SHORT = Schedule(passes=2, most=12, least=1, batch=4)
+SHORT = BodySchedule(passes=2, most=12, least=1, batch=4)
 
 
 @pytest.fixture(scope="module", autouse=True)

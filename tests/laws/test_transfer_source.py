@@ -20,12 +20,12 @@ from metatl.transferring import learning
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.budget import Budget
 from metatl.transferring.fit import Labelled, fit, started
-from metatl.transferring.learned import Learned, learn, told
+from metatl.transferring.learned import LearnedStart, learn, told
 from metatl.transferring.learning import Learning
 from metatl.transferring.open_model import open_model
 from metatl.transferring.problem import Problem, read_problem
 from metatl.transferring.rows import Row, rows
-from metatl.transferring.schedule import Schedule
+from metatl.transferring.schedule import BodySchedule
 from metatl.transferring.source import SourceRows, source_rows, source_tasks
 from tests.photos import COLOURS, OTHERS, drawn, photo_model
 
@@ -59,7 +59,7 @@ def _source(folder: Path, problem: Problem) -> SourceRows:
 
 def few(names: tuple[str, ...] = LEARNING, steps: int = 3) -> dict[str, Row]:
     """These rows with short schedules."""
-    short = Schedule(passes=2, most=12, least=1, batch=4)
+    short = BodySchedule(passes=2, most=12, least=1, batch=4)
     return {
         name: replace(row, learner=with_value(row.learner, "steps", steps), schedule=short)
         for name, row in rows(names).items()
@@ -73,12 +73,12 @@ def work(net: Backbone, problem: Problem, folder: Path, out: Path, seconds: floa
 @pytest.fixture(scope="module")
 def done(
     net: Backbone, problem: Problem, folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Mapping[str, Learned], Path]:
+) -> tuple[Mapping[str, LearnedStart], Path]:
     out = tmp_path_factory.mktemp("o")
     return learn(few(), problem, work(net, problem, folder, out)), out
 
 
-def test_each_learner_learns_once(done: tuple[Mapping[str, Learned], Path]) -> None:
+def test_each_learner_learns_once(done: tuple[Mapping[str, LearnedStart], Path]) -> None:
     found, out = done
     assert set(found) == set(LEARNING)
     assert len({id(found[name]) for name in GTL}) == 1
@@ -128,7 +128,7 @@ def test_a_control_changes_the_guide_and_nothing_else(done: Any) -> None:
 
 @pytest.mark.parametrize("name", ["gtl", "maml", "prototypes"])
 def test_a_saved_model_keeps_what_was_learned(problem: Problem, done: Any, tmp_path: Path, name: str) -> None:
-    its: Learned = done[0][name]
+    its: LearnedStart = done[0][name]
     at = torch.from_numpy(problem.task.everything())
     x, y = problem.prepared.some(at.numpy()), problem.targets.values[at]
     model = fit(

@@ -30,16 +30,16 @@ class BayesianLastLayer(Solver):
     spreads: ClassVar[bool] = True
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Any:
-        """The posterior."""
+        """The posterior of features [n, d]."""
         solver = self.values if y.is_floating_point() else self.classes
         return solver.fit(features, y, outputs, weight)
 
     def predict(self, fitted: Any, features: Tensor) -> Tensor:
-        """Means of real targets, log-probabilities of classes."""
+        """Means of real targets, log-probabilities of classes, [m, outputs] of features [m, d]."""
         if isinstance(fitted, Posterior):
             return self.values.predict(fitted, features)
         return self.classes.predict(fitted, features)
 
     def spread(self, fitted: Any, features: Tensor) -> Tensor:
-        """Of real targets."""
+        """Of real targets, [m, outputs]."""
         return self.values.spread(fitted, features)

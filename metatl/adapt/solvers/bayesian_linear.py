@@ -54,7 +54,7 @@ class BayesianLinear(Solver):
         return start if self.noise is not None else {**start, "log_noise": torch.zeros(outputs)}
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Posterior:
-        """The posterior under the prior that evidence chooses."""
+        """The posterior of features [n, d] under the prior that evidence chooses."""
         check_rows(features, y, outputs, weight, none=True)
         _check_real(y)
         x, target = features.double(), y.double().reshape(-1, outputs)
@@ -67,7 +67,7 @@ class BayesianLinear(Solver):
     def fit_under(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
     ) -> Posterior:
-        """The posterior under K0, R and S."""
+        """The posterior of features [n, d] under K0, R and S."""
         check_rows(features, y, outputs, weight, none=True)
         _check_real(y)
         mean = prior["mean"].double()

@@ -68,7 +68,7 @@ class CosineClassifier(Solver):
             )
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Cosines:
-        """The weights behind the last step; constant for derivatives."""
+        """The weights [outputs, d] after the last step; constant for derivatives."""
         check_labels(self, y)
         check_rows(features, y, outputs, weight)
         x, rows = _unit(features.detach().double()), row_weights(features, weight)

@@ -52,7 +52,7 @@ class GaussianClasses(Solver):
         return {name: torch.zeros(size) for name in ("centre", "log_within", "log_between")}
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> ClassPosterior:
-        """Under the prior that the rows themselves suggest."""
+        """Of features [n, d], under the prior that the rows themselves suggest."""
         check_rows(features, y, outputs, weight)
         check_labels(self, y)
         x, rows = features.double(), row_weights(features, weight)
@@ -73,7 +73,7 @@ class GaussianClasses(Solver):
     def fit_under(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
     ) -> ClassPosterior:
-        """Under m, W and B."""
+        """Of features [n, d], under m, W and B."""
         check_rows(features, y, outputs, weight, none=True)
         check_labels(self, y)
         within, between = (prior[name].double().exp() for name in ("log_within", "log_between"))

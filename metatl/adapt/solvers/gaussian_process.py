@@ -79,7 +79,7 @@ class GaussianProcess(Solver):
         return {name: torch.tensor(value) for name, value in values.items()}
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Process:
-        """With the default kernel on these rows."""
+        """With the default kernel on these rows [n, d]."""
         check_rows(features, y, outputs, weight, none=True)
         x = features.double()
         centre = x.mean(0) if len(x) > 1 else torch.zeros_like(x.sum(0))
@@ -91,7 +91,7 @@ class GaussianProcess(Solver):
     def fit_under(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
     ) -> Process:
-        """With the learned kernel."""
+        """With the learned kernel, on rows [n, d]."""
         check_rows(features, y, outputs, weight, none=True)
         scale, length, noise = (prior[f"log_{name}"].double().exp() for name in ("scale", "length", "noise"))
         return self._process(features, y, outputs, weight, scale, length, noise, prior["mean"].double())

@@ -49,7 +49,7 @@ class LinearDiscriminant(Solver):
             )
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Linear:
-        """Means and shares of the classes, and the inverse covariance times the means."""
+        """Means [outputs, d] and shares of the classes, and the inverse covariance times the means."""
         check_labels(self, y)
         check_rows(features, y, outputs, weight)
         x, rows = features.double(), row_weights(features, weight)

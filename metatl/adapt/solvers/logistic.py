@@ -63,7 +63,7 @@ class LogisticRegression(Solver):
         return not self.scaled
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Linear:
-        """The minimum, from W = 0; constant for derivatives."""
+        """The minimum for features [n, d], from W = 0; constant for derivatives."""
         check_labels(self, y)
         check_rows(features, y, outputs, weight)
         rows = row_weights(features, weight)

@@ -57,7 +57,7 @@ class NearestCentroid(Solver):
         return True
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Centroids:
-        """Class means by (weighted) sums over rows."""
+        """Class means [outputs, d] by (weighted) sums over rows."""
         check_labels(self, y)
         check_rows(features, y, outputs, weight)
         x, rows = features.double(), row_weights(features, weight)

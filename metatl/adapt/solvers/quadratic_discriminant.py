@@ -57,7 +57,7 @@ class QuadraticDiscriminant(Solver):
             )
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Gaussians:
-        """Means, roots of the inverse covariances, and what does not depend on x."""
+        """Means [outputs, d], roots of the inverse covariances, and what does not depend on x."""
         check_labels(self, y)
         check_rows(features, y, outputs, weight)
         x, rows = features.double(), row_weights(features, weight)

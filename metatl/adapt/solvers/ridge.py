@@ -41,7 +41,7 @@ class RidgeRegression(Solver):
         return True
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Linear:
-        """The solution of the normal equations."""
+        """The solution of the normal equations of features [n, d]."""
         check_rows(features, y, outputs, weight)
         target = columns(y, outputs)
         x, rows = features.double(), row_weights(features, weight)

@@ -53,7 +53,7 @@ class SoftNeighbours(Solver):
         return True
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Neighbours:
-        """Keep the rows and their votes."""
+        """Keep the rows [n, d] and their votes [n, outputs]."""
         check_labels(self, y)
         check_rows(features, y, outputs, weight)
         x, rows = features.double(), row_weights(features, weight)

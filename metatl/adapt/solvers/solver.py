@@ -125,7 +125,7 @@ def check_labels(solver: Solver, y: Tensor) -> None:
 
 
 def is_wide(y: Tensor) -> bool:
-    """Whether targets have a column an output (real values, several labels); else they are class indices."""
+    """Whether targets are [n, outputs] (real values, several labels); else they are class indices [n]."""
     return y.is_floating_point() or (y.dtype == torch.bool and y.dim() == 2)
 
 

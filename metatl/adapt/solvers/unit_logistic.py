@@ -39,7 +39,7 @@ class UnitLogistic(Solver):
         return True
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Linear:
-        """The minimum; constant for derivatives."""
+        """The minimum for features [n, d]; constant for derivatives."""
         # With z times r = sqrt(c sum w) and W over r, penalty 1 on the scale of a mean is the problem above.
         root = (self.c * row_weights(features, weight).sum()).sqrt()
         rows = root * _unit(features.double())

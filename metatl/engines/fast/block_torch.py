@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metatl.engines.fast import products
-from metatl.engines.fast.products import Spec
+from metatl.engines.fast.products import ProductSpec
 from metatl.engines.fast.tasks import Maybe
 
 _AXES = (1, 3, 4)
 
 
 @dataclass(frozen=True)
-class Block(Spec):
+class Block(ProductSpec):
     """A convolution's spec; eps of the norm, slope of the leaky ReLU, pooling, images that give moments."""
 
     eps: float = 1e-5

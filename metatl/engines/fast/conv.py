@@ -23,7 +23,7 @@ from torch import Tensor
 from metatl.engines.fast import conv_native as ops_conv_native
 from metatl.engines.fast import products
 from metatl.engines.fast.native import covers
-from metatl.engines.fast.products import Pair, Spec
+from metatl.engines.fast.products import Pair, ProductSpec
 from metatl.engines.fast.tasks import Maybe, keep_nothing, over_tasks, refuse
 
 
@@ -31,7 +31,7 @@ class Conv(torch.autograd.Function):
     """z = conv(x, w), task by task; apply(spec, x, w) -> (z,)."""
 
     @staticmethod
-    def forward(spec: Spec, x: Tensor, w: Tensor) -> tuple[Tensor]:
+    def forward(spec: ProductSpec, x: Tensor, w: Tensor) -> tuple[Tensor]:
         """The convolution."""
         if covers(x, w, False):
             return (ops_conv_native.forward(spec, x, w),)
@@ -52,7 +52,7 @@ class Conv(torch.autograd.Function):
         return (None, *spaced(ConvBack.apply(spec, g, x, w), wanted))
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, spec: Spec, *tensors: Tensor) -> Any:
+    def vmap(info: Any, in_dims: Any, spec: ProductSpec, *tensors: Tensor) -> Any:
         """All tasks at once."""
         return over_tasks(Conv, info.batch_size, in_dims, spec, tensors)
 
@@ -61,7 +61,7 @@ class ConvBack(torch.autograd.Function):
     """First derivatives; apply(spec, g, x, w) -> those of (gx, gw) that spec.wanted names."""
 
     @staticmethod
-    def forward(spec: Spec, g: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
+    def forward(spec: ProductSpec, g: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
         """gx = conv^T(g, w), gw = patches(x)^T g."""
         if covers(x, w, spec.wanted[0]):
             return ops_conv_native.backward(spec, g, x, w)
@@ -91,7 +91,7 @@ class ConvBack(torch.autograd.Function):
         return (None, *spaced(ConvBackBack.apply(spec, g, x, w, vx, vw), wanted))
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, spec: Spec, *tensors: Tensor) -> Any:
+    def vmap(info: Any, in_dims: Any, spec: ProductSpec, *tensors: Tensor) -> Any:
         """All tasks at once."""
         return over_tasks(ConvBack, info.batch_size, in_dims, replace(spec, sum_w=False), tensors)
 
@@ -100,7 +100,9 @@ class ConvBackBack(torch.autograd.Function):
     """Second derivatives; apply(spec, g, x, w, vx, vw) -> those by (g, x, w) that spec.wanted names."""
 
     @staticmethod
-    def forward(spec: Spec, g: Tensor, x: Tensor, w: Tensor, vx: Maybe, vw: Maybe) -> tuple[Tensor, ...]:
+    def forward(
+        spec: ProductSpec, g: Tensor, x: Tensor, w: Tensor, vx: Maybe, vw: Maybe
+    ) -> tuple[Tensor, ...]:
         """The formulas of the module's docstring."""
         if covers(x, w, spec.wanted[1] or vx is not None):
             return ops_conv_native.second(spec, g, x, w, vx, vw)
@@ -121,7 +123,7 @@ class ConvBackBack(torch.autograd.Function):
     backward = staticmethod(refuse)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, spec: Spec, *tensors: Maybe) -> Any:
+    def vmap(info: Any, in_dims: Any, spec: ProductSpec, *tensors: Maybe) -> Any:
         """All tasks at once."""
         return over_tasks(ConvBackBack, info.batch_size, in_dims, replace(spec, sum_w=False), tensors)
 
@@ -134,6 +136,6 @@ def spaced(values: tuple[Maybe, ...], wanted: tuple[bool, ...]) -> tuple[Maybe, 
 
 def conv2d(x: Tensor, w: Tensor, bias: Maybe, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
     """z = conv(x, w) + bias for x [n, C, H, W], w [O, C, kh, kw], bias [O]; differentiable twice."""
-    (z,) = Conv.apply(Spec(stride, padding, dilation), x.unsqueeze(0), w.unsqueeze(0))
+    (z,) = Conv.apply(ProductSpec(stride, padding, dilation), x.unsqueeze(0), w.unsqueeze(0))
     z = z.squeeze(0)
     return z if bias is None else z + bias.view(-1, 1, 1)

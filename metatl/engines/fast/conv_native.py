@@ -14,20 +14,20 @@ from metatl.engines.fast.native import (
     image_shape,
     launch,
 )
-from metatl.engines.fast.products import Spec
+from metatl.engines.fast.products import ProductSpec
 from metatl.engines.fast.tasks import Maybe
 
 _NO_NUMBERS = (0.0, 0.0)
 
 
-def forward(spec: Spec, x: Tensor, w: Tensor) -> Tensor:
+def forward(spec: ProductSpec, x: Tensor, w: Tensor) -> Tensor:
     """z."""
     shape = (max(x.shape[0], w.shape[0]), x.shape[1], *spec.out(x.shape, w.shape), w.shape[1])
     (z,) = launch("conv_forward", geometry(spec, x, w), _NO_NUMBERS, [image(x), filters(w)], [shape])
     return image_back(z)
 
 
-def backward(spec: Spec, g: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
+def backward(spec: ProductSpec, g: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
     """(gx, gw), those that spec.wanted names."""
     shapes = _shapes(spec, (False, *spec.wanted), g, x, w, g.shape[0])[1:]
     inputs = [image(g), image(x), filters(w)]
@@ -35,7 +35,7 @@ def backward(spec: Spec, g: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
     return _back((False, *spec.wanted), out)
 
 
-def second(spec: Spec, g: Tensor, x: Tensor, w: Tensor, vx: Maybe, vw: Maybe) -> tuple[Tensor, ...]:
+def second(spec: ProductSpec, g: Tensor, x: Tensor, w: Tensor, vx: Maybe, vw: Maybe) -> tuple[Tensor, ...]:
     """Cotangents of g, x and w, those that spec.wanted names."""
     tasks = max(t.shape[0] for t in (g, x, w, vx, vw) if t is not None)
     shapes = _shapes(spec, spec.wanted, g, x, w, tasks)
@@ -45,7 +45,7 @@ def second(spec: Spec, g: Tensor, x: Tensor, w: Tensor, vx: Maybe, vw: Maybe) ->
 
 
 def _shapes(
-    spec: Spec, wanted: tuple[bool, ...], g: Tensor, x: Tensor, w: Tensor, tasks: int
+    spec: ProductSpec, wanted: tuple[bool, ...], g: Tensor, x: Tensor, w: Tensor, tasks: int
 ) -> list[tuple[int, ...] | None]:
     shapes = (image_shape(g, tasks), image_shape(x, tasks), filters_shape(w, 1 if spec.sum_w else tasks))
     return [shape if want else None for shape, want in zip(shapes, wanted, strict=True)]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from metatl.engines.fast.graph import Layout, Recorder
+from metatl.engines.fast.graph import GraphRecorder, Layout
 from metatl.recorded import is_random, recorded, reshaped
 from metatl.types import MetatlError
 
@@ -29,11 +29,11 @@ def followed(run: Callable[..., Any], flat: list[Any]) -> tuple[fx.GraphModule, 
     try:
         graph = recorded(run, flat)
         try:
-            notes = Recorder.run_once(graph, flat)
+            notes = GraphRecorder.run_once(graph, flat)
         except RuntimeError:  # strides are not always those that torch foretold, which a view minds
             reshaped(graph.graph)
             graph.recompile()
-            notes = Recorder.run_once(graph, flat)
+            notes = GraphRecorder.run_once(graph, flat)
     except RuntimeError as error:
         first = str(error).strip().splitlines()[0]
         raise UnrecordedError(

@@ -19,7 +19,7 @@ from metatl.norm import BatchNorm, check_values, rows_now
 Norm = BatchNorm | nn.BatchNorm1d | nn.BatchNorm2d
 
 
-class Run(NamedTuple):
+class FusedLayers(NamedTuple):
     """Layers in a row that are one function, and how many they are."""
 
     conv: nn.Conv1d | nn.Conv2d
@@ -79,7 +79,7 @@ def _slope(layer: nn.Module) -> float | None:
     return None
 
 
-def find_run(layers: Sequence[nn.Module]) -> Run | None:
+def find_run(layers: Sequence[nn.Module]) -> FusedLayers | None:
     """The run that starts with the first of these layers, if one does."""
     conv = _convolution(layers[0])
     norm = _norm(layers[1]) if len(layers) > 1 else None
@@ -92,7 +92,7 @@ def find_run(layers: Sequence[nn.Module]) -> Run | None:
         return None
     slope = 1.0 if slope is None else slope
     window = (_pair(conv.stride, 1), _pair(conv.padding, 0), _pair(conv.dilation, 1))
-    return Run(conv, norm, Block(*window, eps=norm.eps, slope=slope, pool=pool), taken)
+    return FusedLayers(conv, norm, Block(*window, eps=norm.eps, slope=slope, pool=pool), taken)
 
 
 class Fused(nn.Sequential):

@@ -42,7 +42,7 @@ class Layout:
         return (self.shape, self.stride, self.dtype) == (other.shape, other.stride, other.dtype)
 
 
-class Recorder(fx.Interpreter):
+class GraphRecorder(fx.Interpreter):
     """Runs a graph; notes the layout of every tensor, and the values of those that depend on no input."""
 
     def __init__(self, graph: fx.GraphModule) -> None:
@@ -51,9 +51,9 @@ class Recorder(fx.Interpreter):
         self.constants: dict[fx.Node, Tensor] = {}
 
     @staticmethod
-    def run_once(graph: fx.GraphModule, flat: list[Any]) -> Recorder:
+    def run_once(graph: fx.GraphModule, flat: list[Any]) -> GraphRecorder:
         """The notes of one run."""
-        recorder = Recorder(graph)
+        recorder = GraphRecorder(graph)
         with torch.no_grad():
             recorder.run(*flat)
         return recorder

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metatl.engines.fast.compiled import library
-from metatl.engines.fast.products import Spec
+from metatl.engines.fast.products import ProductSpec
 from metatl.engines.fast.tasks import Maybe
 
 
@@ -29,7 +29,9 @@ def covers(x: Tensor, w: Tensor, by_x: bool) -> bool:
     return w.shape[1] % width == 0 and (not by_x or w.shape[2] % width == 0)
 
 
-def geometry(spec: Spec, x: Tensor, w: Tensor, pool: bool = False, first: int | None = None) -> list[int]:
+def geometry(
+    spec: ProductSpec, x: Tensor, w: Tensor, pool: bool = False, first: int | None = None
+) -> list[int]:
     """The fields of `struct Geometry` behind tasks and threads."""
     window = (*spec.out(x.shape, w.shape), *w.shape[3:], *spec.stride, *spec.padding, *spec.dilation)
     return [*x.shape[1:], w.shape[1], *window, int(pool), x.shape[1] if first is None else first]

@@ -25,7 +25,7 @@ from metatl.engines.fast.tasks import Maybe, keep_nothing, over_tasks, refuse
 
 
 @dataclass(frozen=True)
-class Spec:
+class NormSpec:
     """Axes of [task, ...] whose entries share their moments; eps as in batch norm."""
 
     axes: tuple[int, ...]
@@ -40,7 +40,7 @@ class Norm(torch.autograd.Function):
     """apply(spec, x) -> (xhat, r)."""
 
     @staticmethod
-    def forward(spec: Spec, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(spec: NormSpec, x: Tensor) -> tuple[Tensor, Tensor]:
         """xhat and r."""
         x = x - spec.mean(x)
         r = (spec.mean(x.square()) + spec.eps).rsqrt()
@@ -64,7 +64,7 @@ class Norm(torch.autograd.Function):
         return None, gx
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, spec: Spec, *tensors: Tensor) -> Any:
+    def vmap(info: Any, in_dims: Any, spec: NormSpec, *tensors: Tensor) -> Any:
         """All tasks at once."""
         return over_tasks(Norm, info.batch_size, in_dims, spec, tensors)
 
@@ -73,7 +73,7 @@ class NormBack(torch.autograd.Function):
     """apply(spec, g, xhat, r) -> (gx,)."""
 
     @staticmethod
-    def forward(spec: Spec, g: Tensor, xhat: Tensor, r: Tensor) -> tuple[Tensor]:
+    def forward(spec: NormSpec, g: Tensor, xhat: Tensor, r: Tensor) -> tuple[Tensor]:
         """r (g - m(g) - xhat m(g xhat))."""
         return (r * (g - spec.mean(g) - xhat * spec.mean(g * xhat)),)
 
@@ -89,7 +89,7 @@ class NormBack(torch.autograd.Function):
         return (None, *NormBackBack.apply(ctx.spec, v, *ctx.saved_tensors))
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, spec: Spec, *tensors: Tensor) -> Any:
+    def vmap(info: Any, in_dims: Any, spec: NormSpec, *tensors: Tensor) -> Any:
         """All tasks at once."""
         return over_tasks(NormBack, info.batch_size, in_dims, spec, tensors)
 
@@ -98,7 +98,7 @@ class NormBackBack(torch.autograd.Function):
     """apply(spec, v, g, xhat, r) -> derivatives of <v, gx> by g, xhat and r."""
 
     @staticmethod
-    def forward(spec: Spec, v: Tensor, g: Tensor, xhat: Tensor, r: Tensor) -> tuple[Tensor, ...]:
+    def forward(spec: NormSpec, v: Tensor, g: Tensor, xhat: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         """The formulas of the module's docstring."""
         b, c = spec.mean(g * xhat), spec.mean(v * xhat)
         rest = g - spec.mean(g) - xhat * b
@@ -112,11 +112,11 @@ class NormBackBack(torch.autograd.Function):
     backward = staticmethod(refuse)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, spec: Spec, *tensors: Tensor) -> Any:
+    def vmap(info: Any, in_dims: Any, spec: NormSpec, *tensors: Tensor) -> Any:
         """All tasks at once."""
         return over_tasks(NormBackBack, info.batch_size, in_dims, spec, tensors)
 
 
 def normalise(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
     """(x - mean) / sqrt(var + eps) over these axes (from 0); biased variance; differentiable twice."""
-    return Norm.apply(Spec(tuple(a + 1 for a in axes), eps), x.unsqueeze(0))[0].squeeze(0)
+    return Norm.apply(NormSpec(tuple(a + 1 for a in axes), eps), x.unsqueeze(0))[0].squeeze(0)

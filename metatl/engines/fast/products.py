@@ -16,7 +16,7 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Spec:
+class ProductSpec:
     """How a convolution slides, which gradients are wanted, and whether that of w is summed over tasks."""
 
     stride: Pair
@@ -34,7 +34,7 @@ class Spec:
         return h, w
 
 
-def patches(x: Tensor, w: torch.Size, spec: Spec) -> Tensor:
+def patches(x: Tensor, w: torch.Size, spec: ProductSpec) -> Tensor:
     """[task, n, C, H, W] -> [task, n h w, kh kw C]."""
     (kh, kw), (sh, sw), (dh, dw), (h, wide) = w[-2:], spec.stride, spec.dilation, spec.out(x.shape, w)
     last = x.permute(0, 1, 3, 4, 2)
@@ -50,7 +50,7 @@ def patches(x: Tensor, w: torch.Size, spec: Spec) -> Tensor:
     return view.reshape(t, n * h * wide, kh * kw * c)
 
 
-def _spread(columns: Tensor, x: torch.Size, w: torch.Size, spec: Spec) -> Tensor:
+def _spread(columns: Tensor, x: torch.Size, w: torch.Size, spec: ProductSpec) -> Tensor:
     """The transpose of `patches`: every patch added back to where it came from; [task, n, C, H, W]."""
     (kh, kw), (sh, sw), (dh, dw), (h, wide) = w[-2:], spec.stride, spec.dilation, spec.out(x, w)
     (ph, pw), (n, c, height, width) = spec.padding, x[1:]
@@ -79,18 +79,18 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
     return a @ (b[0] if b.shape[0] == 1 else b)
 
 
-def conv(columns: Tensor, w: Tensor, x: torch.Size, spec: Spec) -> Tensor:
+def conv(columns: Tensor, w: Tensor, x: torch.Size, spec: ProductSpec) -> Tensor:
     """z from patches(x)."""
     z = _matmul(columns, _taps(w))
     return z.view(z.shape[0], x[1], *spec.out(x, w.shape), w.shape[1]).permute(0, 1, 4, 2, 3)
 
 
-def by_x(g: Tensor, w: Tensor, x: torch.Size, spec: Spec) -> Tensor:
+def by_x(g: Tensor, w: Tensor, x: torch.Size, spec: ProductSpec) -> Tensor:
     """conv^T(g, w) in the shape x."""
     return _spread(_matmul(_rows(g), _taps(w).mT), x, w.shape, spec)
 
 
-def by_w(g: Tensor, columns: Tensor, w: torch.Size, spec: Spec) -> Tensor:
+def by_w(g: Tensor, columns: Tensor, w: torch.Size, spec: ProductSpec) -> Tensor:
     """patches(x)^T g in the shape w, summed over tasks if the spec says so."""
     g = _rows(g)
     if spec.sum_w:

@@ -16,7 +16,7 @@ from torch import Tensor, fx
 
 from metatl import tree
 from metatl.engines.fast.follow import UnrecordedError, check, close, followed
-from metatl.engines.fast.graph import Recorder
+from metatl.engines.fast.graph import GraphRecorder
 from metatl.engines.fast.trace_passes import (
     drop_repeats,
     flatten_views,
@@ -57,8 +57,8 @@ def _own(leaf: Any) -> Any:
 
 
 def _simplify(graph: fx.GraphModule, flat: list[Any]) -> fx.GraphModule:
-    shorten(graph, Recorder.run_once(graph, flat))
-    notes = Recorder.run_once(graph, flat)
+    shorten(graph, GraphRecorder.run_once(graph, flat))
+    notes = GraphRecorder.run_once(graph, flat)
     fold_constants(graph, notes)
     flatten_views(graph, notes)
     drop_repeats(graph)

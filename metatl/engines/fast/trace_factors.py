@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import fx
 
-from metatl.engines.fast.graph import Recorder
+from metatl.engines.fast.graph import GraphRecorder
 from metatl.recorded import name_of
 
 aten = torch.ops.aten
 _FACTORS = {"neg", "mul", "div"}
 
 
-def _number(value: Any, notes: Recorder) -> float | None:
+def _number(value: Any, notes: GraphRecorder) -> float | None:
     """A Python number, or the one number that a constant tensor repeats."""
     if isinstance(value, int | float):
         return float(value)
@@ -31,7 +31,7 @@ def _number(value: Any, notes: Recorder) -> float | None:
     return float(first) if bool((constant == first).all()) else None
 
 
-def _scaled(node: Any, notes: Recorder) -> tuple[fx.Node, float] | None:
+def _scaled(node: Any, notes: GraphRecorder) -> tuple[fx.Node, float] | None:
     """(x, factor) when the node is factor * x and has the layout of x."""
     if (
         not isinstance(node, fx.Node)
@@ -48,7 +48,7 @@ def _scaled(node: Any, notes: Recorder) -> tuple[fx.Node, float] | None:
     return x, factor if name_of(node) != "div" else 1.0 / factor
 
 
-def merge_factors(graph: fx.Graph, node: fx.Node, notes: Recorder) -> None:
+def merge_factors(graph: fx.Graph, node: fx.Node, notes: GraphRecorder) -> None:
     """a (b x) -> (a b) x; 1 x -> x; a (d x) and d (a x) -> (a d) x for a smaller d; y + a x -> one sum."""
     outer = _scaled(node, notes)
     if outer is not None:
@@ -72,14 +72,14 @@ def merge_factors(graph: fx.Graph, node: fx.Node, notes: Recorder) -> None:
             node.args, node.kwargs = (node.args[0], inner[0]), {"alpha": inner[1]}
 
 
-def _much_smaller(small: Any, big: Any, notes: Recorder) -> bool:
+def _much_smaller(small: Any, big: Any, notes: GraphRecorder) -> bool:
     if small not in notes.layouts or big not in notes.layouts:
         return False
     return math.prod(notes.layouts[small].shape) * 4 <= math.prod(notes.layouts[big].shape)
 
 
 def _multiply(
-    graph: fx.Graph, node: fx.Node, big: fx.Node, small: fx.Node, by: float, notes: Recorder
+    graph: fx.Graph, node: fx.Node, big: fx.Node, small: fx.Node, by: float, notes: GraphRecorder
 ) -> None:
     with graph.inserting_before(node):
         scaled = graph.call_function(aten.mul.Tensor, (small, by))
@@ -87,7 +87,7 @@ def _multiply(
     node.target, node.args = aten.mul.Tensor, (big, scaled)
 
 
-def _scale_smaller(graph: fx.Graph, node: fx.Node, x: fx.Node, by: float, notes: Recorder) -> bool:
+def _scale_smaller(graph: fx.Graph, node: fx.Node, x: fx.Node, by: float, notes: GraphRecorder) -> bool:
     """Whether x is a product with something much smaller, which could take the factor instead."""
     if x.target is not aten.mul.Tensor or len(x.users) != 1:
         return False
@@ -98,7 +98,7 @@ def _scale_smaller(graph: fx.Graph, node: fx.Node, x: fx.Node, by: float, notes:
     return False
 
 
-def join_product(node: fx.Node, notes: Recorder) -> None:
+def join_product(node: fx.Node, notes: GraphRecorder) -> None:
     """y + a b -> addcmul(y, a, b), where nothing else needs the product."""
     if node.target is not aten.add.Tensor or node.kwargs or len(node.args) != 2:
         return

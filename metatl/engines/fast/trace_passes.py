@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from metatl.engines.fast.graph import FRESH, Layout, Recorder
+from metatl.engines.fast.graph import FRESH, GraphRecorder, Layout
 from metatl.engines.fast.native import run_kernel
 from metatl.engines.fast.trace_factors import join_product, merge_factors
 from metatl.recorded import is_random, mutates, name_of
@@ -36,7 +36,7 @@ _DIRECT = {
 }
 
 
-def _sum_in_memory_order(graph: fx.Graph, node: fx.Node, notes: Recorder) -> None:
+def _sum_in_memory_order(graph: fx.Graph, node: fx.Node, notes: GraphRecorder) -> None:
     """A sum over the leading axis of a permuted tensor: in the order of memory it runs over whole vectors."""
     (x, axes, *rest), layout = node.args, notes.layouts.get(node.args[0])
     if list(axes) != [0] or node.kwargs or layout is None or len(layout.shape) < 3:
@@ -53,7 +53,7 @@ def _sum_in_memory_order(graph: fx.Graph, node: fx.Node, notes: Recorder) -> Non
         node.replace_all_uses_with(back)
 
 
-def shorten(graph: fx.GraphModule, notes: Recorder) -> None:
+def shorten(graph: fx.GraphModule, notes: GraphRecorder) -> None:
     """Merge factors into sums; sum in the order of memory."""
     for node in list(graph.graph.nodes):
         if node.target is aten.sum.dim_IntList:
@@ -66,13 +66,13 @@ def shorten(graph: fx.GraphModule, notes: Recorder) -> None:
     graph.recompile()
 
 
-def _given_out(graph: fx.GraphModule, notes: Recorder) -> set[fx.Node]:
+def _given_out(graph: fx.GraphModule, notes: GraphRecorder) -> set[fx.Node]:
     """Whose memory the caller gets: it may write there, so nobody else may use it."""
     output = next(n for n in graph.graph.nodes if n.op == "output")
     return {notes.layouts[i].owner for i in output.all_input_nodes if i in notes.layouts}
 
 
-def fold_constants(graph: fx.GraphModule, notes: Recorder) -> None:
+def fold_constants(graph: fx.GraphModule, notes: GraphRecorder) -> None:
     """Values that depend on no input become attributes, unless something writes into them."""
     # What changes behind the operation that made it, and all that is computed from that.
     written = _given_out(graph, notes)
@@ -98,7 +98,7 @@ def fold_constants(graph: fx.GraphModule, notes: Recorder) -> None:
     graph.graph.eliminate_dead_code()
 
 
-def flatten_views(graph: fx.GraphModule, notes: Recorder) -> None:
+def flatten_views(graph: fx.GraphModule, notes: GraphRecorder) -> None:
     """Whoever reads a view reads `as_strided` of the memory's owner, or the owner where that is the same."""
     made: dict[Layout, fx.Node] = {}
 
