@@ -77,7 +77,7 @@ def test_where_all_refuse_it_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: Any) -> Any:
         raise MetatlError("no such numbers")
 
-    monkeypatch.setattr("metatl.transferring.study.judged", refuse)
+    monkeypatch.setattr("metatl.transferring.study.Study.cells", refuse)
     with pytest.raises(MetatlError, match=r"small stopped: no such numbers") as error:
         found(tmp_path, 8, "ridge")
     assert "\n" not in str(error.value)
