@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -83,12 +83,23 @@ def answers(
     with torch.no_grad():
         for places in _alike(episodes, side_by_side=adaptation.batched):
             in_time()
-            stacked = tree.gather([episodes[i] for i in places], _stacked)
-            net, transfer = head_net(stacked.query.x.shape[-1], outputs)
+            some = [episodes[i] for i in places]
+            net, transfer = head_net(some[0].query.x.shape[-1], outputs)
             answer = partial(_sure if sure else _said, adaptation, net, transfer, keys[places[0]])
             engine = Batched() if adaptation.batched else Loop()
-            found |= zip(places, engine.map(answer, stacked), strict=True)
+            if _same([episode.query.x for episode in some]):  # what is made of them is made once
+                query, support = some[0].query, tree.gather([episode.support for episode in some], _stacked)
+                told = engine.map(
+                    lambda one, query=query, answer=answer: answer(Episode(one, query)), support
+                )
+            else:
+                told = engine.map(answer, tree.gather(some, _stacked))
+            found |= zip(places, told, strict=True)
     return [found[i] for i in range(len(episodes))]
+
+
+def _of_support(answer: Callable[[Episode], Tensor], query: Batch, support: Batch) -> Tensor:
+    return answer(Episode(support, query))
 
 
 def _said(way: Adaptation, net: Net, transfer: Transfer, key: int, episode: Episode) -> Tensor:
@@ -102,10 +113,13 @@ def _sure(way: Adaptation, net: Net, transfer: Transfer, key: int, episode: Epis
 
 def _stacked(leaves: list[Tensor]) -> Tensor:
     """[count, ...]: all of them; the same rows of one tensor are not copied."""
+    return leaves[0].expand(len(leaves), *leaves[0].shape) if _same(leaves) else torch.stack(leaves)
+
+
+def _same(leaves: Sequence[Tensor]) -> bool:
+    """Whether all are the same rows of one tensor."""
     first = leaves[0]
-    if all(leaf.data_ptr() == first.data_ptr() and leaf.stride() == first.stride() for leaf in leaves):
-        return first.expand(len(leaves), *first.shape)
-    return torch.stack(leaves)
+    return all(leaf.data_ptr() == first.data_ptr() and leaf.stride() == first.stride() for leaf in leaves)
 
 
 def _alike(episodes: Sequence[Episode], side_by_side: bool) -> list[list[int]]:

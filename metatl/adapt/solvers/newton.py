@@ -69,7 +69,7 @@ def minimum(x: Array, target: Array, share: Array, l2: float, iterations: int) -
     [problems, rows], 0 leaves a row out. As sum_c W_c is 0 at a minimum, and b is taken so too, the unknowns
     are coordinates of that plane. Every problem takes its own steps, whatever lies beside it.
     """
-    inside, back = _span(x, share) if x.shape[1] <= x.shape[2] else (x, None)
+    inside, back = _span(x, share) if x.shape[1] < x.shape[2] else (x, None)
     rows = np.concatenate([inside, np.ones((*inside.shape[:2], 1))], 2)
     penalty = np.append(np.full(inside.shape[2], l2), 0.0)
     problems = _Problems(rows, target, share, penalty, _plane(target.shape[2]))
