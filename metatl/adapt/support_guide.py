@@ -13,6 +13,7 @@ from metatl.heads import Head, Ridge
 from metatl.net import Net
 from metatl.objectives.task_loss import nll
 from metatl.types import Batch, Guide, Params
+from metatl.words import check_words
 
 Outputs = Callable[..., Tensor]
 """(weights, rows) -> outputs [n, ...] of the net for a Batch of rows; (weights) for all support rows."""
@@ -23,6 +24,10 @@ class SupportGuide(ABC):
 
     head: Head = Ridge()
     """Stands in for a blind output layer: behind one of zeros every gradient of the body is 0."""
+
+    def __post_init__(self) -> None:
+        """Refuse words that are not offered."""
+        check_words(self)
 
     @abstractmethod
     def __call__(self, net: Net, params: Params, output: Outputs, support: Batch) -> Guide:

@@ -17,6 +17,7 @@ from metatl.rules import Rule, RuleState
 from metatl.rules.clipping import check_clip_norm, clipped
 from metatl.threads import SMALL, few_threads
 from metatl.types import Labels, Metrics, Params, Transfer, check_rates
+from metatl.words import check_words
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Learner(ABC):
     steps: int
 
     def __post_init__(self) -> None:
-        """Raise MetatlError for a negative rate, and a bound that is none."""
+        """Raise MetatlError for a negative rate, a bound that is none, and a word that is not offered."""
+        check_words(self)
         check_rates(self, "rate", "guide_rate", "moment_rate")
         check_clip_norm(getattr(self, "clip_norm", None), type(self).__name__)
 
