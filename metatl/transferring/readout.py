@@ -88,10 +88,8 @@ def answers(
             answer = partial(_sure if sure else _said, adaptation, net, transfer, keys[places[0]])
             engine = Batched() if adaptation.batched else Loop()
             if _same([episode.query.x for episode in some]):  # what is made of them is made once
-                query, support = some[0].query, tree.gather([episode.support for episode in some], _stacked)
-                told = engine.map(
-                    lambda one, query=query, answer=answer: answer(Episode(one, query)), support
-                )
+                supports = tree.gather([episode.support for episode in some], _stacked)
+                told = engine.map(partial(_of_support, answer, some[0].query), supports)
             else:
                 told = engine.map(answer, tree.gather(some, _stacked))
             found |= zip(places, told, strict=True)
