@@ -38,7 +38,8 @@ class Readout(nn.Module):
         leaves, self.nesting = tree.flatten(fitted)
         self.adaptation, self.width, self.outputs, self.count = adaptation, width, outputs, len(leaves)
         for i, leaf in enumerate(leaves):
-            self.register_buffer(f"fitted_{i}", leaf.detach().clone())
+            # laid out as a file gives it back: products of other strides differ in the last digit
+            self.register_buffer(f"fitted_{i}", leaf.detach().clone(memory_format=torch.contiguous_format))
         self._net, self._transfer = head_net(width, outputs)
 
     @property

@@ -97,7 +97,7 @@ def test_a_row_of_transfer_is_described_too() -> None:
 
 
 def test_all_families_and_wrong_names() -> None:
-    assert "learner: Episodic" in metatl("describe").out
+    assert "learner: DualPath, Episodic" in metatl("describe").out
     assert "nearest: ImageFolder" in refused("describe", "ImageFoldr")
 
 

@@ -73,13 +73,13 @@ class Slow:
         self.now, real = 0.0, judged.answers
         by = {type(solver_of(name)): value for name, value in seconds.items()}
 
-        def answers(adaptation: Any, episodes: Any, keys: Any, outputs: int) -> Any:
+        def answers(adaptation: Any, episodes: Any, keys: Any, outputs: int, sure: bool = False) -> Any:
             solver: Solver | None = getattr(adaptation, "solver", None)
             for episode in episodes:
                 in_time()
                 self.now += by.get(type(solver), 0.0) * len(episode.support.y)
             in_time()
-            return real(adaptation, episodes, keys, outputs)
+            return real(adaptation, episodes, keys, outputs, sure)
 
         monkeypatch.setattr(judged, "answers", answers)
         clock: Callable[[], float] = lambda: self.now  # noqa: E731
