@@ -12,7 +12,7 @@ from metatl import tree
 from metatl.data.source import Data
 from metatl.engines.engine import Engine
 from metatl.learners.directions import in_place, spread
-from metatl.learners.learner import Learner, State
+from metatl.learners.learner import Learner, State, check_classifies
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
@@ -51,12 +51,7 @@ class FisherDirections(Learner):
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """The start must classify the source classes."""
-        rows = net.rows(start.params)
-        if data.kind != "classification" or rows != self.outputs(data):
-            raise MetatlError(
-                f"FisherDirections needs a start that classifies the data's {self.outputs(data)} source "
-                f"classes, but its output layer has {rows} rows; set `start` to a Supervised run on them"
-            )
+        check_classifies(self, net, start, data)
 
     def draw(self, data: Data, seed: int, step: int) -> Batch:
         """One mini-batch of meta_train."""

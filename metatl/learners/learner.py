@@ -16,7 +16,7 @@ from metatl.net import Net
 from metatl.rules import Rule, RuleState
 from metatl.rules.clipping import check_clip_norm, clipped
 from metatl.threads import SMALL, few_threads
-from metatl.types import Labels, Metrics, Params, Transfer, check_rates
+from metatl.types import Labels, MetatlError, Metrics, Params, Transfer, check_rates
 from metatl.words import check_words
 
 
@@ -78,6 +78,43 @@ class Learner(ABC):
     def finish(self, net: Net, state: State) -> Transfer:
         """What is carried on."""
         return state.transfer
+
+
+class OverLearner(Learner):
+    """Another learner with something around its steps; it says what is drawn and what is trained."""
+
+    learner: Learner
+
+    @property
+    def steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of the learner."""
+        return self.learner.steps
+
+    def outputs(self, data: Data) -> int:
+        """Of the learner."""
+        return self.learner.outputs(data)
+
+    def numbering(self, data: Data) -> Labels | None:
+        """Of the learner."""
+        return self.learner.numbering(data)
+
+    def check(self, net: Net, start: Transfer, data: Data) -> None:
+        """As the learner does."""
+        self.learner.check(net, start, data)
+
+    def draw(self, data: Data, seed: int, step: int) -> Any:
+        """As the learner does."""
+        return self.learner.draw(data, seed, step)
+
+
+def check_classifies(who: Learner, net: Net, start: Transfer, data: Data) -> None:
+    """Raise MetatlError for a start that does not classify the data's source classes."""
+    rows, classes = net.rows(start.params), who.outputs(data)
+    if data.kind != "classification" or rows != classes:
+        raise MetatlError(
+            f"{type(who).__name__} needs a start that classifies the data's {classes} source classes, "
+            f"but its output layer has {rows} rows; set `start` to a Supervised run on the same data"
+        )
 
 
 def moved(

@@ -7,18 +7,17 @@ from typing import Any
 
 import torch
 
-from metatl.data.source import Data
 from metatl.engines.engine import Engine
 from metatl.learners.directions import in_place, spread
-from metatl.learners.learner import Learner, State
+from metatl.learners.learner import Learner, OverLearner, State
 from metatl.net import Net
-from metatl.types import Labels, MetatlError, Metrics, Params, Transfer
+from metatl.types import MetatlError, Metrics, Params, Transfer
 
 _START, _BUFFERS, _PATH = "path.start", "path.buffers", "path.snapshots"
 
 
 @dataclass(frozen=True)
-class PathDirections(Learner):
+class PathDirections(OverLearner):
     """The principal directions of snapshots of training that goes on from the start, which is carried.
 
     Weights are looked at every few steps of the learner; their mean displacement, principal directions and
@@ -43,27 +42,6 @@ class PathDirections(Learner):
                 f"PathDirections: every and directions are 1 or more, and the learner's steps at least "
                 f"twice every; they are {self.every}, {self.directions} and {self.steps}"
             )
-
-    @property
-    def steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Of the learner."""
-        return self.learner.steps
-
-    def outputs(self, data: Data) -> int:
-        """Of the learner."""
-        return self.learner.outputs(data)
-
-    def numbering(self, data: Data) -> Labels | None:
-        """Of the learner."""
-        return self.learner.numbering(data)
-
-    def check(self, net: Net, start: Transfer, data: Data) -> None:
-        """As the learner does."""
-        self.learner.check(net, start, data)
-
-    def draw(self, data: Data, seed: int, step: int) -> Any:
-        """As the learner does."""
-        return self.learner.draw(data, seed, step)
 
     def init(self, net: Net, start: Transfer) -> State:
         """The learner's state, the start, and no snapshot."""

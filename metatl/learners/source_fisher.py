@@ -9,10 +9,10 @@ from metatl.data.source import Data
 from metatl.engines.engine import Engine
 from metatl.guides.fisher import FisherKind, fisher
 from metatl.guides.shape import Shape, TopK
-from metatl.learners.learner import Learner, State
+from metatl.learners.learner import Learner, State, check_classifies
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
-from metatl.types import Batch, MetatlError, Metrics, Moments, Transfer
+from metatl.types import Batch, Metrics, Moments, Transfer
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,7 @@ class SourceFisher(Learner):
 
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """The start must classify the source classes."""
-        rows = net.rows(start.params)
-        if data.kind != "classification" or rows != self.outputs(data):
-            raise MetatlError(
-                f"SourceFisher needs a start that classifies the data's {self.outputs(data)} source classes, "
-                f"but its output layer has {rows} rows; set `start` to a Supervised run on the same data"
-            )
+        check_classifies(self, net, start, data)
         _, body = tree.split(start.params, net.is_head)
         self.shape(body, net.head_size(start.params, self.way))  # raises now what it would raise at the end
 

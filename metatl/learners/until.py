@@ -7,17 +7,16 @@ from typing import Any
 
 import torch
 
-from metatl.data.source import Data
 from metatl.engines.engine import Engine
-from metatl.learners.learner import Learner, State
+from metatl.learners.learner import Learner, OverLearner, State
 from metatl.net import Net
-from metatl.types import Labels, MetatlError, Metrics, Transfer
+from metatl.types import MetatlError, Metrics, Transfer
 
 _OWN = "until"
 
 
 @dataclass(frozen=True)
-class Until(Learner):
+class Until(OverLearner):
     """Another learner that rests once its training score reached a level; its last steps then cost nothing.
 
     Looked at every `over` steps: the mean of the `score` (share right, say) that these steps reported.
@@ -36,27 +35,6 @@ class Until(Learner):
         """Refuse looks that are never taken."""
         if self.over < 1:
             raise MetatlError(f"Until: over is {self.over}; give 1 step or more")
-
-    @property
-    def steps(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The most steps."""
-        return self.learner.steps
-
-    def outputs(self, data: Data) -> int:
-        """Of the learner."""
-        return self.learner.outputs(data)
-
-    def numbering(self, data: Data) -> Labels | None:
-        """Of the learner."""
-        return self.learner.numbering(data)
-
-    def check(self, net: Net, start: Transfer, data: Data) -> None:
-        """As the learner does."""
-        self.learner.check(net, start, data)
-
-    def draw(self, data: Data, seed: int, step: int) -> Any:
-        """As the learner does."""
-        return self.learner.draw(data, seed, step)
 
     def init(self, net: Net, start: Transfer) -> State:
         """The learner's state, and a score of none."""
