@@ -9,6 +9,8 @@ import torch
 
 SMALL = 1 << 17
 """Entries of the largest tensor up to which a second thread gains nothing; beside other work it costs."""
+FITTED = 1 << 20
+"""The same of all features that output layers are fitted to side by side, each of which is small work."""
 
 
 @contextmanager

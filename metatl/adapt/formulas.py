@@ -6,6 +6,8 @@ that has no value (none of its rows there, or all of them) is left out of a mean
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -71,33 +73,50 @@ def interval_score(output: Predictive, y: Tensor) -> Tensor:
     return _of_rows(high - low + 2 / (1 - LEVEL) * outside)
 
 
-def _member(output: Tensor, y: Tensor) -> tuple[Values, NDArray[np.bool_]]:
-    """Outputs [n, k] and whether each row (or pixel) is of each class or label [n, k]."""
-    if y.dtype == torch.bool:
-        return _array(output), np.asarray(losses.paired(output, y).cpu())
-    axis = losses.class_axis(output, y)
-    if y.dim() == 1:
-        return _array(output), np.asarray(y.cpu())[:, None] == np.arange(output.shape[1])
-    hot = losses.is_class(output, y)
-    flat, of = (leaf.movedim(axis, -1).flatten(0, -2) for leaf in (output, hot))
-    return _array(flat), np.asarray(of.cpu())
+@dataclass(frozen=True)
+class Rows:
+    """Outputs [n, k] beside y [n] (a pixel's class is a row) as arrays, each made once for all scores."""
+
+    output: Tensor
+    y: Tensor
+
+    @property
+    def of_labels(self) -> bool:
+        """Whether each row has several labels, not one class."""
+        return self.y.dtype == torch.bool
+
+    @cached_property
+    def _pair(self) -> tuple[Values, NDArray[np.bool_]]:
+        output, y = self.output, self.y
+        if self.of_labels:
+            return _array(output), np.asarray(losses.paired(output, y).cpu())
+        axis = losses.class_axis(output, y)
+        if y.dim() == 1:
+            return _array(output), np.asarray(y.cpu())[:, None] == np.arange(output.shape[1])
+        hot = losses.is_class(output, y)
+        flat, of = (leaf.movedim(axis, -1).flatten(0, -2) for leaf in (output, hot))
+        return _array(flat), np.asarray(of.cpu())
+
+    @property
+    def member(self) -> NDArray[np.bool_]:
+        """Whether each row is of each class or label [n, k]."""
+        return self._pair[1]
+
+    @cached_property
+    def chosen(self) -> NDArray[np.bool_]:
+        """What is predicted [n, k]: the largest output, or every one above 0."""
+        values = self._pair[0]
+        return values > 0 if self.of_labels else values.argmax(1)[:, None] == np.arange(values.shape[1])
+
+    @cached_property
+    def ordered(self) -> Values:
+        """What orders rows [n, k]: probabilities of classes; of several labels the outputs themselves."""
+        values = self._pair[0]
+        return values if self.of_labels else _array(torch.from_numpy(values).softmax(1))
 
 
 def _array(values: Tensor) -> Values:
     return values.detach().cpu().to(torch.float64).numpy()
-
-
-def _chosen(output: Tensor, y: Tensor) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """What is predicted and what holds, [n, k]: the largest output, or every one above 0."""
-    values, member = _member(output, y)
-    if y.dtype == torch.bool:
-        return values > 0, member
-    return values.argmax(1)[:, None] == np.arange(values.shape[1]), member
-
-
-def _probabilities(values: Values, y: Tensor) -> Values:
-    """What orders rows: probabilities of classes; of several labels the outputs themselves."""
-    return values if y.dtype == torch.bool else _array(torch.from_numpy(values).softmax(1))
 
 
 def _upto(values: Values, at: Values, side: Literal["left", "right"] = "right") -> NDArray[np.int64]:
@@ -109,30 +128,29 @@ def _mean(values: Any) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def balanced_accuracy(output: Tensor, y: Tensor) -> float:
+def balanced_accuracy(rows: Rows) -> float:
     """Mean over the classes that are there of the share of their rows that are named rightly."""
-    said, member = _chosen(output, y)
+    said, member = rows.chosen, rows.member
     count = member.sum(0)
     return _mean(((said & member).sum(0) / np.maximum(count, 1))[count > 0])
 
 
-def macro_f1(output: Tensor, y: Tensor) -> float:
+def macro_f1(rows: Rows) -> float:
     """Mean over classes, or labels (held where the output is above 0), of 2 TP / (2 TP + FP + FN).
 
     Over those that are there or predicted.
     """
-    said, member = _chosen(output, y)
+    said, member = rows.chosen, rows.member
     size = said.sum(0) + member.sum(0)
     return _mean((2 * (said & member).sum(0) / np.maximum(size, 1))[size > 0])
 
 
-def auroc(output: Tensor, y: Tensor) -> float:
+def auroc(rows: Rows) -> float:
     """Mean over classes (one against the rest, by probability) or labels of P(o+ > o-) + P(o+ = o-) / 2.
 
     Mann & Whitney's U over the pairs of a row that is one and a row that is not.
     """
-    values, member = _member(output, y)
-    columns = zip(_probabilities(values, y).T, member.T, strict=True)
+    columns = zip(rows.ordered.T, rows.member.T, strict=True)
     pairs = [(at[held], at[~held]) for at, held in columns if 0 < held.sum() < len(held)]
     return _mean(
         [
@@ -142,36 +160,34 @@ def auroc(output: Tensor, y: Tensor) -> float:
     )
 
 
-def macro_average_precision(output: Tensor, y: Tensor) -> float:
+def macro_average_precision(rows: Rows) -> float:
     """Mean over labels (or classes, by probability) of sum_n (R_n - R_n-1) P_n over their thresholds.
 
     That is the mean over the rows that are one of the precision at their own output.
     """
-    values, member = _member(output, y)
-    columns = zip(-_probabilities(values, y).T, member.T, strict=True)
+    columns = zip(-rows.ordered.T, rows.member.T, strict=True)
     return _mean(
         [(_upto(at[held], at[held]) / _upto(at, at[held])).mean() for at, held in columns if held.any()]
     )
 
 
-def calibration_error(output: Tensor, y: Tensor) -> float:
+def calibration_error(rows: Rows) -> float:
     """ECE = sum over 15 bins of |B| / n |share right in B - mean probability in B|.
 
     A row lies in bin m where the probability of the class that is named lies in ((m - 1) / 15, m / 15].
     Source: Naeini, Cooper & Hauskrecht 2015; Guo et al. 2017, arXiv 1706.04599.
     """
-    values, member = _member(output, y)
-    shares = _probabilities(values, y)
-    named, rows = shares.argmax(1), np.arange(len(shares))
-    sure = shares[rows, named]
+    shares = rows.ordered
+    named, at = shares.argmax(1), np.arange(len(shares))
+    sure = shares[at, named]
     places = np.clip(np.ceil(sure * BINS).astype(np.int64) - 1, 0, BINS - 1)
-    gap = np.bincount(places, member[rows, named] - sure, BINS)
+    gap = np.bincount(places, rows.member[at, named] - sure, BINS)
     return float(np.abs(gap).sum() / len(sure)) if len(sure) else float("nan")
 
 
-def r2(output: Tensor, y: Tensor) -> float:
+def r2(rows: Rows) -> float:
     """1 - sum (y - output)^2 / sum (y - mean y)^2, mean over the outputs whose targets vary."""
-    found, true = _array(output), _array(losses.paired(output, y))
+    found, true = _array(rows.output), _array(losses.paired(rows.output, rows.y))
     spread = ((true - true.mean(0)) ** 2).sum(0) if len(true) else np.zeros(found.shape[1:])
     left = ((true - found) ** 2).sum(0)
     return _mean((1 - left / np.where(spread > 0, spread, 1))[spread > 0])

@@ -138,7 +138,7 @@ def _frozen(inputs: Inputs, net: str) -> Callable[[Index], Tensor]:
     body = backbone(net)
     rows = prepared_rows(inputs, body)
     digests = [inputs.digest(i) for i in range(len(inputs))]
-    found = features(body.body(), body.key, digests, readable(rows.one, body.preparation.stacked))
+    found = features(body.body, body.key, digests, readable(rows.one, body.preparation.stacked))
     lost = [inputs.ids[i] for i, one in enumerate(found) if one is None]
     if lost:
         raise MetatlError(f"{lost[0]} cannot be read ({len(lost)} in all); leave it out")

@@ -87,7 +87,7 @@ def features_of(domain: ComparedDomain, net: Backbone) -> tuple[ComparedDomain, 
         return domain, _plain(forward(net.body(), net.preparation(held)))
     rows = prepared_rows(domain.inputs, net)
     digests = [_digest(domain.inputs, i) for i in range(len(domain.inputs))]
-    found = features(net.body(), net.key, digests, readable(rows.one, net.preparation.stacked))
+    found = features(net.body, net.key, digests, readable(rows.one, net.preparation.stacked))
     kept = [i for i, row in enumerate(found) if row is not None]
     if not kept:
         raise MetatlError(f"{domain.name}: no {domain.inputs.unit} can be read")

@@ -112,7 +112,7 @@ def _seen(on: str, source: SourceRows, problem: Problem, net: Backbone) -> SeenB
     if on == "features" and net.moves:
         prepared, inputs = prepared_rows(source.inputs, net), source.inputs
         batch = readable(prepared.one, net.preparation.stacked)
-        found = features(net.body(), net.key, [_digest(inputs, i) for i in range(len(inputs))], batch)
+        found = features(net.body, net.key, [_digest(inputs, i) for i in range(len(inputs))], batch)
         lost = torch.full((problem.features.width,), torch.nan)
         return SeenBeside(torch.stack([lost if row is None else row for row in found]), problem.features)
     theirs, ours = (cast(Columns, one.inputs.columns) for one in (source, problem))

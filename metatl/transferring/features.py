@@ -108,7 +108,7 @@ def _known(arrays: Arrays | None, axes: int) -> Tensor | None:
 
 
 def features(
-    body: nn.Module,
+    body: Callable[[], nn.Module],
     key: str,
     digests: Sequence[str | None],
     batch: Callable[[Sequence[int]], tuple[list[int], Any]],
@@ -118,15 +118,17 @@ def features(
 
     They are kept in the user's cache by content of the row, weights of the net and preparation, and shared
     by all ways, draws and later commands; rows that were asked for together lie in one file too, as opening
-    one for each takes longer than some fits. batch: places -> those that can be read, and their rows.
+    one for each takes longer than some fits. body: gives the net, where rows are missing; batch: places ->
+    those that can be read, and their rows.
     """
     together = f"features/{key}/together-{hashlib.sha256(repr(list(digests)).encode()).hexdigest()}"
     if (held := _known(look_up(together), 2)) is not None and len(held) == len(digests):
         return list(held)
     found = [None if one is None else _known(look_up(f"features/{key}/{one}"), 1) for one in digests]
     missing = [i for i, held in enumerate(found) if held is None and digests[i] is not None]
+    net = body() if missing else nn.Identity()
     for read, x in _ahead(batch, [missing[i : i + BATCH] for i in range(0, len(missing), BATCH)], tick):
-        for i, row in zip(read, forward(body, x) if read else (), strict=True):
+        for i, row in zip(read, forward(net, x) if read else (), strict=True):
             found[i] = row.clone()
             put_away(f"features/{key}/{digests[i]}", {"features": row.numpy()})
     whole = [row for row in found if row is not None]

@@ -65,6 +65,11 @@ class Labelled:
         x = {"labelled": self.features, "source": self.source.x, "unlabelled": self.unlabelled}
         return Batch(x, {"labelled": self.y, "source": self.source.y})
 
+    @property
+    def size(self) -> int:
+        """Numbers in the features that an adaptation is fitted to."""
+        return sum(leaf.numel() for leaf in tree.leaves(self.support.x))
+
 
 @dataclass(frozen=True)
 class Model:

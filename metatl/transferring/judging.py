@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metatl.adapt.formulas import Rows
 from metatl.data.targets import Kind
 from metatl.evaluation.scores import SCORES, Score, default, target_of
 from metatl.objectives.predictive import Predictive
@@ -96,14 +97,14 @@ def judge(outputs: Tensor, y: Tensor, variance: Tensor | None = None) -> Judged:
     if kind == "classes":
         predicted: list[Any] = torch.where(whole, outputs.argmax(-1), NO_CLASS).tolist()
         sure = torch.where(whole, outputs.softmax(-1).amax(-1), 0.0)
-        probability = [round(p, 6) for p in sure.tolist()]
+        probability = sure.double().numpy().round(6).tolist()
     else:
         values = outputs.sigmoid() if kind == "labels" else outputs
         predicted = [
             [float(f"{v:.6g}") for v in row] if ok else None
             for row, ok in zip(values.tolist(), whole.tolist(), strict=True)
         ]
-    scores = [None if v != v else round(v, 9) for v in row_scores(outputs, y).tolist()]
+    scores = [None if v != v else v for v in row_scores(outputs, y).numpy().round(9).tolist()]
     also = _also(outputs, y, bool(whole.all()), variance)
     return Judged(predicted, probability, scores, also, int((~whole).sum()))
 
@@ -113,9 +114,9 @@ def _also(outputs: Tensor, y: Tensor, whole: bool, variance: Tensor | None) -> d
     own, found = score_of(y).name, dict[str, float | None]()
     if not whole or not len(y) or (y.dim() == 1 and outputs.shape[1] > MANY):
         return found
-    kind = target_of(y)
+    kind, rows = target_of(y), Rows(outputs, y)
     for name, score in SCORES.items():
         if name != own and kind in score.takes and not (score.spread and variance is None):
-            value = score.of(Predictive(outputs, variance) if score.spread else outputs, y)
+            value = score.of(Predictive(outputs, variance) if score.spread else outputs, y, rows)
             found[name] = round(value, 6) if abs(value) < HUGE else None
     return found

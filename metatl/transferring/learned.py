@@ -95,7 +95,7 @@ def _features(carried: Backbone, net: Backbone, problem: Problem, read: bool) ->
     if not read:
         return Computed(torch.zeros(len(problem.digests), 0))
     batch = readable(problem.prepared.one, net.preparation.stacked)
-    found = features(carried.body(), carried.key, problem.digests, batch)
+    found = features(carried.body, carried.key, problem.digests, batch)
     return Computed(torch.stack([row for row in found if row is not None]))
 
 

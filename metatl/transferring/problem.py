@@ -106,7 +106,7 @@ def seen_by(
     if (held := whole(net.preparation, inputs)) is not None:
         return np.arange(len(digests)), forward(net.body(), net.preparation(held))
     batch = readable(prepared_rows(inputs, net).one, net.preparation.stacked)
-    rows = features(net.body(), net.key, digests, batch, tick)
+    rows = features(net.body, net.key, digests, batch, tick)
     there = [row for row in rows if row is not None]
     kept = np.array([i for i, row in enumerate(rows) if row is not None], np.int64)
     return kept, torch.stack(there) if there else torch.zeros(0, 1)

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from metatl import importing, tree
 from metatl.adapt import Adaptation, Descent, head_net
 from metatl.deadline import in_time
-from metatl.engines import Batched, Loop
+from metatl.engines import Loop
+from metatl.engines.chunk import at_once, over_tasks
+from metatl.engines.engine import TaskFunction
 from metatl.heads import Learned
 from metatl.net import Net
 from metatl.transferring.rows import parsed
@@ -87,14 +89,21 @@ def answers(
             some = [episodes[i] for i in places]
             net, transfer = head_net(some[0].query.x.shape[-1], outputs)
             answer = partial(_sure if sure else _said, adaptation, net, transfer, keys[places[0]])
-            engine = Batched() if adaptation.batched else Loop()
             if _same([episode.query.x for episode in some]):  # what is made of them is made once
-                supports = tree.gather([episode.support for episode in some], _stacked)
-                told = engine.map(partial(_of_support, answer, some[0].query), supports)
+                answer = partial(_of_support, answer, some[0].query)
+                told = _mapped(adaptation, answer, tree.gather([one.support for one in some], _stacked))
             else:
-                told = engine.map(answer, tree.gather(some, _stacked))
+                told = _mapped(adaptation, answer, tree.gather(some, _stacked))
             found |= zip(places, told, strict=True)
     return [found[i] for i in range(len(episodes))]
+
+
+def _mapped(adaptation: Adaptation, fn: TaskFunction, tasks: Any) -> Any:
+    """fn of every task; of a single linear layer torch batches every operation as it is."""
+    if not adaptation.batched:
+        return Loop().map(fn, tasks)
+    with at_once():
+        return over_tasks(fn, tasks)
 
 
 def _of_support(answer: Callable[[Episode], Tensor], query: Batch, support: Batch) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from metatl.data.fixed import Index, Part
 from metatl.deadline import OutOfTimeError, in_time, within
 from metatl.objectives.predictive import Predictive
+from metatl.threads import FITTED, few_threads
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.beside import Beside, reads_on
 from metatl.transferring.budget import Budget, work
@@ -23,7 +24,7 @@ from metatl.transferring.choose import Choice, chosen, fits
 from metatl.transferring.features import Features
 from metatl.transferring.fit import Labelled
 from metatl.transferring.judged import said_of
-from metatl.transferring.judging import Scale, judge
+from metatl.transferring.judging import Judged, Scale, judge
 from metatl.transferring.learned import LearnedStart
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import REFERENCES, Row
@@ -140,15 +141,19 @@ class Study:
         """
         began = time.perf_counter()
         some = [self.given(name, part, self.seed * 1000 + key[2]) for key, part in parts.items()]
-        choices = self.chosen(name, [labelled for labelled, _, _ in some], thorough, choosing)
-        outputs: dict[int, Predictive] = {}
-        for selected in {repr(choice.selected): choice.row for choice in choices}.values():
-            places = [i for i, choice in enumerate(choices) if choice.row == selected]
-            asked = [some[i][:2] for i in places]
-            outputs |= zip(places, said_of(selected, self.start(name), asked), strict=True)
-        y = [self.problem.targets.values[part.test] for part in parts.values()]
-        seconds = (time.perf_counter() - began) / len(some)
-        return [_cell(some[i][2].told(outputs[i]), y[i], choice, seconds) for i, choice in enumerate(choices)]
+        still = self.rows[name].moves == "head"
+        with few_threads(still and sum(inside.size for inside, _, _ in some) <= FITTED):
+            choices = self.chosen(name, [labelled for labelled, _, _ in some], thorough, choosing)
+            outputs: dict[int, Predictive] = {}
+            for selected in {repr(choice.selected): choice.row for choice in choices}.values():
+                places = [i for i, choice in enumerate(choices) if choice.row == selected]
+                asked = [some[i][:2] for i in places]
+                outputs |= zip(places, said_of(selected, self.start(name), asked), strict=True)
+            seconds = (time.perf_counter() - began) / len(some)
+            told = [some[i][2].told(outputs[i]) for i in range(len(some))]
+            y = [self.problem.targets.values[part.test] for part in parts.values()]
+            found = [judge(one.mean, true, one.variance) for one, true in zip(told, y, strict=True)]
+        return [_cell(one, choice, seconds) for one, choice in zip(found, choices, strict=True)]
 
     def chosen(
         self, name: str, draws: Sequence[Labelled], thorough: bool = True, seconds: float = math.inf
@@ -184,9 +189,8 @@ class Study:
         return 1 + round(work(*self.size(name, part)))
 
 
-def _cell(outputs: Predictive, y: Tensor, choice: Choice, seconds: float) -> Cell:
-    found = judge(outputs.mean, y, outputs.variance)
-    how = "diverged" if found.diverged == len(y) else choice.how
+def _cell(found: Judged, choice: Choice, seconds: float) -> Cell:
+    how = "diverged" if found.diverged == len(found.predicted) else choice.how
     return Cell(**vars(found), seconds=seconds, selected=choice.selected, how=how)
 
 

@@ -46,7 +46,7 @@ def features_of(teacher: Backbone, problem: Problem) -> Features:
         return Computed(forward(teacher.body(), teacher.preparation(problem.inputs.columns)))
     prepared = prepared_rows(problem.inputs, teacher)
     batch = readable(prepared.one, teacher.preparation.stacked)
-    found = features(teacher.body(), teacher.key, problem.digests, batch)
+    found = features(teacher.body, teacher.key, problem.digests, batch)
     held = [row for row in found if row is not None]
     if len(held) < len(found):
         raise MetatlError(f"the teacher cannot read {len(found) - len(held)} of the {problem.unit}s")

@@ -21,7 +21,7 @@ def made(calls: list[int]) -> torch.Tensor:
         calls.append(place)
         return torch.arange(12.0).view(3, 2, 2)
 
-    (row,) = features(nn.Identity(), "key", ["digest"], readable(picture, torch.stack))
+    (row,) = features(nn.Identity, "key", ["digest"], readable(picture, torch.stack))
     assert row is not None
     return row
 
