@@ -74,7 +74,7 @@ def interval_score(output: Predictive, y: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Rows:
+class ScoredRows:
     """Outputs [n, k] beside y [n] (a pixel's class is a row) as arrays, each made once for all scores."""
 
     output: Tensor
@@ -128,14 +128,14 @@ def _mean(values: Any) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def balanced_accuracy(rows: Rows) -> float:
+def balanced_accuracy(rows: ScoredRows) -> float:
     """Mean over the classes that are there of the share of their rows that are named rightly."""
     said, member = rows.chosen, rows.member
     count = member.sum(0)
     return _mean(((said & member).sum(0) / np.maximum(count, 1))[count > 0])
 
 
-def macro_f1(rows: Rows) -> float:
+def macro_f1(rows: ScoredRows) -> float:
     """Mean over classes, or labels (held where the output is above 0), of 2 TP / (2 TP + FP + FN).
 
     Over those that are there or predicted.
@@ -145,7 +145,7 @@ def macro_f1(rows: Rows) -> float:
     return _mean((2 * (said & member).sum(0) / np.maximum(size, 1))[size > 0])
 
 
-def auroc(rows: Rows) -> float:
+def auroc(rows: ScoredRows) -> float:
     """Mean over classes (one against the rest, by probability) or labels of P(o+ > o-) + P(o+ = o-) / 2.
 
     Mann & Whitney's U over the pairs of a row that is one and a row that is not.
@@ -160,7 +160,7 @@ def auroc(rows: Rows) -> float:
     )
 
 
-def macro_average_precision(rows: Rows) -> float:
+def macro_average_precision(rows: ScoredRows) -> float:
     """Mean over labels (or classes, by probability) of sum_n (R_n - R_n-1) P_n over their thresholds.
 
     That is the mean over the rows that are one of the precision at their own output.
@@ -171,7 +171,7 @@ def macro_average_precision(rows: Rows) -> float:
     )
 
 
-def calibration_error(rows: Rows) -> float:
+def calibration_error(rows: ScoredRows) -> float:
     """ECE = sum over 15 bins of |B| / n |share right in B - mean probability in B|.
 
     A row lies in bin m where the probability of the class that is named lies in ((m - 1) / 15, m / 15].
@@ -185,7 +185,7 @@ def calibration_error(rows: Rows) -> float:
     return float(np.abs(gap).sum() / len(sure)) if len(sure) else float("nan")
 
 
-def r2(rows: Rows) -> float:
+def r2(rows: ScoredRows) -> float:
     """1 - sum (y - output)^2 / sum (y - mean y)^2, mean over the outputs whose targets vary."""
     found, true = _array(rows.output), _array(losses.paired(rows.output, rows.y))
     spread = ((true - true.mean(0)) ** 2).sum(0) if len(true) else np.zeros(found.shape[1:])

@@ -36,7 +36,7 @@ class Score:
     better: Better
     takes: tuple[Target, ...]
     by_row: Callable[[Any, Tensor], Tensor] | None = None
-    by_set: Callable[[formulas.Rows], float] | None = None
+    by_set: Callable[[formulas.ScoredRows], float] | None = None
     unit: Literal["%", ""] = ""
     worst: float | None = None
     spread: bool = False
@@ -102,13 +102,13 @@ class Score:
         self._check_spread(output)
         return self.of(output, y)
 
-    def of(self, output: Any, y: Tensor, rows: formulas.Rows | None = None) -> float:
+    def of(self, output: Any, y: Tensor, rows: formulas.ScoredRows | None = None) -> float:
         """Its value for finite outputs of one row or more, of targets that it takes: nothing is checked.
 
         rows: the same outputs and targets as arrays, where other scores read them too.
         """
         if self.by_set is not None:
-            return float(self.by_set(rows or formulas.Rows(output, y)))
+            return float(self.by_set(rows or formulas.ScoredRows(output, y)))
         assert self.by_row is not None
         return float(self.by_row(output, y).mean())
 

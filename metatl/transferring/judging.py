@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl.adapt.formulas import Rows
+from metatl.adapt.formulas import ScoredRows
 from metatl.data.targets import Kind
 from metatl.evaluation.scores import SCORES, Score, default, target_of
 from metatl.objectives.predictive import Predictive
@@ -114,7 +114,7 @@ def _also(outputs: Tensor, y: Tensor, whole: bool, variance: Tensor | None) -> d
     own, found = score_of(y).name, dict[str, float | None]()
     if not whole or not len(y) or (y.dim() == 1 and outputs.shape[1] > MANY):
         return found
-    kind, rows = target_of(y), Rows(outputs, y)
+    kind, rows = target_of(y), ScoredRows(outputs, y)
     for name, score in SCORES.items():
         if name != own and kind in score.takes and not (score.spread and variance is None):
             value = score.of(Predictive(outputs, variance) if score.spread else outputs, y, rows)

@@ -175,5 +175,5 @@ def test_calibration_error_is_the_score_of_that_name() -> None:
     output = torch.randn(200, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = torch.arange(200) % 4
     probability, named = output.softmax(1).max(1)
-    expected = formulas.calibration_error(formulas.Rows(output, y))
+    expected = formulas.calibration_error(formulas.ScoredRows(output, y))
     assert html.calibration_error(probability.numpy(), (named == y).numpy()) == pytest.approx(expected)
