@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,11 +12,12 @@ from torch import Tensor
 from metatl.data.counter import number
 from metatl.engines.engine import Engine
 from metatl.learners import State, Supervised
+from metatl.models import ModuleGrid
 from metatl.net import Net
 from metatl.objectives import OfTarget
 from metatl.types import Batch, MetatlError, Metrics, Params
 
-_ON, _MEMORY = "on", "paths"
+ON, _MEMORY = "on", "paths"
 _BEGIN, _PAIR, _MUTATE = 1, 2, 3
 
 
@@ -27,9 +29,10 @@ class Routed(Supervised):
     target's population are trained for `every` steps each, one behind the other; fitness is the target's mean
     loss on these mini-batches, each taken before its step. The loser becomes a copy of the winner in which
     every gene is moved with probability 1 / (blocks * active) by a whole number from -2 to 2, modulo the
-    modules. All targets contest side by side and share the modules. After `share` of the steps the last
-    winner of each target is kept and trained on. population 2 is champion against challenger (CTR); more is
-    PathNet's tournament, here over several tasks at once, without its freezing between one task and the next.
+    modules. All targets that have a term contest side by side and share the modules. After `share` of the
+    steps the last winner of each target is kept and trained on. population 2 is champion against challenger
+    (CTR); more is PathNet's tournament, over several tasks at once; one after the other, with paths that
+    stay, is `InTurn` around it.
     Controls: a grid under Supervised (all modules on), and share 0 (a random path that stays). Sources:
     Fernando et al. 2017, arXiv 1701.08734; Liang, Meyerson & Miikkulainen 2018, arXiv 1803.03745.
 
@@ -58,23 +61,27 @@ class Routed(Supervised):
     def step(self, net: Net, engine: Engine, state: State, drawn: dict[str, Batch]) -> tuple[State, Metrics]:
         """A step on the paths whose turn it is; at a contest's end losers become children of winners."""
         memory = dict(state.memory)
-        targets, _, modules = state.transfer.buffers[_ON].shape
-        held = memory.pop(_MEMORY, None) or self._begun(state.transfer.buffers[_ON])
+        on = state.transfer.buffers[ON]
+        told = [term.target for term in self.terms if isinstance(term, OfTarget)]
+        own = [cast(ModuleGrid, net.module).names.index(name) for name in told]
+        held = memory.pop(_MEMORY, None) or self._begun(on[own])
         contest, place = divmod(state.step, 2 * self.every)
         open_, second = (contest + 1) * 2 * self.every <= self.share * self.steps, place >= self.every
-        pairs = [self._pair(contest, target) for target in range(targets)]
+        pairs = [self._pair(contest, target) for target in own]
         turn = [pair[second] for pair in pairs] if open_ else held["best"].tolist()
-        paths = held["population"][torch.arange(targets), turn]
-        buffers = {**state.transfer.buffers, _ON: on_of(paths, modules)}
+        paths = held["population"][torch.arange(len(own)), turn]
+        buffers = {
+            **state.transfer.buffers,
+            ON: on.index_copy(0, torch.tensor(own), on_of(paths, on.shape[2])),
+        }
         state = replace(state, transfer=replace(state.transfer, buffers=buffers), memory=memory)
         state, metrics = super().step(net, engine, state, drawn)
         if open_:
-            names = [term.target for term in self.terms if isinstance(term, OfTarget)]
-            losses = torch.stack([metrics[f"loss of {name}"].double() for name in names])
+            losses = torch.stack([metrics[f"loss of {name}"].double() for name in told])
             held = {**held, "losses": held["losses"].clone()}
             held["losses"][:, int(second)] += losses.nan_to_num(nan=torch.inf)
             if place == 2 * self.every - 1:
-                held = self._ended(held, pairs, contest, modules)
+                held = self._ended(held, pairs, contest, on.shape[2])
         return replace(state, memory=state.memory | {_MEMORY: held}), metrics
 
     def _begun(self, on: Tensor) -> Params:

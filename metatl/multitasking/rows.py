@@ -12,8 +12,10 @@ from torch import nn
 from metatl import aggregates as agg
 from metatl.aggregates import Aggregate
 from metatl.learners import Supervised
+from metatl.learners.learner import Learner
 from metatl.models import BranchingTrunk, CrossStitch, ModuleGrid, SharedTrunk
 from metatl.multitasking.branching import Branching
+from metatl.multitasking.in_turn import InTurn
 from metatl.multitasking.routing import Routed
 from metatl.objectives import SoftSharing
 from metatl.text import near
@@ -41,7 +43,7 @@ class Way:
     made: Callable[[int, int], Aggregate | None] = lambda k, steps: None
     net: type[nn.Module] = SharedTrunk
     told: Mapping[str, Any] | None = None
-    learner: Callable[..., Supervised] = Supervised
+    learner: Callable[..., Learner] = Supervised
     soft: Literal["distance", "trace_norm"] | None = None
     each: bool = False
     helpers: bool = False
@@ -82,6 +84,10 @@ class Way:
 
 def _shares(k: int, floors: Sequence[float] | None) -> tuple[float, ...]:
     return tuple(1.0 / one for one in ([1.0] * k if floors is None else floors))
+
+
+def _in_turn(made: Callable[..., Supervised], freeze: bool = False) -> Callable[..., Learner]:
+    return lambda *values, **named: InTurn(made(*values, **named), freeze)
 
 
 def _one(made: Callable[[], Aggregate]) -> Callable[[int, int], Aggregate]:
@@ -130,6 +136,23 @@ WAYS: Mapping[str, Way] = {
         _one(agg.Mean),
         ModuleGrid,
         learner=partial(Routed, population=8),
+    ),
+    "in-turn": Way(
+        "one trunk, trained on one target after the other: fine-tuning, the control of frozen paths",
+        _one(agg.Mean),
+        learner=_in_turn(Supervised),
+    ),
+    "frozen-paths": Way(
+        "one target after the other by tournaments, paths stay for later ones (PathNet, Fernando 2017)",
+        _one(agg.Mean),
+        ModuleGrid,
+        learner=_in_turn(partial(Routed, population=8), freeze=True),
+    ),
+    "frozen-random-paths": Way(
+        "one target after the other, paths as they are drawn, which stay: the control of tournaments",
+        _one(agg.Mean),
+        ModuleGrid,
+        learner=_in_turn(partial(Routed, share=0.0), freeze=True),
     ),
     "soft-sharing": Way("a net a target, held near each other", told={"shared": 0}, soft="distance"),
     "falling-helpers": Way(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from metatl.data.many_targets import ManyTargets
 from metatl.engines import Loop
 from metatl.learners import State, Supervised
 from metatl.models import ModuleGrid, SharedTrunk
+from metatl.multitasking.in_turn import InTurn
 from metatl.multitasking.routing import Routed, mutated, on_of
 from metatl.net import Net
 from metatl.objectives import OfTarget
@@ -138,3 +140,55 @@ def test_numbers_that_mean_nothing() -> None:
             of(**given)
     with pytest.raises(MetatlError, match="modules is 0"):
         net_of(modules=0)
+
+
+def test_a_single_target_in_its_turn_is_the_learner_alone() -> None:
+    net = net_of()
+    learner = of()
+    alone = replace(learner, terms=learner.terms[:1])
+    assert_bitwise(learned(net, InTurn(alone)).transfer.params, learned(net, alone).transfer.params)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_a_path_stays_behind_its_turn_and_what_lies_on_none_begins_anew(share: float) -> None:
+    net, learner = net_of(modules=4), InTurn(of(steps=41, share=share, active=1), freeze=True)
+    first = learned(net, learner)
+    x = torch.randn(9, 4, generator=torch.Generator().manual_seed(5))
+    half = learner.init(net, net.start())
+    for step in range(20):  # the first target's turn
+        half, _ = learner.step(net, Loop(), half, learner.draw(data(), 0, step))
+    middle, end = half.transfer, first.transfer
+    before, after = (net(t.params, t.buffers, x)["a"] for t in (middle, end))
+    assert torch.equal(before, after)
+    assert torch.equal(middle.buffers["on"][0], end.buffers["on"][0])
+    start, on = net.start().params, end.buffers["on"]
+    for name, leaf in end.params.items():
+        if name.startswith("nets."):
+            _, module, block, *_ = name.split(".")
+            taken = on[:, int(block), int(module)]
+            if not taken.any() and share == 0:
+                assert torch.equal(leaf, start[name])
+            if taken[1] and not taken[0]:
+                assert not torch.equal(leaf, start[name])
+    assert not torch.equal(net(start, end.buffers, x)["b"], net(end.params, end.buffers, x)["b"])
+
+
+def test_in_turn_a_trunk_moves_in_every_turn_and_a_head_in_its_own() -> None:
+    net, learner = net_of(SharedTrunk), InTurn(of(Supervised, steps=40))
+    state = learner.init(net, net.start())
+    seen = [state.transfer.params]
+    for step in range(40):
+        state, _ = learner.step(net, Loop(), state, learner.draw(data(), 0, step))
+        if step in (19, 39):
+            seen.append(state.transfer.params)
+    moved = [{n for n in b if not torch.equal(a[n], b[n])} for a, b in pairwise(seen)]
+    trunk = {name for name in seen[0] if name.startswith("trunk.")}
+    assert moved == [trunk | {"heads.0.weight", "heads.0.bias"}, trunk | {"heads.1.weight", "heads.1.bias"}]
+
+
+def test_in_turn_refuses_paths_that_are_none_and_targets_without_a_step() -> None:
+    net = net_of(SharedTrunk)
+    with pytest.raises(MetatlError, match="this net has none"):
+        InTurn(of(Supervised), freeze=True).init(net, net.start())
+    with pytest.raises(MetatlError, match="1 steps for 2 targets"):
+        InTurn(of(Supervised, steps=1)).init(net, net.start())
