@@ -19,7 +19,7 @@ _FRESH = "fresh"
 
 
 @dataclass(frozen=True)
-class InTurn(OverLearner):
+class TargetsInTurn(OverLearner):
     """The learner's steps, shared out among its targets: each has a training of its own behind the last.
 
     In a target's turn its term alone counts, with the learner's schedule from its beginning and a new memory
@@ -39,9 +39,13 @@ class InTurn(OverLearner):
     def init(self, net: Net, start: Any) -> State:
         """The learner's, with the weights that begin anew; MetatlError for targets that get no step."""
         if self.steps < len(self._places()):
-            raise MetatlError(f"InTurn: {self.steps} steps for {len(self._places())} targets; give each one")
+            raise MetatlError(
+                f"TargetsInTurn: {self.steps} steps for {len(self._places())} targets; give each one"
+            )
         if self.freeze and ON not in start.buffers:
-            raise MetatlError("InTurn: freeze is of the paths through a ModuleGrid, and this net has none")
+            raise MetatlError(
+                "TargetsInTurn: freeze is of the paths through a ModuleGrid, and this net has none"
+            )
         state = self.learner.init(net, start)
         return replace(state, memory=state.memory | ({_FRESH: start.params} if self.freeze else {}))
 

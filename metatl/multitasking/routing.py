@@ -32,7 +32,7 @@ class Routed(Supervised):
     modules. All targets that have a term contest side by side and share the modules. After `share` of the
     steps the last winner of each target is kept and trained on. population 2 is champion against challenger
     (CTR); more is PathNet's tournament, over several tasks at once; one after the other, with paths that
-    stay, is `InTurn` around it.
+    stay, is `TargetsInTurn` around it.
     Controls: a grid under Supervised (all modules on), and share 0 (a random path that stays). Sources:
     Fernando et al. 2017, arXiv 1701.08734; Liang, Meyerson & Miikkulainen 2018, arXiv 1803.03745.
 

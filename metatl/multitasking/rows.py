@@ -15,7 +15,7 @@ from metatl.learners import Supervised
 from metatl.learners.learner import Learner
 from metatl.models import BranchingTrunk, CrossStitch, ModuleGrid, SharedTrunk
 from metatl.multitasking.branching import Branching
-from metatl.multitasking.in_turn import InTurn
+from metatl.multitasking.in_turn import TargetsInTurn
 from metatl.multitasking.routing import Routed
 from metatl.objectives import SoftSharing
 from metatl.text import near
@@ -87,7 +87,7 @@ def _shares(k: int, floors: Sequence[float] | None) -> tuple[float, ...]:
 
 
 def _in_turn(made: Callable[..., Supervised], freeze: bool = False) -> Callable[..., Learner]:
-    return lambda *values, **named: InTurn(made(*values, **named), freeze)
+    return lambda *values, **named: TargetsInTurn(made(*values, **named), freeze)
 
 
 def _one(made: Callable[[], Aggregate]) -> Callable[[int, int], Aggregate]:

@@ -16,7 +16,7 @@ from metatl.data.many_targets import ManyTargets
 from metatl.engines import Loop
 from metatl.learners import State, Supervised
 from metatl.models import ModuleGrid, SharedTrunk
-from metatl.multitasking.in_turn import InTurn
+from metatl.multitasking.in_turn import TargetsInTurn
 from metatl.multitasking.routing import Routed, mutated, on_of
 from metatl.net import Net
 from metatl.objectives import OfTarget
@@ -146,12 +146,12 @@ def test_a_single_target_in_its_turn_is_the_learner_alone() -> None:
     net = net_of()
     learner = of()
     alone = replace(learner, terms=learner.terms[:1])
-    assert_bitwise(learned(net, InTurn(alone)).transfer.params, learned(net, alone).transfer.params)
+    assert_bitwise(learned(net, TargetsInTurn(alone)).transfer.params, learned(net, alone).transfer.params)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.6])
 def test_a_path_stays_behind_its_turn_and_what_lies_on_none_begins_anew(share: float) -> None:
-    net, learner = net_of(modules=4), InTurn(of(steps=41, share=share, active=1), freeze=True)
+    net, learner = net_of(modules=4), TargetsInTurn(of(steps=41, share=share, active=1), freeze=True)
     first = learned(net, learner)
     x = torch.randn(9, 4, generator=torch.Generator().manual_seed(5))
     half = learner.init(net, net.start())
@@ -174,7 +174,7 @@ def test_a_path_stays_behind_its_turn_and_what_lies_on_none_begins_anew(share: f
 
 
 def test_in_turn_a_trunk_moves_in_every_turn_and_a_head_in_its_own() -> None:
-    net, learner = net_of(SharedTrunk), InTurn(of(Supervised, steps=40))
+    net, learner = net_of(SharedTrunk), TargetsInTurn(of(Supervised, steps=40))
     state = learner.init(net, net.start())
     seen = [state.transfer.params]
     for step in range(40):
@@ -189,6 +189,6 @@ def test_in_turn_a_trunk_moves_in_every_turn_and_a_head_in_its_own() -> None:
 def test_in_turn_refuses_paths_that_are_none_and_targets_without_a_step() -> None:
     net = net_of(SharedTrunk)
     with pytest.raises(MetatlError, match="this net has none"):
-        InTurn(of(Supervised), freeze=True).init(net, net.start())
+        TargetsInTurn(of(Supervised), freeze=True).init(net, net.start())
     with pytest.raises(MetatlError, match="1 steps for 2 targets"):
-        InTurn(of(Supervised, steps=1)).init(net, net.start())
+        TargetsInTurn(of(Supervised, steps=1)).init(net, net.start())
