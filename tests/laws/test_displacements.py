@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from metatl.objectives import L2SP, GaussianPrior
 from metatl.objectives.term import Anchor
 from metatl.rules import SGD, Preconditioned
 from metatl.testing import check_transform
-from metatl.transforms import MeanStep, Subspace, outlined, transformed
+from metatl.transforms import LoRA, MeanStep, Subspace, outlined, transformed
 from metatl.types import Batch, Episode, MetatlError, Params, Transfer
 from tests.toys import assert_bitwise, assert_close, rows, toy_data, toy_net
 
@@ -162,6 +163,34 @@ def test_shuffled_labels_keep_rows_and_classes(tmp_path: Path) -> None:
     assert torch.equal(own.support.x, mixed.support.x)
     assert not torch.equal(own.support.y, mixed.support.y)
     assert torch.equal(own.support.y.sort(1).values, mixed.support.y.sort(1).values)
+
+
+def test_other_scouts_from_the_same_start(tmp_path: Path) -> None:
+    one, same, other, third = (
+        scout(tmp_path, again=again).draw(toy_data(), 5, 1).support.x for again in (0, 0, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert not torch.equal(other, third)
+
+
+def test_scouts_of_a_net_with_additions_displace_the_additions_alone(net: Net, tmp_path: Path) -> None:
+    """In LoRA's space d is that of A and B; the base is neither kept on disk nor carried nor moved along."""
+    there, start = LoRA(2)(net, net.start())
+    carried = learned(scout(tmp_path), there, start)[1]
+    own = {n: p for n, p in start.params.items() if n not in net.start().params}
+    assert {key.partition(".")[2] for key in carried.memory} == {*own}
+    assert {np.load(file).shape[1] for file in tmp_path.glob("*.npy")} == {tree.count(own)}
+    assert bool((carried.memory[f"mean.{next(iter(own))}"] != 0).any())
+    beyond = {n for n in start.params if n not in own and not net.is_head(n)}
+    for transform in (MeanStep(), Subspace(4)):
+        new, made = transform(there, carried)
+        out = outlined([transform], there, start)[1]
+        assert {n: b.shape for n, b in out.buffers.items()} == {n: b.shape for n, b in made.buffers.items()}
+        merged = transform.merge(new, made)[1] if new.through else made
+        assert_bitwise({n: made.params[n] for n in beyond}, {n: start.params[n] for n in beyond})
+        assert {n for n in made.buffers if n.startswith("subspace.")} <= {f"subspace.{n}" for n in own}
+        assert merged.params.keys() >= net.start().params.keys()
 
 
 @pytest.fixture(scope="module")
@@ -315,6 +344,8 @@ def test_what_cannot_be_is_one_line(net: Net, carried: Transfer, tmp_path: Path)
             Subspace(**wrong)  # pyright: ignore[reportArgumentType]
     with pytest.raises(MetatlError, match="directions is -1"):
         scout(tmp_path, directions=-1)
+    with pytest.raises(MetatlError, match="again is -1"):
+        scout(tmp_path, again=-1)
     taken = tmp_path / "file"
     taken.write_text("")
     with pytest.raises(MetatlError, match="cannot be written"):
