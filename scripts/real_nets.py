@@ -38,6 +38,7 @@ PAIRS = (
     *((own, "mean-fine-tune") for own in ("mean-alone", "subspace-63", "prior-low-rank")),
     ("subspace-16", "mean-alone"),
     ("mean-alone", "head-only"),
+    ("subspace-16", "lora"),
     ("diagonal", "diagonal-permuted"),
     ("prior-diagonal", "l2-sp"),
     ("prior-low-rank", "prior-diagonal"),

@@ -80,6 +80,8 @@ PAIRS = (
     ("subspace-64-maml", "subspace-64-random-maml"),
     ("diagonal", "diagonal-permuted"),
     ("diagonal", "diagonal-source"),
+    ("mean-alone", "head-only"),
+    ("subspace-64", "lora"),
     ("prior-diagonal", "l2-sp"),
     ("prior-low-rank", "prior-diagonal"),
     ("preconditioned-low-rank", "sgd"),

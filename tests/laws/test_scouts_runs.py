@@ -50,7 +50,7 @@ def test_another_draw_changes_scouts_and_nothing_else(row: str, tmp_path: Path) 
         again, own = (Path(one["start"]) if one["start"] else None for one in (said, wanted))
         again = None if again is None else again.resolve()
     assert learners[-1] == "Scout"
-    assert again is None or own is not None and again == own.resolve()  # what scouts start from stays
+    assert again is None or (own is not None and again == own.resolve())  # what scouts start from stays
 
 
 @pytest.mark.parametrize("row", PLAIN)
