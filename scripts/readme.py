@@ -130,14 +130,16 @@ def methods() -> str:
 
     Controls have one line too, though they run.
     """
-    lines, named = list[str](), dict[str, list[str]]()
+    lines, controls, named = list[str](), dict[str, list[str]](), dict[str, list[str]]()
     for row in listing():
-        control = CONTROL.match(row["about"])
-        if row["usual"] and control is None:
-            lines.append(f"- `{row['method']}`: {row['about']}")
+        name, control = f"`{row['method']}`", CONTROL.match(row["about"])
+        if not row["usual"]:
+            named.setdefault(row["family"], []).append(name)
+        elif control is not None:
+            controls.setdefault(control[1], []).append(name)
         else:
-            family = f"controls of {control[1]}" if row["usual"] and control else row["family"]
-            named.setdefault(family, []).append(f"`{row['method']}`")
+            lines.append(f"- {name}: {row['about']}")
+    lines += [f"- {', '.join(rows)}: controls of `{row}`" for row, rows in controls.items()]
     lines += [f"- *{family}*: {', '.join(rows)}" for family, rows in named.items()]
     return "\n".join(lines)
 

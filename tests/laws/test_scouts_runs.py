@@ -103,3 +103,42 @@ def test_differences_of_a_row_with_draws_stand_beside_one_without() -> None:
     assert np.array(found["by_draw"]).shape == (1, 3)
     assert found["by_net"] == pytest.approx([0.0], abs=1e-9)
     assert found["difference"] == pytest.approx(0.0, abs=1e-9)
+
+
+PAGE = """| target | labels | gtl, % | beside | difference, points | p (Holm) | draws |
+| --- | ---: | ---: | --- | ---: | ---: | ---: |
+| drop-seq | 1 | 95.2 | fine-tuning | +7.0 [1.1, 12.9] | 0.60 | 15 |
+| drop-seq | 5 | 99.9 | fine-tuning | -0.5 | <0.001 | 2 |
+| drop-seq | 5 | 99.9 | l2-sp | +0.0 | – | 2 |
+"""
+
+
+def test_the_card_reads_what_studies_say_and_names_those_that_are_not_there(tmp_path: Path) -> None:
+    from gtl_card import card, five, from_page, verdict, write
+    from gtl_card_lines import GUIDE, LINES, Line
+
+    one, two, three = from_page(PAGE)
+    assert (one["difference"], one["ci95"], one["p"]) == (7.0, pytest.approx(5.9), 0.6)
+    assert (two["difference"], two["ci95"], two["p"], three["p"]) == (-0.5, None, 0.001, None)
+    assert [verdict(test) for test in (one, two, three)] == [
+        "no difference shown",
+        "worse",
+        "no difference shown",
+    ]
+    for name, text in (("a/README.md", PAGE), ("b/report.json", '{"contrasts": []}')):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    wanted = {"target": "drop-seq", "labels": "1", "beside": "fine-tuning"}
+    lines = [
+        Line(GUIDE, "cells", "fine-tuning", "a", wanted),
+        Line(GUIDE, "cells", "none", "a", {**wanted, "beside": "what is not compared"}),
+        Line(GUIDE, "cells", "fine-tuning", "not run", wanted),
+    ]
+    found = card(tmp_path, lines)
+    assert [(line["study"], line["difference"]) for line in found] == [("a", 7.0), ("not run", None)]
+    assert f"| {GUIDE} | fine-tuning | 1 | 0 | 0 | +7.0 ± 5.9 (cells)" in five({"lines": found})
+    write(tmp_path, tmp_path / "out")
+    assert "Not run yet: " in (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+    known = {line.folder for line in LINES if (ROOT / "results" / line.folder / "report.json").is_file()}
+    real = card(ROOT / "results", [line for line in LINES if line.folder in known])
+    assert all(line["difference"] is not None for line in real)
