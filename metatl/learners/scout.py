@@ -130,8 +130,10 @@ class Scout(Learner):
         """Displacements of a group of scouts, [scouts, ...] each."""
         net = engine.ready(net)
 
+        free = frozenset(start.params) - net.frozen if net.frozen else None
+
         def moved(task: Episode) -> Params:
-            moves = displacement(net.for_task(task), self.adaptation, start, task.support)
+            moves = displacement(net.for_task(task), self.adaptation, start, task.support, free)
             return {name: leaf for name, leaf in moves.items() if name not in net.frozen}
 
         return engine.map(moved, drawn)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import LowRankMultivariateNormal
 
 from metatl import tree
-from metatl.adapt import Descent
+from metatl.adapt import Descent, displacement
 from metatl.data import Tasks
 from metatl.data import kept_rows as on_disk
 from metatl.engines import Batched, Loop
@@ -181,6 +181,12 @@ def test_scouts_of_a_net_with_additions_displace_the_additions_alone(net: Net, t
     assert {key.partition(".")[2] for key in carried.memory} == {*own}
     assert {np.load(file).shape[1] for file in tmp_path.glob("*.npy")} == {tree.count(own)}
     assert bool((carried.memory[f"mean.{next(iter(own))}"] != 0).any())
+    drawn = scout(tmp_path).draw(toy_data(), 5, 0)
+    whole = Loop().map(lambda task: displacement(there, INNER, start, task.support), drawn)
+    moves = scout(tmp_path)._moves(there, Loop(), start, drawn)  # pyright: ignore[reportPrivateUsage]
+    assert {*moves} == {*own}
+    assert_close(moves, {n: whole[n] for n in own}, 1e-6)
+    assert all(not bool(leaf.any()) for n, leaf in whole.items() if n not in own)
     beyond = {n for n in start.params if n not in own and not net.is_head(n)}
     for transform in (MeanStep(), Subspace(4)):
         new, made = transform(there, carried)
