@@ -14,9 +14,9 @@ row by row and draw by draw: `--rows` with some names does these alone, so that 
 pieces, by several processes too (each with an `--out` of its own), and put together by the whole command.
 
 Durations, one core that nothing else uses, of a draw. resnet20: 64 scouts 3 minutes, and as much again for
-those with shuffled labels; a row 3 to 6 minutes, 16 rows. minilm (estimated from small runs): scouts 5
-minutes and 5 more for shuffled ones; a row 3 to 5 minutes (priors, with six values to choose from, 6), 17
-rows; a run folder takes 90 to 180 MB.
+those with shuffled labels; a row 3 to 6 minutes, 16 rows. minilm, reckoned from one group of scouts and six
+tasks: scouts 7 minutes and 7 more for shuffled ones; a row 5 to 7 minutes (head-only 3; priors, with six
+values to choose from, 8), 17 rows, so two hours a draw; a run folder takes 90 to 180 MB.
 """
 
 from __future__ import annotations
