@@ -20,10 +20,20 @@ CONTROLS = ("permuted", "layer-mean", "constant")
 
 def reported(path: Path, nets: int, words: Sequence[str], beside: bool = False) -> Report:
     """The report of a config over seeds 0, 1, ...; facts: each net's mean, the rate chosen for each."""
+    return joined(each(path, nets, words, beside))
+
+
+def each(path: Path, nets: int, words: Sequence[str], beside: bool = False) -> list[Report]:
+    """The reports of a config from seeds 0, 1, ..."""
     found = list[Report]()
     for seed in range(nets):
         own = [*words, "--seed", str(seed)]
         found.append(report(prepare(config.load(path, own), own), beside=beside))
+    return found
+
+
+def joined(found: Sequence[Report]) -> Report:
+    """The mean over reports of the same episodes; facts: each one's mean, and what was chosen for it."""
     first, costs = found[0], ("trainable", "ms_per_task", "seconds_to_learn")
     facts: dict[str, Any] = {key: float(np.mean([one.facts[key] for one in found])) for key in costs}
     chosen = [told(one) for one in found]

@@ -7,7 +7,8 @@ A block `<!-- table results/NAME/report.json -->` ... `<!-- end -->` of a page i
 rows, a block `<!-- people results/NAME/report.json -->` by what it found over people, a block `<!-- guides
 results/A/report.json results/B/report.json ... -->` by every guide beside its controls, a block `<!--
 transfer results/NAME/report.json -->` by the scores of `metatl transfer`, `five` by those of five rows, a
-block `<!-- methods metatl/rows/transfer -->` by a line for every way of transferring, a block `<!-- profile
+block `<!-- card results/gtl-card/report.json -->` by what of GTL is better than its rival, a block `<!--
+methods metatl/rows/transfer -->` by a line for every way of transferring, a block `<!-- profile
 results/profile-cpu.json -->` by the figures of `metatl profile`; the line `# Expected:` of a config by what
 its method reached (readme_headers.py). docs/examples.md shows the files of examples/.
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import fish_readme
+import gtl_card
 import gtl_readme
 import hapt_readme
 import readme_headers
@@ -113,19 +115,31 @@ BLOCKS = {
     "statistic": gtl_readme.statistic,
     "transfer": readme_studies.transfer,
     "five": readme_studies.five,
+    "card": gtl_card.five,
 }
 OF_MANY = ("guides",)
 """Blocks that name several reports; the others name one."""
 
 
+CONTROL = re.compile("control of ([a-z-]+):")
+"""How a row that stands beside another one begins to say what it is."""
+
+
 def methods() -> str:
-    """A line for every way that runs without being named, and one for the others of each family."""
-    lines, named = list[str](), dict[str, list[str]]()
+    """A line for every way that runs without being named, and one for the others of each family.
+
+    Controls have one line too, though they run.
+    """
+    lines, controls, named = list[str](), dict[str, list[str]](), dict[str, list[str]]()
     for row in listing():
-        if row["usual"]:
-            lines.append(f"- `{row['method']}`: {row['about']}")
+        name, control = f"`{row['method']}`", CONTROL.match(row["about"])
+        if not row["usual"]:
+            named.setdefault(row["family"], []).append(name)
+        elif control is not None:
+            controls.setdefault(control[1], []).append(name)
         else:
-            named.setdefault(row["family"], []).append(f"`{row['method']}`")
+            lines.append(f"- {name}: {row['about']}")
+    lines += [f"- {', '.join(rows)}: controls of `{row}`" for row, rows in controls.items()]
     lines += [f"- *{family}*: {', '.join(rows)}" for family, rows in named.items()]
     return "\n".join(lines)
 

@@ -1,105 +1,62 @@
-"""What scouts know of a real net: ResNet-20, scouts on subsets of CIFAR-10's classes, digits as the target.
+"""What scouts know of real nets: ResNet-20 from things to digits, MiniLM in LoRA's space to new domains.
 
     METATL_DATA=<folder with cifar10/, weights/, mnist/ and mnist_m/> python scripts/real_nets.py
+    METATL_DATA=<folder with clinc150/> python scripts/real_nets.py --net minilm
 
-The published ResNet-20 goes to 5-way 5-shot tasks of MNIST-M's digits, the same tasks for all rows
-(configs/real-nets): mean, directions, priors and guides of 64 scouts on sub-problems of CIFAR-10, beside
-their controls, fine-tuning, L2-SP, LoRA and the output layer alone. Values are chosen on tasks of MNIST's
-digits, which are not judged. One net and one draw of scouts: intervals are over tasks alone.
-Writes table.md and report.json. Resumable, row by row; `--rows` with some names does these alone. Scouts take
-3 minutes of one core, and as much again for those with shuffled labels; each of 16 rows takes 3 to 6.
+resnet20 (configs/real-nets): the published net goes to 5-way 5-shot tasks of MNIST-M's digits; 64 scouts on
+sub-problems of CIFAR-10; values are chosen on tasks of MNIST's digits. minilm (configs/real-nets-minilm): the
+sentence encoder goes to 15-way 1-shot tasks of intents of two domains of CLINC150; 64 scouts on intents of
+six other domains move low-rank additions alone, whose mean, directions, priors and guides these are; values
+are chosen on intents of two more domains. The same tasks for all rows, beside controls.
+
+Writes table.md and report.json. `--draws` draws scouts anew; the nets are one each, as published. Resumable,
+row by row and draw by draw: `--rows` with some names does these alone, so that the work can be done in
+pieces, by several processes too (each with an `--out` of its own), and put together by the whole command.
+
+Durations, one core that nothing else uses, of a draw. resnet20: 64 scouts 3 minutes, and as much again for
+those with shuffled labels; a row 3 to 6 minutes, 16 rows. minilm, reckoned from one group of scouts and six
+tasks: scouts 7 minutes and 7 more for shuffled ones; a row 5 to 7 minutes (head-only 3; priors, with six
+values to choose from, 8), 17 rows, so two hours a draw; a run folder takes 90 to 180 MB.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-import cifar
-import numpy as np
+import real_nets_data
 import scouts_directions
 import scouts_directions_table
+import scouts_runs
 import study
 import torch
-from gtl_nets import reported
 from tqdm import tqdm
 
 from metatl.evaluation import compare
-from metatl.evaluation.evaluate import Report
 from metatl.lab import render, store
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "real-nets"
 AGAINST = "fine-tune"
 PAIRS = (
     *((own, AGAINST) for own in ("head-only", "mean-fine-tune", "diagonal", "subspace-16", "subspace-63")),
-    *((own, AGAINST) for own in ("prior-diagonal", "prior-low-rank", "l2-sp", "lora")),
+    *((own, AGAINST) for own in ("prior-diagonal", "prior-low-rank", "l2-sp", "lora", "all-weights")),
     *(("subspace-16", f"subspace-16-{other}") for other in ("random", "permuted", "shuffled", "no-mean")),
     *((own, "mean-fine-tune") for own in ("mean-alone", "subspace-63", "prior-low-rank")),
     ("subspace-16", "mean-alone"),
+    ("mean-alone", "head-only"),
+    ("subspace-16", "lora"),
     ("diagonal", "diagonal-permuted"),
     ("prior-diagonal", "l2-sp"),
     ("prior-low-rank", "prior-diagonal"),
 )
 """Each row, and what it is held against."""
-EACH, TARGET = 200, 100
-"""Pictures of a class of the source, and of a digit."""
-ABOUT = (
-    "The published ResNet-20 of CIFAR-10, 5-way 5-shot tasks of MNIST-M's digits ({tasks}), 10 queries a "
-    "class, inductive; 10 steps, a fresh output layer. Scouts: 64, each 20 steps of SGD on 5 of CIFAR-10's "
-    "classes, 5 pictures of each. Values are chosen on 8 tasks of MNIST's digits. Intervals are over tasks "
-    "alone: with one net and one draw of scouts they say nothing of others. Paired over tasks, ± half of the "
-    "95 % interval; p Holm-corrected over all comparisons."
-)
 
 
-def pictures(file: Path) -> Path:
-    """CIFAR-10's classes, MNIST's digits and MNIST-M's, 32 x 32 in colour, as one npz file."""
-    if file.is_file():
-        return file
-    x, y, test, names = cifar.held()
-    parts = [_each(x[~test], y[~test], names, EACH)]
-    with np.load(study.data("mnist_m/mnist_m_8000.npz"), allow_pickle=False) as held:
-        parts.append(_each(held["x"], held["y"], _digits("colour"), TARGET))
-    with np.load(study.data("mnist/mnist.npz"), allow_pickle=False) as held:
-        grey = np.repeat(held["x_test"][..., None], 3, 3)
-        parts.append(_each(grey, held["y_test"], _digits("grey"), TARGET))
-    made = cifar.made(file.parent) / f".{file.name}"
-    with made.open("wb") as written:
-        np.savez(written, x=np.concatenate([p[0] for p in parts]), y=np.concatenate([p[1] for p in parts]))
-    made.rename(file)
-    return file
-
-
-def _digits(colour: str) -> list[str]:
-    return [f"{colour} {digit}" for digit in range(10)]
-
-
-def _each(
-    x: cifar.Pictures, y: np.ndarray, names: list[str], count: int
-) -> tuple[cifar.Pictures, np.ndarray]:
-    """The first pictures of every class, and the class's name of each; edges repeated up to 32 x 32."""
-    places = np.concatenate([np.flatnonzero(y == label)[:count] for label in range(len(names))])
-    edge = (32 - x.shape[1]) // 2
-    wide = np.pad(x[places], ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="edge")
-    return wide, np.array(names)[y[places].astype(int)]
-
-
-def words(runs: str) -> list[str]:
-    """What every row is told beside its config: where the pictures and the weights lie, who is in a split."""
-    given = ["--runs", runs, "--data.init_args.path", os.path.relpath(pictures(Path(runs) / "pictures.npz"))]
-    said = {"train": cifar.held()[3], "val": _digits("grey"), "test": _digits("colour")}
-    for name, classes in said.items():
-        given += [f"--data.init_args.{name}", str(classes)]
-    return [*given, "--model.init_args.weights", study.shown(study.data(cifar.WEIGHTS))]
-
-
-def write(out: Path, found: dict[str, Report]) -> None:
+def write(out: Path, found: dict[str, scouts_runs.Runs], about: str) -> None:
     """table.md, and report.json with rows as `metatl benchmark` writes them."""
-    tests = scouts_directions.contrasts(found, PAIRS)
-    ordered = sorted(found.values(), key=lambda one: -one.mean)
+    tests = scouts_runs.contrasts(found, PAIRS)
+    ordered = sorted((one.report for one in found.values()), key=lambda one: -one.mean)
     rows, protocol = compare.rows(ordered, AGAINST, None), compare.protocol(ordered, AGAINST, None)
-    about = ABOUT.format(tasks=len(ordered[0].scores))
     parts = ["# What scouts know of a real net", about, scouts_directions_table.differences(tests)]
+    parts += [scouts_directions_table.PAIRED, scouts_directions_table.ROWS]
     parts.append(render.markdown(rows, protocol, times=False).strip())
     store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
     made = {"about": about, "protocol": protocol, "rows": rows, "contrasts": tests}
@@ -107,17 +64,24 @@ def write(out: Path, found: dict[str, Report]) -> None:
 
 
 def main() -> None:
-    parser = study.parser("What scouts know of a ResNet-20.", "results/real_nets", "runs/real_nets")
+    nets = real_nets_data.NETS
+    parser = study.parser("What scouts know of real nets.", None, "runs/real_nets")
+    parser.add_argument("--net", choices=[*nets], default="resnet20", help="which [resnet20]")
     parser.add_argument("--rows", help="these alone, with commas between them; all by default")
-    parser.add_argument("--episodes", type=study.count, default=100, help="tasks that judge [100]")
+    parser.add_argument("--draws", type=study.count, default=1, help="draws of scouts [1]")
+    parser.add_argument("--episodes", type=study.count, help="tasks that judge [the net's own number]")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    names = [path.stem for path in scouts_directions.asked(CONFIGS, given.rows)]
-    told = [*words(given.runs), "--evaluation.episodes", str(given.episodes)]
-    found = dict[str, Report]()
-    for name in tqdm([AGAINST, *(one for one in names if one != AGAINST)], desc="rows"):
-        found[name] = reported(CONFIGS / f"{name}.yaml", 1, told)
-        write(Path(given.out), found)
+    net = nets[given.net]
+    paths = {path.stem: path for path in scouts_directions.asked(net.configs, given.rows)}
+    paths = {AGAINST: net.configs / f"{AGAINST}.yaml", **paths}
+    episodes = given.episodes or net.episodes
+    told = ["--runs", given.runs, *net.words(Path(given.runs)), "--evaluation.episodes", str(episodes)]
+    about = net.about.format(tasks=episodes, counted=scouts_runs.counted(1, given.draws))
+    found, drawn = dict[str, scouts_runs.Runs](), Path(given.runs) / "drawn" / net.configs.name
+    for name, path in tqdm(paths.items(), desc="rows"):
+        found[name] = scouts_runs.runs(path, 1, given.draws, told, drawn)
+        write(Path(given.out or net.out), found, about)
 
 
 if __name__ == "__main__":

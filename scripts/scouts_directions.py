@@ -1,33 +1,67 @@
 """What scouts know beyond a diagonal: mean, directions, prior and preconditioner, beside their controls.
 
-    METATL_DATA=<folder with mnist/ and omniglot/> python scripts/scouts_directions.py
+    METATL_DATA=<folder with mnist/ and omniglot/> python scripts/scouts_directions.py --nets 3 --draws 3
+    ... scripts/scouts_directions.py --shot 1                  # 5-way 1-shot
+    ... scripts/scouts_directions.py --way 20 --episodes 20    # 20-way 5-shot
+    ... scripts/scouts_directions.py --source alphabets        # to held-out alphabets
 
-The configs in configs/scouts on 5-way tasks of Omniglot's meta_test, from `--nets` nets pre-trained on MNIST
-(seeds 0, 1, ...), the same tasks for all rows; values are chosen on meta_val, row by row and net by net.
-Writes table.md, report.json and plot.png (accuracy against the number of directions, and of scouts).
-Resumable; displacements of scouts lie in metatl's cache folder. 15 to 30 minutes of one core for each net;
-`--rows` with some names does these alone.
+The configs in configs/scouts (from MNIST) or configs/scouts-alphabets (from Omniglot's background alphabets,
+Lake's split), from `--nets` nets (seeds 0, 1, ...) and `--draws` draws of scouts from each, the same tasks
+for all rows; values are chosen on meta_val, row by row, net by net, draw by draw. Rows called -maml start
+from MAML's weights. `--way`, `--shot` and `--episodes` are of the tasks that judge alone: nets, MAML and
+scouts are learned once and serve every setting. A row whose start has no scouts is not run again for other
+draws. Writes table.md, report.json and plot.png (accuracy against the number of directions, and of scouts)
+to results/scouts_directions, settings other than 5-way 5-shot from MNIST to folders in it.
+
+Resumable, row by row, net by net and draw by draw: `--rows` with some names does these alone, and what was
+done before is read again, so that rows, nets and draws can be done in pieces, or by several processes (each
+with an `--out` of its own) and put together by the whole command. Displacements lie in metatl's cache folder.
+
+Durations, one core that nothing else uses, of a net and a draw: pre-training 5 s (alphabets: half a minute),
+MAML 2 minutes, 256 scouts 10 s (4,096: 3 minutes), a row of 60 tasks half a minute to a minute and a half, so
+15 to 30 minutes for all 43 rows from MNIST and half of it for the 23 to alphabets; 20-way tasks take four
+times as long each, hence fewer of them. Three nets with three draws: nine times that, less the rows without
+scouts. By pieces, say: `--rows fine-tune,subspace-64,mean-fine-tune --nets 3 --draws 3`, then other rows.
 
 Expected of 5 examples a class: see results/scouts_directions/table.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import scouts_directions_table
+import scouts_runs
 import study
 import torch
-from gtl_nets import by_net, reported
 from tqdm import tqdm
 
-from metatl.evaluation import compare
-from metatl.evaluation.evaluate import Report
 from metatl.types import MetatlError
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "scouts"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where nets come from and tasks lie: a folder of configs, and how the table says so."""
+
+    configs: Path
+    source: str
+    target: str
+    scouts: str
+
+
+SOURCES = {
+    "mnist": Route(CONFIGS / "scouts", "MNIST", "Omniglot's meta_test", "meta_train"),
+    "alphabets": Route(
+        CONFIGS / "scouts-alphabets",
+        "the characters of Omniglot's background alphabets",
+        "its evaluation alphabets",
+        "the background alphabets",
+    ),
+}
+AGAINST = "fine-tune"
 PAIRS = (
     *((own, "fine-tune") for own in ("head-only", "diagonal", "mean-fine-tune", "mean-source-fine-tune")),
     *((own, "fine-tune") for own in ("subspace-64", "subspace-255", "prior-diagonal", "prior-low-rank")),
@@ -51,6 +85,8 @@ PAIRS = (
     ("subspace-64-maml", "subspace-64-random-maml"),
     ("diagonal", "diagonal-permuted"),
     ("diagonal", "diagonal-source"),
+    ("mean-alone", "head-only"),
+    ("subspace-64", "lora"),
     ("prior-diagonal", "l2-sp"),
     ("prior-low-rank", "prior-diagonal"),
     ("preconditioned-low-rank", "sgd"),
@@ -59,23 +95,6 @@ PAIRS = (
     ("meta-curvature-init", "meta-curvature"),
 )
 """Each row, and what it is held against."""
-
-
-def contrasts(found: Mapping[str, Report], wanted: Sequence[tuple[str, str]] = PAIRS) -> list[dict[str, Any]]:
-    """Paired over tasks (scores averaged over nets), in points; p Holm-corrected over all of them."""
-    pairs = [(a, b) for a, b in wanted if a in found and b in found]
-    tests = [compare.paired(found[a].scores, found[b].scores).times(100) for a, b in pairs]
-    return [
-        {
-            "row": a,
-            "against": b,
-            "difference": test.mean,
-            "ci95": test.ci95,
-            "p": p,
-            "by_net": by_net(found[a], found[b]),
-        }
-        for (a, b), test, p in zip(pairs, tests, compare.holm([test.p for test in tests]), strict=True)
-    ]
 
 
 def asked(folder: Path, rows: str | None) -> list[Path]:
@@ -87,20 +106,42 @@ def asked(folder: Path, rows: str | None) -> list[Path]:
     return [every[name] for name in names]
 
 
+def place(source: str, way: int, shot: int) -> str:
+    """The folder of a setting's results."""
+    name = f"{way}w{shot}s" if source == "mnist" else f"{source}-{way}w{shot}s"
+    return "results/scouts_directions" + ("" if name == "5w5s" else f"/{name}")
+
+
 def main() -> None:
-    parser = study.parser("What scouts know beyond a diagonal.", "results/scouts_directions")
+    parser = study.parser("What scouts know beyond a diagonal.", None)
+    parser.add_argument("--source", choices=[*SOURCES], default="mnist", help="what nets know [mnist]")
     parser.add_argument("--nets", type=study.count, default=1, help="pre-trained nets, one for each seed [1]")
+    parser.add_argument("--draws", type=study.count, default=1, help="draws of scouts from each net [1]")
+    parser.add_argument("--way", type=study.count, default=5, help="classes of a task in evaluation [5]")
     parser.add_argument("--shot", type=study.count, default=5, help="examples a class in evaluation [5]")
+    parser.add_argument("--episodes", type=study.count, default=60, help="tasks that judge [60]")
     parser.add_argument("--rows", help="these alone, with commas between them; all by default")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    words = ["--runs", given.runs, "--evaluation.tasks.shot", str(given.shot)]
-    paths = asked(CONFIGS, given.rows)
-    found = dict[str, Report]()
-    for path in tqdm(paths, desc="rows"):
-        found[path.stem] = reported(path, given.nets, words)
-        if "fine-tune" in found:  # what the others are held against; written row by row, as rows take minutes
-            scouts_directions_table.write(Path(given.out), found, contrasts(found), given.nets, given.shot)
+    route, out = SOURCES[given.source], Path(given.out or place(given.source, given.way, given.shot))
+    words = ["--runs", given.runs, "--evaluation.episodes", str(given.episodes)]
+    words += ["--evaluation.tasks.way", str(given.way), "--evaluation.tasks.shot", str(given.shot)]
+    about = scouts_directions_table.ABOUT.format(
+        **{key: getattr(route, key) for key in ("source", "target", "scouts")},
+        **{key: getattr(given, key) for key in ("nets", "way", "shot")},
+        s="" if given.nets == 1 else "s",
+        tasks=given.episodes,
+        counted=scouts_runs.counted(given.nets, given.draws),
+    )
+    title = f"Moving along scouts' directions, {given.way}-way {given.shot}-shot, from {route.source}"
+    found = dict[str, scouts_runs.Runs]()
+    for path in tqdm(asked(route.configs, given.rows), desc="rows"):
+        drawn = Path(given.runs) / "drawn" / route.configs.name
+        found[path.stem] = scouts_runs.runs(path, given.nets, given.draws, words, drawn)
+        if AGAINST in found:  # written row by row, as rows take minutes
+            reports = {name: one.report for name, one in found.items()}
+            tests = scouts_runs.contrasts(found, PAIRS)
+            scouts_directions_table.write(out, reports, tests, about, title)
 
 
 if __name__ == "__main__":

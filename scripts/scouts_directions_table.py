@@ -16,16 +16,16 @@ from metatl.lab.render.figure import FAINT, INK, PALETTE, bare, blank
 from metatl.lab.render.tables import p_value, plus_minus
 
 ABOUT = (
-    "A Conv4 of 16 filters (7,248 weights below its output layer), pre-trained on MNIST; {nets} net{s}; "
-    "5-way {shot}-shot tasks of Omniglot's meta_test ({tasks}), 10 queries a class, inductive; 15 steps, a "
-    "fresh output layer. Scouts: 5-way 5-shot tasks of meta_train (256 but where the row says other), or "
-    "-source: 128 on the source's own sub-problems; 20 steps of SGD. -path, -fisher: directions of SGD that "
-    "goes on on MNIST, of MNIST's Fisher information, as long as the scouts', from the scouts' E[d]. -maml: "
-    "scouts and tasks start from MAML's weights, not from pre-training. Intervals are over tasks alone: with "
-    "one net and one draw of scouts they say nothing of other nets and scouts. Values are chosen on 16 tasks "
-    "of meta_val, row by row."
+    "A Conv4 of 16 filters (7,248 weights below its output layer), pre-trained on {source}; {nets} net{s}; "
+    "{way}-way {shot}-shot tasks of {target} ({tasks}), 10 queries a class, inductive; 15 steps, a fresh "
+    "output layer. Scouts: 5-way 5-shot tasks of {scouts} (256 but where the row says other), or -source: "
+    "128 on the source's own sub-problems; 20 steps of SGD. -path, -fisher: directions of SGD that goes on "
+    "on the source, of its Fisher information, as long as the scouts', from the scouts' E[d]. -maml: scouts "
+    "and tasks start from MAML's weights (5-way 5-shot), not from pre-training. {counted} Values are chosen "
+    "on 16 tasks of meta_val, row by row."
 )
-PAIRED = "Paired over tasks, ± half of the 95 % interval; p Holm-corrected over all comparisons."
+PAIRED = "Paired, ± half of the 95 % interval; p Holm-corrected over all comparisons."
+ROWS = "Rows by accuracy; intervals and p below are over tasks alone, scores averaged over nets and draws."
 BY_K = (("subspace-1", 1), ("subspace-4", 4), ("subspace-16", 16), ("subspace-64", 64), ("subspace-255", 255))
 BY_SCOUTS = (
     ("subspace-of-32", 32),
@@ -38,18 +38,16 @@ FLAT = ("head-only", "mean-alone", "fine-tune", "mean-fine-tune")
 Found = Mapping[str, Report]
 
 
-def write(out: Path, found: Found, tests: Sequence[Mapping[str, Any]], nets: int, shot: int) -> None:
+def write(out: Path, found: Found, tests: Sequence[Mapping[str, Any]], about: str, title: str) -> None:
     """table.md, report.json with rows as `metatl benchmark` writes them, the plot."""
-    tasks = len(next(iter(found.values())).scores)
-    about = ABOUT.format(nets=nets, s="" if nets == 1 else "s", shot=shot, tasks=tasks)
     ordered = sorted(found.values(), key=lambda one: -one.mean)
     rows, protocol = compare.rows(ordered, "fine-tune", None), compare.protocol(ordered, "fine-tune", None)
-    parts = ["# What scouts know beyond a diagonal", about, differences(tests), PAIRED]
+    parts = ["# What scouts know beyond a diagonal", about, differences(tests), PAIRED, ROWS]
     parts.append(render.markdown(rows, protocol, times=False).strip())
     store.write_text(out / "table.md", "\n\n".join(parts) + "\n")
     made = {"about": about, "protocol": protocol, "rows": rows, "contrasts": tests}
     store.write_json(out / "report.json", made)
-    store.write_atomic(out / "plot.png", render.png(_picture(found, shot)))
+    store.write_atomic(out / "plot.png", render.png(_picture(found, title)))
 
 
 def differences(tests: Sequence[Mapping[str, Any]]) -> str:
@@ -62,7 +60,7 @@ def differences(tests: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _picture(found: Found, shot: int) -> Figure:
+def _picture(found: Found, title: str) -> Figure:
     figure = blank(11, 4.8)
     for place, (points, name) in enumerate(
         ((BY_K, "directions (of 256 scouts)"), (BY_SCOUTS, "scouts (all their directions)"))
@@ -73,7 +71,6 @@ def _picture(found: Found, shot: int) -> Figure:
         if not place:
             axes.set_ylabel("accuracy, %", color=FAINT)
             axes.legend(frameon=False, fontsize=8, loc="best")
-    title = f"Moving along scouts' directions, 5-way {shot}-shot"
     figure.text(0.07, 0.92, title, fontsize=14, fontweight="bold", color=INK)
     return figure
 

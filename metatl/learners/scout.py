@@ -33,7 +33,8 @@ class Scout(Learner):
     Every scout starts from the same carried weights, learns a random class subset of the source classes
     without a guide, and leaves only its displacement behind. A fresh output layer is not carried; its guide
     is 1. With `directions`, E[d], the leading directions U S of d's covariance and its diagonal are carried
-    too, as `mean.<weight>`, `directions.<weight>` [k, ...] and `variance.<weight>`.
+    too, as `mean.<weight>`, `directions.<weight>` [k, ...] and `variance.<weight>`, of weights that may move:
+    of a net with low-rank additions those of the additions.
     Sources: Nikolic, Andric & Nikolic 2023, arXiv 2303.16154; Li et al. 2023, arXiv 2311.12045.
 
     Args:
@@ -49,6 +50,7 @@ class Scout(Learner):
         displacements: folder in which displacements lie by what they depend on, so that groups that are there
             (of a run before, of another process) are not learned again; metatl's cache folder for None.
         labels: `shuffled` among the rows of each sub-problem are a control.
+        again: another number for other scouts from the same start, whose weights the run's seed gives.
     """
 
     steps: int = 4
@@ -61,12 +63,14 @@ class Scout(Learner):
     directions: int = 0
     displacements: str | None = None
     labels: Literal["own", "shuffled"] = "own"
+    again: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse fewer directions than none."""
+        """Refuse numbers below 0."""
         super().__post_init__()
-        if self.directions < 0:
-            raise MetatlError(f"Scout: directions is {self.directions}; give 0 or more")
+        for name in ("directions", "again"):
+            if getattr(self, name) < 0:
+                raise MetatlError(f"Scout: {name} is {getattr(self, name)}; give 0 or more")
 
     def outputs(self, data: Data) -> int:
         """What a sub-problem needs."""
@@ -85,6 +89,7 @@ class Scout(Learner):
 
     def draw(self, data: Data, seed: int, step: int) -> Episode | Ragged:
         """One group of sub-problems of meta_train."""
+        seed = number(seed, self.again) if self.again else seed
         drawn = data.draw("meta_train", self.tasks.support_only, seed, step * self.scouts, self.scouts)
         return drawn if self.labels == "own" else shuffled_labels(drawn, number(seed, step))
 
@@ -124,16 +129,22 @@ class Scout(Learner):
     def _moves(self, net: Net, engine: Engine, start: Transfer, drawn: Episode | Ragged) -> Params:
         """Displacements of a group of scouts, [scouts, ...] each."""
         net = engine.ready(net)
-        return engine.map(
-            lambda task: displacement(net.for_task(task), self.adaptation, start, task.support), drawn
-        )
+
+        free = frozenset(start.params) - net.frozen if net.frozen else None
+
+        def moved(task: Episode) -> Params:
+            moves = displacement(net.for_task(task), self.adaptation, start, task.support, free)
+            return {name: leaf for name, leaf in moves.items() if name not in net.frozen}
+
+        return engine.map(moved, drawn)
 
     def _kept(
         self, learned: Callable[[], Params], state: State, net: Net, engine: Engine, drawn: Episode | Ragged
     ) -> tuple[Params, dict[str, Params]]:
         """Displacements as they lie on disk, learned where they do not, and the keys of all groups so far."""
         carried = state.transfer
-        said = [repr(self.adaptation), repr(engine), repr(net.module), str(net.outputs), *carried.params]
+        moving = [name for name in carried.params if name not in net.frozen]
+        said = [repr(self.adaptation), repr(engine), repr(net.module), str(net.outputs), *moving]
         tasks = drawn.parts if isinstance(drawn, Ragged) else drawn
         key = key_of(said, carried.params, carried.buffers, carried.memory, tasks)
         own = torch.tensor(list(key), dtype=torch.uint8)[None]
@@ -141,8 +152,8 @@ class Scout(Learner):
         return self._disk(net, carried).of_group(key, learned), {"rounds": {"keys": keys}}
 
     def _disk(self, net: Net, transfer: Transfer) -> Displacements:
-        fresh = self.adaptation.fresh(net, transfer)
-        body = {name: leaf for name, leaf in transfer.params.items() if name not in fresh}
+        still = self.adaptation.fresh(net, transfer) | net.frozen
+        body = {name: leaf for name, leaf in transfer.params.items() if name not in still}
         return Displacements(self.displacements, body)
 
     def remark(self, state: State) -> str:

@@ -23,8 +23,12 @@ class Scouted(Transform):
     """A transform of a start that scouts have left their displacements' mean and directions in."""
 
     def body(self, net: Net, transfer: Transfer) -> Params:
-        """What scouts displace: all but the output layer."""
-        return {name: leaf for name, leaf in transfer.params.items() if not net.is_head(name)}
+        """What scouts displace: all that may move but the output layer."""
+        return {
+            name: leaf
+            for name, leaf in transfer.params.items()
+            if not net.is_head(name) and name not in net.frozen
+        }
 
     def mean_of(self, transfer: Transfer) -> Params:
         """E[d] for every weight, 0 for those that scouts did not displace."""

@@ -27,14 +27,20 @@ WRONG = [
     ("parameter_transfer.py", "--splits 6", "'6': ten classes make 5 pairs"),
     ("parameter_transfer.py", "--only dogs", "invalid choice: 'dogs'"),
     ("scouts_directions.py", "--rows walk", "there is no row walk; rows are "),
+    ("scouts_directions.py", "--source letters", "invalid choice: 'letters'"),
+    ("scouts_directions.py", "--source alphabets --rows sgd", "there is no row sgd; rows are "),
+    ("scouts_directions.py", "--draws 0", "--draws: '0' is not a whole number from 1 on"),
     ("people.py", "--rows person-in-5,nobody", "there is no row nobody; rows are no-personalisation, "),
     ("real_nets.py", "--rows subspace", "there is no row subspace; rows are "),
+    ("real_nets.py", "--net minilm --rows lora", "there is no row lora; rows are "),
+    ("real_nets.py", "--net bert", "invalid choice: 'bert'"),
 ]
 NEEDS_DATA = ["gtl_mnist.py", "gtl_alphabets.py", "gtl_family.py", "hapt_gtl.py", "hapt_personal.py",
               "omniglot_maml.py", "fish_density.py hapt", "transfer_cells.py", "gtl_unlabelled.py",
               "transfer_clinc150.py", "parameter_transfer.py", "parameter_transfer.py --only cifar10",
               "parameter_transfer.py --only diversity", "scouts_directions.py", "people.py",
-              "real_nets.py"]  # fmt: skip
+              "scouts_directions.py --source alphabets", "real_nets.py",
+              "real_nets.py --net minilm"]  # fmt: skip
 
 
 def said(script: str, words: str, capfd: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> str:

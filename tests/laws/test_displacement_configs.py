@@ -18,7 +18,9 @@ from tests.commands import config_of, metatl, only, refused, written
 SUBSPACE = {"class_path": "Subspace", "init_args": {"k": 3}}
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 STUDIES = [
-    path for study in ("scouts", "people", "real-nets") for path in sorted((CONFIGS / study).glob("*.yaml"))
+    path
+    for study in ("scouts", "scouts-alphabets", "people", "real-nets", "real-nets-minilm")
+    for path in sorted((CONFIGS / study).glob("*.yaml"))
 ]
 STEPS: dict[str, Any] = {"steps": 2, "head": {"class_path": "Zeros"}}
 

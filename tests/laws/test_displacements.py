@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import LowRankMultivariateNormal
 
 from metatl import tree
-from metatl.adapt import Descent
+from metatl.adapt import Descent, displacement
 from metatl.data import Tasks
 from metatl.data import kept_rows as on_disk
 from metatl.engines import Batched, Loop
@@ -25,7 +26,7 @@ from metatl.objectives import L2SP, GaussianPrior
 from metatl.objectives.term import Anchor
 from metatl.rules import SGD, Preconditioned
 from metatl.testing import check_transform
-from metatl.transforms import MeanStep, Subspace, outlined, transformed
+from metatl.transforms import LoRA, MeanStep, Subspace, outlined, transformed
 from metatl.types import Batch, Episode, MetatlError, Params, Transfer
 from tests.toys import assert_bitwise, assert_close, rows, toy_data, toy_net
 
@@ -162,6 +163,39 @@ def test_shuffled_labels_keep_rows_and_classes(tmp_path: Path) -> None:
     assert torch.equal(own.support.x, mixed.support.x)
     assert not torch.equal(own.support.y, mixed.support.y)
     assert torch.equal(own.support.y.sort(1).values, mixed.support.y.sort(1).values)
+
+
+def test_other_scouts_from_the_same_start(tmp_path: Path) -> None:
+    drawn = [scout(tmp_path, again=again).draw(toy_data(), 5, 1) for again in (0, 0, 1, 2)]
+    one, same, other, third = (part.support.x for part in drawn if isinstance(part, Episode))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert not torch.equal(other, third)
+
+
+def test_scouts_of_a_net_with_additions_displace_the_additions_alone(net: Net, tmp_path: Path) -> None:
+    """In LoRA's space d is that of A and B; the base is neither kept on disk nor carried nor moved along."""
+    there, start = LoRA(2)(net, net.start())
+    carried = learned(scout(tmp_path), there, start)[1]
+    own = {n: p for n, p in start.params.items() if n not in net.start().params}
+    assert {key.partition(".")[2] for key in carried.memory} == {*own}
+    assert {np.load(file).shape[1] for file in tmp_path.glob("*.npy")} == {tree.count(own)}
+    assert bool((carried.memory[f"mean.{next(iter(own))}"] != 0).any())
+    drawn = scout(tmp_path).draw(toy_data(), 5, 0)
+    whole = Loop().map(lambda task: displacement(there, INNER, start, task.support), drawn)
+    moves = scout(tmp_path)._moves(there, Loop(), start, drawn)  # pyright: ignore[reportPrivateUsage]
+    assert {*moves} == {*own}
+    assert_close(moves, {n: whole[n] for n in own}, 1e-6)
+    assert all(not bool(leaf.any()) for n, leaf in whole.items() if n not in own)
+    beyond = {n for n in start.params if n not in own and not net.is_head(n)}
+    for transform in (MeanStep(), Subspace(4)):
+        new, made = transform(there, carried)
+        out = outlined([transform], there, start)[1]
+        assert {n: b.shape for n, b in out.buffers.items()} == {n: b.shape for n, b in made.buffers.items()}
+        merged = transform.merge(new, made)[1] if new.through else made
+        assert_bitwise({n: made.params[n] for n in beyond}, {n: start.params[n] for n in beyond})
+        assert {n for n in made.buffers if n.startswith("subspace.")} <= {f"subspace.{n}" for n in own}
+        assert merged.params.keys() >= net.start().params.keys()
 
 
 @pytest.fixture(scope="module")
@@ -315,6 +349,8 @@ def test_what_cannot_be_is_one_line(net: Net, carried: Transfer, tmp_path: Path)
             Subspace(**wrong)  # pyright: ignore[reportArgumentType]
     with pytest.raises(MetatlError, match="directions is -1"):
         scout(tmp_path, directions=-1)
+    with pytest.raises(MetatlError, match="again is -1"):
+        scout(tmp_path, again=-1)
     taken = tmp_path / "file"
     taken.write_text("")
     with pytest.raises(MetatlError, match="cannot be written"):

@@ -34,7 +34,7 @@ LATER: dict[str, dict[str, Any]] = {
         "objective": {"class_path": "metatl.objectives.task_loss.TaskLoss", "init_args": {"weight": 1.0}},
         "clip_norm": None,
     },
-    "metatl.learners.scout.Scout": {"directions": 0, "labels": "own"},
+    "metatl.learners.scout.Scout": {"directions": 0, "labels": "own", "again": 0},
     "metatl.learners.supervised.Supervised": {
         "streams": {},
         "clip_norm": None,
