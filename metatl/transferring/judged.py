@@ -68,7 +68,7 @@ def _among(found: Tensor, classes: Tensor | None, outputs: int) -> Tensor:
     """Outputs for these classes as such for all, those that are missing never chosen."""
     if classes is None:
         return found
-    return found.new_full((len(found), outputs), ABSENT).index_copy(1, classes, found)
+    return found.new_full((*found.shape[:-1], outputs), ABSENT).index_copy(-1, classes, found)
 
 
 def _answered(
