@@ -69,6 +69,11 @@ class Adaptation(ABC):
         return True
 
     @property
+    def missing(self) -> str:
+        """What must be installed before it runs; "" where nothing must."""
+        return ""
+
+    @property
     def batched(self) -> bool:
         """Whether `fit` and `predict` run under vmap; other ways run task by task whatever the engine."""
         return True
