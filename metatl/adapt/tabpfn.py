@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -21,7 +20,6 @@ WEIGHTS = (
 )
 
 
-@dataclass
 class TabPFN:
     """p(y | x, rows) by TabPFN's own classes; fitting keeps the rows, and every prediction reads them.
 
@@ -29,8 +27,7 @@ class TabPFN:
     Hollmann et al. 2025, Nature 637, doi 10.1038/s41586-024-08328-6; package `tabpfn`.
     """
 
-    def __post_init__(self) -> None:
-        """No rows yet."""
+    def __init__(self) -> None:
         self.classes_: Array = np.zeros(0)
         self.rows_: Array = np.zeros((0, 0))
         self.y_: Array = np.zeros(0)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from metatl.adapt.formulas import BINS
 
 
-class Sure(NamedTuple):
+class FurtherScore(NamedTuple):
     """A further table: what it says, the score that a row must have, and one behind it in brackets."""
 
     said: str
@@ -18,20 +18,20 @@ class Sure(NamedTuple):
 
 
 TABLES = (
-    Sure(
+    FurtherScore(
         "Coverage: percent of the targets that judge within their 95 % intervals, which should be 95; in "
         "brackets the interval score, their width and 40 times what lies outside (lower is better).",
         "coverage",
         "interval score",
         lambda value: f"{100 * value:.1f}",
     ),
-    Sure(
+    FurtherScore(
         "NLL: minus the mean log density of the targets that judge (lower is better).",
         "NLL",
         None,
         lambda value: f"{value:.4g}",
     ),
-    Sure(
+    FurtherScore(
         "Log loss: minus the mean log of the probability of what is true (lower is better); in brackets the "
         f"calibration error of classes, of {BINS} bins.",
         "log loss",
@@ -41,22 +41,22 @@ TABLES = (
 )
 
 
-class Told(NamedTuple):
+class FurtherTable(NamedTuple):
     """said: a sentence; cells: by method a cell for every number of labels, "" for none."""
 
     said: str
     cells: dict[str, list[str]]
 
 
-def told(rows: Sequence[Mapping[str, Any]], labels: Sequence[Any]) -> list[Told]:
+def told(rows: Sequence[Mapping[str, Any]], labels: Sequence[Any]) -> list[FurtherTable]:
     """The further tables that any row has something to say in."""
-    found: list[Told] = []
+    found: list[FurtherTable] = []
     for table in TABLES:
         also = {(row["method"], row["labelled"]): row.get("also") or {} for row in rows}
         names = dict.fromkeys(name for (name, _), held in also.items() if held.get(table.score) is not None)
         if names:
             cells = {name: [_cell(table, also.get((name, k), {})) for k in labels] for name in names}
-            found.append(Told(table.said, cells))
+            found.append(FurtherTable(table.said, cells))
     return found
 
 
@@ -70,7 +70,7 @@ def covered(rows: Sequence[Mapping[str, Any]], labels: Sequence[Any], headings: 
     return found
 
 
-def _cell(table: Sure, also: Mapping[str, Any]) -> str:
+def _cell(table: FurtherScore, also: Mapping[str, Any]) -> str:
     value, behind = also.get(table.score), also.get(table.behind or "")
     if value is None:
         return ""
