@@ -80,7 +80,8 @@ class Estimator(Adaptation):
         """As the estimator's `missing_package` says, if it has one."""
         one = self.estimator
         made = class_of(one) if isinstance(one, str) and not missing_extra(one) else one
-        return made.missing_package() if callable(getattr(made, "missing_package", None)) else ""
+        asked: Any = getattr(made, "missing_package", None)
+        return str(asked()) if callable(asked) else ""
 
     @property
     def batched(self) -> bool:

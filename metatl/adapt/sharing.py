@@ -40,12 +40,16 @@ def alike(ways: Sequence[Adaptation]) -> list[list[int]]:
     found: list[tuple[Adaptation, list[int]]] = []
     for i, way in enumerate(ways):
         for first, places in found:
-            if type(way) is type(first) and replace(way, **_late(first)) == first:
+            if type(way) is type(first) and _with(way, _late(first)) == first:
                 places.append(i)
                 break
         else:
             found.append((way, [i]))
     return [places for _, places in found]
+
+
+def _with(way: Any, values: dict[str, Any]) -> Adaptation:
+    return replace(way, **values) if values else way
 
 
 def _late(way: Adaptation) -> dict[str, Any]:
