@@ -43,6 +43,7 @@ from metatl.adapt.solvers import (
 from metatl.adapt.stopping import EarlyStopping
 from metatl.adapt.support import in_rounds
 from metatl.adapt.support_guide import Outputs, SupportGuide, gradients
+from metatl.adapt.tabpfn import TabPFN
 from metatl.adapt.tempered import Tempered
 from metatl.adapt.tradaboost import TrAdaBoost
 from metatl.adapt.tree_transfer import ContinuedBoosting, TreeTransfer
@@ -83,6 +84,7 @@ __all__ = [
     "SoftNeighbours",
     "Solver",
     "SupportGuide",
+    "TabPFN",
     "Tempered",
     "TrAdaBoost",
     "TreeTransfer",

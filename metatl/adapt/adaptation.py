@@ -35,6 +35,8 @@ class Adaptation(ABC):
     """Whether it moves weights under the transfer's guide, which then must cover every weight."""
     reads_support: ClassVar[bool] = False
     """Whether support rows are an input of the net, whose outputs are then a task's own."""
+    late: ClassVar[tuple[str, ...]] = ()
+    """Fields that `begun` does not read: ways that differ in these alone share it."""
 
     @abstractmethod
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Fitted:
@@ -43,6 +45,14 @@ class Adaptation(ABC):
     @abstractmethod
     def predict(self, net: Net, transfer: Transfer, fitted: Fitted, support: Batch, x: Any) -> Any:
         """Outputs [n, outputs] for the rows x [n, ...]: logits, or real values; a mapping of several."""
+
+    def begun(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
+        """The part of a fit that no `late` field changes."""
+        return self.fit(net, transfer, support, key)
+
+    def finished(self, begun: Any) -> Fitted:
+        """The fit, from its beginning."""
+        return begun
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -57,6 +67,11 @@ class Adaptation(ABC):
     def needs_labels(self) -> bool:
         """Whether a fit reads targets of support rows, so that some must be labelled."""
         return True
+
+    @property
+    def missing(self) -> str:
+        """What must be installed before it runs; "" where nothing must."""
+        return ""
 
     @property
     def batched(self) -> bool:

@@ -76,6 +76,14 @@ class Estimator(Adaptation):
             raise MetatlError("Estimator: options go with the path of a class; this is an object already")
 
     @property
+    def missing(self) -> str:
+        """As the estimator's `missing_package` says, if it has one."""
+        one = self.estimator
+        made = class_of(one) if isinstance(one, str) and not missing_extra(one) else one
+        asked: Any = getattr(made, "missing_package", None)
+        return str(asked()) if callable(asked) else ""
+
+    @property
     def batched(self) -> bool:
         """Never: an estimator sees numbers, not tensors of many tasks."""
         return False

@@ -4,7 +4,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -12,7 +12,9 @@ from torch import Tensor
 from metatl.adapt.around import Around
 from metatl.adapt.layer_covariance import (
     MOST,
+    USUAL,
     LayerCovariance,
+    OfPrecision,
     by_numbers,
     by_rows,
     explained,
@@ -56,7 +58,7 @@ class Laplace(Around):
     I / noise for real values. For classes the probit predictive softmax(o / sqrt(1 + pi/8 v)), v [n, outputs]
     the variances of the outputs o; for real values mean o and variance v + noise. The covariance is H^-1
     itself, by equations in n c or c (d + 1) unknowns, whichever are fewer (n of real values); with more than
-    6,000 of both, or with `kronecker`, H ~ B (x) A + precision I (`layer_covariance`), which is H where all
+    500 of both, or with `kronecker`, H ~ B (x) A + precision I (`layer_covariance`), which is H where all
     rows have one L_i. It is around a mode where the inner
     adaptation minimises sum_i w_i CE_i + precision/2 |W, b|^2: near that of `LogisticRegression` with
     l2 = precision / n, whose b is free. Source: MacKay 1992; Daxberger et al.
@@ -72,6 +74,8 @@ class Laplace(Around):
     precision: float = 1.0
     noise: float = 1.0
     covariance: Form = "auto"
+
+    late: ClassVar[tuple[str, ...]] = ("precision",)
 
     def __post_init__(self) -> None:
         """Refuse a precision or noise that is not above 0."""
@@ -94,6 +98,10 @@ class Laplace(Around):
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> OfValues | OfClasses:
         """The inner fit, and the posterior around it."""
+        return self.finished(self.begun(net, transfer, support, key))
+
+    def begun(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> tuple[Any, Any]:
+        """The inner fit and the curvature around it, for any precision: rows, or a function of it."""
         support = at_the_door(net, support)
         y, weight = support.y, support.weight
         if not isinstance(y, Tensor) or y.dtype == torch.bool:
@@ -103,13 +111,19 @@ class Laplace(Around):
             rows = _with_one(net.features(self._weights(net, transfer, fitted), transfer.buffers, support.x))
         scale = rows.new_ones(len(rows)) if weight is None else weight.double().sqrt()
         if y.is_floating_point():
-            rows = rows * scale[:, None] / math.sqrt(self.noise)
-            return OfValues(fitted, rows, factor_of(rows @ rows.mT, self.precision))
+            return fitted, rows * scale[:, None] / math.sqrt(self.noise)
         outputs = self.adaptation.predict(net, transfer, fitted, support, support.x)
         chance = outputs.double().softmax(-1)
         half = chance.sqrt()
         root = (torch.diag_embed(half) - chance[:, :, None] * half[:, None]) * scale[:, None, None]
-        return OfClasses(fitted, self._of_classes(rows, root, scale.square()))
+        return fitted, self._of_classes(rows, root, scale.square())
+
+    def finished(self, begun: tuple[Any, Any]) -> OfValues | OfClasses:
+        """The posterior under this precision."""
+        fitted, curvature = begun
+        if isinstance(curvature, Tensor):
+            return OfValues(fitted, curvature, factor_of(curvature @ curvature.mT, self.precision))
+        return OfClasses(fitted, curvature(self.precision))
 
     def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
         """Outputs [n, outputs]: of classes o / sqrt(1 + pi/8 v), of real values o."""
@@ -133,17 +147,17 @@ class Laplace(Around):
         """The weights that the inner one moved."""
         return self.adaptation.adapted(net, transfer, fitted.fitted)
 
-    def _of_classes(self, rows: Tensor, root: Tensor, weight: Tensor) -> LayerCovariance:
+    def _of_classes(self, rows: Tensor, root: Tensor, weight: Tensor) -> OfPrecision:
         """weight: w [n]."""
         each, own = root.shape[0] * root.shape[1], root.shape[1] * rows.shape[1]
-        if self.covariance == "kronecker" or (self.covariance == "auto" and min(each, own) > MOST):
-            return kronecker(rows, root, weight, self.precision)
+        if self.covariance == "kronecker" or (self.covariance == "auto" and min(each, own) > USUAL):
+            return kronecker(rows, root, weight)
         if min(each, own) > MOST:
             raise MetatlError(
                 f"Laplace: {len(rows)} rows of {root.shape[1]} classes are {each} equations, and the layer's "
                 f"numbers {own}; {MOST} at most (covariance: kronecker needs none)"
             )
-        return (by_rows if each <= own else by_numbers)(rows, root, self.precision)
+        return (by_rows if each <= own else by_numbers)(rows, root)
 
     def _weights(self, net: Net, transfer: Transfer, fitted: Any) -> Any:
         return self.adaptation.adapted(net, transfer, fitted).params

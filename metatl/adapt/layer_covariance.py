@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 MOST = 6000
 """Unknowns of exact equations, at most: a matrix of 288 MB."""
+USUAL = 500
+"""Unknowns up to which the exact equations are solved unasked: a matrix of 2 MB, for every task at once."""
 
 
 class LayerCovariance(NamedTuple):
@@ -24,25 +27,33 @@ class LayerCovariance(NamedTuple):
     root: Tensor
 
 
-def by_rows(rows: Tensor, root: Tensor, precision: float) -> LayerCovariance:
+OfPrecision = Callable[[float], LayerCovariance]
+"""The covariance under a prior of this precision; what does not depend on it is computed once."""
+
+
+def by_rows(rows: Tensor, root: Tensor) -> OfPrecision:
     """Exact, equations in n c unknowns: v_c = (|f|^2 - g K^-1 g^T) / p, K = J J^T + p I."""
     size = root.shape[0] * root.shape[1]
-    cross = torch.einsum("icm,jcl,ij->imjl", root, root, rows @ rows.mT)
-    return LayerCovariance(rows, factor_of(cross.reshape(size, size), precision), root)
+    cross = torch.einsum("icm,jcl,ij->imjl", root, root, rows @ rows.mT).reshape(size, size)
+    return lambda precision: LayerCovariance(rows, factor_of(cross, precision), root)
 
 
-def by_numbers(rows: Tensor, root: Tensor, precision: float) -> LayerCovariance:
+def by_numbers(rows: Tensor, root: Tensor) -> OfPrecision:
     """Exact, equations in c (d + 1) unknowns; of the inverse the blocks of one class each are kept."""
     classes, width = root.shape[1], rows.shape[1]
     each = root @ root.mT
     parts = [[rows.mT @ (rows * each[:, c, k, None]) for k in range(classes)] for c in range(classes)]
     whole = torch.cat([torch.cat(line, 1) for line in parts])
-    inverse = torch.cholesky_inverse(factor_of(whole, precision)).reshape(classes, width, classes, width)
-    blocks = torch.stack([inverse[c, :, c] for c in range(classes)])
-    return LayerCovariance(rows[:0], torch.linalg.cholesky_ex(blocks)[0], root[:0])
+
+    def under(precision: float) -> LayerCovariance:
+        inverse = torch.cholesky_inverse(factor_of(whole, precision)).reshape(classes, width, classes, width)
+        blocks = torch.stack([inverse[c, :, c] for c in range(classes)])
+        return LayerCovariance(rows[:0], torch.linalg.cholesky_ex(blocks)[0], root[:0])
+
+    return under
 
 
-def kronecker(rows: Tensor, root: Tensor, weight: Tensor, precision: float) -> LayerCovariance:
+def kronecker(rows: Tensor, root: Tensor, weight: Tensor) -> OfPrecision:
     """H ~ B (x) A + p I: A = sum_i w_i f_i f_i^T, B = sum_i w_i L_i / sum_i w_i, by their eigenvalues.
 
     H itself where all rows have one L_i; O(n d min(n, d) + c^3), and r = min(n, d + 1) vectors are kept.
@@ -53,8 +64,8 @@ def kronecker(rows: Tensor, root: Tensor, weight: Tensor, precision: float) -> L
     sums = (root @ root.mT).sum(0) / weight.sum()
     size, vectors = torch.linalg.svd(scaled, full_matrices=False)[1:]
     values, turn = torch.linalg.eigh(torch.where(sums.isfinite(), sums, 0.0))
-    shares = 1 / (size.square()[:, None] * values.clamp_min(0.0) + precision)
-    return LayerCovariance(vectors, shares @ turn.square().mT, root[:0])
+    lengths, along = size.square()[:, None] * values.clamp_min(0.0), turn.square().mT
+    return lambda precision: LayerCovariance(vectors, (1 / (lengths + precision)) @ along, root[:0])
 
 
 def variance(found: LayerCovariance, new: Tensor, precision: float) -> Tensor:

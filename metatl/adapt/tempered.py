@@ -3,7 +3,7 @@
 # No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from metatl import tree
 from metatl.adapt.around import Around
@@ -23,6 +23,8 @@ class Tempered(Around):
     """
 
     temperature: float = 1.0
+
+    late: ClassVar[tuple[str, ...]] = ("temperature",)
 
     def __post_init__(self) -> None:
         """Refuse a temperature that turns classes round."""

@@ -62,6 +62,8 @@ def _hindrance(row: Row, net: Backbone, problem: Problem) -> tuple[str, str]:
     """Why a row cannot serve, in short and in words; rows for other data have no short one."""
     if why := _unlike(row, net, problem):
         return "", why
+    if lacking := row.adaptation.missing:
+        return "as a package is not installed", f"needs {lacking}"
     if row.moves == "body" and not net.moves:
         why = "moves the body of a net, and there is none; name one with --net, or give --source"
         return "as there is no net whose body could move", why

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from metatl import tree
-from metatl.adapt.estimators.outputs import FLOOR
 from metatl.data.fixed import MOST_FOLDS, Index, divided
-from metatl.evaluation.scores import Score, named
 from metatl.lab.experiment import with_value
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.by_source import held_out_of_source
 from metatl.transferring.fit import DivergedError, Labelled
-from metatl.transferring.judged import judged
-from metatl.transferring.judging import kind_of, score_of
+from metatl.transferring.held_out import parts_of, scores
+from metatl.transferring.judging import kind_of
 from metatl.transferring.rows import Row
 from metatl.transferring.span import in_span
 
@@ -64,9 +60,9 @@ def chosen(row: Row, backbone: Backbone, draws: Sequence[Labelled], validate: bo
     folds = [folds_of(strata_of(draw.y), draw.key, draw.group) if validate else None for draw in draws]
     seen = in_span(draws) if row.adaptation.rotation_invariant else draws
     split = [(draw, fold) for draw, fold in zip(seen, folds, strict=True) if fold is not None]
-    parts = [_parts(*one) for one in split]
-    scores = [_held_out(one, backbone, split, parts) for _, one in candidates]
-    found = iter(zip(*scores, strict=True))
+    parts = [parts_of(*one) for one in split]
+    told = scores([one for _, one in candidates], backbone, split, parts)
+    found = iter(zip(*told, strict=True))
     plain = Choice(row, default, "default")
     return [plain if fold is None else _best(candidates, next(found), plain) for fold in folds]
 
@@ -103,56 +99,6 @@ def surely(choice: Choice) -> Choice:
     if choice.how == "diverged":
         raise DivergedError("every value that was tried in cross-validation diverges; take smaller ones")
     return choice
-
-
-def held_out(row: Row, backbone: Backbone, draws: Sequence[tuple[Labelled, Index]]) -> list[float]:
-    """For every draw, the mean score of its rows after a fit to the other folds; the larger the better.
-
-    NaN where the outputs for one are not finite.
-    """
-    return _held_out(row, backbone, draws, [_parts(*one) for one in draws])
-
-
-Parts = list[tuple[Labelled, Labelled]]
-"""For every fold the other rows, and its own."""
-
-
-def _parts(draw: Labelled, folds: Index) -> Parts:
-    every = range(int(folds.max()) + 1)
-    return [
-        (part_of(draw, np.flatnonzero(folds != fold)), part_of(draw, np.flatnonzero(folds == fold)))
-        for fold in every
-    ]
-
-
-def _held_out(
-    row: Row, backbone: Backbone, draws: Sequence[tuple[Labelled, Index]], parts: Sequence[Parts]
-) -> list[float]:
-    each = [part for some in parts for part in some]
-    if not each:
-        return []
-    outputs, y = torch.cat(judged(row, backbone, each)), torch.cat([rest.y for _, rest in each])
-    score = score_of(y) if row.by is None else named(row.by)
-    sizes = [sum(len(rest.y) for _, rest in some) for some in parts]
-    values = (score.sign * _values(score, outputs, y)).split(sizes)
-    return [float(some.sum()) / len(folds) for some, (_, folds) in zip(values, draws, strict=True)]
-
-
-def _values(score: Score, said: Tensor, y: Tensor) -> Tensor:
-    """[n]: the score of every row; of a class of probability 0 that of one of FLOOR."""
-    values = score.rows(said, y).double()
-    return values if y.is_floating_point() else values.clamp_max(-math.log(FLOOR))
-
-
-def part_of(labelled: Labelled, rows: Index) -> Labelled:
-    """Some of the labelled rows, in their order."""
-    at = torch.from_numpy(rows)
-
-    def some(whole: Callable[[], Any] = labelled.rows) -> Any:
-        return tree.at(whole(), at)
-
-    teacher = None if labelled.teacher is None else labelled.teacher[at]
-    return replace(labelled, features=labelled.features[at], y=labelled.y[at], rows=some, teacher=teacher)
 
 
 def fits(row: Row, rows: int, classes: int, validate: bool) -> float:

@@ -1,30 +1,77 @@
-"""How many real targets lie in the intervals of the rows that say them."""
+"""How sure the rows of a table are, and how right they are to be so: coverage, log losses, calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-SAID = (
-    "Coverage: percent of the targets that judge within their 95 % intervals, which should be 95; in "
-    "brackets the interval score, their width and 40 times what lies outside (lower is better)."
+from metatl.adapt.formulas import BINS
+
+
+class FurtherScore(NamedTuple):
+    """A further table: what it says, the score that a row must have, and one behind it in brackets."""
+
+    said: str
+    score: str
+    behind: str | None
+    form: Callable[[float], str]
+
+
+TABLES = (
+    FurtherScore(
+        "Coverage: percent of the targets that judge within their 95 % intervals, which should be 95; in "
+        "brackets the interval score, their width and 40 times what lies outside (lower is better).",
+        "coverage",
+        "interval score",
+        lambda value: f"{100 * value:.1f}",
+    ),
+    FurtherScore(
+        "NLL: minus the mean log density of the targets that judge (lower is better).",
+        "NLL",
+        None,
+        lambda value: f"{value:.4g}",
+    ),
+    FurtherScore(
+        "Log loss: minus the mean log of the probability of what is true (lower is better); in brackets the "
+        f"calibration error of classes, of {BINS} bins.",
+        "log loss",
+        "calibration error",
+        lambda value: f"{value:.3f}",
+    ),
 )
 
 
+class FurtherTable(NamedTuple):
+    """said: a sentence; cells: by method a cell for every number of labels, "" for none."""
+
+    said: str
+    cells: dict[str, list[str]]
+
+
+def told(rows: Sequence[Mapping[str, Any]], labels: Sequence[Any]) -> list[FurtherTable]:
+    """The further tables that any row has something to say in."""
+    found: list[FurtherTable] = []
+    for table in TABLES:
+        also = {(row["method"], row["labelled"]): row.get("also") or {} for row in rows}
+        names = dict.fromkeys(name for (name, _), held in also.items() if held.get(table.score) is not None)
+        if names:
+            cells = {name: [_cell(table, also.get((name, k), {})) for k in labels] for name in names}
+            found.append(FurtherTable(table.said, cells))
+    return found
+
+
 def covered(rows: Sequence[Mapping[str, Any]], labels: Sequence[Any], headings: Sequence[str]) -> list[str]:
-    """A sentence and a Markdown table of the rows with intervals; nothing where no row says any."""
-    at = {
-        (row["method"], row["labelled"]): row["also"]
-        for row in rows
-        if (row.get("also") or {}).get("coverage") is not None
-    }
-    names = dict.fromkeys(name for name, _ in at)
-    lines = [["method", *headings], ["---", *["--:"] * len(headings)]]
-    lines += [[name, *(_cell(at.get((name, k))) for k in labels)] for name in names]
-    return [SAID, "\n".join(f"| {' | '.join(line)} |" for line in lines)] if names else []
+    """For each of them a sentence and a Markdown table; nothing where no row says any."""
+    head = [["method", *headings], ["---", *["--:"] * len(headings)]]
+    found: list[str] = []
+    for table in told(rows, labels):
+        lines = [*head, *([name, *cells] for name, cells in table.cells.items())]
+        found += [table.said, "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+    return found
 
 
-def _cell(also: Mapping[str, Any] | None) -> str:
-    if also is None:
+def _cell(table: FurtherScore, also: Mapping[str, Any]) -> str:
+    value, behind = also.get(table.score), also.get(table.behind or "")
+    if value is None:
         return ""
-    return f"{100 * also['coverage']:.1f} ({also['interval score']:.4g})"
+    return table.form(value) + ("" if behind is None else f" ({behind:.4g})")

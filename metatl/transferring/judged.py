@@ -45,12 +45,12 @@ def judged(row: Row, backbone: Backbone, parts: Sequence[tuple[Labelled, Labelle
 
 
 def _seen(labelled: Labelled) -> Tensor | None:
-    """The classes that have a labelled row, or one of the source; None where all have, and for others."""
+    """The classes that have a labelled row, or one of the source; None where all or none have, and else."""
     if kind_of(labelled.y) != "classes":
         return None
     y = labelled.y if labelled.source is None else torch.cat([labelled.y, labelled.source.y])
     classes = torch.unique(y)
-    return classes if len(classes) < labelled.outputs else None
+    return classes if 0 < len(classes) < labelled.outputs else None
 
 
 def _numbered(labelled: Labelled, classes: Tensor | None) -> Labelled:
@@ -68,7 +68,7 @@ def _among(found: Tensor, classes: Tensor | None, outputs: int) -> Tensor:
     """Outputs for these classes as such for all, those that are missing never chosen."""
     if classes is None:
         return found
-    return found.new_full((len(found), outputs), ABSENT).index_copy(1, classes, found)
+    return found.new_full((*found.shape[:-1], outputs), ABSENT).index_copy(-1, classes, found)
 
 
 def _answered(

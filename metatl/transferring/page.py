@@ -9,6 +9,7 @@ from metatl.lab.render import html
 from metatl.lab.render.html import Html, Section
 from metatl.lab.render.reports import command_words
 from metatl.lab.render.tables import p_value
+from metatl.transferring.covered import told
 
 Row = Mapping[str, Any]
 CAPTIONS = {
@@ -33,6 +34,7 @@ def page(found: Mapping[str, Any], pictures: Mapping[str, bytes], predictions: S
         Section("", _headline(found)),
         Section("Scores", html.joined((_scores(found), *plots))),
         Section(f"Differences to {protocol['reference']}", _differences(found)),
+        Section("How sure", _sure(found)),
         *(predictions or [Section("Predictions of the saved row", html.side_by_side(*drawn.values()))]),
         Section("What was chosen", _chosen(protocol["saved"], found)),
         Section("Notes", html.notes(_notes(protocol))),
@@ -86,9 +88,27 @@ def _by_labels(found: Mapping[str, Any], key: str, unit: str, left_out: str = ""
         for name in methods
         if name != left_out
     ]
-    headings = {str(k): "all labels" if k == "all" else f"{k} label{'s' if k != 1 else ''}" for k in labels}
+    headings = _headings(labels)
     saved = found["protocol"]["saved"]["method"]
     return html.table(lines, {"method": "method", **headings}, strong=lambda row: row["method"] == saved)
+
+
+def _headings(labels: Sequence[Any]) -> dict[str, str]:
+    return {str(k): "all labels" if k == "all" else f"{k} label{'s' if k != 1 else ''}" for k in labels}
+
+
+def _sure(found: Mapping[str, Any]) -> Html:
+    """The further tables of table.md: coverage, log losses, calibration."""
+    labels, saved = _labels(found["rows"]), found["protocol"]["saved"]["method"]
+    columns = {"method": "method", **_headings(labels)}
+    parts: list[Html] = []
+    for said, cells in told(found["rows"], labels):
+        lines = [
+            {"method": name, **{str(k): cell or None for k, cell in zip(labels, row, strict=True)}}
+            for name, row in cells.items()
+        ]
+        parts += [html.paragraph(said), html.table(lines, columns, lambda row: row["method"] == saved)]
+    return html.joined(parts)
 
 
 def _cell(row: Row | None, key: str, unit: str) -> str:
@@ -115,8 +135,8 @@ def _differences(found: Mapping[str, Any]) -> Html:
     if all(row.get("difference") is None for row in found["rows"]):
         return Html()
     points = " in percentage points" if unit else ""
-    told = html.paragraph(f"On the same draws{points}, with 95 % intervals; p corrected by Holm.")
-    return html.joined((told, _by_labels(found, "difference", unit, reference)))
+    said = html.paragraph(f"On the same draws{points}, with 95 % intervals; p corrected by Holm.")
+    return html.joined((said, _by_labels(found, "difference", unit, reference)))
 
 
 def _chosen(saved: Mapping[str, Any], found: Mapping[str, Any]) -> Html:
@@ -163,5 +183,5 @@ _ELSEWHERE = ("saved", "meaning", "missing", "notes", "left_out", "unreadable", 
 
 
 def _origin(protocol: Mapping[str, Any]) -> Html:
-    told = {name: value for name, value in protocol.items() if name not in _ELSEWHERE}
-    return html.facts({name: value for name, value in told.items() if value not in (None, "", [], {})})
+    rest = {name: value for name, value in protocol.items() if name not in _ELSEWHERE}
+    return html.facts({name: value for name, value in rest.items() if value not in (None, "", [], {})})

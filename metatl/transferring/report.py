@@ -67,7 +67,7 @@ def report(study: Study, cells: Cells, protocol: Mapping[str, Any]) -> Values:
     score = score_of(study.problem.targets.values)
     told = {"score": score.name, "unit": score.unit, "better": score.better}
     meant = meaning(score, study.problem.unit, study.reference)
-    notes = [*protocol["notes"], *ends(study, cells)]
+    notes = [*protocol["notes"], *ends(study, cells), *unread(study, cells)]
     return {
         "protocol": {**protocol, **told, "notes": notes, "meaning": meant, "missing": said},
         "rows": found,
@@ -87,6 +87,15 @@ def ends(study: Study, cells: Cells) -> list[str]:
                     said = f"an end of what is tried, in {count} of {len(held)} draws."
                     found.append(f"{name} chose {path} {end:g}, {said}")
     return found
+
+
+def unread(study: Study, cells: Cells) -> list[str]:
+    """What the rows know that answer without a labelled row, of this problem or of a source."""
+    return [
+        f"{name} at 0 labels answers by its prior: each class alike, the first one named."
+        for name, row in study.rows.items()
+        if row.reads == "labels" and not row.adaptation.streams and cells.draws(name, 0)
+    ]
 
 
 def table_of(study: Study, cells: Cells, name: str, k: int | None, draws: Sequence[int]) -> Matrix:

@@ -95,10 +95,10 @@ class Study:
         values = self.problem.targets.values[part.labelled]
         if not len(values) and self.beside is not None:
             values = self.beside.y
-        scale = Scale.of(values)
-        inside, rest = (
-            self._labelled(name, at, part.labelled, scale, key) for at in (part.labelled, part.test)
-        )
+        scale, known = Scale.of(values), part.labelled
+        if not len(known):  # columns are numbers by the inputs of rows that do not judge
+            known = np.setdiff1d(self.problem.task.pool, part.test)
+        inside, rest = (self._labelled(name, at, known, scale, key) for at in (part.labelled, part.test))
         return self._with_source(name, inside, part, scale), rest, scale
 
     def _with_source(self, name: str, inside: Labelled, part: Part, scale: Scale) -> Labelled:
@@ -113,7 +113,7 @@ class Study:
         source, unlabelled = self.beside.rows(reads_on(row, self.problem), free)
         return replace(inside, source=source._replace(y=scale.down(source.y)), unlabelled=unlabelled)
 
-    def _labelled(self, name: str, places: Index, labelled: Index, scale: Scale, key: int) -> Labelled:
+    def _labelled(self, name: str, places: Index, known: Index, scale: Scale, key: int) -> Labelled:
         problem = self.problem
 
         def rows() -> Any:
@@ -122,8 +122,8 @@ class Study:
         y, outputs = scale.down(problem.targets.values[places]), len(problem.targets.names)
         group = None if problem.task.group is None else problem.task.group[places]
         names = partial(self.net.name_vectors, problem.targets.names)
-        taught = None if self.teacher is None else self.teacher.of(places, labelled)
-        return Labelled(self.features(name, places, labelled), y, rows, outputs, key, names, group, taught)
+        taught = None if self.teacher is None else self.teacher.of(places, known)
+        return Labelled(self.features(name, places, known), y, rows, outputs, key, names, group, taught)
 
     def part(self, key: Key) -> Part:
         """The labelled and the judging rows of a cell."""

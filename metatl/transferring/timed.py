@@ -11,7 +11,8 @@ from metatl.data.fixed import Index, Part
 from metatl.deadline import OutOfTimeError, within
 from metatl.transferring.budget import FEW, HARMLESS, Budget
 from metatl.transferring.cells import Cells, Key
-from metatl.transferring.choose import Choice, again, part_of
+from metatl.transferring.choose import Choice, again
+from metatl.transferring.held_out import part_of
 from metatl.transferring.judged import judged
 from metatl.transferring.study import Study
 from metatl.types import MetatlError

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from metatl.transferring import choose
+from metatl.transferring import choose, held_out
 from metatl.transferring.choose import chosen
 from metatl.transferring.fit import Labelled
 from metatl.transferring.judged import judged
@@ -47,7 +47,7 @@ def test_outputs_for_rows_of_the_span_are_the_same(name: str, twice: bool) -> No
     assert fewer.features.shape == (12, 12)
     assert fewer.features.dtype == some.features.dtype
     parts = [
-        (choose.part_of(one, torch.arange(8).numpy()), choose.part_of(one, torch.arange(8, 12).numpy()))
+        (held_out.part_of(one, torch.arange(8).numpy()), held_out.part_of(one, torch.arange(8, 12).numpy()))
         for one in (some, fewer)
     ]
     whole, inside = (judged(ROWS[name], None, [part])[0] for part in parts)  # pyright: ignore[reportArgumentType]

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from metatl import load
 from metatl.data import Arrays, ClassData, Glyphs, Tasks
 from metatl.data.bank import Bank
 from metatl.lab import config
+from metatl.lab.benchmark import run_of
 from metatl.lab.run import Run, learn, prepare, report
 from metatl.learners import Scout
 from metatl.types import MetatlError
@@ -143,3 +145,24 @@ def test_scouts_of_a_run_are_every_subset_once() -> None:
         ]
         assert len(seen) == len(set(seen)) == 120
         assert all(len(triple) == 3 for triple in seen)
+
+
+def test_a_carried_output_layer_of_the_start_s_own_way_is_opened_again(here: Path) -> None:
+    """Its rows are neither those of the learner's classes (3 of meta_train) nor written in the config."""
+    learned = (
+        "{class_path: Episodic, init_args: {steps: 1, meta_batch: 1, tasks: {way: 2, shot: 1, query: 1}}}"
+    )
+    carried = "adaptation: {head: {class_path: Learned}, steps: 1}"
+    (here / "maml.yaml").write_text(f"base: pretrain.yaml\nname: maml\nlearner: {learned}\n{carried}\n")
+    keep = f"base: pretrain.yaml\nname: keep\nstart: maml.yaml\nlearner: {{class_path: Keep}}\n{carried}\n"
+    (here / "keep.yaml").write_text(keep)
+    run = ready("keep.yaml")
+    transfer, _ = learn(run)
+    report(run)
+    opened = load(run.folder)
+    assert torch.equal(
+        opened.transfer.params[opened.net.head_weight], transfer.params[opened.net.head_weight]
+    )
+    x = torch.rand(4, 1, 12, 12)
+    assert len(opened.adapt(x, [0, 1, 0, 1]).predict(x)) == 4
+    assert run_of(run.folder).digest == run.digest

@@ -22,7 +22,8 @@ from metatl.transferring.rows import rows
 from metatl.transferring.schedule import BodySchedule
 
 SHORT = BodySchedule(passes=2, most=12, least=1, batch=4)
-ROWS = {name: row for name, row in rows().items() if not row.needs_source and row.reads == "labels"}
+HERE = {name: row for name, row in rows().items() if not row.adaptation.missing}
+ROWS = {name: row for name, row in HERE.items() if not row.needs_source and row.reads == "labels"}
 ROWS = {name: row for name, row in ROWS.items() if row.adaptation.columns is None}  # the net has 64 features
 _OF_OTHER_NETS = {"lora", "rslora", "dora", "ia3", "adapters", "distillation"}
 """Rows for layers that Conv4 has not, and for a teacher."""

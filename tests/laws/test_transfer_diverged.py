@@ -19,9 +19,10 @@ from metatl.lab.store.tensors import read_tensors, write_tensors
 from metatl.transferring import one_way
 from metatl.transferring import transfer as transferring
 from metatl.transferring.backbone import Backbone, backbone
-from metatl.transferring.choose import chosen, held_out, surely
+from metatl.transferring.choose import chosen, surely
 from metatl.transferring.features import forward
 from metatl.transferring.fit import DivergedError, Labelled
+from metatl.transferring.held_out import held_out
 from metatl.transferring.judging import NO_CLASS, judge
 from metatl.transferring.model import WEIGHTS
 from metatl.transferring.open_model import open_model

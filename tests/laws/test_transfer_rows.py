@@ -20,7 +20,7 @@ from metatl.data.images import as_seen
 from metatl.guides import TopK
 from metatl.lab import store
 from metatl.rules import Adam
-from metatl.transferring import asked, choose
+from metatl.transferring import asked, choose, held_out
 from metatl.transferring import rows as transferring_rows
 from metatl.transferring.backbone import Backbone, backbone
 from metatl.transferring.features import forward
@@ -79,7 +79,8 @@ def _configs() -> list[Path]:
     return list((Path(choose.__file__).parents[1] / "rows" / "transfer").glob("*.yaml"))
 
 
-PLAIN = [name for name, row in rows().items() if row.learner is None and row.transform is None]
+HERE = {name: row for name, row in rows().items() if not row.adaptation.missing}
+PLAIN = [name for name, row in HERE.items() if row.learner is None and row.transform is None]
 
 
 @pytest.mark.parametrize("name", [name for name in PLAIN if rows()[name].moves == "body"])
@@ -129,7 +130,7 @@ def test_a_student_needs_a_teacher_and_learns_from_it(net: Backbone) -> None:
     asked_of = [fit(row, net, one) for one in (given, replace(given, teacher=torch.zeros(6, 3)))]
     one, other = (made.outputs(torch.zeros(0), given.rows) for made in asked_of)
     assert not torch.equal(one, other)
-    part = choose.part_of(given, np.array([4, 1]))
+    part = held_out.part_of(given, np.array([4, 1]))
     assert part.teacher is not None
     assert given.teacher is not None
     assert torch.equal(part.teacher, given.teacher[[4, 1]])
@@ -168,13 +169,13 @@ def test_a_mask_moves_few_weights(net: Backbone) -> None:
 def test_values_are_chosen_inside_the_labelled_rows(net: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     row = rows()["ridge"]
     seen: list[int] = []
-    real = choose.judged
+    real = held_out.judged
 
     def watched(row: Row, net: Backbone, parts: Sequence[tuple[Labelled, Labelled]]) -> list[Tensor]:
         seen.extend(len(inside.y) for inside, _ in parts)
         return real(row, net, parts)
 
-    monkeypatch.setattr(choose, "judged", watched)
+    monkeypatch.setattr(held_out, "judged", watched)
     given, one = labelled(net, 4), labelled(net, 1)
     several = choose.chosen(row, net, [given, one, given])
     assert [choice.how for choice in several] == ["cv", "default", "cv"]

@@ -45,7 +45,7 @@ def test_rows_and_numbers_give_the_inverse_hessian(n: int) -> None:
     new = torch.randn(7, WIDTH + 1, dtype=torch.float64)
     wanted = inverse_hessian(rows, root, new)
     for form in (by_rows, by_numbers):
-        torch.testing.assert_close(variance(form(rows, root, PRECISION), new, PRECISION), wanted)
+        torch.testing.assert_close(variance(form(rows, root)(PRECISION), new, PRECISION), wanted)
 
 
 @pytest.mark.parametrize("n", [2, 4, 30])
@@ -53,7 +53,7 @@ def test_kronecker_is_the_inverse_hessian_where_rows_are_alike_unsure(n: int) ->
     """Fewer rows than columns too: what no row has seen keeps the prior's variance."""
     rows, root, weight = problem(n, same=True)
     new = torch.randn(7, WIDTH + 1, dtype=torch.float64)
-    found = variance(kronecker(rows, root, weight, PRECISION), new, PRECISION)
+    found = variance(kronecker(rows, root, weight)(PRECISION), new, PRECISION)
     torch.testing.assert_close(found, inverse_hessian(rows, root, new))
 
 
@@ -65,7 +65,7 @@ def test_kronecker_is_its_own_formula_otherwise() -> None:
     inverse = torch.linalg.inv(whole).reshape(CLASSES, WIDTH + 1, CLASSES, WIDTH + 1)
     new = torch.randn(7, WIDTH + 1, dtype=torch.float64)
     wanted = torch.stack([((new @ inverse[c, :, c]) * new).sum(-1) for c in range(CLASSES)], -1)
-    found = variance(kronecker(rows, root, weight, PRECISION), new, PRECISION)
+    found = variance(kronecker(rows, root, weight)(PRECISION), new, PRECISION)
     torch.testing.assert_close(found, wanted)
     assert float((found / inverse_hessian(rows, root, new) - 1).abs().max()) > 0.01
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from metatl.adapt.estimators.forest import Forest
 from metatl.adapt.estimators.scikit_learn import boosted, forest, gradient_boosted, neighbours
 from metatl.adapt.neighbours import NearestNeighbours
+from metatl.adapt.tabpfn import TabPFN
 from metatl.types import MetatlError
 
 _FREEZERS: dict[tuple[str, str], Callable[[Any], Any]] = {
@@ -28,12 +29,12 @@ _FREEZERS: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("metatl.adapt.tree_transfer", "TreeTransfer"): lambda made: made.forest_,
     ("metatl.adapt.tree_transfer", "ContinuedBoosting"): lambda made: gradient_boosted(made.fitted_),
 }
-_STORED: dict[str, Any] = {"forest": Forest, "neighbours": NearestNeighbours}
+_STORED: dict[str, Any] = {"forest": Forest, "neighbours": NearestNeighbours, "tabpfn": TabPFN}
 
 
 def is_frozen_kind(made: Any) -> bool:
     """Whether `frozen` takes estimators of exactly this one's class."""
-    return isinstance(made, Forest) or type(made) is NearestNeighbours or _freezer(made) is not None
+    return isinstance(made, Forest) or type(made) in (NearestNeighbours, TabPFN) or _freezer(made) is not None
 
 
 def frozen(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:

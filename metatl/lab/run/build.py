@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from metatl import tree
 from metatl.adapt import Adaptation
 from metatl.data.source import Data, Tasks
 from metatl.engines.engine import task
+from metatl.lab import store
 from metatl.lab.experiment import Experiment
 from metatl.net import Net
 from metatl.types import MetatlError, Transfer
@@ -40,6 +42,18 @@ def build(experiment: Experiment, data: Data, outputs: int) -> tuple[Net, Transf
         transfer = net.start()
     passed(net, transfer, experiment, data)
     return net, transfer
+
+
+def rebuilt(experiment: Experiment, data: Data, outputs: int, folder: Path | None) -> tuple[Net, Transfer]:
+    """`build`; of a run directory with as many rows of the output layer as the file of what was learned.
+
+    That layer may be the start's, which needs not be there any more.
+    """
+    net, first = build(experiment, data, outputs)
+    if folder is None or net.head is None:
+        return net, first
+    rows = store.rows_of(folder / "transfer.safetensors", net.head_weight)
+    return (net, first) if rows in (None, net.rows(first.params)) else build(experiment, data, rows)
 
 
 def _module(experiment: Experiment, data: Data, outputs: int) -> nn.Module:

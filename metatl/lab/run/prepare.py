@@ -18,7 +18,7 @@ from metatl.lab import config, store
 from metatl.lab.experiment import Experiment, candidates
 from metatl.lab.run import alike
 from metatl.lab.run import name as naming
-from metatl.lab.run.build import build, fitting, passed
+from metatl.lab.run.build import fitting, passed, rebuilt
 from metatl.lab.run.loaded import load_data
 from metatl.lab.run.told import Told
 from metatl.lab.run.values import check_values
@@ -119,7 +119,7 @@ def prepare(
     start = prepare(*before, above) if before is not None else None
     alone = experiment.adaptation.reads_support and not experiment.learner.steps
     outputs = data.outputs(experiment.evaluation.tasks) if alone else experiment.learner.outputs(data)
-    net, first = build(experiment, data, outputs)
+    net, first = rebuilt(experiment, data, outputs, told and told.folder)
     carried = start.transforms if start is not None else told.transforms if told is not None else ()
     net, first = outlined(carried, net, first)
     if start is not None:

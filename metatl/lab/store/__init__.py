@@ -21,7 +21,7 @@ from metatl.lab.store.files import (
 )
 from metatl.lab.store.folders import locked, make_folder
 from metatl.lab.store.kept import given, keep, kept, path_of, placed, renamed, strings, words
-from metatl.lab.store.owner import not_own, owner
+from metatl.lab.store.owner import not_own, owner, rows_of
 from metatl.lab.store.peft import save_peft
 from metatl.lab.store.reports import load_report, save_report
 from metatl.lab.store.tensors import load_checkpoint, load_transfer, save_checkpoint, save_transfer
@@ -51,6 +51,7 @@ __all__ = [
     "remove",
     "remove_tree",
     "renamed",
+    "rows_of",
     "save_checkpoint",
     "save_delta",
     "save_peft",

@@ -23,6 +23,15 @@ def owner(path: Path) -> str | None:
         return None
 
 
+def rows_of(path: Path, weight: str) -> int | None:
+    """Rows of this weight in a file of a transfer; None where there is no such file, or none in it."""
+    try:
+        with safe_open(path, "pt") as file:
+            return int(file.get_slice(f"params::{weight}").get_shape()[0])
+    except (SafetensorError, OSError, ValueError, RuntimeError, IndexError):
+        return None
+
+
 def check_owner(path: Path, meta: Mapping[str, str], digest: str, older: bool) -> None:
     """Raise MetatlError for a file of another run.
 

@@ -1,0 +1,87 @@
+"""Values that only the end of a fit reads share its beginning, and nothing is chosen differently by that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from metatl.adapt import Adaptation, ClosedForm, Laplace, LogisticRegression, Tempered, head_net
+from metatl.adapt.sharing import Sharing, alike
+from metatl.transferring import held_out
+from metatl.transferring.choose import chosen
+from metatl.transferring.fit import Labelled
+from metatl.transferring.rows import rows
+from metatl.types import Batch, Episode
+
+INNER = ClosedForm(LogisticRegression(0.1))
+WAYS: dict[str, list[Adaptation]] = {
+    "by rows": [Laplace(INNER, p) for p in (0.1, 1.0, 100.0)],
+    "by numbers": [Laplace(INNER, p) for p in (0.1, 1.0, 100.0)],
+    "kronecker": [Laplace(INNER, p, covariance="kronecker") for p in (0.1, 1.0, 100.0)],
+    "temperatures": [Tempered(INNER, t) for t in (0.5, 2.0)],
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_together_they_answer_what_each_answers(name: str) -> None:
+    n, ways = 4 if name == "by rows" else 40, WAYS[name]
+    generator = torch.Generator().manual_seed(1)
+    x, new = (torch.randn(rows, 5, generator=generator) for rows in (n, 7))
+    task = Episode(Batch(x, torch.arange(n) % 3), Batch(new))
+    net, transfer = head_net(5, 3)
+    found = Sharing(ways[0], tuple(ways)).answer(net, transfer, task)
+    assert found.shape == (len(ways), 7, 3)
+    for one, way in zip(found, ways, strict=True):
+        torch.testing.assert_close(one, way.answer(net, transfer, task))
+    assert not torch.equal(found[0], found[1])
+    assert alike(ways) == [list(range(len(ways)))]
+
+
+def test_other_fields_keep_ways_apart() -> None:
+    ways = [Laplace(ClosedForm(LogisticRegression(l2)), p) for l2 in (0.1, 1.0) for p in (1.0, 2.0)]
+    assert alike([*ways, INNER, Laplace(INNER, 7.0)]) == [[0, 1, 5], [2, 3], [4]]
+
+
+def drawn(n: int, classes: int = 3) -> Labelled:
+    """Rows whose last class is missing where there are fewer classes."""
+    generator = torch.Generator().manual_seed(n)
+    y = torch.arange(n) % classes
+    x = torch.randn(n, 6, generator=generator) + 2 * torch.nn.functional.one_hot(y, 6)
+    return Labelled(x, y, lambda: x, 3, n)
+
+
+def test_a_grid_costs_one_fit_a_fold_and_the_same_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a class, or all but one, has no labelled row."""
+    row, draws = rows()["laplace"], [drawn(12), drawn(30), drawn(12, 2), drawn(6, 1)]
+    fits, real = list[int](), LogisticRegression.layers
+
+    def watched(self: LogisticRegression, x: Any, member: Any, weight: Any) -> Any:
+        fits.append(len(x))
+        return real(self, x, member, weight)
+
+    monkeypatch.setattr(LogisticRegression, "layers", watched)
+    found = chosen(row, None, draws)  # pyright: ignore[reportArgumentType]
+    assert row.select
+    together = sum(fits)
+    fits.clear()
+    monkeypatch.setattr(held_out, "alike", lambda ways: [[i] for i in range(len(ways))])  # pyright: ignore[reportUnknownLambdaType]
+    assert chosen(row, None, draws) == found  # pyright: ignore[reportArgumentType]
+    assert sum(fits) == together * len(row.select["precision"])
+
+
+def test_the_precision_is_not_held_down_by_the_end_of_its_grid() -> None:
+    """Handwritten digits: it lies beyond 10, and inside the grid or where it shrinks nothing any more."""
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    row, found = rows()["laplace"], list[float]()
+    assert row.select
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(np.flatnonzero(np.isin(digits.target, (3, 5, 8))))
+        x = torch.from_numpy(digits.data[order[:30]]).float() / 4
+        y = torch.from_numpy(np.searchsorted([3, 5, 8], digits.target[order[:30]]))
+        (choice,) = chosen(row, None, [Labelled(x, y, lambda x=x: x, 3)])  # pyright: ignore[reportArgumentType]
+        found.append(choice.selected["precision"])
+    assert min(found) > 10, found
+    assert min(found) < max(row.select["precision"]), found
