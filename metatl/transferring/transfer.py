@@ -107,7 +107,7 @@ def transfer(
     cells = Cells.resumed(folder, asked.digests(problem, made, seed, other, larger, said))
     budget.spent = cells.spent
     try:
-        study = _learned(study, other, folder, budget)
+        study = _learned(study, other, cells, budget)
         study = _decided(study, cells, budget)
         _work(study, cells, budget)
         cells.check_begun(minutes)
@@ -152,12 +152,13 @@ def _source(
     return source_rows(found, problem), notes
 
 
-def _learned(study: Study, source: SourceRows | None, folder: Path, budget: Budget) -> Study:
-    """The study with what its rows learn on the source; nothing without one."""
+def _learned(study: Study, source: SourceRows | None, cells: Cells, budget: Budget) -> Study:
+    """The study with what its rows learn on the source, without those that refuse; nothing without one."""
     if source is None:
         return study
-    work = Learning(study.net, source, folder / "source", budget, study.seed)
-    return replace(study, learned=learn(study.rows, study.problem, work))
+    work = Learning(study.net, source, cells.folder / "source", budget, study.seed)
+    learned = learn(study.rows, study.problem, work)
+    return replace(study, learned=learned, rows=cells.without(study.rows, work.refused))
 
 
 def _decided(study: Study, cells: Cells, budget: Budget) -> Study:
