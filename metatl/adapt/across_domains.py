@@ -2,6 +2,7 @@
 
 # No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,12 @@ class AcrossDomains(OfStreams):
         rows, fitted = self.alignment.fit(self.domains(net, transfer, support))
         weight = None if rows.weight is None else rows.weight.to(rows.x.dtype)
         return rows._replace(weight=weight), fitted
+
+    def of_source(
+        self, net: Net, transfer: Transfer, support: Batch
+    ) -> tuple[Adaptation, Batch, Callable[[Batch], Batch]]:
+        """Its adaptation, and the aligned rows: the alignment, which reads no label, is that of all rows."""
+        return self.adaptation, self.aligned(net, transfer, support)[0], lambda some: some
 
     def told(self, support: Batch) -> str:
         """What the alignment has to say of streams of features."""

@@ -91,6 +91,11 @@ class Adaptation(ABC):
         """What predicts from the tensors that this one fitted, as a saved model names it."""
         return self
 
+    @property
+    def brief(self) -> "Adaptation":
+        """The same with as little work as tells whether it takes such rows at all."""
+        return self
+
     def transductive(self, net: Net) -> bool:
         """Whether the prediction for a row may depend on the other rows."""
         return self.moments == "batch" and net.batch_moments
