@@ -47,6 +47,11 @@ class AcrossDomains(OfStreams):
         return self.alignment.reads
 
     @property
+    def unlike(self) -> bool:
+        """As the alignment does."""
+        return self.alignment.unlike
+
+    @property
     def needs_labels(self) -> bool:
         """As the alignment does."""
         return self.alignment.needs_labels
@@ -88,7 +93,7 @@ class AcrossDomains(OfStreams):
 
     def domains(self, net: Net, transfer: Transfer, support: Batch) -> TwoDomains:
         """Streams as rows of two domains, the target's labelled ones by their weight."""
-        found = domains(net, transfer, support)
+        found = domains(net, transfer, support, self.unlike)
         labelled = found.labelled
         if self.weight == 1 or not len(labelled.x):
             return found

@@ -54,6 +54,11 @@ class Adaptation(ABC):
         return ()
 
     @property
+    def unlike(self) -> bool:
+        """Whether the source's rows may have other columns than those of the target."""
+        return False
+
+    @property
     def needs_labels(self) -> bool:
         """Whether a fit reads targets of support rows, so that some must be labelled."""
         return True

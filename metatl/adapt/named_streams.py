@@ -43,10 +43,11 @@ class OfStreams(Adaptation):
         raise MetatlError(f"{type(self).__name__} {NEEDED}")
 
 
-def domains(net: Net, transfer: Transfer, support: Batch) -> TwoDomains:
+def domains(net: Net, transfer: Transfer, support: Batch, unlike: bool = False) -> TwoDomains:
     """Streams as features of two domains; rows without streams are of both at once (identical ones).
 
-    Raises MetatlError where a stream is missing.
+    unlike: whether rows of the source are features already, of columns of their own. Raises MetatlError where
+    a stream is missing.
     """
     x, y = support.x, support.y
     if not isinstance(x, Mapping):
@@ -54,7 +55,8 @@ def domains(net: Net, transfer: Transfer, support: Batch) -> TwoDomains:
     if not {*NAMES} <= {*cast(Mapping[str, Tensor], x)}:
         raise MetatlError(f"an adaptation across domains {NEEDED}")
     with torch.no_grad():
-        x = {name: net.features(transfer.params, transfer.buffers, x[name]) for name in NAMES}
+        passed = [name for name in NAMES if not (unlike and name == "source")]
+        x = {**x, **{name: net.features(transfer.params, transfer.buffers, x[name]) for name in passed}}
     return TwoDomains(Batch(x["source"], y["source"]), Batch(x["labelled"], y["labelled"]), x["unlabelled"])
 
 

@@ -18,11 +18,10 @@ class PatchMix(Bridge):
     """x_k = l_k x_S,k + (1 - l_k) x_T,k for every patch k, 1 - l_k ~ Beta(a, b) for each row and patch.
 
     Of a picture [channels, h, w] patches are squares, of columns [d] neighbouring ones. A row's share is the
-    mean of l_k over patches, every patch counting alike (published with attention as weights, of the source
-    alone in the code). Where a net makes tokens of its patches by one linear layer, as vision transformers
-    do, the tokens are mixed by the same shares: E(l x + (1 - l) x') = l E(x) + (1 - l) E(x'). a and b are
-    fixed where they were learned, by the loss that they make smaller. Source: Zhu et al. 2023 (PMTrans),
-    CVPR.
+    mean of l_k over patches, every patch counting alike, where attention weighs them as published. Where a
+    net makes tokens of its patches by one linear layer, as vision transformers do, the tokens are mixed by
+    the same shares: E(l x + (1 - l) x') = l E(x) + (1 - l) E(x'). a and b are fixed here; published they are
+    learned. Source: Zhu et al. 2023 (PMTrans), CVPR.
 
     Args:
         size: rows a step.
@@ -62,7 +61,7 @@ class PatchMix(Bridge):
 
 
 def by_patches(share: Tensor, source: Tensor, target: Tensor, patch: int) -> Tensor:
-    """share [n, h / patch, w / patch] of pictures [n, channels, h, w], or [n, d / patch] of columns [n, d]."""
+    """Shares [n, h / patch, w / patch] of pictures [n, channels, h, w], [n, d / patch] of columns [n, d]."""
     for axis in range(1, share.dim()):
         share = share.repeat_interleave(patch, axis)
     share = share[:, None] if source.dim() == 4 else share
