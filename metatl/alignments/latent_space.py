@@ -39,12 +39,8 @@ class LatentSpace(Alignment):
         classes = int(torch.cat([source.y, labelled.y]).max()) + 1
         made = self.latent.fit(x, source.y, z, labelled.y, classes, self.seed)
         layers = [one for one in cast(nn.Sequential, made.target) if isinstance(one, nn.Linear)]
-        leaves = {f"weight{i}": one.weight.detach().clone() for i, one in enumerate(layers)}
-        fitted = {
-            **scale,
-            **leaves,
-            **{f"bias{i}": one.bias.detach().clone() for i, one in enumerate(layers)},
-        }
+        leaves = tuple((one.weight.detach().clone(), one.bias.detach().clone()) for one in layers)
+        fitted = {**scale, "layers": leaves}
         with torch.no_grad():
             rows = source._replace(x=made.source(x)), labelled._replace(x=made.target(z))
         return together(*rows), fitted

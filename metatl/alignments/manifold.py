@@ -26,12 +26,12 @@ class ManifoldAlignment(Alignment):
     Args:
         dimensions: of the space, or as many as both domains have columns.
         mu: of neighbours inside a domain, beside 1 for rows of a class.
-        ridge: share of the mean diagonal that is added on the right-hand side.
+        ridge: share of the mean diagonal of what keeps rows of a class together that is added to it.
     """
 
     dimensions: int = 5
     mu: float = 1.0
-    ridge: float = 1e-2
+    ridge: float = 1e-1
     reads: ClassVar[tuple[str, ...]] = ("source",)
     needs_labels: ClassVar[bool] = True
     unlike: ClassVar[bool] = True

@@ -100,6 +100,22 @@ def sourced(found: Mapping[str, Row], named: Sequence[str], source: Examples | N
     }
 
 
+def columned(
+    found: Mapping[str, Row], named: Sequence[str], source: Examples | None, problem: Examples
+) -> tuple[dict[str, Row], list[str]]:
+    """The rows that can read the source's columns, and a note on those that need columns which both have.
+
+    One that was asked for by name stays, and is refused where it reads (`beside`).
+    """
+    one, other = problem.inputs.columns, None if source is None else source.inputs.columns
+    if one is None or other is None or any(name in other for name in one):
+        return dict(found), []
+    lost = [name for name, row in found.items() if row.adaptation.streams and not row.adaptation.unlike]
+    lost = [name for name in lost if name not in named]
+    note = f"Left out, as the source has no column of the data's: {', '.join(lost)}."
+    return {name: row for name, row in found.items() if name not in lost}, [note] if lost else []
+
+
 def _does(row: Row) -> str:
     """What a row does with a source."""
     if row.learner is not None:

@@ -91,7 +91,7 @@ def transfer(
     asked.check_source(chosen_rows, names, source is not None, usual is None)
     aim = Aim(usual if net is None else net, size, asked.counts(labelled, examples.targets.kind), seed)
     others, repeated = _others(source, words, examples, source_clusters, aim)
-    chosen_rows = asked.sourced(chosen_rows, names, others)
+    chosen_rows, unlike = asked.columned(asked.sourced(chosen_rows, names, others), names, others, examples)
     net_of = others if asked.learns_a_net(chosen_rows, said) else None
     made, told_of_net = net_for(aim.net, size, net_of, examples, seed)
     chosen_rows |= {} if sweep is None else swept(made)
@@ -116,7 +116,7 @@ def transfer(
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)
-    notes = [*told_of_net, *repeated, *clustered, *notes, *cells.stopped, *large]
+    notes = [*told_of_net, *repeated, *clustered, *unlike, *notes, *cells.stopped, *large]
     notes += [*told_of(larger), *told_of_source(study)]
     found = report(study, cells, protocol(study, settled, choice, minutes, notes, learned))
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
