@@ -125,7 +125,7 @@ def _seen(on: str, source: SourceRows, problem: Problem, net: Backbone) -> SeenB
     if not shared:
         raise MetatlError(
             f"source: {theirs.name} has no column of {ours.name}'s ({', '.join(list(ours)[:5])}); give a "
-            "table with some of them, or rows for unlike columns (--methods dama,shared-latent)"
+            "table with some of them, or name rows for unlike columns (--methods dama,shared-latent)"
         )
     encoder = Encoder.fit(theirs.only(shared))
     return SeenBeside(encoder(theirs), Computed(encoder(ours)), encoder)

@@ -91,7 +91,7 @@ def transfer(
     asked.check_source(chosen_rows, names, source is not None, usual is None)
     aim = Aim(usual if net is None else net, size, asked.counts(labelled, examples.targets.kind), seed)
     others, repeated = _others(source, words, examples, source_clusters, aim)
-    chosen_rows, unlike = asked.columned(asked.sourced(chosen_rows, names, others), names, others, examples)
+    chosen_rows, unlike = asked.columned(chosen_rows, names, others, examples, aim.counts)
     net_of = others if asked.learns_a_net(chosen_rows, said) else None
     made, told_of_net = net_for(aim.net, size, net_of, examples, seed)
     chosen_rows |= {} if sweep is None else swept(made)

@@ -97,10 +97,12 @@ def test_rows_that_need_shared_columns_are_refused_by_name_and_else_left_out(tmp
         asked(tmp_path, "coral,dama")
     data, source = (opened(tmp_path / place, Words("label"))[0] for place in ("t", "s.csv"))
     some = rows(("coral", "dama", "ridge"))
-    assert columned(some, ["coral"], source, data) == (some, [])
-    kept, notes = columned(some, ["domains"], source, data)
+    assert columned(some, ["coral"], source, data, [0]) == (some, [])
+    kept, notes = columned(some, ["domains"], source, data, [0, 2])
     assert (list(kept), notes) == (
         ["ridge", "dama"],
         ["Left out, as the source has no column of the data's: coral."],
     )
-    assert columned(some, ["domains"], data, data) == (some, [])
+    assert columned(some, ["domains"], data, data, [0]) == (some, [])
+    with pytest.raises(MetatlError, match=r"dama, shared-latent.* learn from labels of both"):
+        columned(some, ["domains"], source, data, [0])
