@@ -42,6 +42,7 @@ LEARNED = (
     "fixmatch",
     "fixbi-mixup",
     "cutmix",
+    "patchmix",
     "ddb",
     "source-norms",
     "target-only",

@@ -2,6 +2,7 @@
 
 # No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,11 @@ class AcrossDomains(OfStreams):
         return self.alignment.reads
 
     @property
+    def unlike(self) -> bool:
+        """As the alignment does."""
+        return self.alignment.unlike
+
+    @property
     def needs_labels(self) -> bool:
         """As the alignment does."""
         return self.alignment.needs_labels
@@ -74,6 +80,12 @@ class AcrossDomains(OfStreams):
         weight = None if rows.weight is None else rows.weight.to(rows.x.dtype)
         return rows._replace(weight=weight), fitted
 
+    def of_source(
+        self, net: Net, transfer: Transfer, support: Batch
+    ) -> tuple[Adaptation, Batch, Callable[[Batch], Batch]]:
+        """Its adaptation, and the aligned rows: the alignment, which reads no label, is that of all rows."""
+        return self.adaptation, self.aligned(net, transfer, support)[0], lambda some: some
+
     def told(self, support: Batch) -> str:
         """What the alignment has to say of streams of features."""
         width = tree.first(support.x).shape[1]
@@ -81,7 +93,7 @@ class AcrossDomains(OfStreams):
 
     def domains(self, net: Net, transfer: Transfer, support: Batch) -> TwoDomains:
         """Streams as rows of two domains, the target's labelled ones by their weight."""
-        found = domains(net, transfer, support)
+        found = domains(net, transfer, support, self.unlike)
         labelled = found.labelled
         if self.weight == 1 or not len(labelled.x):
             return found

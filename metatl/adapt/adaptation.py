@@ -64,6 +64,11 @@ class Adaptation(ABC):
         return ()
 
     @property
+    def unlike(self) -> bool:
+        """Whether the source's rows may have other columns than those of the target."""
+        return False
+
+    @property
     def needs_labels(self) -> bool:
         """Whether a fit reads targets of support rows, so that some must be labelled."""
         return True
@@ -104,6 +109,11 @@ class Adaptation(ABC):
     @property
     def saved(self) -> "Adaptation":
         """What predicts from the tensors that this one fitted, as a saved model names it."""
+        return self
+
+    @property
+    def brief(self) -> "Adaptation":
+        """The same with as little work as tells whether it takes such rows at all."""
         return self
 
     def transductive(self, net: Net) -> bool:

@@ -2,7 +2,7 @@
 
 # No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -31,15 +31,23 @@ class OfStreams(Adaptation):
         """Never: rows of streams are as many as they are."""
         return False
 
+    def of_source(
+        self, net: Net, transfer: Transfer, support: Batch
+    ) -> tuple[Adaptation, Batch, Callable[[Batch], Batch]]:
+        """What is fitted to some rows of the source to be judged by others; these rows; some as a support."""
+        rows = domains(net, transfer, support).source
+        return self, rows, lambda some: _with_source(support, some)
+
     def check(self, net: Net, transfer: Transfer, real: bool) -> None:
         """Tasks of a benchmark have no streams."""
         raise MetatlError(f"{type(self).__name__} {NEEDED}")
 
 
-def domains(net: Net, transfer: Transfer, support: Batch) -> TwoDomains:
+def domains(net: Net, transfer: Transfer, support: Batch, unlike: bool = False) -> TwoDomains:
     """Streams as features of two domains; rows without streams are of both at once (identical ones).
 
-    Raises MetatlError where a stream is missing.
+    unlike: whether rows of the source are features already, of columns of their own. Raises MetatlError where
+    a stream is missing.
     """
     x, y = support.x, support.y
     if not isinstance(x, Mapping):
@@ -47,8 +55,13 @@ def domains(net: Net, transfer: Transfer, support: Batch) -> TwoDomains:
     if not {*NAMES} <= {*cast(Mapping[str, Tensor], x)}:
         raise MetatlError(f"an adaptation across domains {NEEDED}")
     with torch.no_grad():
-        x = {name: net.features(transfer.params, transfer.buffers, x[name]) for name in NAMES}
+        passed = [name for name in NAMES if not (unlike and name == "source")]
+        x = {**x, **{name: net.features(transfer.params, transfer.buffers, x[name]) for name in passed}}
     return TwoDomains(Batch(x["source"], y["source"]), Batch(x["labelled"], y["labelled"]), x["unlabelled"])
+
+
+def _with_source(support: Batch, source: Batch) -> Batch:
+    return Batch({**support.x, "source": source.x}, {**support.y, "source": source.y})
 
 
 def none_of(y: Any) -> Tensor:

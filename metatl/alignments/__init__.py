@@ -4,6 +4,8 @@ from metatl.alignments.alignment import Alignment, TwoDomains
 from metatl.alignments.as_it_is import AsItIs
 from metatl.alignments.coral import CORAL
 from metatl.alignments.easy_adapt import EasyAdapt
+from metatl.alignments.latent_space import LatentSpace
+from metatl.alignments.manifold import ManifoldAlignment
 from metatl.alignments.pooled import Pooled
 from metatl.alignments.reweighted import Reweighted
 from metatl.alignments.subspace import SubspaceAlignment
@@ -14,6 +16,8 @@ __all__ = [
     "Alignment",
     "AsItIs",
     "EasyAdapt",
+    "LatentSpace",
+    "ManifoldAlignment",
     "Pooled",
     "Reweighted",
     "SubspaceAlignment",

@@ -30,6 +30,8 @@ class Alignment(ABC):
     """The streams that it reads beside labelled rows of the target."""
     needs_labels: ClassVar[bool] = False
     """Whether it has no meaning without labelled rows of the target."""
+    unlike: ClassVar[bool] = False
+    """Whether the domains may have other columns, [n, d] and [m, e]."""
 
     @abstractmethod
     def fit(self, domains: TwoDomains) -> tuple[Batch, Any]:

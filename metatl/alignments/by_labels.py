@@ -13,7 +13,7 @@ from metatl.types import MetatlError
 
 @dataclass(frozen=True)
 class ByLabels:
-    """Maps of source [d, k] and target [e, k], with each one's mean; values [k], smallest first."""
+    """Maps of source [d, k] and target [e, k], with each one's mean; values [k], largest first."""
 
     source: Tensor
     target: Tensor
@@ -59,11 +59,13 @@ def pencil(x: Tensor, y: Tensor, z: Tensor, t: Tensor, mu: float, count: int) ->
 def by_labels(
     x: Tensor, y: Tensor, z: Tensor, t: Tensor, k: int, mu: float = 1.0, count: int = 5, ridge: float = 1e-6
 ) -> ByLabels:
-    """Manifold alignment from labels (Wang & Mahadevan 2011): the k smallest of A v = value (B + r I) v.
+    """Manifold alignment from labels (Wang & Mahadevan 2011): the k largest of B v = value (A + r I) v.
 
     Rows of one class come to lie together across domains, those of different ones apart, and neighbours of a
-    domain stay neighbours (mu). x [n, d] with classes y [n], z [m, e] with classes t [m]; r = ridge times B's
-    mean diagonal. Raises MetatlError where no class is shared, there is one only, or k is out of range.
+    domain stay neighbours (mu). x [n, d] with classes y [n], z [m, e] with classes t [m]; r = ridge times A's
+    mean diagonal. Published are the smallest of A v = value B v, the same vectors at r = 0; a ridge on B
+    would put directions first in which no row differs, of which there are many where columns are more than
+    rows. Raises MetatlError where no class is shared, there is one only, or k is out of range.
     """
     shared = {*y.tolist()} & {*t.tolist()}
     if not shared or len({*y.tolist(), *t.tolist()}) < 2:
@@ -74,7 +76,8 @@ def by_labels(
 
     means = x.double().mean(0), z.double().mean(0)
     a, b = pencil(x.double() - means[0], y, z.double() - means[1], t, mu, count)
-    b = b + ridge * b.diagonal().mean() * torch.eye(len(b)).double()
-    values, vectors = eigh(a.numpy(), b.numpy(), subset_by_index=(0, k - 1))
-    found = torch.from_numpy(np.ascontiguousarray(vectors))
-    return ByLabels(found[: x.shape[1]], found[x.shape[1] :], means, torch.from_numpy(values))
+    a = a + ridge * a.diagonal().mean() * torch.eye(len(a)).double()
+    values, vectors = eigh(b.numpy(), a.numpy(), subset_by_index=(len(a) - k, len(a) - 1))
+    found = torch.from_numpy(np.ascontiguousarray(vectors[:, ::-1]))
+    values = torch.from_numpy(np.ascontiguousarray(values[::-1]))
+    return ByLabels(found[: x.shape[1]], found[x.shape[1] :], means, values)

@@ -63,6 +63,10 @@ class SharedLatent:
         """From source rows [n, d] with classes y and target rows [m, e] with classes t; no row is paired."""
         if not {*y.tolist()} & {*t.tolist()}:
             raise MetatlError("SharedLatent: no class has rows on both sides, so nothing says what is alike")
+        with torch.enable_grad():
+            return self._fit(x, y, z, t, classes, seed)
+
+    def _fit(self, x: Tensor, y: Tensor, z: Tensor, t: Tensor, classes: int, seed: int) -> Latent:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             made = Latent(self._encoder(x), self._encoder(z), nn.Linear(self.width, classes))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from metatl.data.mixed_up import MixedUp
     from metatl.data.mnist import Mnist
     from metatl.data.omniglot import Omniglot
+    from metatl.data.patch_mix import PatchMix
     from metatl.data.patterns import Patterns, PatternsData
     from metatl.data.sentences import Sentences
     from metatl.data.shapes import Tasks
@@ -61,6 +62,7 @@ __all__ = [
     "MixedUp",
     "Mnist",
     "Omniglot",
+    "PatchMix",
     "Patterns",
     "PatternsData",
     "Sentences",
@@ -98,6 +100,7 @@ __getattr__, __dir__ = door(
         "masked": "Masked",
         "mnist": "Mnist",
         "omniglot": "Omniglot",
+        "patch_mix": "PatchMix",
         "patterns": "Patterns PatternsData",
         "sentences": "Sentences",
         "sinusoid": "Sinusoid SinusoidData",

@@ -22,7 +22,7 @@ FAMILIES: Mapping[str, tuple[str, str, str]] = {
     "stream": ("metatl.data", "metatl.data.Stream", "learner.streams"),
     "model": ("metatl.models", "torch.nn.Module", "model"),
     "learner": ("metatl.learners", "metatl.learners.Learner", "learner"),
-    "adaptation": ("metatl.adapt", "metatl.adapt.Adaptation", "adaptation"),
+    "adaptation": ("metatl.adapt metatl.learners", "metatl.adapt.Adaptation", "adaptation"),
     "solver": ("metatl.adapt.solvers", "metatl.adapt.solvers.Solver", "adaptation.solver"),
     "alignment": ("metatl.alignments", "metatl.alignments.Alignment", "adaptation.alignment"),
     "density ratio": (

@@ -6,6 +6,7 @@ from metatl.learners.fisher_directions import FisherDirections
 from metatl.learners.importance import Importance
 from metatl.learners.keep import Keep
 from metatl.learners.learner import Learner, State
+from metatl.learners.net_across import NetAcross
 from metatl.learners.path_directions import PathDirections
 from metatl.learners.reptile import Reptile
 from metatl.learners.scout import Scout
@@ -20,6 +21,7 @@ __all__ = [
     "Importance",
     "Keep",
     "Learner",
+    "NetAcross",
     "PathDirections",
     "Reptile",
     "Scout",

@@ -58,9 +58,9 @@ class Advice:
 
 
 _UNLIKE = Advice(
-    ("boosted-trees", "logistic-on-columns", "ridge-on-columns"),
-    "no net can be carried over as it is; rows on the target's own columns are the ones to beat, and "
-    "metatl.alignments brings unlike columns together where rows are paired or labelled on both sides",
+    ("dama", "shared-latent", "boosted-trees", "logistic-on-columns", "ridge-on-columns"),
+    "no net can be carried over as it is; dama and shared-latent bring unlike columns together by labels on "
+    "both sides, paired rows do in metatl.alignments, and rows on the target's own columns are to be beaten",
 )
 _NONE = Advice(
     ("head-only", "logistic-regression", "fine-tuning"),

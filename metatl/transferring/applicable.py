@@ -119,7 +119,7 @@ def _tried(row: Row, problem: Problem) -> None:
     if row.teacher is not None:
         y = {"labels": y, "teacher": torch.zeros(len(places), len(targets.names))}
     x = torch.randn(len(places), 3, generator=torch.Generator().manual_seed(0))
-    adaptation = row.adaptation
+    adaptation = row.adaptation.brief
     if isinstance(adaptation, Descent):
         adaptation = replace(adaptation, steps=1, head=Zeros())
     answers(adaptation, [Episode(Batch(x, y), Batch(x))], [0], len(targets.names))

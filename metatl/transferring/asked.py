@@ -100,6 +100,33 @@ def sourced(found: Mapping[str, Row], named: Sequence[str], source: Examples | N
     }
 
 
+def columned(
+    found: Mapping[str, Row],
+    named: Sequence[str],
+    source: Examples | None,
+    problem: Examples,
+    counts: Sequence[int | None],
+) -> tuple[dict[str, Row], list[str]]:
+    """The rows that have the source they need and can read its columns, and a note on the others.
+
+    One that was asked for by name stays, and is refused where it reads (`beside`). Raises MetatlError where
+    no label is asked for, which the others need.
+    """
+    found = sourced(found, named, source)
+    one, other = problem.inputs.columns, None if source is None else source.inputs.columns
+    if one is None or other is None or any(name in other for name in one):
+        return found, []
+    lost = [name for name, row in found.items() if row.adaptation.streams and not row.adaptation.unlike]
+    lost = [name for name in lost if name not in named]
+    if lost and not any(k != 0 for k in counts):
+        raise MetatlError(
+            f"source: {source.name if source else ''} has no column of {problem.name}'s, and rows for unlike "
+            "columns (dama, shared-latent) learn from labels of both; ask for some (--labelled 2, say)"
+        )
+    note = f"Left out, as the source has no column of the data's: {', '.join(lost)}."
+    return {name: row for name, row in found.items() if name not in lost}, [note] if lost else []
+
+
 def _does(row: Row) -> str:
     """What a row does with a source."""
     if row.learner is not None:

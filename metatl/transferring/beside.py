@@ -37,7 +37,7 @@ class SeenBeside:
 class Beside:
     """What rows that read the source see of it.
 
-    seen: by what such a row reads, `features` or `inputs`; y [n]: targets in the problem's numbers of
+    seen: by what such a row reads (`reads_on`); y [n]: targets in the problem's numbers of
     classes; notes: on what is left out, and on classes that the source does not know.
     """
 
@@ -52,7 +52,9 @@ class Beside:
 
 
 def reads_on(row: Row, problem: Problem) -> str:
-    """`inputs` or `features`, whichever the row reads of such a problem."""
+    """`inputs`, `own inputs` of either domain, or `features`: what the row reads of such a problem."""
+    if row.adaptation.unlike and problem.encoded is not None:
+        return "own inputs"
     if row.on == "either":
         return "features" if problem.encoded is None else "inputs"
     return row.on
@@ -116,11 +118,14 @@ def _seen(on: str, source: SourceRows, problem: Problem, net: Backbone) -> SeenB
         lost = torch.full((problem.features.width,), torch.nan)
         return SeenBeside(torch.stack([lost if row is None else row for row in found]), problem.features)
     theirs, ours = (cast(Columns, one.inputs.columns) for one in (source, problem))
+    if on == "own inputs":
+        encoder = Encoder.fit(ours.take(problem.task.pool))
+        return SeenBeside(Encoder.fit(theirs)(theirs), Computed(encoder(ours)), encoder)
     shared = [name for name in ours if name in theirs]
     if not shared:
         raise MetatlError(
             f"source: {theirs.name} has no column of {ours.name}'s ({', '.join(list(ours)[:5])}); give a "
-            "table with some of them"
+            "table with some of them, or name rows for unlike columns (--methods dama,shared-latent)"
         )
     encoder = Encoder.fit(theirs.only(shared))
     return SeenBeside(encoder(theirs), Computed(encoder(ours)), encoder)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from metatl import tree
-from metatl.adapt import AcrossDomains, head_net
+from metatl.adapt import head_net
+from metatl.adapt.named_streams import OfStreams
 from metatl.data.fixed import MOST_FOLDS, stratified
 from metatl.evaluation.scores import named
 from metatl.transferring.fit import Labelled
@@ -19,22 +20,21 @@ from metatl.types import Batch, Episode
 
 
 def held_out_of_source(row: Row, labelled: Labelled) -> float:
-    """The mean score of aligned source rows after fits to the other folds, by weight; the larger the better.
+    """The mean score of source rows after fits to the other folds, by weight; the larger the better.
 
-    With weights of a density ratio it is importance-weighted validation (Sugiyama et al. 2007, JMLR 8). The
-    alignment, which reads no label of the target, is that of all rows. NaN where outputs are not finite.
+    With weights of a density ratio it is importance-weighted validation (Sugiyama et al. 2007, JMLR 8). What
+    rows and fits are, the adaptation says (`of_source`). NaN where outputs are not finite.
     """
-    adaptation = cast(AcrossDomains, row.adaptation)
-    width = labelled.features.shape[1]
+    across, width = cast(OfStreams, row.adaptation), labelled.features.shape[1]
     with torch.no_grad():
-        rows, _ = adaptation.aligned(*head_net(width, labelled.outputs), labelled.support)
+        adaptation, rows, support = across.of_source(*head_net(width, labelled.outputs), labelled.support)
     strata = rows.y.numpy() if kind_of(rows.y) == "classes" else np.zeros(len(rows.y), np.int64)
     fold = torch.from_numpy(stratified(strata, min(MOST_FOLDS, len(strata)), [labelled.key, 3]))
     places = [
         (torch.nonzero(fold != one).flatten(), torch.nonzero(fold == one).flatten()) for one in fold.unique()
     ]
-    episodes = [Episode(tree.at(rows, inside), Batch(rows.x[held])) for inside, held in places]
-    outputs = answers(adaptation.adaptation, episodes, [labelled.key] * len(episodes), labelled.outputs)
+    episodes = [Episode(support(tree.at(rows, inside)), Batch(rows.x[held])) for inside, held in places]
+    outputs = answers(adaptation, episodes, [labelled.key] * len(episodes), labelled.outputs)
     score, total, mass = score_of(rows.y) if row.by is None else named(row.by), 0.0, 0.0
     for said, (_, held) in zip(outputs, places, strict=True):
         if not bool(said.isfinite().all()):

@@ -10,6 +10,7 @@ from typing import Any
 
 from metatl.lab import store
 from metatl.transferring.judging import Judged
+from metatl.transferring.rows import Row
 from metatl.types import MetatlError
 
 ALL = "all"
@@ -85,6 +86,14 @@ class Cells:
     def stopped(self) -> list[str]:
         """A note on every row that refused."""
         return [f"{name} stopped: {why}." for name, why in self.refused.items()]
+
+    def without(self, rows: Mapping[str, Row], refused: Mapping[str, str]) -> dict[str, Row]:
+        """The rows that did not refuse before their first cell; MetatlError where none is left."""
+        self.refused |= refused
+        left = {name: row for name, row in rows.items() if name not in refused}
+        if not left:
+            raise MetatlError(" ".join(self.stopped))
+        return left
 
     def check_begun(self, minutes: float) -> None:
         """Raise MetatlError where no cell is done: by what the rows refused, or for want of minutes."""

@@ -65,7 +65,7 @@ def _of_columns(source: Inputs, rows: Index, problem: Inputs) -> Sketch:
     if not shared:
         raise MetatlError(
             f"source: {theirs.name} has no column of {ours.name}'s ({', '.join(list(ours)[:5])}); give a "
-            "table with some of them"
+            "table with some of them, or name rows for unlike columns (--methods dama,shared-latent)"
         )
     encoder = Encoder.fit(theirs.only(shared).take(rows))
     seen, notes = {"columns": list(encoder.columns)}, _notes(theirs, ours, shared)

@@ -41,8 +41,8 @@ def learn(rows: Mapping[str, Row], problem: Problem, work: Learning) -> dict[str
     """By row, what each learns on the source before it sees a row of the problem.
 
     Rows with the same learner share it. What is done is loaded, what was begun goes on. Learners have equal
-    parts of their share of the minutes, later ones what earlier ones left too. Raises MetatlError where a
-    row cannot learn there.
+    parts of their share of the minutes, later ones what earlier ones left too. Rows whose learner refuses
+    are not among what is found: `work.refused` says why.
     """
     groups: dict[str, list[str]] = {}
     for name, row in rows.items():
@@ -51,7 +51,11 @@ def learn(rows: Mapping[str, Row], problem: Problem, work: Learning) -> dict[str
     found: dict[str, LearnedStart] = {}
     left = SHARE * work.budget.seconds
     for done, names in enumerate(groups.values()):
-        transfer, facts = _transfer(work, names, rows[names[0]], left / (len(groups) - done))
+        try:
+            transfer, facts = _transfer(work, names, rows[names[0]], left / (len(groups) - done))
+        except MetatlError as error:
+            work.refused |= dict.fromkeys(names, str(error))
+            continue
         left -= float(facts["seconds"])
         carried = _carried(work.net, transfer)
         read = any(rows[name].moves == "head" or rows[name].probe is not None for name in names)
@@ -69,10 +73,7 @@ def _transfer(
     facts_file = place.with_suffix(".json")
     if facts_file.is_file() and place.is_file():
         return store.load_transfer(place, place.stem, older=True), store.read_json(facts_file)
-    try:
-        transfer, facts = learn_on(work, row.learner, names[0], seconds)
-    except MetatlError as error:
-        raise MetatlError(f"{', '.join(names)}: {error}") from error
+    transfer, facts = learn_on(work, row.learner, names[0], seconds)
     store.save_transfer(place, transfer, {"digest": place.stem})
     store.write_json(facts_file, facts)
     for left in place.parent.glob(f"{place.stem}.ckpt*"):

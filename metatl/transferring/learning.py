@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,17 @@ from metatl.types import Metrics, Transfer
 
 @dataclass
 class Learning:
-    """What learners of one command have in common; folder: where what they learn lies."""
+    """What learners of one command have in common.
+
+    folder: where what they learn lies; refused: by row, why its learner raised a MetatlError.
+    """
 
     net: Backbone
     source: SourceRows
     folder: Path
     budget: Budget
     seed: int
+    refused: dict[str, str] = field(default_factory=dict[str, str])
 
     def place(self, learner: Learner) -> Path:
         """Where a learner's transfer lies: named by net, source, learner and seed."""

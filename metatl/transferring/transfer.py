@@ -91,7 +91,7 @@ def transfer(
     asked.check_source(chosen_rows, names, source is not None, usual is None)
     aim = Aim(usual if net is None else net, size, asked.counts(labelled, examples.targets.kind), seed)
     others, repeated = _others(source, words, examples, source_clusters, aim)
-    chosen_rows = asked.sourced(chosen_rows, names, others)
+    chosen_rows, unlike = asked.columned(chosen_rows, names, others, examples, aim.counts)
     net_of = others if asked.learns_a_net(chosen_rows, said) else None
     made, told_of_net = net_for(aim.net, size, net_of, examples, seed)
     chosen_rows |= {} if sweep is None else swept(made)
@@ -107,7 +107,7 @@ def transfer(
     cells = Cells.resumed(folder, asked.digests(problem, made, seed, other, larger, said))
     budget.spent = cells.spent
     try:
-        study = _learned(study, other, folder, budget)
+        study = _learned(study, other, cells, budget)
         study = _decided(study, cells, budget)
         _work(study, cells, budget)
         cells.check_begun(minutes)
@@ -116,7 +116,7 @@ def transfer(
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)
-    notes = [*told_of_net, *repeated, *clustered, *notes, *cells.stopped, *large]
+    notes = [*told_of_net, *repeated, *clustered, *unlike, *notes, *cells.stopped, *large]
     notes += [*told_of(larger), *told_of_source(study)]
     found = report(study, cells, protocol(study, settled, choice, minutes, notes, learned))
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
@@ -152,12 +152,13 @@ def _source(
     return source_rows(found, problem), notes
 
 
-def _learned(study: Study, source: SourceRows | None, folder: Path, budget: Budget) -> Study:
-    """The study with what its rows learn on the source; nothing without one."""
+def _learned(study: Study, source: SourceRows | None, cells: Cells, budget: Budget) -> Study:
+    """The study with what its rows learn on the source, without those that refuse; nothing without one."""
     if source is None:
         return study
-    work = Learning(study.net, source, folder / "source", budget, study.seed)
-    return replace(study, learned=learn(study.rows, study.problem, work))
+    work = Learning(study.net, source, cells.folder / "source", budget, study.seed)
+    learned = learn(study.rows, study.problem, work)
+    return replace(study, learned=learned, rows=cells.without(study.rows, work.refused))
 
 
 def _decided(study: Study, cells: Cells, budget: Budget) -> Study:

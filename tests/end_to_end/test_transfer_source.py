@@ -17,7 +17,9 @@ from metatl.lab import store
 from metatl.learners import Scout
 from metatl.transferring import asked
 from metatl.transferring import transfer as transferring
+from metatl.transferring.cells import Cells
 from metatl.transferring.rows import rows
+from metatl.types import MetatlError
 from tests.commands import metatl, refused, small_cache
 from tests.photos import OTHERS, drawn
 
@@ -150,6 +152,32 @@ def test_a_source_that_cannot_serve_is_one_line(
         words = ("--methods", "gtl", "--source", place, "--out", tmp_path / "o")
         assert line in refused("transfer", folders[0], *ASKED, *words)
         assert not (tmp_path / "o").exists()
+
+
+def test_a_learner_that_refuses_on_the_source_stops_its_own_rows_alone(
+    small: None, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(self: Scout, *given: Any) -> Any:
+        raise MetatlError("no task has a finite loss")
+
+    monkeypatch.setattr(Scout, "step", step)
+    words = ("--source", folders[1], "--out", tmp_path / "o")
+    found = metatl("transfer", folders[0], *ASKED, "--methods", ROWS, *words)
+    assert found.code == 0, found
+    told = report(tmp_path / "o")
+    assert {row["method"] for row in told["rows"]} == {"prototypes", "maml", "logistic-regression"}
+    assert "gtl stopped: no task has a finite loss." in told["protocol"]["notes"]
+    assert "gtl-permuted stopped" in (tmp_path / "o/table.md").read_text()
+    assert [one["methods"] for one in told["protocol"]["source"]["learned"]] == [["prototypes"], ["maml"]]
+    again = metatl("transfer", folders[0], *ASKED, "--methods", "gtl", *words)
+    assert again.code == 0, again
+    assert "logistic-regression" in again.out
+
+
+def test_where_every_learner_refuses_it_is_one_line(tmp_path: Path) -> None:
+    cells = Cells.resumed(tmp_path / "o", {"photos": "0"})
+    with pytest.raises(MetatlError, match=r"^gtl stopped: no task\.$"):
+        cells.without(rows(("gtl",)), {"gtl": "no task"})
 
 
 def test_the_photos_themselves_are_no_source(small: None, folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -19,6 +19,10 @@ pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
 ROWS = "source-only,coral,weights-by-classifier,easy-adapt"
 WITHOUT = {*ROWS.split(",")} - {"easy-adapt"}
 """Those that serve without a label of the target."""
+BRIDGES = """
+base: mixup-bridges
+adaptation: {init_args: {learner: {init_args: {steps: 20}}}}
+"""
 MONEY, WEATHER = ("send money", "pay my bill", "move cash"), ("rain", "snow to wind", "hot sun", "cold wind")
 
 
@@ -51,13 +55,17 @@ def texts(folder: Path) -> tuple[Path, Path, list[Any]]:
 def test_rows_of_both_domains_stand_in_the_table_and_the_shift_is_named(made: Any, tmp_path: Path) -> None:
     target, source, words = made(tmp_path)
     size = ["--size", "20"] if made is photos else []
-    some = ["--labelled", "0,2", "--draws", "1", "--minutes", "2", "--methods", ROWS]
+    (tmp_path / "bridges.yaml").write_text(BRIDGES, encoding="utf-8")
+    some = ["--labelled", "0,2", "--draws", "1", "--minutes", "2"]
+    bridges = f",{tmp_path / 'bridges.yaml'}" if made is photos else ""
+    some += ["--methods", ROWS + bridges]
+    without = WITHOUT | ({"bridges"} if bridges else set())
     out = tmp_path / "o"
     found = metatl("transfer", target, "--source", source, *words, *size, *some, "--out", out)
     assert found.code == 0, found
     report = store.read_json(out / "report.json")
-    assert _at(report["rows"], 0) == WITHOUT
-    assert _at(report["rows"], 2) >= WITHOUT | {"easy-adapt"}
+    assert _at(report["rows"], 0) == without
+    assert _at(report["rows"], 2) >= without | {"easy-adapt"}
     assert all(row["selected"]["how"] == ["source"] for row in report["rows"] if row["labelled"] == 0)
     assert report["protocol"]["unit_of_data"] == ("photo" if made is photos else "sentence")
     assert any("effective sample size" in note for note in report["protocol"]["notes"])

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from metatl import Net, train
-from metatl.data import Bridge, CutAcross, Domain, Domains, MixedUp
+from metatl.data import Bridge, CutAcross, Domain, Domains, MixedUp, PatchMix
 from metatl.engines import Loop
 from metatl.learners import Supervised
 from metatl.models import LeNet
@@ -86,7 +86,7 @@ def test_mixed_rows_are_of_the_rows_that_other_streams_draw(shape: tuple[int, ..
             assert float(cut.y["share"][i]) == pytest.approx(0.4, abs=0.09)
 
 
-@pytest.mark.parametrize("bridge", [MixedUp(8), CutAcross(8)])
+@pytest.mark.parametrize("bridge", [MixedUp(8), CutAcross(8), PatchMix(8, 4)])
 def test_labels_of_the_target_change_no_byte_and_a_learner_keeps_its_laws(
     bridge: Bridge, tmp_path: Path
 ) -> None:

@@ -98,13 +98,25 @@ def test_a_row_of_both_domains_is_saved_and_opened(tmp_path: Path) -> None:
     source = table(tmp_path / "source.csv", 40, 0)
     for name in ("subspace-alignment", "tca", "tradaboost"):
         out = tmp_path / name
-        labelled = "0" if name in ("subspace-alignment", "tca") else "5"
+        labelled = "5" if name == "tradaboost" else "0"
         found = asked(target(tmp_path / "t"), source, out, name, labelled)
         if labelled == "5":
             assert name in {row["method"] for row in found.report["rows"]}
         model = open_model(out / "model")
         x = torch.randn(4, 3)
         torch.testing.assert_close(model.outputs(x), found.model.outputs(x))
+
+
+@pytest.mark.parametrize("name", ["cutmix-bridge", "ddb"])
+def test_a_net_between_domains_is_saved_and_opened(tmp_path: Path, name: str) -> None:
+    brief = "base: %s\nadaptation:\n  init_args:\n    learner:\n      init_args: {steps: 20}\n"
+    (tmp_path / "brief.yaml").write_text(brief % name, encoding="utf-8")
+    source = table(tmp_path / "source.csv", 40, 0)
+    found = asked(target(tmp_path / "t"), source, tmp_path / "o", str(tmp_path / "brief.yaml"))
+    (row,) = found.report["rows"]
+    assert (row["method"], row["selected"]["how"]) == ("brief", ["source"])
+    model, x = open_model(tmp_path / "o" / "model"), torch.randn(4, 3)
+    torch.testing.assert_close(model.outputs(x), found.model.outputs(x))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""Adaptation across domains by a small net that is learned on rows of both."""
+
+# No postponed annotations: a config's types are read in the module of every member, which may lack these.
+
+from dataclasses import dataclass
+from dataclasses import replace as replaced
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from metatl.adapt.adaptation import Adaptation
+from metatl.adapt.named_streams import OfStreams, domains
+from metatl.alignments import TwoDomains
+from metatl.alignments.alignment import together
+from metatl.data.bank import Bank
+from metatl.data.class_data import ClassData
+from metatl.data.domain_data import DomainData
+from metatl.deadline import in_time
+from metatl.engines import Loop
+from metatl.learners.learner import Learner
+from metatl.models import MLP
+from metatl.net import Net
+from metatl.norm import Rows, moments_from
+from metatl.types import Batch, MetatlError, Transfer
+
+
+@dataclass(frozen=True)
+class NetAcross(OfStreams):
+    """An MLP on features or columns, learned from a source's labelled rows and rows of a target.
+
+    f(x) = W h((x - m) / s) + b by a learner whose `source` rows are the source's with labelled ones of the
+    target among them, and whose target is the unlabelled rows (`Domain`, `Bridge`): DANN (Ganin et al. 2016,
+    arXiv 1505.07818), mixup at two ratios (Na et al. 2021, arXiv 2011.09230), say. m and s [d] are means and
+    standard deviations of all these rows. Its support holds streams, see AcrossDomains. Raises MetatlError
+    for targets that are no classes, and where no row is unlabelled.
+
+    Args:
+        learner: by mini-batches of both domains.
+        hidden: widths of the hidden layers.
+    """
+
+    learner: Learner
+    hidden: tuple[int, ...] = (64,)
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Both domains, the target's rows without labels."""
+        return "source", "unlabelled"
+
+    @property
+    def needs_labels(self) -> bool:
+        """Not of the target."""
+        return False
+
+    @property
+    def saved(self) -> Adaptation:
+        """The same without a step."""
+        return replaced(self, learner=replaced(cast(Any, self.learner), steps=0))
+
+    @property
+    def brief(self) -> Adaptation:
+        """As what is saved."""
+        return self.saved
+
+    def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
+        """Weights and buffers of the MLP, and what its inputs are standardised by."""
+        found = domains(net, transfer, support)
+        if found.source.y.dim() > 1 or found.source.y.is_floating_point():
+            raise MetatlError(f"{type(self).__name__} learns classes, and these are other targets")
+        rows = together(found.source, found.labelled)
+        seen = torch.cat([rows.x, found.unlabelled])
+        mean, deviation = seen.mean(0), seen.std(0, correction=0)
+        scale = {"mean": mean, "deviation": torch.where(deviation > 0, deviation, 1.0)}
+        made = _made(self.hidden, rows.x.shape[1], net.outputs)
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            torch.manual_seed(key)
+            for module in made.module.modules():
+                getattr(module, "reset_parameters", lambda: None)()
+            learned = made.start()
+            if self.learner.steps:
+                learned = self._learned(made, learned, _data(scale, rows, found, net.outputs), key)
+        held = {name: leaf.detach().clone() for name, leaf in learned.params.items()}
+        return {**scale, "params": held, "buffers": dict(learned.buffers)}
+
+    def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
+        """Outputs [n, classes] for rows of the target."""
+        rows = net.features(transfer.params, transfer.buffers, x)
+        made = _made(self.hidden, rows.shape[1], net.outputs)
+        with moments_from(Rows(frozen=True)):
+            return made(fitted["params"], fitted["buffers"], (rows - fitted["mean"]) / fitted["deviation"])
+
+    def _learned(self, net: Net, start: Transfer, data: DomainData, key: int) -> Transfer:
+        self.learner.check(net, start, data)
+        state = self.learner.init(net, start)
+        for step in range(self.learner.steps):
+            in_time()
+            state, _ = self.learner.step(net, Loop(), state, self.learner.draw(data, key, step))
+        return self.learner.finish(net, state)
+
+
+@lru_cache(maxsize=16)
+def _made(hidden: tuple[int, ...], width: int, outputs: int) -> Net:
+    return Net.of(MLP((width,), outputs, hidden))
+
+
+def _data(scale: dict[str, Tensor], rows: Batch, found: TwoDomains, classes: int) -> DomainData:
+    """Both domains, standardised; the labelled rows class by class."""
+
+    def bank(x: Tensor, sizes: list[int], names: list[str]) -> Bank:
+        return Bank.sorted_by_class((x.float() - scale["mean"]) / scale["deviation"], sizes, names)
+
+    if not len(found.unlabelled):
+        raise MetatlError("no row of the target is left that judges nothing; give more of them")
+    order = torch.argsort(rows.y, stable=True)
+    sizes = torch.bincount(rows.y, minlength=classes).tolist()
+    source = bank(rows.x[order], sizes, [str(i) for i in range(classes)])
+    target = bank(found.unlabelled, [len(found.unlabelled)], ["rows"])
+    own = bank(rows.x, [len(rows.x)], ["rows"])
+    labelled = ClassData("source", {"meta_train": source})
+    return DomainData(labelled, {"source": own, "target": target}, ("source",), "target")
