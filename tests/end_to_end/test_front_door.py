@@ -115,3 +115,10 @@ def test_help_config_lists_ours_alone() -> None:
     assert all(word in found.out for word in wanted)
     assert max(map(len, found.out.splitlines())) <= 110
     assert len(found.out.splitlines()) < 80
+
+
+@pytest.mark.parametrize("collects", ["enable", "disable"])
+def test_an_import_leaves_the_garbage_collector_as_it_was(collects: str) -> None:
+    code = f"import gc; gc.{collects}(); import metatl; metatl.Net; print(gc.isenabled())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == str(collects == "enable")
