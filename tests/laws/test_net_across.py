@@ -25,7 +25,18 @@ from metatl.types import Batch, MetatlError
 pytestmark = pytest.mark.usefixtures("one_thread")
 TARGET = {"target": Domain(size=8)}
 PLAIN = Supervised(30, 8, SGD(0.1), (TaskLoss(), MMD()), streams=TARGET)
-ROWS = ("dann", "deep-coral", "mmd", "mcc", "mixup-bridges", "cutmix-bridge", "patchmix-bridge", "ddb")
+ROWS = (
+    "dann",
+    "deep-coral",
+    "mmd",
+    "mcc",
+    "cdan",
+    "pseudo-labels",
+    "mixup-bridges",
+    "cutmix-bridge",
+    "patchmix-bridge",
+    "ddb",
+)
 
 
 def support(n: int = 30, shift: float = 1.0, labelled: int = 4, seed: int = 0) -> Batch:
