@@ -32,6 +32,7 @@ ROWS = (
     "mcc",
     "cdan",
     "pseudo-labels",
+    "fixmatch",
     "mixup-bridges",
     "cutmix-bridge",
     "patchmix-bridge",
