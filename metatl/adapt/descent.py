@@ -18,7 +18,7 @@ from metatl.adapt.descend import Guided, Point, last
 from metatl.adapt.inner import Inner, check_given, inner_of
 from metatl.adapt.prediction import predict
 from metatl.adapt.stopping import EarlyStopping, stopped
-from metatl.adapt.support import at_the_door
+from metatl.adapt.support import at_the_door, check_some
 from metatl.adapt.support_guide import SupportGuide
 from metatl.adapt.trajectory import trajectory_of
 from metatl.data.balance import Balance
@@ -86,11 +86,16 @@ class Descent(Adaptation):
         self, net: Net, transfer: Transfer, support: Batch, unroll: Unroll = "first_order"
     ) -> Params:
         """The adapted weights of one task."""
-        return last(self.trajectory(net, transfer, at_the_door(net, support, self.terms), unroll))
+        return last(self.trajectory(net, transfer, self._given(net, support), unroll))
+
+    def _given(self, net: Net, support: Batch) -> Batch:
+        if self.steps:
+            check_some(support)
+        return at_the_door(net, support, self.terms)
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Params:
         """The adapted weights of one task, outside every graph; what is frozen runs once a row."""
-        support = at_the_door(net, support, self.terms)
+        support = self._given(net, support)
         moving = None if transformed(*transfer.guide.values()) else self.moving(transfer)
         with torch.no_grad():
             if self.stopping is not None:
@@ -170,6 +175,8 @@ class Descent(Adaptation):
         """Outputs for one task's query rows; only `moving` weights are differentiated for."""
         if self.stopping is not None:
             return super().answer(net, transfer, episode, key, moving)
+        if self.steps:
+            check_some(episode.support)
         params = last(self.trajectory(net, transfer, episode.support, "first_order", moving, key=key))
         return predict(net, params, transfer, episode, self.moments)
 

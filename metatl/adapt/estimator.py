@@ -18,7 +18,7 @@ from metatl.adapt.estimators.classes import class_of, missing_extra
 from metatl.adapt.estimators.forest import Array, constant
 from metatl.adapt.estimators.outputs import columns, outputs, said
 from metatl.adapt.prediction import predict_with
-from metatl.adapt.support import at_the_door
+from metatl.adapt.support import at_the_door, check_some
 from metatl.data.targets import Kind
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
@@ -105,6 +105,7 @@ class Estimator(Adaptation):
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """What predicts, as tensors or as itself; MetatlError in one line for what it says of the rows."""
+        check_some(support)
         support = at_the_door(net, support)
         if not isinstance(support.y, Tensor):
             raise MetatlError("Estimator fits one target; give y as one tensor")

@@ -102,6 +102,17 @@ class InContext(Adaptation):
         """The means of bars."""
         return output if self.bars is None or not y.is_floating_point() else self.bars.mean(output)
 
+    @property
+    def spreads(self) -> bool:
+        """With bars."""
+        return self.bars is not None
+
+    def spread(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Tensor) -> Tensor:
+        """The variance [n, 1] of the bars, noise included; MetatlError without bars."""
+        if self.bars is None:
+            return super().spread(net, transfer, fitted, support, x)
+        return self.bars.variance(self._pass(net, transfer, fitted, x))
+
     def _pass(self, net: Net, transfer: Transfer, fitted: dict[str, Tensor], x: Tensor) -> Any:
         with moments_from(Rows(frozen=True)):
             return net(transfer.params, transfer.buffers, {**fitted, "x": x})

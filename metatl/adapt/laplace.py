@@ -23,7 +23,7 @@ from metatl.adapt.layer_covariance import (
     variance,
 )
 from metatl.adapt.prediction import predict_with
-from metatl.adapt.support import at_the_door
+from metatl.adapt.support import at_the_door, check_some
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.types import Batch, Episode, MetatlError, Transfer
@@ -102,6 +102,7 @@ class Laplace(Around):
 
     def begun(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> tuple[Any, Any]:
         """The inner fit and the curvature around it, for any precision: rows, or a function of it."""
+        check_some(support)
         support = at_the_door(net, support)
         y, weight = support.y, support.weight
         if not isinstance(y, Tensor) or y.dtype == torch.bool:

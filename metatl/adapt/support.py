@@ -33,6 +33,12 @@ def at_the_door(net: Net, support: Batch, terms: tuple[Term, ...] = (), none: bo
     return support._replace(y=tree.apply(lambda y: _target(net, y, labels), support.y))
 
 
+def check_some(support: Batch) -> None:
+    """Raise MetatlError for a support set without a row."""
+    if not any(len(y) for y in tree.leaves(support.y)):
+        raise MetatlError("there is no labelled row to learn from; give one or more")
+
+
 def _target(net: Net, y: Tensor, alone: bool) -> Tensor:
     if y.is_floating_point():
         if _readable(y) and not bool(torch.isfinite(y).all()):

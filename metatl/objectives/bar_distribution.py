@@ -62,10 +62,16 @@ class BarDistribution(Term):
     def mean(self, output: Tensor) -> Tensor:
         """E[y] [n, 1]."""
         self._check(output)
-        middles = self.low + self.width * (torch.arange(self.bars, device=output.device) + 0.5)
-        far = self.width / _HALF * math.sqrt(2 / math.pi)
-        middles[0], middles[-1] = self.low + self.width - far, self.high - self.width + far
-        return (output.softmax(-1) * middles.to(output.dtype)).sum(-1, keepdim=True)
+        return (output.softmax(-1) * self._middles(output)).sum(-1, keepdim=True)
+
+    def variance(self, output: Tensor) -> Tensor:
+        """Var[y] [n, 1]: width^2 / 12 in a bar, (1 - 2 / pi) s^2 in a tail of scale s, and between them."""
+        self._check(output)
+        middles, scale = self._middles(output), self.width / _HALF
+        own = torch.full_like(middles, self.width**2 / 12)
+        own[0] = own[-1] = (1 - 2 / math.pi) * scale**2
+        far = (middles - self.mean(output)).square()
+        return (output.softmax(-1) * (own + far)).sum(-1, keepdim=True)
 
     def quantile(self, output: Tensor, share: float) -> Tensor:
         """The y below which this share of the weight lies, [n, 1]; 0 < share < 1."""
@@ -83,6 +89,13 @@ class BarDistribution(Term):
         found = self.low + self.width * (place + part)
         found = torch.where(place == 0, first, torch.where(place == self.bars - 1, last, found))
         return found.to(output.dtype)
+
+    def _middles(self, output: Tensor) -> Tensor:
+        """E[y] within each bar and tail [bars]."""
+        middles = self.low + self.width * (torch.arange(self.bars, device=output.device) + 0.5)
+        far = self.width / _HALF * math.sqrt(2 / math.pi)
+        middles[0], middles[-1] = self.low + self.width - far, self.high - self.width + far
+        return middles.to(output.dtype)
 
     def _check(self, output: Tensor) -> None:
         if output.shape[-1] != self.bars:

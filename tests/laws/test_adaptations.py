@@ -17,6 +17,7 @@ from metatl.adapt import (
     Descent,
     Estimator,
     InContext,
+    Laplace,
     LogisticRegression,
     NearestCentroid,
     NearestNeighbours,
@@ -26,6 +27,7 @@ from metatl.data import Sinusoid, Tasks
 from metatl.engines import Batched, Loop
 from metatl.evaluation.evaluate import Evaluation, evaluate
 from metatl.heads import Prototypes, Zeros
+from metatl.models import MLP
 from metatl.net import Net
 from metatl.rules import SGD
 from metatl.testing import check_adaptation
@@ -243,3 +245,15 @@ def test_a_way_that_reads_query_labels_is_caught() -> None:
     net = toy_net()
     with pytest.raises(AssertionError, match="query labels"):
         check_adaptation(Peeking(SGD(0.1), 1), net, net.start(), toy_tasks(2))
+
+
+@pytest.mark.parametrize(
+    "way", [Descent(SGD(0.1), 2), Laplace(Descent(SGD(0.1), 2)), ClosedForm(NearestCentroid())], ids=repr
+)
+@pytest.mark.parametrize("real", [True, False])
+def test_no_row_to_learn_from_is_one_line(way: Any, real: bool) -> None:
+    net = Net.of(MLP((2,), 2, (4,)))
+    y = torch.zeros(0, 2) if real else torch.zeros(0, dtype=torch.int64)
+    episode = Episode(Batch(torch.zeros(0, 2), y), Batch(torch.zeros(3, 2), y))
+    with pytest.raises(MetatlError, match="there is no labelled row"):
+        way.answer(net, net.start(), episode)

@@ -22,11 +22,15 @@ def density(output: torch.Tensor) -> torch.Tensor:
     return (-BARS.nll(output.expand(len(LINE), -1), LINE)).exp()[:, 0]
 
 
-def test_it_is_a_density_with_this_mean() -> None:
+def test_it_is_a_density_with_this_mean_and_variance() -> None:
     output = logits()
     p, step = density(output), float(LINE[1] - LINE[0])
     assert float(p.sum()) * step == pytest.approx(1.0, abs=1e-4)
-    assert float((p * LINE).sum()) * step == pytest.approx(float(BARS.mean(output)), abs=1e-3)
+    mean = float(BARS.mean(output))
+    assert float((p * LINE).sum()) * step == pytest.approx(mean, abs=1e-3)
+    assert float((p * (LINE - mean) ** 2).sum()) * step == pytest.approx(
+        float(BARS.variance(output)), abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("share", [0.01, 0.025, 0.3, 0.5, 0.9, 0.999])
