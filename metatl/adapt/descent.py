@@ -111,7 +111,7 @@ class Descent(Adaptation):
         once: bool = False,
         key: int = 0,
     ) -> Iterator[Point]:
-        """The weights before the first step and behind every step.
+        """The weights before the first step and after every step.
 
         moving: names whose guide is not zero throughout; the others are passed through untouched, at no cost.
         once: whether what comes before them runs once a row (`rest_of`). key: of what is drawn on the way.

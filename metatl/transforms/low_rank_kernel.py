@@ -1,4 +1,4 @@
-"""The low-rank product at a convolution: a thin convolution, and a 1x1 one behind it."""
+"""The low-rank product at a convolution: a thin convolution, and a 1x1 one after it."""
 
 from __future__ import annotations
 
