@@ -47,7 +47,7 @@ class InContext(Adaptation):
         return not self.order_matters
 
     def transductive(self, net: Net) -> bool:
-        """As said."""
+        """As `queries_meet` says."""
         return self.queries_meet
 
     def check(self, net: Net, transfer: Transfer, real: bool) -> None:
