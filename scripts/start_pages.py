@@ -41,12 +41,24 @@ def said(page: str, folder: Path) -> dict[str, str]:
 
 
 def shown(block: str, output: str) -> str:
-    """The heading and the rows of an output's table that a block has, as the output has them."""
+    """Of an output's table the columns and the rows that a block has, as the output says them now."""
     lines = output.splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("method "))
-    rows = {line.split()[0]: line for line in lines[first + 1 :] if line.strip()}
-    kept = [lines[first], *(rows[line.split()[0]] for line in block.splitlines()[1:])]
-    return "".join(f"{line.rstrip()}\n" for line in kept)
+    heads, wanted = (re.split("  +", line.strip()) for line in (lines[first], block.splitlines()[0]))
+    rows = {line.split()[0]: re.split("  +", line.strip()) for line in lines[first:] if line.strip()}
+    names = [line.split()[0] for line in block.splitlines()]
+    cells = [[rows[name][heads.index(column)] for column in wanted] for name in names]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(wanted))]
+    left = block.splitlines()[0].rstrip() == "  ".join(wanted)  # text, not numbers: set to the left
+    put = str.ljust if left else str.rjust
+    told = [
+        [
+            row[0].ljust(widths[0]),
+            *(put(cell, width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+        ]
+        for row in cells
+    ]
+    return "".join("  ".join(row).rstrip() + "\n" for row in told)
 
 
 def main(names: list[str]) -> None:

@@ -174,5 +174,5 @@ class Descent(Adaptation):
         return predict(net, params, transfer, episode, self.moments)
 
     def support_moments(self, weight: Tensor | None = None) -> AbstractContextManager[None]:
-        """Where passes over support rows (of these weights) take the moments of batch norms from."""
+        """Where passes over support rows, of weight [n], take the moments of batch norms from."""
         return moments_from(Rows(frozen=self.moments == "frozen", weight=weight))

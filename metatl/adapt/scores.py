@@ -103,7 +103,7 @@ class Score:
         return self.of(output, y)
 
     def of(self, output: Any, y: Tensor, rows: formulas.ScoredRows | None = None) -> float:
-        """Its value for finite outputs of one row or more, of targets that it takes: nothing is checked.
+        """Its value for finite outputs [n, ...] of n > 0 rows, of targets that it takes; nothing is checked.
 
         rows: the same outputs and targets as arrays, where other scores read them too.
         """
@@ -150,7 +150,7 @@ SCORES: Mapping[str, Score] = {
 
 
 def default(y: Tensor) -> Score:
-    """The score where none is named: accuracy, averaged precision of several labels, MSE of real values."""
+    """Where none is named: accuracy of y [n], averaged precision of labels [n, k], MSE of real values."""
     return default_for(target_of(y))
 
 

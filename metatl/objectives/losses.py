@@ -23,7 +23,7 @@ Target = Literal["class labels", "several labels", "real values"]
 
 
 def target_of(y: Tensor) -> Target:
-    """What targets are, by their type."""
+    """What targets are by their type: bool [n, k], floats [n] or [n, d], else class labels [n]."""
     if y.dtype == torch.bool:
         return "several labels"
     return "real values" if y.is_floating_point() else "class labels"

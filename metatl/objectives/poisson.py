@@ -25,7 +25,7 @@ class Poisson(Term):
     weight: float = 1.0
 
     def check(self, y: Tensor) -> None:
-        """Raise MetatlError for a target below 0."""
+        """Raise MetatlError for a target below 0 in y [n] or [n, d]."""
         if y.is_floating_point() and bool((y < 0).any()):
             raise MetatlError(f"Poisson needs targets of 0 or more; the least is {float(y.min()):g}")
 

@@ -33,7 +33,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def after(self, share: float | Tensor) -> float | Tensor:
-        """The factor when this share of the steps after the warm-up is done, 0 to 1."""
+        """The factor when this share of the steps after the warm-up is done, 0 to 1; 0-d of a tensor."""
 
     def __call__(self, step: int | Tensor, steps: int) -> float | Tensor:
         """(step + 1) / warm_up during the warm-up; `after` then."""
@@ -162,7 +162,7 @@ _NAMED: dict[str, Schedule] = {"constant": WarmUp(), "linear": LinearDecay(), "c
 
 
 def size_at(schedule: Named | Schedule, step: int | Tensor, steps: int) -> float | Tensor:
-    """The factor on this step; a plain 1.0 for one that is constant."""
+    """The factor on this step, 0-d where that is; a plain 1.0 for one that is constant."""
     if schedule == "constant":
         return 1.0
     return (_NAMED[schedule] if isinstance(schedule, str) else schedule)(step, steps)

@@ -25,7 +25,7 @@ class LowRankKernel(LowRank):
     dilation: tuple[int, ...] = (1, 1)
 
     def thin(self, tensors: Params, x: Tensor, training: bool) -> Tensor:
-        """B * (A * x)."""
+        """B * (A * x) [n, out, ...] for x [n, in, ...]."""
         if self.dropout and training:
             x = F.dropout(x, self.dropout)
         down, up = tensors[self.down], tensors[self.up]
