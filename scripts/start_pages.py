@@ -51,13 +51,10 @@ def shown(block: str, output: str) -> str:
     widths = [max(len(row[i]) for row in cells) for i in range(len(wanted))]
     left = block.splitlines()[0].rstrip() == "  ".join(wanted)  # text, not numbers: set to the left
     put = str.ljust if left else str.rjust
-    told = [
-        [
-            row[0].ljust(widths[0]),
-            *(put(cell, width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-        ]
-        for row in cells
-    ]
+    told = list[list[str]]()
+    for row in cells:
+        rest = zip(row[1:], widths[1:], strict=True)
+        told.append([row[0].ljust(widths[0]), *(put(cell, width) for cell, width in rest)])
     return "".join("  ".join(row).rstrip() + "\n" for row in told)
 
 
