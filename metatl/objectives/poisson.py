@@ -31,7 +31,7 @@ class Poisson(Term):
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss, NaN for a target below 0; raises MetatlError for class labels."""
-        losses.needs(self, batch.y, "real values")
+        losses.needs(self, batch.y, "real")
         y = losses.paired(output, batch.y)
         y = torch.where(y >= 0, y, torch.nan)
         return self.weight * mean_over_rows(output.exp() - y * output, batch.weight)
