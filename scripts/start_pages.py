@@ -42,20 +42,21 @@ def said(page: str, folder: Path) -> dict[str, str]:
 
 def shown(block: str, output: str) -> str:
     """Of an output's table the columns and the rows that a block has, as the output says them now."""
-    lines = output.splitlines()
-    first = next(i for i, line in enumerate(lines) if line.startswith("method "))
-    heads, wanted = (re.split("  +", line.strip()) for line in (lines[first], block.splitlines()[0]))
-    rows = {line.split()[0]: re.split("  +", line.strip()) for line in lines[first:] if line.strip()}
+    lines, wanted = output.splitlines(), re.split("  +", block.splitlines()[0].strip())
+    tables = {i: re.split("  +", line.strip()) for i, line in enumerate(lines) if line.startswith("method ")}
+    first, heads = [(i, heads) for i, heads in tables.items() if {*wanted} <= {*heads}][-1]
     names = [line.split()[0] for line in block.splitlines()]
-    cells = [[rows[name][heads.index(column)] for column in wanted] for name in names]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(wanted))]
-    left = block.splitlines()[0].rstrip() == "  ".join(wanted)  # text, not numbers: set to the left
-    put = str.ljust if left else str.rjust
-    told = list[list[str]]()
-    for row in cells:
-        rest = zip(row[1:], widths[1:], strict=True)
-        told.append([row[0].ljust(widths[0]), *(put(cell, width) for cell, width in rest)])
-    return "".join("  ".join(row).rstrip() + "\n" for row in told)
+    rows = {line.split()[0]: line for line in reversed(lines[first:]) if line.strip()}
+    if wanted == heads:  # set as it was
+        return "".join(f"{rows[name].rstrip()}\n" for name in names)
+    found = [re.split("  +", rows[name].strip()) for name in names]
+    cells = [[row[heads.index(column)] for column in wanted] for row in found]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    told = list[str]()
+    for name, *numbers in cells:
+        set_right = (one.rjust(width) for one, width in zip(numbers, widths[1:], strict=True))
+        told.append("  ".join([name.ljust(widths[0]), *set_right]) + "\n")
+    return "".join(told)
 
 
 def main(names: list[str]) -> None:
