@@ -1,6 +1,6 @@
 """metatl: learn what to carry over from old tasks to new ones, and measure whether it helps.
 
-A finished run: `metatl.load("runs/gtl/...").adapt(x, y).predict(new_x)`. Any module of one's own:
+A finished run: `metatl.load("runs/gtl/...").adapt(x, y).predict(new_x)`. Any module of your own:
 `net = metatl.Net.of(module)`, then `metatl.Descent(steps=5)(net, net.start(), metatl.Batch(x, y))`.
 """
 

@@ -83,7 +83,7 @@ class Captured:
         self._count.fill_(state.step)
 
     def __call__(self, state: State) -> tuple[State, Metrics]:
-        """The step behind `state`, which is the one given last (or the first)."""
+        """The step after `state`, which is the one given last (or the first)."""
         metrics = self._again()
         return replace(self._place, step=state.step + 1), dict(metrics)
 

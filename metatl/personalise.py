@@ -87,8 +87,8 @@ class Personaliser:
 def load(folder: str | Path, trust: bool = False) -> Personaliser:
     """The transfer of a run directory, ready to adapt with the rates that were chosen on meta-val.
 
-    trust: import the modules of somebody's own that the directory names; the user's own, where they are
-    imported already, count as named by him.
+    trust: import the modules outside metatl that the directory names; those that you have imported already
+    count as named by you.
 
     Raises MetatlError where `select` is to choose and nothing was evaluated yet, and where a class or a
     weights file that the run was learned with has changed.

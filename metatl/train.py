@@ -18,7 +18,7 @@ from metatl.net import Net
 from metatl.types import MetatlError, Metrics
 
 Callback = Callable[[State, Metrics], None]
-"""Called behind every step with the new state and the step's metrics, still on the device."""
+"""Called after every step with the new state and the step's metrics, still on the device."""
 
 
 def train(
@@ -76,7 +76,7 @@ def check_finite(state: State, metrics: Metrics) -> None:
     for name, leaf in state.transfer.params.items():
         if not bool(torch.isfinite(leaf).all()):
             raise MetatlError(
-                f"weight '{name}' is not finite behind step {state.step}: the run has diverged; lower a "
+                f"weight '{name}' is not finite after step {state.step}: the run has diverged; lower a "
                 "learning rate or set `clip`. The last good checkpoint, if there is one, is kept"
             )
 

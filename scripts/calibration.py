@@ -6,7 +6,7 @@ The rows of configs/calibration on 5-way 1-shot Omniglot (600 new tasks, the sam
 on the people of HAPT from 1 and 5 windows an activity, every one of the 30 left out once. Values are chosen
 by log loss and the temperature is fitted on meta-val: other characters, other people. Every row stands
 beside the one that it goes around; `-of-nets` averages the probabilities of a row's nets. Writes table.md,
-report.json and plot.png, anew behind every row.
+report.json and plot.png, anew after every row.
 
 Resumable, cell by cell (a row with one net): what lies below runs/ is not done again. Pieces:
 `--settings omniglot --rows protonet --nets 1`. On one idle core, for one net: rows of Omniglot that learn

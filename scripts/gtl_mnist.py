@@ -6,7 +6,7 @@ The configs in configs/gtl-mnist, each from `--nets` pre-trained nets (seeds 0, 
 of 100 characters of its own, the same draws for all methods. Resumable; 55 to 90 minutes of one core.
 
 Expected: 13 to 21 %; from 1,000 images no more than from none; the guide on Adam's update no better than its
-controls, in front of Adam within 0.3 points of them and of plain transfer.
+controls, before Adam within 0.3 points of them and of plain transfer.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ does not get there in 1,400 epochs is counted and left out). 15 scouts then make
 in configs/gtl-proof are evaluated on the scouts' own subsets (as published) and on 15 others; rates are
 chosen on 5 further ones. Resumable; about 20 minutes of one core.
 
-Expected on held-out subsets, behind 10 epochs: plain transfer 93 to 96 %; the guide in front of Adam within
+Expected on held-out subsets, after 10 epochs: plain transfer 93 to 96 %; the guide before Adam within
 0.3 points of it and of its controls; the guide on Adam's update 0.2 to 1 point above plain transfer, 1 to 4
-above its permutation. With --full, from 3 nets: plain transfer 91 to 94 %, the guide in front of Adam within
+above its permutation. With --full, from 3 nets: plain transfer 91 to 94 %, the guide before Adam within
 0.5 points, on Adam's update 0.3 to 1.2 points above plain transfer and its controls.
 """
 

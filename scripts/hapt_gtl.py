@@ -5,7 +5,7 @@
 The protocol is hapt_personal.py's (and its runs are used where they are there): 9 official test people, three
 nets, values chosen in folds of the 21 training people. Scouts are single people, or random groups of 3 or of
 7; every guide stands beside its permutation, its layers' means and its mean. Resumable; 13 minutes of one
-core behind hapt_personal.py, 25 without it.
+core after hapt_personal.py, 25 without it.
 
 Expected: with 5 windows every difference within 0.4 points; with 1 window no guide above its controls.
 """

@@ -53,7 +53,7 @@ def people(run: Run, count: int) -> NDArray[np.int64]:
 
 
 def outputs(run: Run, adaptation: Descent, at: Sequence[int]) -> tuple[dict[int, Tensor], Tensor]:
-    """Outputs [episodes, rows, activities] behind the steps `at`, and labels, of the meta_test episodes."""
+    """Outputs [episodes, rows, activities] after the steps `at`, and labels, of the meta_test episodes."""
     transfer, _ = learn(run)
     evaluation, engine = run.experiment.evaluation, run.experiment.engine
     net, moving = engine.ready(run.net), moving_names(transfer)

@@ -64,7 +64,7 @@ def curves(summary: Mapping[int, Any], tests: Sequence[Mapping[str, Any]]) -> Fi
 
 
 def steps(means: Mapping[str, Any], people: int) -> Figure:
-    """Accuracy and calibration error behind so many steps, by alpha, with 5 windows per activity."""
+    """Accuracy and calibration error after so many steps, by alpha, with 5 windows per activity."""
     figure = blank(11.6, 7.6)
     shown = {kind: of for kind, of in means.items() if kind.startswith("5 ")}
     for row, (kind, by_alpha) in enumerate(shown.items()):

@@ -63,7 +63,7 @@ def contrasts(by: By, wanted: Sequence[tuple[str, str]] = PAIRS) -> list[dict[st
 
 
 def anchored(long: Mapping[str, Any], behind: Sequence[int] = (10, 100)) -> list[dict[str, Any]]:
-    """Anchored minus plain behind as many steps at one rate, over people, Holm-corrected over a column."""
+    """Anchored minus plain after as many steps at one rate, over people, Holm-corrected over a column."""
     made: list[dict[str, Any]] = []
     for measure, step in itertools.product(("accuracy", "ece"), behind):
         pairs = {

@@ -62,12 +62,12 @@ def harmed(report: dict[str, Any]) -> list[str]:
 
 
 def steps(report: dict[str, Any]) -> list[str]:
-    """Accuracy and calibration in front of and behind many steps, by alpha."""
+    """Accuracy and calibration before and after many steps, by alpha."""
     found = {kind: of for kind, of in report["steps"].items() if kind.startswith("5 ")}
     first, *_, last = next(iter(next(iter(found.values())).values()))
     about = (
         "One rate for all (5 windows, Adam at 0.003), every person left out once: "
-        f"accuracy in % and calibration error in points in front of and behind {last} steps."
+        f"accuracy in % and calibration error in points before and after {last} steps."
     )
     head = ["batch norm", "alpha"]
     head += [f"{name}, {step}" for name in ("accuracy", "calibration") for step in (first, last)]

@@ -9,7 +9,7 @@ episodes: transductive (batch norm sees all queries at once) with as many querie
 how MAML was published; transductive with 15; inductive with the same 15. The configs' schedules are for a
 CPU, minutes to two hours of one core a row (each says how long), 7 to 10 together; --share takes a share of
 the published iterations instead, with the published meta-batch, queries and inner steps. Resumable: ctrl-C
-loses nothing, a kill at most 20 seconds. The table is written behind every row and holds all that were ever
+loses nothing, a kill at most 20 seconds. The table is written after every row and holds all that were ever
 finished: rows.json and episodes.npz in the folder --out keep what other machines found, and that is not
 learned again. One thread, so that a second run finds the same digits; two shells with rows of their own use
 two cores better than one row on both.

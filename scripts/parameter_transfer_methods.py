@@ -55,5 +55,5 @@ def words(names: Sequence[str], instead: Mapping[str, str]) -> str:
 
 
 def known(method: str) -> Row:
-    """The row behind a report's name; one at its defaults moves what the row itself does."""
+    """The row that a report's name stands for; one at its defaults moves what the row itself does."""
     return rows([name := method.removesuffix(DEFAULTS)])[name]

@@ -18,7 +18,7 @@ MODES = ("transductive", "transductive, 15 queries", "inductive")
 
 
 def family(report: dict[str, Any]) -> str:
-    """results/omniglot-maml: accuracy with its interval, what was published behind it, and the share."""
+    """results/omniglot-maml: accuracy with its interval, what was published after it, and the share."""
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in report["rows"]:
         said = plus_minus(row["accuracy"], row["ci95"], 1)

@@ -1,4 +1,4 @@
-"""Sinusoid regression as published: MAML beside a pre-trained net, behind 0 to 10 inner steps.
+"""Sinusoid regression as published: MAML beside a pre-trained net, after 0 to 10 inner steps.
 
     python scripts/sinusoid.py --out results/sinusoid
 
@@ -8,7 +8,7 @@ rate throughout; the pre-trained net's rate is chosen on meta-val, anew for ever
 which a net diverges are counted and left out for both.
 Resumable; about 30 minutes of one core (--share 0.1 for a tenth of the iterations).
 
-Expected, squared error behind 10 steps on 10 points: MAML 0.05 to 0.3, the pre-trained net 1 to 2; MAML's
+Expected, squared error after 10 steps on 10 points: MAML 0.05 to 0.3, the pre-trained net 1 to 2; MAML's
 first step does most of it; further ones, which it was not trained for, help on most waves and throw a few off
 on the way.
 """
@@ -82,7 +82,7 @@ def chosen(run: Run) -> tuple[dict[str, Any], Descent]:
 
 
 def by_step(run: Run, adaptation: Descent, split: Split, waves: int) -> NDArray[np.float64]:
-    """Errors [steps + 1, waves] behind 0, 1, ... steps; not finite where the steps diverge."""
+    """Errors [steps + 1, waves] after 0, 1, ... steps; not finite where the steps diverge."""
     transfer, _ = learn(run)
     evaluation, net = run.experiment.evaluation, run.engine.ready(run.net)
 

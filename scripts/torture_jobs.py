@@ -85,7 +85,7 @@ def _killed(started: list[ranks.Rank], victim: int) -> tuple[Hit | None, float]:
     said = ranks.ended(started)
     seconds = time.perf_counter() - began
     others = [one for rank, one in enumerate(said) if rank != victim]
-    if all(one.code == 0 for one in others):  # it was killed behind the last thing it had to do
+    if all(one.code == 0 for one in others):  # it was killed after the last thing it had to do
         return Hit(), seconds
     lines = [line for one in others for line in one.lines if line.startswith("metatl: ")]
     lines = sorted(set(lines)) if victim == 0 else lines

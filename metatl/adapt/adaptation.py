@@ -21,7 +21,7 @@ class Adaptation(ABC):
     """A way of using what is carried on a new task: fit it to the support set, then predict.
 
     Descent moves weights by gradients, ClosedForm solves for an output layer, InContext keeps the support set
-    and moves nothing, Estimator hands rows to a learner that is none of torch's. A new way needs `fit` and
+    and moves nothing, Estimator hands rows to a learner from outside torch. A new way needs `fit` and
     `predict`; the rest has defaults, and `metatl.testing.check_adaptation` holds it to what it says here.
     """
 

@@ -123,5 +123,5 @@ class Around(Adaptation):
         return self.adaptation.predict(net, transfer, fitted, support, x)
 
     def spread(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
-        """The inner one's."""
+        """Variance [n, outputs], the inner one's."""
         return self.adaptation.spread(net, transfer, fitted, support, x)

@@ -18,7 +18,7 @@ def rate_of_source(rows: int, rounds: int) -> float:
 
 
 def hypothesis(base: Adaptation, rows: Batch, weight: Tensor, outputs: int, key: int) -> Any:
-    """The learner fitted to weighted rows, whose weights have mean 1."""
+    """The learner fitted to rows weighted by weight [n], which is brought to mean 1."""
     weight = (weight / weight.sum() * len(weight)).to(rows.x.dtype)
     return base.fit(*head_net(rows.x.shape[1], outputs), rows._replace(weight=weight), key)
 

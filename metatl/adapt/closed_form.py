@@ -88,7 +88,7 @@ class ClosedForm(Adaptation):
         return self.solver.spreads
 
     def spread(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
-        """As the solver says."""
+        """Variance [n, outputs], as the solver says."""
         return self.solver.spread(fitted, self._of_queries(net, transfer, Episode(support, Batch(x))))
 
     def learned_output(self, net: Net, transfer: Transfer, episode: Episode) -> Any:

@@ -28,7 +28,7 @@ Step = TypeVar("Step", bound=Any)
 class Point(NamedTuple):
     """A point of an inner trajectory.
 
-    params: the weights; loss: the support loss there, None behind the last step; rule_state: the rule's
+    params: the weights; loss: the support loss there, None after the last step; rule_state: the rule's
     memory there, of the weights that move.
     """
 
@@ -127,7 +127,7 @@ def _gradient(loss_at: Callable[[Params], Tensor], point: Params, first_order: b
 
 
 def last(points: Iterator[Point]) -> Params:
-    """The weights behind the last step; no other point is kept."""
+    """The weights after the last step; no other point is kept."""
     return deque(points, maxlen=1).pop().params
 
 

@@ -116,7 +116,7 @@ class Descent(Adaptation):
         once: bool = False,
         key: int = 0,
     ) -> Iterator[Point]:
-        """The weights before the first step and behind every step.
+        """The weights before the first step and after every step.
 
         moving: names whose guide is not zero throughout; the others are passed through untouched, at no cost.
         once: whether what comes before them runs once a row (`rest_of`). key: of what is drawn on the way.
@@ -181,5 +181,5 @@ class Descent(Adaptation):
         return predict(net, params, transfer, episode, self.moments)
 
     def support_moments(self, weight: Tensor | None = None) -> AbstractContextManager[None]:
-        """Where passes over support rows (of these weights) take the moments of batch norms from."""
+        """Where passes over support rows, of weight [n], take the moments of batch norms from."""
         return moments_from(Rows(frozen=self.moments == "frozen", weight=weight))

@@ -29,13 +29,13 @@ def _of_rows(values: Tensor) -> Tensor:
 
 
 def right(output: Tensor, y: Tensor) -> Tensor:
-    """1 where the largest output is the label's, else 0; of a label a pixel the share of pixels."""
+    """[n]: 1 where the largest of output [n, classes] is that of label y [n], else 0; of pixels a share."""
     named = output.argmax(losses.class_axis(output, y))
     return _of_rows((named == y).to(output.dtype).unsqueeze(-1))
 
 
 def log_loss(output: Tensor, y: Tensor) -> Tensor:
-    """-log of the probability of the label (nats); of several labels the mean over them."""
+    """-log of the probability of the label (nats) [n], y [n]; of several labels y [n, k] their mean."""
     loss = losses.binary_cross_entropy if y.dtype == torch.bool else losses.cross_entropy
     return _of_rows(loss(output, y))
 
@@ -63,7 +63,7 @@ def coverage(output: Predictive, y: Tensor) -> Tensor:
 
 
 def interval_score(output: Predictive, y: Tensor) -> Tensor:
-    """Width of the 95 % interval, and 2 / 0.05 times how far y lies outside, mean over outputs.
+    """Width of the 95 % interval, and 2 / 0.05 times how far y [n, d] lies outside, mean over d: [n].
 
     Least where the ends are the quantiles (Gneiting & Raftery 2007).
     """

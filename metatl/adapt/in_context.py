@@ -47,7 +47,7 @@ class InContext(Adaptation):
         return not self.order_matters
 
     def transductive(self, net: Net) -> bool:
-        """As said."""
+        """As `queries_meet` says."""
         return self.queries_meet
 
     def check(self, net: Net, transfer: Transfer, real: bool) -> None:
@@ -73,7 +73,7 @@ class InContext(Adaptation):
         return False
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> dict[str, Tensor]:
-        """The support set, by the names of the module's arguments."""
+        """The support set, by the names of the module's arguments: x [m, ...], y [m] or [m, d]."""
         kept = self.given(at_the_door(net, support, none=True), None)
         return {name: rows for name, rows in kept.items() if name != "x"}
 

@@ -32,14 +32,14 @@ OfPrecision = Callable[[float], LayerCovariance]
 
 
 def by_rows(rows: Tensor, root: Tensor) -> OfPrecision:
-    """Exact, equations in n c unknowns: v_c = (|f|^2 - g K^-1 g^T) / p, K = J J^T + p I."""
+    """Exact, rows [n, d], root [n, c, m], n c unknowns: v_c = (|f|^2 - g K^-1 g^T) / p, K = J J^T + p I."""
     size = root.shape[0] * root.shape[1]
     cross = torch.einsum("icm,jcl,ij->imjl", root, root, rows @ rows.mT).reshape(size, size)
     return lambda precision: LayerCovariance(rows, factor_of(cross, precision), root)
 
 
 def by_numbers(rows: Tensor, root: Tensor) -> OfPrecision:
-    """Exact, equations in c (d + 1) unknowns; of the inverse the blocks of one class each are kept."""
+    """Exact, rows [n, d], c d unknowns, of whose inverse the classes' own blocks [c, d, d] are kept."""
     classes, width = root.shape[1], rows.shape[1]
     each = root @ root.mT
     parts = [[rows.mT @ (rows * each[:, c, k, None]) for k in range(classes)] for c in range(classes)]
@@ -54,7 +54,7 @@ def by_numbers(rows: Tensor, root: Tensor) -> OfPrecision:
 
 
 def kronecker(rows: Tensor, root: Tensor, weight: Tensor) -> OfPrecision:
-    """H ~ B (x) A + p I: A = sum_i w_i f_i f_i^T, B = sum_i w_i L_i / sum_i w_i, by their eigenvalues.
+    """H ~ B (x) A + p I: A [d, d] = sum_i w_i f_i f_i^T, B [c, c] = sum_i w_i L_i / sum_i w_i.
 
     H itself where all rows have one L_i; O(n d min(n, d) + c^3), and r = min(n, d + 1) vectors are kept.
     Source: Martens & Grosse 2015, arXiv 1503.05671; Daxberger et al. 2021, without damping.

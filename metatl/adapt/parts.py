@@ -23,7 +23,7 @@ from metatl.types import Params, Transfer
 
 @dataclass(frozen=True)
 class Rest:
-    """What is left of a pass behind its frozen part.
+    """What is left of a pass after its frozen part.
 
     rows: what the frozen part gives for all support rows, tensors [n, ...]; call: (weights, these rows of one
     step) -> the net's output, differentiable in the weights that move.
@@ -119,9 +119,9 @@ def _of(transfer: Transfer, still: Iterable[str]) -> list[Tensor]:
 def _cut(
     graph: fx.Graph, moves: set[fx.Node], rows: set[fx.Node], size: int
 ) -> tuple[set[fx.Node], list[fx.Node], list[fx.Node]]:
-    """What comes behind the moving weights, and what it reads: values that depend on no row, and the others.
+    """What comes after the moving weights, and what it reads: values that depend on no row, and the others.
 
-    Those must have the rows as their first axis; what has not comes behind the moving weights too.
+    Those must have the rows as their first axis; what has not comes after the moving weights too.
     """
     late, of_rows = set(moves), set(rows)
     for node in graph.nodes:

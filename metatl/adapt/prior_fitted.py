@@ -72,7 +72,7 @@ class PriorFitted(Adaptation):
         return False
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> dict[str, Tensor]:
-        """The labelled rows; MetatlError for more columns or classes than the net was trained for."""
+        """The labelled rows x [m, d], y [m]; MetatlError for more columns or classes than the net knows."""
         support = at_the_door(net, support, none=True)
         y = support.y
         if not isinstance(y, Tensor) or y.is_floating_point() or y.dim() != 1:

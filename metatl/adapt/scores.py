@@ -12,7 +12,8 @@ from torch import Tensor
 from metatl import tree
 from metatl.adapt import formulas
 from metatl.adapt.label_ranking import label_ranking
-from metatl.objectives.losses import Target, target_of
+from metatl.data.targets import SAID, Kind
+from metatl.objectives.losses import target_of
 from metatl.objectives.predictive import Predictive
 from metatl.objectives.task_loss import head
 from metatl.text import near
@@ -34,7 +35,7 @@ class Score:
 
     name: str
     better: Better
-    takes: tuple[Target, ...]
+    takes: tuple[Kind, ...]
     by_row: Callable[[Any, Tensor], Tensor] | None = None
     by_set: Callable[[formulas.ScoredRows], float] | None = None
     unit: Literal["%", ""] = ""
@@ -66,11 +67,11 @@ class Score:
         """The name with its unit, as a heading has it."""
         return f"{self.name}, {self.unit}" if self.unit else self.name
 
-    def check(self, kind: Target) -> None:
+    def check(self, kind: Kind) -> None:
         """Raise MetatlError for targets that it means nothing for, with the scores that do."""
         if kind not in self.takes:
             fit = ", ".join(name for name, score in SCORES.items() if kind in score.takes)
-            raise MetatlError(f"{self.name} is no score of {kind}; there are: {fit}")
+            raise MetatlError(f"{self.name} is no score of {SAID[kind]}; there are: {fit}")
 
     def rows(self, output: Any, y: Tensor) -> Tensor:
         """Its value for every row, [n]: NaN where an output is not finite. MetatlError for another score."""
@@ -103,7 +104,7 @@ class Score:
         return self.of(output, y)
 
     def of(self, output: Any, y: Tensor, rows: formulas.ScoredRows | None = None) -> float:
-        """Its value for finite outputs of one row or more, of targets that it takes: nothing is checked.
+        """Its value for finite outputs [n, ...] of n > 0 rows, of targets that it takes; nothing is checked.
 
         rows: the same outputs and targets as arrays, where other scores read them too.
         """
@@ -113,9 +114,9 @@ class Score:
         return float(self.by_row(output, y).mean())
 
 
-_CLASSES: tuple[Target, ...] = ("class labels",)
-_LABELS: tuple[Target, ...] = ("several labels",)
-_REAL: tuple[Target, ...] = ("real values",)
+_CLASSES: tuple[Kind, ...] = ("classes",)
+_LABELS: tuple[Kind, ...] = ("labels",)
+_REAL: tuple[Kind, ...] = ("real",)
 _BOTH = _CLASSES + _LABELS
 
 SCORES: Mapping[str, Score] = {
@@ -150,11 +151,11 @@ SCORES: Mapping[str, Score] = {
 
 
 def default(y: Tensor) -> Score:
-    """The score where none is named: accuracy, averaged precision of several labels, MSE of real values."""
+    """Where none is named: accuracy of y [n], averaged precision of labels [n, k], MSE of real values."""
     return default_for(target_of(y))
 
 
-def default_for(kind: Target) -> Score:
+def default_for(kind: Kind) -> Score:
     """The same by what targets are."""
     return next(score for score in SCORES.values() if score.per_row and score.takes == (kind,))
 

@@ -29,7 +29,7 @@ class Sharing(Around):
         return self.adaptation.begun(net, transfer, support, key)
 
     def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
-        """One after the other, so that one fit is held at a time."""
+        """Outputs [ways, n, outputs], one after the other, so that one fit is held at a time."""
         return torch.stack(
             [way.predict(net, transfer, way.finished(fitted), support, x) for way in self.ways]
         )

@@ -137,7 +137,7 @@ def _named(watch: str) -> None:
 
 
 def _best(points: Iterator[Point], worth: Callable[[Params], float], patience: int) -> Params:
-    """The weights where `worth` is least, the first of them; ends `patience` points behind the best."""
+    """The weights where `worth` is least, the first of them; ends `patience` points after the best."""
     best, least, since = Params(), float("inf"), 0
     for point in points:
         value = worth(point.params)

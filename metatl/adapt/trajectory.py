@@ -31,7 +31,7 @@ def trajectory_of(
     once: bool,
     key: int,
 ) -> Iterator[Point]:
-    """The weights before the first step and behind every step of a descent (see `Descent.trajectory`)."""
+    """The weights before the first step and after every step of a descent (see `Descent.trajectory`)."""
     check_whole(descent)
     inner, fresh = descent.inner(net, transfer, support, key), descent.fresh(net, transfer)
     free, start = None if moving is None else moving | fresh, replace(transfer, params=inner.params)

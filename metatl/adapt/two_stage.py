@@ -134,7 +134,7 @@ def relative(said_of: Tensor, y: Tensor) -> Tensor:
 
 
 def shrunk(weight: Tensor, error: Tensor, n: int, share: float) -> Tensor:
-    """Weights with the target's share raised to this one: source w <- w beta^e, beta by bisection."""
+    """weight [n + m] with the target's share raised to this one: w <- w beta^e of the n source rows."""
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         beta = (low + high) / 2

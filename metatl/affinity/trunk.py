@@ -15,7 +15,7 @@ from metatl.tree import detach
 
 @dataclass(frozen=True)
 class Trunks:
-    """s nets side by side: relu(W x + b), an output layer V h + a behind it.
+    """s nets side by side: relu(W x + b), an output layer V h + a after it.
 
     weight [s, h, d], bias [s, h], head [s, c, h], shift [s, c].
     """

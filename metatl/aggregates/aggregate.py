@@ -65,7 +65,7 @@ class Aggregate(ABC):
 
 
 def gradients_of(losses: Sequence[Tensor], variables: Params) -> list[dict[str, Tensor | None]]:
-    """Each loss's gradient by variable; None where it does not reach one."""
+    """Each 0-d loss's gradient by variable; None where it does not reach one."""
     found: list[dict[str, Tensor | None]] = []
     for place, loss in enumerate(losses):
         if not loss.requires_grad:

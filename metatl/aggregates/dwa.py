@@ -36,7 +36,7 @@ class DWA(Weighing):
             )
 
     def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
-        """The weights; state: the sum in this epoch, the means of two, and steps done."""
+        """Weights [k] of losses [k]; state: the sum in this epoch, the means of two, and steps done."""
         losses = losses.double()
         zero = torch.zeros_like(losses)
         now, last, older = (state.get(name, zero) for name in ("now", "last", "older"))

@@ -37,7 +37,7 @@ class FallingHelpers(Weighing):
             )
 
     def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
-        """1 for the main loss, and what is left of the helpers' weight; state: steps done."""
+        """Weights [k]: 1 for the main loss, then what is left of the helpers'; state: steps done."""
         step = int(state.get("step", torch.zeros((), dtype=torch.int64)))
         weights = torch.full((len(losses),), self.start * max(0.0, 1.0 - step / self.steps))
         weights[0] = 1.0

@@ -59,11 +59,11 @@ class Uncertainty(_Learned):
         return numbers(self, "factors", given, len(s)).to(s)
 
     def weights(self, s: Tensor) -> Tensor:
-        """f e^-s."""
+        """f e^-s [k]."""
         return self._f(s) * (-s).exp()
 
     def slope(self, s: Tensor, losses: Tensor) -> Tensor:
-        """1/2 - f e^-s L."""
+        """1/2 - f e^-s L [k]."""
         return 0.5 - self.weights(s) * losses
 
 
@@ -75,9 +75,9 @@ class IMTLL(_Learned):
     """
 
     def weights(self, s: Tensor) -> Tensor:
-        """e^s."""
+        """e^s [k]."""
         return s.exp()
 
     def slope(self, s: Tensor, losses: Tensor) -> Tensor:
-        """e^s L - 1."""
+        """e^s L - 1 [k]."""
         return s.exp() * losses - 1.0

@@ -23,7 +23,7 @@ class RandomWeights(Weighing):
         return {"drawn": torch.tensor([key, 0], dtype=torch.int64)}
 
     def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
-        """The step's own weights."""
+        """The step's own weights [k]."""
         drawn = state.get("drawn", torch.zeros(2, dtype=torch.int64))
         key, count = (int(part) for part in drawn)
         generator = torch.Generator().manual_seed(1_000_003 * key + count)

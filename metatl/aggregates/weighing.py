@@ -28,7 +28,7 @@ class Weighing(Aggregate):
     def over_losses(
         self, losses: Sequence[Tensor], variables: Params, state: Params
     ) -> tuple[Params, Params]:
-        """The gradient of the weighted sum of the losses."""
+        """The gradient of the weighted sum of the losses, 0-d each."""
         stacked = torch.stack(list(losses))
         weights, state = self.weigh(stacked.detach(), state)
         found = gradient_of(stacked @ weights.to(stacked), list(variables.values()))

@@ -32,6 +32,6 @@ class Weighted(Weighing):
             )
 
     def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
-        """The weights."""
+        """The weights [k], which sum to 1."""
         found = numbers(self, "weights", self.weights, len(losses))
         return found / found.sum(), {}

@@ -22,5 +22,5 @@ class AsItIs(Alignment):
         return domains.source, ()
 
     def target(self, fitted: Any, x: Tensor) -> Tensor:
-        """The rows themselves."""
+        """The rows [n, d] themselves."""
         return x

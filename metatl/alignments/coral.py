@@ -45,7 +45,7 @@ class CORAL(Alignment):
         return moved.to(source.dtype)
 
     def target(self, fitted: Any, x: Tensor) -> Tensor:
-        """The rows themselves."""
+        """The rows [n, d] themselves."""
         return x
 
     def told(self, domains: TwoDomains) -> str:

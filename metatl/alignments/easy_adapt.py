@@ -30,5 +30,5 @@ class EasyAdapt(Alignment):
         return together(source, labelled._replace(x=self.target((), labelled.x))), ()
 
     def target(self, fitted: Any, x: Tensor) -> Tensor:
-        """(x, 0, x)."""
+        """(x, 0, x) of x [n, d]."""
         return torch.cat([x, torch.zeros_like(x), x], 1)

@@ -25,7 +25,7 @@ class Latent:
 
 
 def apart(f: Tensor, y: Tensor, g: Tensor, t: Tensor) -> Tensor:
-    """Sum over classes that both have of |mean of f in the class - mean of g in it|^2; 0 without any."""
+    """Sum over classes of both y and t of |mean of f [n, k] there - mean of g [m, k]|^2, 0-d; else 0."""
     shared = sorted({*y.tolist()} & {*t.tolist()})
     gaps = [(f[y == one].mean(0) - g[t == one].mean(0)).square().sum() for one in shared]
     return torch.stack(gaps).sum() if gaps else f.new_zeros(())

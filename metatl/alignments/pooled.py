@@ -23,5 +23,5 @@ class Pooled(Alignment):
         return together(domains.source, domains.labelled), ()
 
     def target(self, fitted: Any, x: Tensor) -> Tensor:
-        """The rows themselves."""
+        """The rows [n, d] themselves."""
         return x

@@ -31,7 +31,7 @@ class Reweighted(Alignment):
         return together(domains.source._replace(weight=self._weights(domains)), domains.labelled), ()
 
     def target(self, fitted: Any, x: Tensor) -> Tensor:
-        """The rows themselves."""
+        """The rows [n, d] themselves."""
         return x
 
     def told(self, domains: TwoDomains) -> str:

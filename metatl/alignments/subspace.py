@@ -34,7 +34,7 @@ class SubspaceAlignment(Alignment):
         return together(source, labelled), fitted
 
     def target(self, fitted: Any, x: Tensor) -> Tensor:
-        """(x - m_T) P_T."""
+        """(x - m_T) P_T [n, k] of x [n, d]."""
         mean, components = fitted
         return (x - mean) @ components
 

@@ -60,7 +60,7 @@ class TransferComponents(Alignment):
         return together(*at), fitted
 
     def target(self, fitted: Any, x: Tensor) -> Tensor:
-        """k(x, rows) V."""
+        """k(x, rows) V [n, k] of x [n, d]."""
         rows, width, vectors = fitted
         return (_kernel(x.double(), rows, float(width)) @ vectors).to(x.dtype)
 

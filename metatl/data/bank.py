@@ -43,7 +43,7 @@ class Bank:
         where: str = "x, y",
         channels: Channels | None = None,
     ) -> Bank:
-        """One's own arrays: x [n, ...], y [n] (integers or strings; `names[i]` is then the name of label i).
+        """Your own arrays: x [n, ...], y [n] (integers or strings; `names[i]` is then the name of label i).
 
         What values mean, and where channels lie, is said in `metatl.data.checked`: pictures of 8 or 16 bits
         become [n, channels, h, w] with values in 0 .. 1, other integers stay int64, floats are float32.

@@ -30,7 +30,7 @@ class Composition(NamedTuple):
 
     @property
     def queries(self) -> list[tuple[int, int]]:
-        """(class, which of its rows), round by round: those behind the support rows."""
+        """(class, which of its rows), round by round: those after the support rows."""
         return [(c, shot + turn) for turn in range(self.query) for c, shot in enumerate(self.shots)]
 
 

@@ -26,10 +26,10 @@ class EpisodeShape(NamedTuple):
 class Tasks:
     """The shape of an episode: `way` classes with `shot` support and `query` query examples each.
 
-    way and shot may be drawn for each episode: `[5, 20]` is any number from 5 to 20, all alike likely (of
+    way and shot may be drawn for each episode: `[5, 20]` is any number from 5 to 20, all equally likely (of
     classes at most those of the split). shot may also follow from the sizes of the classes: AsTheyCome,
-    MetaDataset; then `query` is a most. Tasks of one shape run at once, others one after another; heads are
-    then fresh, as each task has outputs for its own classes.
+    MetaDataset; then `query` is an upper bound. Tasks of one shape run at once, others one after another;
+    heads are then fresh, as each task has outputs for its own classes.
 
     subsets: "random" draws the classes; "enumerated" gives episode i the i-th combination of classes in
     lexicographic order, modulo their number (say all C(10, 3) = 120 triples of digits), and takes subjects in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Kind = Literal["classes", "labels", "real"]
+"""What targets are: one class of several a row, several labels at once, or real values."""
+SAID: Mapping[Kind, str] = {"classes": "class labels", "labels": "several labels", "real": "real values"}
+"""How messages name a kind."""
 
 
 @dataclass(frozen=True)

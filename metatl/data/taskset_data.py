@@ -143,7 +143,7 @@ def _rows(sampled: Any, name: str) -> Batch:
 
 @contextmanager
 def seeded(key: int) -> Generator[None]:
-    """Python's, numpy's and torch's (CPU) generators seeded from a key, and put back behind it."""
+    """Python's, numpy's and torch's (CPU) generators seeded from a key, and restored afterwards."""
     kept, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the one that tasksets use
     with torch.random.fork_rng(devices=[]):
         random.seed(key)

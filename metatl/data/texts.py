@@ -113,7 +113,7 @@ def _text(file: Path) -> str:
 
 
 def of_column(table: Columns, text: str, names: Sequence[str]) -> Texts:
-    """The texts of a column; names: of the rows, in messages behind the table's."""
+    """The texts of a column; names: of the rows, in messages after the table's."""
     lines = list(names) == [str(table.line(row)) for row in range(table.rows)]
     where = f"{table.name} {table.counted} " if lines else f"{table.name}: "
     return Texts(tuple(one or "" for one in as_text(table[text])), tuple(names), where)

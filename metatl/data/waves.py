@@ -41,4 +41,4 @@ class Signals(ABC):
 
     @abstractmethod
     def joined(self, others: Sequence[Any]) -> Self:
-        """These and others of the kind, one behind the other; MetatlError where they do not fit."""
+        """These and others of the kind, one after the other; MetatlError where they do not fit."""

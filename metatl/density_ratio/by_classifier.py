@@ -28,7 +28,7 @@ class DomainClassifier(DensityRatio):
     folds: int = 5
 
     def weights(self, source: Tensor, target: Tensor) -> Tensor:
-        """See DensityRatio."""
+        """Weights [n] of source rows [n, d] (see DensityRatio)."""
         source, target = checked(source, target)
         both = torch.cat([source, target])
         spread = both.std(0, correction=0)

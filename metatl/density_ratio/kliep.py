@@ -35,7 +35,7 @@ class KLIEP(DensityRatio):
     steps: int = 500
 
     def weights(self, source: Tensor, target: Tensor) -> Tensor:
-        """See DensityRatio."""
+        """Weights [n] of source rows [n, d] (see DensityRatio)."""
         made = kernels(source, target, self.centres, self.width)
 
         def held_out(width: float) -> float:

@@ -31,7 +31,7 @@ class KMM(DensityRatio):
     steps: int = 2000
 
     def weights(self, source: Tensor, target: Tensor) -> Tensor:
-        """See DensityRatio."""
+        """Weights [n] of source rows [n, d] (see DensityRatio)."""
         return normalised(self.matched(*checked(source, target)))
 
     def matched(self, source: Tensor, target: Tensor) -> Tensor:

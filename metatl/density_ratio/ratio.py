@@ -24,19 +24,19 @@ class DensityRatio(ABC):
 
 
 def effective_size(weight: Tensor) -> float:
-    """(sum w)^2 / sum w^2: rows of equal weight whose mean would vary as much. Source: Kong 1992."""
+    """(sum w)^2 / sum w^2 of w [n]: rows of equal weight whose mean would vary as much. Source: Kong 1992."""
     return float(weight.sum() ** 2 / (weight**2).sum())
 
 
 def normalised(weight: Tensor) -> Tensor:
-    """The weights over their mean. Raises MetatlError where all are 0 or one is not finite."""
+    """The weights [n] over their mean. Raises MetatlError where all are 0 or one is not finite."""
     if not bool(weight.isfinite().all()) or not float(weight.sum()) > 0:
         raise MetatlError("density ratio: no source row is like the target's; the domains do not overlap")
     return weight / weight.mean()
 
 
 def checked(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in float64. Raises MetatlError for no rows and for other columns."""
+    """Both [n, d] in float64. Raises MetatlError for no rows and for other columns."""
     if source.dim() != 2 or target.dim() != 2 or source.shape[1] != target.shape[1]:
         raise MetatlError(
             f"density ratio: rows are {list(source.shape)} and {list(target.shape)}; give [n, d] of the same "
@@ -74,6 +74,6 @@ def gaussian(x: Tensor, centres: Tensor, width: float) -> Tensor:
 
 
 def centres_of(target: Tensor, most: int) -> Tensor:
-    """At most so many rows of the target, drawn without replacement, the same ones every time."""
+    """At most so many rows of the target [n, d], drawn without replacement, the same ones every time."""
     order = torch.randperm(len(target), generator=torch.Generator().manual_seed(0))
     return target[order[:most]]

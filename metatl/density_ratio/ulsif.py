@@ -37,7 +37,7 @@ class ULSIF(DensityRatio):
     centres: int = 100
 
     def weights(self, source: Tensor, target: Tensor) -> Tensor:
-        """See DensityRatio."""
+        """Weights [n] of source rows [n, d] (see DensityRatio)."""
         made = kernels(source, target, self.centres, self.width)
         penalties = PENALTIES if self.penalty is None else (self.penalty,)
         pairs = [(w, p) for w in made for p in penalties]

@@ -15,7 +15,7 @@ def filter_fisher(x: Any, hidden: Any, head: Any, probabilities: Any | None) -> 
     """[h]: of each filter of a layer relu(W x + b) the mean over its weights of E (d log p(y | x) / d w)^2.
 
     x [n, d]: rows; hidden [n, h]: what the layer gives for them; head [outputs, h]: weights of the output
-    layer behind it; probabilities [n, outputs]: its softmax, None for real values of unit variance.
+    layer after it; probabilities [n, outputs]: its softmax, None for real values of unit variance.
     Labels are those that the model itself expects, in closed form instead of sampled; biases do not count.
     Source: Achille et al. 2019, arXiv 1902.03545.
     """

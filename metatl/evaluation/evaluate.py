@@ -190,7 +190,7 @@ def _protocol(
 def predictions(
     net: Net, transfer: Transfer, adaptation: Adaptation, episode: Episode
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Adapted outputs for one episode's query rows, and the query labels (pictures, calibration)."""
+    """Adapted outputs [n, outputs] for one episode's query rows, and their labels [n]."""
     with torch.no_grad():
         return adaptation.answer(net.for_task(episode), transfer, episode), episode.query.y
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from metatl.adapt.scores import SCORES, Better, Score, default, default_for, named
+from metatl.data import targets
 from metatl.data.source import Data, Kind
-from metatl.objectives.losses import Target, target_of
+from metatl.objectives.losses import target_of
 
 __all__ = [
     "SCORES",
     "Better",
     "Score",
-    "Target",
     "default",
     "default_for",
     "named",
@@ -28,10 +28,10 @@ def of_data(data: Data, name: str | None = None) -> Score:
 
     Raises MetatlError for a score of other targets.
     """
-    kinds: dict[Kind, Target] = {
-        "classification": "class labels",
-        "regression": "real values",
-        "multilabel": "several labels",
+    kinds: dict[Kind, targets.Kind] = {
+        "classification": "classes",
+        "regression": "real",
+        "multilabel": "labels",
     }
     if name is None:
         return named("loss") if data.kind == "regression" else default_for(kinds[data.kind])

@@ -75,7 +75,7 @@ class MinMax(Shape):
             (`global`).
         focus: zero_enforced_and_normalized = the formula above; raw = m; zero_enforced = m - min; normalized
             = m / max.
-        temperature: behind the focus, per tensor, clipped at 0; R = max - min: freezing = step = 1 from the
+        temperature: after the focus, per tensor, clipped at 0; R = max - min: freezing = step = 1 from the
             99th percentile on, else 0; icy 2g - R; chilly g - min; room g; warm g/2 + R/2; evaporating g/4 +
             R; custom slope * g - intercept.
         slope: of the custom temperature.

@@ -1,4 +1,4 @@
-"""A guide from a statistic that was kept raw, and guides made one behind the other."""
+"""A guide from a statistic that was kept raw, and guides made one after the other."""
 
 from __future__ import annotations
 

@@ -18,5 +18,5 @@ class Learned(Head):
     fresh = False
 
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
-        """The carried weight and bias."""
+        """The carried weight [outputs, d] and bias [outputs]."""
         return transfer.params[net.head_weight], transfer.params[net.head_bias]

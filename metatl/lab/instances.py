@@ -55,7 +55,7 @@ class _Verdicts(dict[str, bool]):
 
 @contextmanager
 def _one_decision() -> Generator[None]:
-    """jsonargparse imports what `metatl.importing` allows; its own settings are there again behind it."""
+    """jsonargparse imports what `metatl.importing` allows; its own settings are restored afterwards."""
     if missing := set(_SETTINGS) - parsing_settings.keys():
         raise MetatlError(f"this jsonargparse does not know {', '.join(missing)}; install the pinned one")
     ours = dict(zip(_SETTINGS, (_Verdicts(), True, True), strict=True))

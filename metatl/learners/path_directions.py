@@ -51,7 +51,7 @@ class PathDirections(OverLearner):
         return State(state.transfer, state.step, {**state.memory, **own})
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Any) -> tuple[State, Metrics]:
-        """The learner's step, and a snapshot behind every few of them."""
+        """The learner's step, and a snapshot after every few of them."""
         own = {role: state.memory[role] for role in (_START, _BUFFERS, _PATH)}
         theirs = {role: held for role, held in state.memory.items() if role not in own}
         new, metrics = self.learner.step(net, engine, State(state.transfer, state.step, theirs), drawn)

@@ -31,7 +31,7 @@ def blocks(shape: tuple[int, ...], filters: tuple[int, ...], hidden: tuple[int, 
 
 
 def widths(filters: tuple[int, ...], hidden: tuple[int, ...]) -> list[int]:
-    """Channels or units behind every block."""
+    """Channels or units after every block."""
     return [*filters, *hidden]
 
 

@@ -36,7 +36,7 @@ class Conv4(nn.Module):
         for i in range(4):
             before = channels if i == 0 else filters
             stride = 2 if form == "stride" else 1
-            # A bias in front of a batch norm cancels out; published nets carry it, and so does this one.
+            # A bias before a batch norm cancels out; published nets carry it, and so does this one.
             layers = [nn.Conv2d(before, filters, 3, stride=stride, padding=1), BatchNorm(filters), nn.ReLU()]
             blocks.append(nn.Sequential(*layers, *([nn.MaxPool2d(2)] if form == "pool" else [])))
         self.blocks = nn.Sequential(*blocks)

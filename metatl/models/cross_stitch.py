@@ -9,7 +9,7 @@ from metatl.models.blocks import blocks, heads, widths
 
 
 class CrossStitch(nn.Module):
-    """A net a target; behind every block, x_a <- sum over b of alpha_ab x_b, per channel, alpha learned.
+    """A net a target; after every block, x_a <- sum over b of alpha_ab x_b, per channel, alpha learned.
 
     alpha starts at `same` on the diagonal and (1 - same) / (k - 1) beside it, so that activations keep their
     scale; `same` of 1 is separate nets. Source: Misra et al. 2016, arXiv 1604.03539.

@@ -19,7 +19,7 @@ class LeNet(nn.Module):
         filters: channels of every convolution.
         hidden: units of every hidden layer.
         kernel: side of the convolutions' windows.
-        norm: whether each convolution is followed by a batch norm, in front of its ReLU.
+        norm: whether each convolution is followed by a batch norm, before its ReLU.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ class MLP(nn.Module):
         shape: of one example.
         outputs: units of the head.
         hidden: width of every hidden layer (40, 40 for the published sinusoid).
-        activation: behind every hidden layer.
+        activation: after every hidden layer.
         norm: batch norm before the activation (the published non-convolutional Omniglot net).
     """
 

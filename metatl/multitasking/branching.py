@@ -79,7 +79,7 @@ class Branching(Supervised):
 
 
 def split(state: State, block: int, affinity: NDArray[np.float64], threshold: float) -> State:
-    """The state behind a block's turn: groups of targets have copies of it that begin alike."""
+    """The state after a block's turn: groups of targets have copies of it that begin alike."""
     route = state.transfer.buffers[_ROUTE].clone()
     above = route[:, block + 1].tolist() if block + 1 < route.shape[1] else list(range(len(route)))
     units = [[i for i, copy in enumerate(above) if copy == one] for one in dict.fromkeys(above)]

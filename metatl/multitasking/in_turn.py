@@ -20,11 +20,11 @@ _FRESH = "fresh"
 
 @dataclass(frozen=True)
 class TargetsInTurn(OverLearner):
-    """The learner's steps, shared out among its targets: each has a training of its own behind the last.
+    """The learner's steps, shared out among its targets: each has a training of its own after the last.
 
     In a target's turn its term alone counts, with the learner's schedule from its beginning and a new memory
     of the rule. A plain net is so fine-tuned from target to target, and may forget. `freeze`, of a
-    `models.ModuleGrid` under `Routed`: the modules of a target's path and its head stay as they are behind
+    `models.ModuleGrid` under `Routed`: the modules of a target's path and its head stay as they are after
     its turn, for later paths to take, and all others begin anew, which is PathNet's transfer from task to
     task. Source: Fernando et al. 2017, arXiv 1701.08734.
 

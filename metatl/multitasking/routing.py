@@ -26,7 +26,7 @@ class Routed(Supervised):
     """Supervised of a `models.ModuleGrid`, in which every target finds its path by binary tournaments.
 
     A path is `active` modules of every block, repeated ones counting once. In a contest two paths of a
-    target's population are trained for `every` steps each, one behind the other; fitness is the target's mean
+    target's population are trained for `every` steps each, one after the other; fitness is the target's mean
     loss on these mini-batches, each taken before its step. The loser becomes a copy of the winner in which
     every gene is moved with probability 1 / (blocks * active) by a whole number from -2 to 2, modulo the
     modules. All targets that have a term contest side by side and share the modules. After `share` of the
@@ -97,7 +97,7 @@ class Routed(Supervised):
         return [int(one) for one in rng.permutation(self.population)[:2]]
 
     def _ended(self, held: Params, pairs: list[list[int]], contest: int, modules: int) -> Params:
-        """What is held behind a contest; a tie leaves the first of a pair the winner."""
+        """What is held after a contest; a tie leaves the first of a pair the winner."""
         population, best = held["population"].clone(), held["best"].clone()
         for target, (pair, losses) in enumerate(zip(pairs, held["losses"].tolist(), strict=True)):
             won = int(losses[1] < losses[0])

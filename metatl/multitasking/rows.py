@@ -110,7 +110,7 @@ WAYS: Mapping[str, Way] = {
     "aligned-mtl": Way("gradients made orthogonal and equally long (Senushkin 2023)", _one(agg.AlignedMTL)),
     "upgrad": Way("no loss rises to first order (Quinton 2024)", _one(agg.UPGrad)),
     "nash-mtl": Way("a bargain of the tasks (Navon 2022)", _one(agg.NashMTL)),
-    "cross-stitch": Way("a net a target, activations mixed behind every block (Misra 2016)", net=CrossStitch),
+    "cross-stitch": Way("a net a target, activations mixed after every block (Misra 2016)", net=CrossStitch),
     "half-shared": Way("only the first block is shared", told={"shared": 1}),
     "branching": Way(
         "one trunk that splits, from the last block on, where gradients disagree (after Lu 2017)",

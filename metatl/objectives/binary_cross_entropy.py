@@ -37,7 +37,7 @@ class BinaryCrossEntropy(Term):
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss; raises MetatlError for class labels, and other numbers of weights."""
-        losses.needs(self, batch.y, "several labels", "real values")
+        losses.needs(self, batch.y, "labels", "real")
         y = losses.paired(output, batch.y).to(output.dtype)
         y = (1.0 - self.smoothing) * y + self.smoothing / 2
         held = F.softplus(-output)

@@ -43,7 +43,7 @@ class CrossEntropy(Term):
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss; raises MetatlError for targets that are no classes, and other numbers of weights."""
         y, rows = batch.y, batch.weight
-        losses.needs(self, y, "class labels", "real values")
+        losses.needs(self, y, "classes", "real")
         soft = y.is_floating_point()
         axis = 1 if soft else losses.class_axis(output, y)
         target = losses.paired(output, y) if soft else losses.is_class(output, y).to(output.dtype)

@@ -25,7 +25,7 @@ class DANN(Term):
         weight: factor of the term.
         hidden: units of the discriminator.
         gamma: how fast lambda rises.
-        layer: what it sees: the `features` in front of the output layer, or what goes into the linear layer
+        layer: what it sees: the `features` before the output layer, or what goes into the linear layer
             of this name, as published for digits (what the convolutions give).
     """
 

@@ -20,7 +20,7 @@ class DeepCORAL(Term):
 
     Args:
         weight: factor of the term.
-        layer: what is aligned: the `features` in front of the output layer, the `output`, or what goes into
+        layer: what is aligned: the `features` before the output layer, the `output`, or what goes into
             the linear layer of this name.
     """
 

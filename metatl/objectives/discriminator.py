@@ -18,12 +18,12 @@ def reversed_gradient(x: Tensor, factor: float | Tensor) -> Tensor:
 
 
 def rising(progress: float | Tensor, gamma: float) -> float:
-    """The reversal's factor, lambda = 2 / (1 + exp(-gamma progress)) - 1."""
+    """The reversal's factor, lambda = 2 / (1 + exp(-gamma progress)) - 1; progress 0-d."""
     return 2.0 / (1.0 + math.exp(-gamma * float(progress))) - 1.0
 
 
 def drawn(inputs: int, hidden: int, like: Tensor, key: int) -> Params:
-    """Weights of a discriminator (inputs -> hidden -> 1, ReLU), uniform in +-1 / sqrt(inputs)."""
+    """A discriminator's weights [hidden, inputs], [1, hidden] (ReLU), uniform in +-1 / sqrt(inputs)."""
     generator = torch.Generator().manual_seed(key)
 
     def layer(rows: int, inputs: int) -> Tensor:

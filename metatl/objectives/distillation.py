@@ -57,7 +57,7 @@ def _parts(y: Any) -> tuple[Tensor, Tensor]:
     """Labels and the teacher's logits; MetatlError for other targets."""
     if isinstance(y, Mapping):
         held = cast(Mapping[str, Tensor], y)
-        if set(held) == {"labels", "teacher"} and losses.target_of(held["labels"]) == "class labels":
+        if set(held) == {"labels", "teacher"} and losses.target_of(held["labels"]) == "classes":
             return held["labels"], held["teacher"]
     raise MetatlError(
         'Distillation needs targets {"labels": class indices [n], "teacher": logits [n, classes]}'

@@ -41,7 +41,7 @@ class Focal(Term):
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss; raises MetatlError for real targets, and other numbers of factors."""
-        losses.needs(self, batch.y, "class labels", "several labels")
+        losses.needs(self, batch.y, "classes", "labels")
         several = batch.y.dtype == torch.bool
         log_p, log_rest = (_of_labels if several else _of_classes)(output, batch.y)
         loss = -(self.gamma * log_rest).exp() * log_p

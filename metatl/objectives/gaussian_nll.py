@@ -25,7 +25,7 @@ class GaussianNLL(Term):
 
     def __call__(self, params: Params, output: Any, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss; raises MetatlError for class labels, and for outputs without a variance."""
-        losses.needs(self, batch.y, "real values")
+        losses.needs(self, batch.y, "real")
         if not isinstance(output, Predictive):
             raise MetatlError("GaussianNLL: these outputs have no variance; learn through ClosedForm")
         return self.weight * mean_over_rows(output.nll(batch.y), batch.weight)

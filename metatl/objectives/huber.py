@@ -33,7 +33,7 @@ class Huber(Term):
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss; raises MetatlError for class labels."""
-        losses.needs(self, batch.y, "real values")
+        losses.needs(self, batch.y, "real")
         error = output - losses.paired(output, batch.y)
         near = error.clamp(-self.delta, self.delta)
         return self.weight * mean_over_rows(near * (error - near / 2), batch.weight)

@@ -39,7 +39,7 @@ class KLAnchor(Term):
             raise MetatlError(
                 "KLAnchor needs the frozen model's outputs and stands in a task's own objective only"
             )
-        if losses.target_of(batch.y) != "class labels":
+        if losses.target_of(batch.y) != "classes":
             raise MetatlError("KLAnchor needs class labels; use L2SP to hold other targets near their start")
         axis = losses.class_axis(output, batch.y)
         log_p = output.log_softmax(axis)

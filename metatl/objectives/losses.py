@@ -11,31 +11,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from metatl.data.targets import SAID, Kind
 from metatl.types import MetatlError
 
-Target = Literal["class labels", "several labels", "real values"]
 
-
-def target_of(y: Tensor) -> Target:
-    """What targets are, by their type."""
+def target_of(y: Tensor) -> Kind:
+    """What targets are by their type: bool [n, k], floats [n] or [n, d], else class labels [n]."""
     if y.dtype == torch.bool:
-        return "several labels"
-    return "real values" if y.is_floating_point() else "class labels"
+        return "labels"
+    return "real" if y.is_floating_point() else "classes"
 
 
-def needs(term: object, y: Any, *kinds: Target) -> None:
+def needs(term: object, y: Any, *kinds: Kind) -> None:
     """Raise MetatlError where a term's targets are none of these kinds."""
     name = type(term).__name__
     if not isinstance(y, Tensor):
         raise MetatlError(f"{name} takes one target, and there are several by name; TaskLoss takes those")
     if (kind := target_of(y)) not in kinds:
-        raise MetatlError(f"{name} needs {' or '.join(kinds)}; these targets are {kind}")
+        raise MetatlError(
+            f"{name} needs {' or '.join(map(SAID.__getitem__, kinds))}; these targets are {SAID[kind]}"
+        )
 
 
 def check_factors(term: object, name: str, given: Sequence[float]) -> None:

@@ -28,7 +28,7 @@ class MMD(Term):
         weight: factor of the term.
         bandwidths: of the kernels, as shares of the mean squared distance.
         unbiased: whether a row's distance to itself is left out.
-        layer: what is compared: the `features` in front of the output layer, the `output`, or what goes into
+        layer: what is compared: the `features` before the output layer, the `output`, or what goes into
             the linear layer of this name.
     """
 

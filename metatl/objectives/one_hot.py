@@ -26,7 +26,7 @@ class OneHot(Term):
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The squared error; raises MetatlError for real targets."""
-        if losses.target_of(batch.y) != "class labels":
+        if losses.target_of(batch.y) != "classes":
             raise MetatlError("OneHot needs class labels; TaskLoss is the squared error for real targets")
         target = losses.is_class(output, batch.y)
         return self.weight * mean_over_rows((output - target.to(output.dtype)).square(), batch.weight)

@@ -35,7 +35,7 @@ class Own(Term):
 
     @cached_property
     def function(self) -> Callable[[Any, Any], Tensor]:
-        """The function."""
+        """The function, (output [n, outputs], y) -> loss [n] or 0-d."""
         try:
             found = importing.found(self.loss)
         except (ImportError, AttributeError, ValueError) as error:

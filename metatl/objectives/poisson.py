@@ -25,13 +25,13 @@ class Poisson(Term):
     weight: float = 1.0
 
     def check(self, y: Tensor) -> None:
-        """Raise MetatlError for a target below 0."""
+        """Raise MetatlError for a target below 0 in y [n] or [n, d]."""
         if y.is_floating_point() and bool((y < 0).any()):
             raise MetatlError(f"Poisson needs targets of 0 or more; the least is {float(y.min()):g}")
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss, NaN for a target below 0; raises MetatlError for class labels."""
-        losses.needs(self, batch.y, "real values")
+        losses.needs(self, batch.y, "real")
         y = losses.paired(output, batch.y)
         y = torch.where(y >= 0, y, torch.nan)
         return self.weight * mean_over_rows(output.exp() - y * output, batch.weight)

@@ -34,7 +34,7 @@ class Predictive(NamedTuple):
         return self.mean - half, self.mean + half
 
     def sure(self) -> Tensor:
-        """The variance; MetatlError where none is said."""
+        """The variance [n, d]; MetatlError where none is said."""
         if self.variance is None:
             raise MetatlError("these outputs have no variance; choose a way that says one")
         return self.variance

@@ -52,7 +52,7 @@ class Quantile(Term):
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss; raises MetatlError for class labels, and for another number of outputs or of targets."""
-        losses.needs(self, batch.y, "real values")
+        losses.needs(self, batch.y, "real")
         if output.shape[-1] != len(self.levels):
             raise MetatlError(
                 f"Quantile: the net has {output.shape[-1]} outputs, and there are {len(self.levels)} levels; "

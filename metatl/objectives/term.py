@@ -108,7 +108,7 @@ class Term:
     """Where in a pass it looks at them, beside the output."""
 
     def check(self, y: Tensor) -> None:
-        """Raise MetatlError for targets whose values it cannot take; called where values can be read."""
+        """Raise MetatlError for y [n, ...] whose values it cannot take; called where they can be read."""
 
     def weights(self, net: Net, transfer: Transfer, key: int) -> Params:
         """The weights that a term owns, made from `key`: learned beside the net's, checkpointed with them."""

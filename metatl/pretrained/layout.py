@@ -18,7 +18,7 @@ def laid_out(module: nn.Module, preparation: Any) -> Any:
     """The preparation, with `channels_last` where the net gives the same outputs so.
 
     Convolutions are then up to twice as fast on a CPU, those by channel above all. A net that looks at
-    strides (`view` behind a convolution) takes its pictures as they were.
+    strides (`view` after a convolution) takes its pictures as they were.
     """
     if not isinstance(preparation, Preparation):
         return preparation

@@ -115,7 +115,7 @@ def barrier() -> None:
 
 @contextmanager
 def one_first() -> Generator[None]:
-    """The first process of each machine goes ahead (it fills caches); the others follow behind it."""
+    """The first process of each machine goes ahead (it fills caches); the others follow it."""
     leads = local() == 0
     if not leads:
         barrier()

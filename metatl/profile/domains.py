@@ -60,7 +60,7 @@ def two_domains(names: Sequence[str], device: str, repeats: int, rows: int = ROW
 
 
 def _plain(net: Net, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    """The weights behind a step of torch's own: a pass over each domain, of which the source's has a loss."""
+    """The weights after a step of torch's own: a pass over each domain, of which the source's has a loss."""
     module = net.module
     module.zero_grad(set_to_none=True)
     source, target = module(x[0]), module(x[1])

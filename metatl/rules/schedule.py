@@ -33,7 +33,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def after(self, share: float | Tensor) -> float | Tensor:
-        """The factor when this share of the steps behind the warm-up is done, 0 to 1."""
+        """The factor when this share of the steps after the warm-up is done, 0 to 1; 0-d of a tensor."""
 
     def __call__(self, step: int | Tensor, steps: int) -> float | Tensor:
         """(step + 1) / warm_up during the warm-up; `after` then."""
@@ -50,7 +50,7 @@ class Schedule(ABC):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """1, behind a linear rise.
+    """1, after a linear rise.
 
     Args:
         warm_up: steps of the rise; the last of them has factor 1.
@@ -65,7 +65,7 @@ class WarmUp(Schedule):
 
 @dataclass(frozen=True)
 class LinearDecay(Schedule):
-    """floor + (1 - floor) (1 - t), behind a linear rise; t is the share of the other steps that is done.
+    """floor + (1 - floor) (1 - t), after a linear rise; t is the share of the other steps that is done.
 
     Args:
         warm_up: steps of the rise.
@@ -82,7 +82,7 @@ class LinearDecay(Schedule):
 
 @dataclass(frozen=True)
 class CosineDecay(Schedule):
-    """floor + (1 - floor) (1 + cos pi t) / 2, behind a linear rise; t as in `LinearDecay`.
+    """floor + (1 - floor) (1 + cos pi t) / 2, after a linear rise; t as in `LinearDecay`.
 
     Source: Loshchilov & Hutter 2017, arXiv 1608.03983 (without restarts).
 
@@ -102,7 +102,7 @@ class CosineDecay(Schedule):
 
 @dataclass(frozen=True)
 class InverseDecay(Schedule):
-    """(1 + gamma t)^-power, behind a linear rise; t as in `LinearDecay`.
+    """(1 + gamma t)^-power, after a linear rise; t as in `LinearDecay`.
 
     Source: Ganin et al. 2016, arXiv 1505.07818.
 
@@ -162,7 +162,7 @@ _NAMED: dict[str, Schedule] = {"constant": WarmUp(), "linear": LinearDecay(), "c
 
 
 def size_at(schedule: Named | Schedule, step: int | Tensor, steps: int) -> float | Tensor:
-    """The factor on this step; a plain 1.0 for one that is constant."""
+    """The factor on this step, 0-d where that is; a plain 1.0 for one that is constant."""
     if schedule == "constant":
         return 1.0
     return (_NAMED[schedule] if isinstance(schedule, str) else schedule)(step, steps)

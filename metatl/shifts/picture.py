@@ -22,7 +22,7 @@ CLASSES = 12
 
 
 def picture(report: Mapping[str, Any], x: tuple[Rows, Rows] | None) -> Figure:
-    """Two principal directions, as they are and behind CORAL (outermost 1 % cut off); P(Y); the verdict."""
+    """Two principal directions, as they are and after CORAL (outermost 1 % cut off); P(Y); the verdict."""
     report = text.each(report, text.drawn)
     figure = blank(12.8, 7.2)
     sides = report["source"]["name"], report["target"]["name"]
@@ -35,7 +35,7 @@ def picture(report: Mapping[str, Any], x: tuple[Rows, Rows] | None) -> Figure:
         panels[1].set_visible(False)
     else:
         both = x, adapted(x)
-        for axes, rows, title in zip(panels, both, ("as they are", "behind CORAL"), strict=True):
+        for axes, rows, title in zip(panels, both, ("as they are", "after CORAL"), strict=True):
             _points(axes, rows, sides)
             axes.set_xlim(*_inner([own[:, 0] for pair in both for own in pair]))
             if x[0].shape[1] > 1:

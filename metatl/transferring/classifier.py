@@ -52,7 +52,7 @@ class Classifier(TransferEstimator):
         return (shares >= 0.5).astype(bool if kind == "b" else float if kind == "f" else int)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of rows whose class, or all labels, are predicted rightly."""
+        """Share of rows whose class, or all labels, are predicted correctly."""
         right = self.predict(X) == np.asarray(y)
         return float(np.average(right if right.ndim == 1 else right.all(1), weights=sample_weight))
 

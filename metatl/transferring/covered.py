@@ -9,7 +9,7 @@ from metatl.adapt.formulas import BINS
 
 
 class FurtherScore(NamedTuple):
-    """A further table: what it says, the score that a row must have, and one behind it in brackets."""
+    """A further table: what it says, the score that a row must have, and one after it in brackets."""
 
     said: str
     score: str

@@ -23,11 +23,11 @@ USUAL: Mapping[str, str] = {"photo": DEFAULT, "sentence": "minilm"}
 
 @dataclass(frozen=True)
 class Words:
-    """What is said of columns.
+    """What the columns of a table mean.
 
     target: those to predict, comma-separated; text: that of the sentence; group: whom a row comes from; drop:
-    columns that are no inputs, comma-separated, the first of which names rows in predictions where its values
-    all differ; several: what separates labels in one cell; audio: that of wav files; apart: that of
+    columns that are not inputs, comma-separated, the first of which names rows in predictions where its
+    values all differ; several: what separates labels in one cell; audio: that of wav files; apart: that of
     recordings or sessions, which a person's labelled and judging rows never share; photo: that of picture
     files, which lie beside the table.
     """

@@ -45,7 +45,7 @@ def page(found: Mapping[str, Any], pictures: Mapping[str, bytes], predictions: S
 
 
 def _unit(protocol: Mapping[str, Any]) -> tuple[str, str]:
-    """The score's name, and its unit behind a number."""
+    """The score's name, and its unit after a number."""
     return protocol.get("score", "accuracy"), " %" if protocol.get("unit", "%") == "%" else ""
 
 

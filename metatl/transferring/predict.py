@@ -24,7 +24,7 @@ from metatl.transferring.prepared import reads, remarks, whole
 from metatl.types import MetatlError
 
 ENDS, LEVEL = ("low", "high"), 0.95
-"""Of the interval of a real value, behind its name; the share of values that it should hold."""
+"""Of the interval of a real value, after its name; the share of values that it should hold."""
 PLACES = ("", "second_", "third_")
 """Before the column names of the first, second and third label."""
 

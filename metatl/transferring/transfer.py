@@ -69,12 +69,12 @@ def transfer(
     sweep: Sweep | None = None,
     source_clusters: int | None = None,
 ) -> Transferring:
-    """Compare ways of transferring to a problem of one's own, and fit the best one on all labelled rows.
+    """Compare ways of transferring to your own problem, and fit the best one on all labelled rows.
 
     data: a folder of photos, sentences or recordings, or a table, as `opened` takes them, with `words` on its
     columns; net: the pre-trained one, by name, else the one for such data; labelled: labels of each class (of
     real values: rows), and `all`; draws: of the labelled rows; methods: rows of the table, by name, by the
-    path of a config of one's own, or as `usual` and `all`, the usual ones for None; minutes: in all, those of
+    path of your own config, or as `usual` and `all`, the usual ones for None; minutes: in all, those of
     interrupted commands with the same `out` included; size: of pictures in pixels, instead of the net's
     own; source: data like `data` with other classes, whose labelled part some rows learn on first (of paths
     in a list the best, see `several`), or without labels (`unlabelled`), of which source_clusters are the

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 @cache
 def nf4() -> Tensor:
-    """The 16 values of NF4: quantiles of a normal distribution, 0, and the largest as 1.
+    """The values [16] of NF4: quantiles of a normal distribution, 0, and the largest as 1.
 
     Source: Dettmers et al. 2023, arXiv 2305.14314, with the offset of their code.
     """
@@ -24,7 +24,7 @@ def nf4() -> Tensor:
 
 @cache
 def int8() -> Tensor:
-    """-127 / 127 to 127 / 127 in 255 steps."""
+    """-127 / 127 to 127 / 127 in 255 steps of 1 / 127, [values]."""
     return torch.arange(-127, 128, dtype=torch.float64) / 127
 
 
@@ -62,11 +62,11 @@ def decoded(codes: Tensor, largest: Tensor, table: Tensor) -> Tensor:
 
 
 def packed(codes: Tensor) -> Tensor:
-    """Two codes of 4 bits in a byte, the first in its upper half."""
+    """Codes [n] of 4 bits, two in a byte, the first in its upper half; an odd n gets a 0 at its end."""
     codes = F.pad(codes, (0, len(codes) % 2))
     return codes[::2] * 16 + codes[1::2]
 
 
 def unpacked(held: Tensor) -> Tensor:
-    """Codes of 4 bits from bytes."""
+    """Codes [2 * n] of 4 bits from bytes [n]."""
     return torch.stack([held // 16, held % 16], 1).flatten()

@@ -47,7 +47,7 @@ class Decomposed(Addition):
         return scale * (output - bias.view(along) + thin) + bias.view(along)
 
     def norm(self, tensors: Params) -> Tensor:
-        """|W + scale * B A| by row: |W|^2 + 2 scale (W A') . B + scale^2 (B A A') . B under the root."""
+        """|W + s B A| by row, [out], s = scale: |W|^2 + 2 s (W A') . B + s^2 (B A A') . B under the root."""
         down, up = (tensors[name].flatten(1) for name in self.direction.names())
         weight = tensors[f"{self.layer}.weight"].flatten(1)
         cross = ((weight @ down.T) * up).sum(1)

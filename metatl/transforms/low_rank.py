@@ -48,7 +48,7 @@ class LowRank(Addition):
         return torch.add(output, self.thin(tensors, x, training), alpha=self.scale)
 
     def thin(self, tensors: Params, x: Tensor, training: bool) -> Tensor:
-        """B (A x)."""
+        """B (A x) [n, out] for x [n, in]; of pictures [n, out, h, w]."""
         if self.dropout and training:
             x = F.dropout(x, self.dropout)
         down, up = tensors[self.down], tensors[self.up]
@@ -57,7 +57,7 @@ class LowRank(Addition):
         return F.linear(F.linear(x, down), up)
 
     def product(self, params: Params) -> Tensor:
-        """scale * B A, in the shape of the layer's weight."""
+        """scale * B A, in the shape of the layer's weight, [out, in] of a linear one."""
         down, up = params[self.down], params[self.up]
         return self.scale * (up.flatten(1) @ down.flatten(1)).view(len(up), *down.shape[1:])
 

@@ -1,4 +1,4 @@
-"""The low-rank product at a convolution: a thin convolution, and a 1x1 one behind it."""
+"""The low-rank product at a convolution: a thin convolution, and a 1x1 one after it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LowRankKernel(LowRank):
     dilation: tuple[int, ...] = (1, 1)
 
     def thin(self, tensors: Params, x: Tensor, training: bool) -> Tensor:
-        """B * (A * x)."""
+        """B * (A * x) [n, out, ...] for x [n, in, ...]."""
         if self.dropout and training:
             x = F.dropout(x, self.dropout)
         down, up = tensors[self.down], tensors[self.up]

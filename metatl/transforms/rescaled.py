@@ -28,7 +28,7 @@ class Rescaled(Addition):
         return (self.vector,)
 
     def before(self, tensors: Params, x: Tensor) -> Tensor:
-        """l * x, where the input is rescaled."""
+        """l * x [..., in], of pictures [n, in, h, w], where the input is rescaled."""
         return x * self._along(tensors) if self.of == "input" else x
 
     def __call__(self, tensors: Params, x: Tensor, output: Tensor, training: bool = False) -> Tensor:

@@ -46,7 +46,7 @@ class Subspace(Scouted):
 
     Args:
         k: how many directions; where scouts span fewer, the last ones are 0.
-        explained: share of the variance, that of the carried directions and no other included, behind which
+        explained: share of the variance, that of the carried directions and no other included, after which
             further directions are left out (their z moves nothing); 1 for none.
         along: the scouts' directions, or a control of the same spectrum: theirs with the entries of each
             tensor `permuted` alike, or `random` ones.

@@ -66,7 +66,7 @@ def adaptable(layer: nn.Module) -> bool:
 
 
 def weight_of(net: Net, params: Params, layer: str) -> Tensor:
-    """The weight of a linear layer: the carried one, or what its codes say."""
+    """The weight [out, in] of a linear layer: the carried one, or what its codes say."""
     held = params.get(f"{layer}.weight")
     return net.module.get_submodule(layer).weight if held is None else held  # pyright: ignore[reportReturnType]
 

@@ -61,7 +61,7 @@ def _shares(y: Tensor, outputs: int) -> Tensor:
 
 
 def draws(key: int, like: Tensor, *shape: int) -> Tensor:
-    """Uniform float64 in [0, 1) of this shape, on the device of `like`."""
+    """Uniform float64 in [0, 1) of this shape, [*shape], on the device of `like`."""
     places = torch.arange(torch.Size(shape).numel(), device=like.device)
     return uniform(bits(key, places)).view(shape)
 

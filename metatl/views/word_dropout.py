@@ -14,7 +14,7 @@ from metatl.views.view import View, draws
 
 @dataclass(frozen=True)
 class WordDropout(View):
-    """Each token behind a sentence's first hidden, or not: its mask is 0, or another token stands for it.
+    """Each token after a sentence's first hidden, or not: its mask is 0, or another token stands for it.
 
     Source: Iyyer et al. 2015 (deep averaging networks).
 

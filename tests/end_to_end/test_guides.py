@@ -94,7 +94,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: None) -> It
     monkeypatch.syspath_prepend(str(tmp_path))
     torch.set_num_threads(1)
     yield tmp_path
-    for name in ("poly", "test_poly", "my_losses"):
+    for name in ("poly", "test_poly", "my_losses", "my_nets"):
         sys.modules.pop(name, None)
 
 
@@ -168,6 +168,17 @@ def test_own_loss(here: Path) -> None:
     assert (net(fitted, net.start().buffers, x) - y).mean() > 0.02, "errors that are too low weigh twice"
 
 
+def test_own_net(here: Path) -> None:
+    drawn(here / "photos", {"train": 6, "test": 4})
+    page = Page("docs/own-net.md")
+    assert "16" in page.said["net"].out
+    assert "accuracy" in page.said["run"].out
+    (run,) = (here / "runs" / "own").iterdir()
+    words = ["--methods", "ridge", "--draws", "1"]
+    said = metatl("transfer", "photos", "--net", f"my_nets.Perceptron@{run}", *words)
+    assert said.code == 0, said
+
+
 def test_contributing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The example is at most 40 lines, keeps its laws, runs from its config, and is a row like the others."""
     monkeypatch.setattr(transferring, "VALIDATING", 0.0)  # rates are not chosen: minutes become seconds
@@ -187,8 +198,16 @@ def test_contributing_notices_a_broken_method(here: Path) -> None:
         runpy.run_path("test_poly.py")["test_poly"]()
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    """Those of docs/ by hand, but for methods.md, which scripts/docs_pages.py puts there."""
+    told = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
+    made = {"index.md", "contributing.md", "own-method.md", "ways.md"}
+    in_docs = {path.name for path in (ROOT / "docs").glob("*.md")} - {"methods.md"}
+    assert set(re.findall(r"(?<=[ [])[\w-]+\.md", told)) == in_docs | made
+
+
 def test_no_language_is_passed_over() -> None:
-    pages = [*SMALL, "docs/own-data.md", "docs/own-loss.md"]
+    pages = [*SMALL, "docs/own-data.md", "docs/own-loss.md", "docs/own-net.md"]
     known = {"python", "sh", "yaml", *SHOWN}
     assert {block.language for page in pages for block in blocks(page)} <= known
     assert all(block.file for page in pages for block in blocks(page) if block.language == "yaml")

@@ -140,6 +140,14 @@ def test_a_table_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert list(names["found"]) == ["ill", "well"]
 
 
+def test_readme_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    commands = re.findall(r"^ {4}([a-z]+)\b", capsys.readouterr().out, flags=re.M)
+    (told,) = re.findall(r"names all commands: (.*?)\.\n", README, flags=re.S)
+    assert sorted(re.findall(r"`([a-z]+)`", told)) == sorted(set(commands))
+
+
 def test_every_page_that_a_page_names_is_there() -> None:
     for page in [
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "results/README.md")),

@@ -104,7 +104,7 @@ def test_scalars_of_one_step_share_its_line():
         {"step": 5, "loss": 3, "accuracy": 0.5},
         {"step": 6, "loss": 0.5},
     ]
-    with pytest.raises(ValueError, match="step 4 recorded behind step 6"):
+    with pytest.raises(ValueError, match="step 4 recorded after step 6"):
         recorder.scalars(4, {"loss": 0.0})
 
 

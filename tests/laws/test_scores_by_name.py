@@ -32,7 +32,7 @@ from tests.toys import toy_data, toy_net
 
 EVALUATION = Evaluation(Tasks(3, 2, 4), 9, chunk=4)
 ADAPTATION = Descent(SGD(0.1), 3, Zeros())
-OF_CLASSES = [name for name, score in SCORES.items() if "class labels" in score.takes]
+OF_CLASSES = [name for name, score in SCORES.items() if "classes" in score.takes]
 
 
 def found(score: str | None, engine: Any = None) -> Report:

@@ -38,7 +38,7 @@ def is_frozen_kind(made: Any) -> bool:
 
 
 def frozen(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """A fitted estimator as JSON values and tensors.
+    """A fitted estimator as JSON values and tensors (trees [nodes], rows [n, d], each by its name).
 
     Takes scikit-learn's ExtraTrees, RandomForest, HistGradientBoosting and KNeighbors, Classifiers and
     Regressors, and `NearestNeighbours`; raises MetatlError for any other.

@@ -17,7 +17,7 @@ FLOOR = 1e-12
 
 
 def columns(kind: Kind, y: Tensor, made: Any) -> list[Array]:
-    """What estimators are fitted to, one each: y itself, or its columns.
+    """What estimators are fitted to, one each: y [n] itself, or the columns of y [n, k].
 
     Several labels are fitted one by one, several real values together where the estimator takes them.
     """

@@ -19,7 +19,7 @@ _GROUPS = {
 
 
 def pack(kind: str, parts: Sequence[tuple[dict[str, Any], dict[str, Tensor]]]) -> dict[str, Tensor]:
-    """`json` uint8, `ints` int64 and `floats` float64, each with one axis, of frozen estimators."""
+    """`json` uint8 [bytes], `ints` int64 [i] and `floats` float64 [f], of frozen estimators."""
     said: list[Any] = []
     held: dict[str, list[Tensor]] = {name: [] for name in _GROUPS}
     for values, tensors in parts:
@@ -38,7 +38,7 @@ def pack(kind: str, parts: Sequence[tuple[dict[str, Any], dict[str, Tensor]]]) -
 
 
 def unpack(packed: Mapping[str, Tensor]) -> tuple[str, list[tuple[dict[str, Any], dict[str, Tensor]]]]:
-    """The inverse of `pack`; MetatlError where it is none."""
+    """The inverse of `pack`, tensors in their shapes, such as [nodes]; MetatlError where it is none."""
     try:
         told = json.loads(bytes(packed["json"].cpu().numpy().tobytes()))
         at = dict.fromkeys(_GROUPS, 0)

@@ -92,7 +92,7 @@ class BayesianLinear(Solver):
     def grown(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None, new: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """All sizes of support from one Cholesky: a factor's leading blocks are those of the first rows."""
+        """Means and variances [new, outputs] from one Cholesky: its leading blocks are the first rows'."""
         _check_real(y)
         mean, noise = prior["mean"].double(), self._noise(prior)
         before = torch.cholesky_inverse(torch.linalg.cholesky(_with_jitter(prior["root"].double())))

@@ -113,7 +113,7 @@ class GaussianProcess(Solver):
     def evidence(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
     ) -> Tensor:
-        """log N(y; mean, K + s), summed over outputs; rows count by their weights."""
+        """log N(y; mean, K + s), 0-d: y [n, outputs] summed over outputs; rows count by weight [n]."""
         fitted = self.fit_under(prior, features.double(), y, outputs, weight)
         target = self._targets(y, outputs, fitted.mean) * fitted.root.unsqueeze(-1)
         half = fitted.factor.diagonal().log().sum() + len(target) * math.log(2 * math.pi) / 2

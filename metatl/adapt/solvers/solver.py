@@ -58,7 +58,7 @@ class Solver(ABC):
     def fit_under(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
     ) -> Any:
-        """`fit` under a prior that was learned; the same as `fit` where there is none."""
+        """`fit` of features [n, d] under a prior that was learned; the same as `fit` where there is none."""
         return self.fit(features, y, outputs, weight)
 
     def spread(self, fitted: Any, features: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class Solver(ABC):
     def grown(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None, new: Tensor
     ) -> tuple[Tensor, ...]:
-        """Outputs for new rows, and the spread they have: row i from the first i mod (n + 1) of n rows."""
+        """Outputs [new, outputs], and their spread: row i from the first i mod (n + 1) of features [n, d]."""
         shown = first_rows(len(features), len(new), features)
         shown = shown if weight is None else shown * weight
 
@@ -97,7 +97,7 @@ def first_rows(rows: int, new: int, like: Tensor) -> Tensor:
 
 
 def check_rows(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None, none: bool = False) -> None:
-    """Raise MetatlError for features, targets and weights whose shapes do not belong together.
+    """Raise MetatlError unless shapes are features [n, d], y [n] or [n, outputs], weight [n].
 
     none: whether there may be no row at all.
     """
@@ -119,7 +119,7 @@ NEEDS_LABELS = "needs class labels; choose RidgeRegression for real targets and 
 
 
 def check_labels(solver: Solver, y: Tensor) -> None:
-    """Raise MetatlError for real targets and several labels."""
+    """Raise MetatlError for all but labels [n]: real targets, several labels."""
     if is_wide(y):
         raise MetatlError(f"{type(solver).__name__} {NEEDS_LABELS}")
 
@@ -147,5 +147,5 @@ def row_weights(features: Tensor, weight: Tensor | None) -> Tensor:
 
 
 def as_features(features: Tensor, value: Tensor) -> Tensor:
-    """A float64 result in the features' type, float32 at least."""
+    """A float64 result [...] of any shape in the features' type, float32 at least."""
     return value.to(torch.promote_types(features.dtype, torch.float32))

@@ -53,7 +53,7 @@ def records(text: str, where: str) -> Records:
     if again:
         raise MetatlError(
             f"{where} line {again[0]} says the names of line {first} once more, as where files were put one "
-            "behind the other; delete the line"
+            "after the other; delete the line"
         )
     if not rows:
         raise MetatlError(f"{where} has no row below its names {', '.join(names[:6])}")

@@ -32,7 +32,7 @@ NUMBERS = {
 """Format -> what a number matches, and the marks between thousands."""
 _NEARLY = 0.9
 _UNIT = re.compile(r"([€$£]?) ?[+-]?[\d.,]*\d ?([^\d\s.,]*)")
-"""A number with a currency in front of it, or a unit behind."""
+"""A number with a currency in front of it, or a unit after it."""
 
 
 class Typed(NamedTuple):

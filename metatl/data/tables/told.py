@@ -42,7 +42,7 @@ def row(encoder: Encoder, x: Tensor) -> list[tuple[str, str]]:
 
 
 def _plain(values: Array, count: int, absent: Array) -> tuple[Array, set[int]]:
-    """The first `count` values, and the places of those whose indicator behind them says missing."""
+    """The first `count` values, and the places of those whose indicator after them says missing."""
     return values[:count], {
         int(place) for place, one in zip(absent, values[count:], strict=True) if one > 0.5
     }

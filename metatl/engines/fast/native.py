@@ -32,7 +32,7 @@ def covers(x: Tensor, w: Tensor, by_x: bool) -> bool:
 def geometry(
     spec: ProductSpec, x: Tensor, w: Tensor, pool: bool = False, first: int | None = None
 ) -> list[int]:
-    """The fields of `struct Geometry` behind tasks and threads."""
+    """The fields of `struct Geometry` after tasks and threads."""
     window = (*spec.out(x.shape, w.shape), *w.shape[3:], *spec.stride, *spec.padding, *spec.dilation)
     return [*x.shape[1:], w.shape[1], *window, int(pool), x.shape[1] if first is None else first]
 

@@ -74,7 +74,7 @@ def _given_out(graph: fx.GraphModule, notes: GraphRecorder) -> set[fx.Node]:
 
 def fold_constants(graph: fx.GraphModule, notes: GraphRecorder) -> None:
     """Values that depend on no input become attributes, unless something writes into them."""
-    # What changes behind the operation that made it, and all that is computed from that.
+    # What changes after the operation that made it, and all that is computed from that.
     written = _given_out(graph, notes)
     for node in graph.graph.nodes:
         if mutates(node):

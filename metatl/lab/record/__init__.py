@@ -44,7 +44,7 @@ __all__ = [
 
 
 def open_recorders(directory: Path, total: int, resume_step: int = 0, label: str = "") -> Recorders:
-    """The recorders of a run directory, continued behind the checkpoint of `resume_step` (0: afresh).
+    """The recorders of a run directory, continued after the checkpoint of `resume_step` (0: afresh).
 
     None of them where another process of a job writes (`processes.writer`).
     """
@@ -69,7 +69,7 @@ def recording(directory: Path, label: str, resume_step: int, total: int) -> Gene
 
 @contextmanager
 def tensorboard(directory: Path, resume_step: int) -> Generator[Recorders]:
-    """TensorBoard alone, behind what a run of `resume_step` steps recorded there; closed at the end."""
+    """TensorBoard alone, after what a run of `resume_step` steps recorded there; closed at the end."""
     boards = [TensorBoard(directory, purge_step=resume_step + 1)] if processes.writer() else []
     recorders = Recorders(boards, directory)
     try:

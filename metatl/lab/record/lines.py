@@ -29,7 +29,7 @@ class JsonLines(Recorder):
 
     @classmethod
     def open(cls, path: Path, resume_step: int = 0) -> Self:
-        """Continue behind the checkpoint of `resume_step` (0: from nothing): later or torn lines are dropped.
+        """Continue after the checkpoint of `resume_step` (0: from nothing): later or torn lines are dropped.
 
         Raises MetatlError for a line that is damaged, and for a place that cannot be written.
         """
@@ -45,7 +45,7 @@ class JsonLines(Recorder):
         """Write a line, or write the last one again with these values in it."""
         before = self._row.get("step", -1)
         if step < before:
-            raise ValueError(f"step {step} recorded behind step {before}")
+            raise ValueError(f"step {step} recorded after step {before}")
         if step > before:
             self._row, self._start = {"step": step}, self._stream.seek(0, io.SEEK_END)
         self._row |= plain(values)

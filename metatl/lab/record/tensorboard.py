@@ -133,7 +133,7 @@ def _hush_writers() -> None:
 
 
 def _age_event_files(directory: Path) -> None:
-    """Rename event files that would sort behind one opened now: TensorBoard reads them by name.
+    """Rename event files that would sort after one opened now: TensorBoard reads them by name.
 
     There are such files when the clock went back, or when a run is resumed within a second of its last start.
     """

@@ -162,7 +162,7 @@ class _Watch:
             self.save()
 
     def save(self) -> None:
-        """Write the state behind the last step, if it is finite and the directory is still ours."""
+        """Write the state after the last step, if it is finite and the directory is still ours."""
         self.check_held()
         check_finite(self.state, self.metrics)
         try:

@@ -2,7 +2,7 @@
 
 bfloat16 keeps 8 bits of a number. Nets with norms, ReLU and max-pooling lose the meta-gradient in it (cosine
 with the float32 one 0.97 on a fresh Conv4 with strides, 0.76 with max-pooling, 0.998 on an MLP), so it stands
-behind a check on the first meta-batch.
+after a check on the first meta-batch.
 """
 
 from __future__ import annotations

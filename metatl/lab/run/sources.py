@@ -87,7 +87,7 @@ def _own_origin(name: str) -> str | None:
 def files(described: Any, kept: Mapping[str, str] | None = None) -> dict[str, str]:
     """Path -> hash of its content, for every value that names a file or a folder which is there.
 
-    So is what stands behind the last @ of a value: `my_net@weights.pt`. kept: copies of those that have gone.
+    So is what stands after the last @ of a value: `my_net@weights.pt`. kept: copies of those that have gone.
     """
     found: dict[str, str] = {}
     for name in store.words(described):

@@ -29,7 +29,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def words(value: Any) -> list[str]:
-    """What in nested plain values may name a file: strings, and what stands behind their last @."""
+    """What in nested plain values may name a file: strings, and what stands after their last @."""
     return sorted({name for word in strings(value) for name in (word, word.rpartition("@")[2])})
 
 
@@ -104,7 +104,7 @@ def placed(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """Nested plain values with other names for files; what stands behind the last @ of a string too."""
+    """Nested plain values with other names for files; what stands after the last @ of a string too."""
     if isinstance(value, Mapping):
         return {key: renamed(item, names) for key, item in cast(Mapping[Any, Any], value).items()}
     if isinstance(value, list | tuple):

@@ -29,7 +29,7 @@ def table(
     """Rows as a table that scrolls inside its own box; nothing without rows.
 
     columns: the keys to show, in order, or keys to their headings; a row without a key has a dash there.
-    Columns behind the first whose cells all begin with a digit, a sign or a dash are set to the right.
+    Columns after the first whose cells all begin with a digit, a sign or a dash are set to the right.
     strong: rows in bold.
     """
     if not rows:

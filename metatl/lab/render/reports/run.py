@@ -85,7 +85,7 @@ def _headline(files: RunFiles) -> Html:
 
 def _shape(protocol: Values) -> str:
     mode = "transductive" if protocol.get("transductive") else "inductive"
-    classes = protocol.get("way") and "class labels" in of_protocol(protocol).takes
+    classes = protocol.get("way") and "classes" in of_protocol(protocol).takes
     each = " a class" if classes else ""
     way = f"{protocol['way']}-way " if each else ""
     return f"{way}{protocol['shot']}-shot, {protocol['query']} queries{each}, {mode}"
