@@ -56,8 +56,11 @@ def domains(net: Net, transfer: Transfer, support: Batch, unlike: bool = False) 
         raise MetatlError(f"an adaptation across domains {NEEDED}")
     with torch.no_grad():
         passed = [name for name in NAMES if not (unlike and name == "source")]
-        x = {**x, **{name: net.features(transfer.params, transfer.buffers, x[name]) for name in passed}}
-    return TwoDomains(Batch(x["source"], y["source"]), Batch(x["labelled"], y["labelled"]), x["unlabelled"])
+        made = {name: net.features(transfer.params, transfer.buffers, x[name]) for name in passed}
+    held = {**cast(Mapping[str, Tensor], x), **made}
+    return TwoDomains(
+        Batch(held["source"], y["source"]), Batch(held["labelled"], y["labelled"]), held["unlabelled"]
+    )
 
 
 def _with_source(support: Batch, source: Batch) -> Batch:
