@@ -52,12 +52,12 @@ def domains(net: Net, transfer: Transfer, support: Batch, unlike: bool = False) 
     x, y = support.x, support.y
     if not isinstance(x, Mapping):
         x, y = dict.fromkeys(NAMES, x), dict.fromkeys(NAMES[:2], y)
-    if not {*NAMES} <= {*cast(Mapping[str, Tensor], x)}:
+    held = dict(cast(Mapping[str, Tensor], x))
+    if not {*NAMES} <= {*held}:
         raise MetatlError(f"an adaptation across domains {NEEDED}")
     with torch.no_grad():
         passed = [name for name in NAMES if not (unlike and name == "source")]
-        made = {name: net.features(transfer.params, transfer.buffers, x[name]) for name in passed}
-    held = {**cast(Mapping[str, Tensor], x), **made}
+        held |= {n: net.features(transfer.params, transfer.buffers, held[n]) for n in passed}
     return TwoDomains(
         Batch(held["source"], y["source"]), Batch(held["labelled"], y["labelled"]), held["unlabelled"]
     )
