@@ -95,6 +95,13 @@ def test_wrong_words_name_the_help_of_their_command(tmp_path: Path) -> None:
         asked.counts("1,alle", "classes")
 
 
+def test_a_share_that_is_none_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    """Neither the model nor the rows have to be there."""
+    assert "--unsure is 2; give the share" in refused(
+        "predict", tmp_path, tmp_path / "a.csv", "--unsure", "2"
+    )
+
+
 def test_ctrl_c_while_torch_is_imported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
