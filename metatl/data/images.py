@@ -16,6 +16,7 @@ from metatl.types import MetatlError
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Resize = Literal["area", "nearest", "lanczos"]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+SUFFIXES += (".heic", ".heif")  # a phone's: photos too, to be named where they cannot be read
 _LEFT_BEHIND = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
 _BITS, _MEANING, _ORIENTATION = 258, 262, 274
 """Numbers of the TIFF (and EXIF) tags for bits of a pixel, for what 0 means, for how the camera was held."""
@@ -50,7 +51,7 @@ def as_seen(file: str | Path | bytes | Image.Image, where: str) -> Image.Image:
     except MetatlError:
         raise
     except Exception as error:  # its readers raise nearly everything at a damaged one
-        raise MetatlError(f"{where}: cannot be read as an image; remove or repair it") from error
+        raise MetatlError(f"{where}: cannot be read as an image; convert, repair or remove it") from error
 
 
 def _upright(file: Image.Image, pixels: Image.Image) -> Image.Image:

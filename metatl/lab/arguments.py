@@ -59,7 +59,12 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The command's own words, and those that override a config; raises MetatlError for a wrong word."""
     own, overrides = _split(argv)
-    return parser().parse_args(own), overrides
+    words, unknown = parser().parse_known_args(own)
+    if unknown:
+        raise MetatlError(
+            f"unrecognized arguments: {' '.join(unknown)}; 'metatl {words.command} --help' says how to use it"
+        )
+    return words, overrides
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:

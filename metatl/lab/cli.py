@@ -19,8 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if words and words[0] in {*arguments.ABOUT, *_HELP} and _HELP & {words[0], *words[1:2]}:
         arguments.parse(words)  # prints it, and leaves
-    from metatl.lab import commands
-
+    try:
+        from metatl.lab import commands
+    except KeyboardInterrupt:  # while torch is imported, say: `guarded` hears those that come later
+        sys.stderr.write("metatl: interrupted before it began\n")
+        return 130
     return commands.main(words, last=argv is None)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from metatl.adapt import ClosedForm, Descent
+from metatl.data.examples import Examples
 from metatl.heads import Zeros
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.fit import started
@@ -49,6 +50,21 @@ def applicable(
     return kept, [*notes, *(f"Left out, {of}: {', '.join(names)}." for of, names in left.items())]
 
 
+def readable(found: dict[str, Row], named: Sequence[str], examples: Examples) -> dict[str, Row]:
+    """The rows; MetatlError for one asked for by name that reads columns where there are none.
+
+    `applicable` says it too, but after the features of thousands of photos are computed for nothing.
+    """
+    for name in [name for name in named if name in found and examples.inputs.columns is None]:
+        if found[name].on == "inputs":
+            raise MetatlError(f"method {name!r} {_no_columns(examples.inputs.unit)}")
+    return found
+
+
+def _no_columns(unit: str) -> str:
+    return f"reads columns, and these are {unit}s"
+
+
 _NET = "in this net"
 
 
@@ -77,7 +93,7 @@ def _unlike(row: Row, net: Backbone, problem: Problem) -> str:
     if row.reads == "names" and not (net.reads_texts and problem.targets.kind == "classes"):
         return "reads the names of classes, which needs a net for texts, and classes"
     if row.on == "inputs" and problem.encoded is None:
-        return f"reads columns, and these are {problem.unit}s"
+        return _no_columns(problem.unit)
     if row.on == "inputs" and not net.moves and isinstance(row.adaptation, ClosedForm):
         return "is the same on features here: there is no net, and columns are the features"
     return ""

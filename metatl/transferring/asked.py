@@ -36,7 +36,7 @@ def counts(labelled: str | Sequence[int | str] | None, kind: Kind) -> list[int |
     for word in words:
         word = word.strip()
         if word != ALL and not word.isdecimal():
-            raise MetatlError(f"labelled: {word!r} is no number of labels; give 1,2,5,all say")
+            raise MetatlError(f"labelled: {word!r} is no number of labels; give 1,2,5,all, say")
         found.add(None if word == ALL else int(word))
     return sorted(found, key=lambda k: float("inf") if k is None else k)
 
@@ -160,8 +160,11 @@ def possible(
             f"labelled: {_smallest(problem)} {most} {problem.unit}s to learn from; {large} is too many"
         )
     each = "labels of each class" if problem.targets.kind == "classes" else f"labelled {problem.unit}s"
-    note = f"{large} {each} are left out: {_smallest(problem)} {most} {problem.unit}s to learn from."
-    return possible, [note] if large else []
+    notes = [f"{large} {each} are left out: {_smallest(problem)} {most} {problem.unit}s to learn from."]
+    notes = notes if large else []
+    if 0 in asked and not unlabelled and [*asked] != counts(None, problem.targets.kind):
+        notes += [f"0 {each} are left out: every one of these rows needs labels."]
+    return possible, notes
 
 
 def _smallest(problem: Problem) -> str:

@@ -14,7 +14,7 @@ from metatl import importing
 from metatl.lab import store
 from metatl.text import say, terminal
 from metatl.transferring import asked, clusters, people, person, tables
-from metatl.transferring.doubt import most, share_of
+from metatl.transferring.doubt import check_share, most, share_of
 from metatl.transferring.listing import listing, say_listing
 from metatl.transferring.open_model import open_model
 from metatl.transferring.opened import Words
@@ -98,6 +98,7 @@ def _columns(words: argparse.Namespace) -> Words:
 
 def predict(words: argparse.Namespace) -> None:
     """`metatl predict`: a CSV of labels; what cannot be read is named on standard error."""
+    check_share(words.unsure)
     folder = Path(words.model)
     saved = saved_at(folder)
     if saved is None and not words.delta and (folder / "config.yaml").is_file():

@@ -56,6 +56,11 @@ def most(found: Sequence[D], count: int) -> list[D]:
 
 def share_of(found: Sequence[D], share: float) -> list[D]:
     """This share of the rows, the least known, at least one; MetatlError for a share that is none."""
-    if not 0 < share <= 1:
-        raise MetatlError(f"--unsure is {share:g}; give the share of rows to look at, 0.2 say")
+    check_share(share)
     return most(found, max(1, round(share * len(found))))
+
+
+def check_share(share: float | None) -> None:
+    """Raise MetatlError for a share of rows that is none, before anything is predicted."""
+    if share is not None and not 0 < share <= 1:
+        raise MetatlError(f"--unsure is {share:g}; give the share of rows to look at, 0.2 say")

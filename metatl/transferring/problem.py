@@ -139,5 +139,6 @@ def _check(whole: Examples, some: Examples) -> None:
     if some.test is None and some.group is None and counts.min() < 2:
         name = names[int(counts.argmin())]
         raise MetatlError(
-            f"{whole.name}: class {name!r} has one {unit} only: folds need two or more of each class"
+            f"{whole.name}: class {name!r} has one {unit} only: folds need two or more of each class; "
+            "add some, or leave the class out"
         )

@@ -10,7 +10,7 @@ from typing import Any
 from metatl import tree
 from metatl.data.examples import Examples
 from metatl.transferring import asked
-from metatl.transferring.applicable import applicable
+from metatl.transferring.applicable import applicable, readable
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.beside import beside
 from metatl.transferring.budget import Budget
@@ -88,7 +88,7 @@ def transfer(
     names = [named(word) for word in said]
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
     chosen_rows = teachable(rows(asked.with_references(said)), names, teacher is not None)
-    asked.check_source(chosen_rows, names, source is not None, usual is None)
+    asked.check_source(readable(chosen_rows, names, examples), names, source is not None, usual is None)
     aim = Aim(usual if net is None else net, size, asked.counts(labelled, examples.targets.kind), seed)
     others, repeated = _others(source, words, examples, source_clusters, aim)
     chosen_rows, unlike = asked.columned(chosen_rows, names, others, examples, aim.counts)

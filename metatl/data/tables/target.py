@@ -14,6 +14,9 @@ from metatl.data.targets import Kind, Targets
 from metatl.types import MetatlError
 
 MOST_CLASSES, ROWS_EACH = 20, 5
+_UNLIKE = 10.0
+"""Of standard deviations: from here on one target has a hundred times the share of another in an MSE."""
+_EMPTY = "NA, null, ? and - stand for an empty cell: a class that is called so needs another name"
 
 
 def target(
@@ -44,7 +47,9 @@ def target(
     found, notes = _targets(rows, names, several, kind)
     if left := int((~held).sum()):
         first = columns.where(int(np.flatnonzero(~held)[0]))
-        notes = [*notes, f"{left} of {columns.rows} rows have no {name} and are left out ({first} the first)"]
+        said = f"{left} of {columns.rows} rows have no {' or no '.join(names)}"
+        said += f" and are left out ({first} the first)"
+        notes = [*notes, said if columns[names[0]].dtype.kind != "O" else f"{said}; {_EMPTY}"]
     _check_varied(found, columns.name, name)
     return found, replace(rows.drop(names), notes=(*rows.notes, *notes))
 
@@ -95,7 +100,8 @@ def _targets(
             f"{rows.name}: several targets are all numbers or all yes and no; {(worded or list(names))[0]!r} "
             f"holds {'words' if worded else 'other numbers'}"
         )
-    return Targets("real", tuple(names), _real([rows[name] for name in names])), []
+    values = _real([rows[name] for name in names])
+    return Targets("real", tuple(names), values), _unlike(names, values)
 
 
 def _single(rows: Columns, name: str, kind: Kind | None) -> tuple[Targets, list[str]]:
@@ -116,6 +122,19 @@ def _single(rows: Columns, name: str, kind: Kind | None) -> tuple[Targets, list[
     told = [f"target {name} is classes ({len(found)} different whole numbers)"]
     told = told if values.dtype.kind == "f" and kind is None else _alike(name, found)
     return Targets("classes", _spelt(found, values, rows.formats.get(name, "")), labels), told
+
+
+def _unlike(names: Sequence[str], values: Tensor) -> list[str]:
+    """A note where the squared errors of one target drown those of another; nothing where none do."""
+    spread = values.double().std(0, correction=0)
+    wide, narrow = int(spread.argmax()), int(spread.argmin())
+    if not spread[wide] > _UNLIKE * spread[narrow]:
+        return []
+    one, other = names[wide], names[narrow]
+    said = (
+        f"target {one} varies more than {_UNLIKE:g} times as much as {other}, so that the MSE says next to "
+    )
+    return [said + f"nothing about {other}; compare it alone, or put both on one scale"]
 
 
 def _alike(name: str, classes: Sequence[str]) -> list[str]:
