@@ -15,8 +15,10 @@ from metatl.types import MetatlError
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Resize = Literal["area", "nearest", "lanczos"]
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
-SUFFIXES += (".heic", ".heif")  # a phone's: photos too, to be named where they cannot be read
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"),
+    *(".heic", ".heif"),  # a phone's: photos too, to be named where they cannot be read
+)
 _LEFT_BEHIND = ("__MACOSX", "@eaDir", "$RECYCLE.BIN")
 _BITS, _MEANING, _ORIENTATION = 258, 262, 274
 """Numbers of the TIFF (and EXIF) tags for bits of a pixel, for what 0 means, for how the camera was held."""
