@@ -154,10 +154,17 @@ def shift(parser: argparse.ArgumentParser) -> None:
 def multitask(parser: argparse.ArgumentParser) -> None:
     """Give the command its arguments."""
     parser.add_argument(
-        "data", help="a table (CSV, Parquet, npz, ...), or a folder of photos with a CSV that names them"
+        "data",
+        nargs="+",
+        help="a table (CSV, Parquet, npz, ...), several of them with a task each, or a folder of photos with "
+        "a CSV that names them",
     )
-    parser.add_argument("--targets", help="columns to predict, with commas; cells may be empty")
+    parser.add_argument(
+        "--targets",
+        help="columns to predict, with commas; cells may be empty (of several tables: one of each or all)",
+    )
     parser.add_argument("--text", help="column of the sentences, where rows are some")
+    parser.add_argument("--drop", help="columns that are no inputs (an id), with commas")
     parser.add_argument("--methods", help="ways, with commas, or all [the usual ones, see docs/command.md]")
     parser.add_argument(
         "--quantiles",
@@ -168,7 +175,12 @@ def multitask(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=int, default=5, help="draws of the rows, each with nets of its own [5]"
     )
     parser.add_argument("--steps", type=int, default=300, help="steps of every net [300]")
-    parser.add_argument("--minutes", type=float, default=10.0, help="time for all of it [10]")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=10.0,
+        help="after which no further draw begins; the first is always done [10]",
+    )
     parser.add_argument("--out", help="folder for the table and the report [runs/multitask-<name>]")
 
 

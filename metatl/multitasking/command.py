@@ -27,7 +27,8 @@ def multitask(words: argparse.Namespace) -> None:
     if words.seeds < 1 or words.steps < 1 or not words.minutes > 0:
         raise MetatlError("multitask: seeds and steps are 1 or more, minutes above 0")
     ways = chosen(words.methods)
-    problem = read(words.data, words.targets, words.text)
+    drop = [one.strip() for one in (words.drop or "").split(",") if one.strip()]
+    problem = read(words.data, words.targets, words.text, drop)
     budget = NetBudget(words.steps, levels=LEVELS if words.quantiles else ())
     folder = Path(words.out or Path("runs") / f"multitask-{problem.name}")
     kept = KeptFits.resumed(folder, problem, budget)

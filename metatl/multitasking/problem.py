@@ -18,6 +18,7 @@ from metatl.data.tables.columns import as_text
 from metatl.data.tables.target import target_names
 from metatl.data.targets import Targets
 from metatl.data.texts import of_column
+from metatl.multitasking.files import joined
 from metatl.objectives.of_target import MISSING
 from metatl.opening import text_of
 from metatl.transferring.backbone import backbone
@@ -59,19 +60,33 @@ class Several:
         return ~y.isnan().flatten(1).any(1) if y.is_floating_point() else y != MISSING
 
 
-def read(data: str | Path, names: str | Sequence[str] | None, text: str | None = None) -> Several:
+def read(
+    data: str | Path | Sequence[str | Path],
+    names: str | Sequence[str] | None,
+    text: str | None = None,
+    drop: Sequence[str] = (),
+) -> Several:
     """A table, with `text` sentences in a column, or a folder of photos with a CSV that names them.
 
-    Raises MetatlError in one line for what is not there, and for targets from which nothing can be learned.
+    Several tables have a task each, see `files.joined`. drop: columns that are no inputs. Raises MetatlError
+    in one line for what is not there, and for targets from which nothing can be learned.
     """
-    place = Path(data)
-    if not place.exists():
-        raise MetatlError(f"{place}: no such file or folder; name a table, or a folder of photos with a CSV")
-    listed = _listed(place) if place.is_dir() else None
-    table, test, _ = (read_table(listed), None, None) if listed else read_parts(place, text)
-    said = _names(table, names)
+    places = [Path(one) for one in ([data] if isinstance(data, str | Path) else data)]
+    for place in places:
+        if not place.exists():
+            raise MetatlError(
+                f"{place}: no such file or folder; name a table, or a folder of photos with a CSV"
+            )
+    place, listed = places[0], _listed(places[0]) if places[0].is_dir() else None
+    if len(places) > 1:
+        table, test = joined(places, names, text), None
+        said, name = list(table)[-len(places) :], table.name
+    else:
+        table, test, _ = (read_table(listed), None, None) if listed else read_parts(place, text)
+        said, name = _names(table, names), text_of(place.resolve().stem)
+    table.require(drop)
     targets = {name: _target(table, name) for name in said}
-    rest, name = table.drop(said), text_of(place.resolve().stem)
+    rest = table.drop([*said, *(one for one in drop if one not in said)])
     y = {name: y for name, (_, y) in targets.items()}
     if listed is not None:
         inputs, unit = _frozen(_photos(place, rest), USUAL["photo"]), "photo"
