@@ -149,7 +149,7 @@ def test_files_of_another_kind_are_named_and_hidden_ones_are_not(tmp_path: Path)
     for name in (".DS_Store", "Thumbs.db"):
         (folder / "blue" / name).write_bytes(b"x")
     assert read_photo_folder(folder).notes == ()
-    for name in ("one.heic", "film.mp4"):
+    for name in ("song.mp3", "film.mp4"):
         (folder / "green" / name).write_bytes(b"x")
     (said,) = read_photo_folder(folder).notes
-    assert said == "2 files beside the photos, of another kind, left out: film.mp4, one.heic"
+    assert said == "2 files beside the photos, of another kind, left out: film.mp4, song.mp3"
