@@ -109,7 +109,10 @@ def _listed(words: Words) -> list[tuple[str, Callable[..., Examples], str]]:
 def _of_folder(folder: Path, words: Words) -> tuple[Examples, str | None]:
     if words.said:
         word = next(iter(words.said))
-        raise MetatlError(f"--{word} names a column of a table, and {folder} is a folder without train.csv")
+        raise MetatlError(
+            f"--{word} names a column of a table, and {folder} is a folder without train.csv; write a table "
+            f"with a column of file names (--photo or --audio) and one for --{word}"
+        )
     files = [*folder.glob("*/*"), *folder.glob("*/*/*")]
     counts = [sum(file.suffix.lower() in one.kind.suffixes for file in files) for one in _FOLDERS]
     found = _FOLDERS[counts.index(max(counts))]
