@@ -89,8 +89,8 @@ def test_no_label_at_all_is_not_passed_over(tmp_path: Path) -> None:
 
 def test_wrong_words_name_the_help_of_their_command(tmp_path: Path) -> None:
     """`metatl --help` does not list the words of `multitask`."""
-    said = refused("multitask", tmp_path / "a.csv", "--drop", "id")
-    assert "unrecognized arguments: --drop id; 'metatl multitask --help'" in said
+    said = refused("multitask", tmp_path / "a.csv", "--group", "id")
+    assert "unrecognized arguments: --group id; 'metatl multitask --help'" in said
     with pytest.raises(MetatlError, match="give 1,2,5,all, say"):
         asked.counts("1,alle", "classes")
 
