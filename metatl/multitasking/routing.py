@@ -64,11 +64,11 @@ class Routed(Supervised):
         on = state.transfer.buffers[ON]
         told = [term.target for term in self.terms if isinstance(term, OfTarget)]
         own = [cast(ModuleGrid, net.module).names.index(name) for name in told]
-        held = memory.pop(_MEMORY, None) or self._begun(on[own])
+        held = memory.pop(_MEMORY, None) or self._begun(on, own)
         contest, place = divmod(state.step, 2 * self.every)
         open_, second = (contest + 1) * 2 * self.every <= self.share * self.steps, place >= self.every
-        pairs = [self._pair(contest, target) for target in own]
-        turn = [pair[second] for pair in pairs] if open_ else held["best"].tolist()
+        pairs = {target: self._pair(contest, target) for target in own}
+        turn = [pair[second] for pair in pairs.values()] if open_ else held["best"].tolist()
         paths = held["population"][torch.arange(len(own)), turn]
         buffers = {
             **state.transfer.buffers,
@@ -84,26 +84,28 @@ class Routed(Supervised):
                 held = self._ended(held, pairs, contest, on.shape[2])
         return replace(state, memory=state.memory | {_MEMORY: held}), metrics
 
-    def _begun(self, on: Tensor) -> Params:
+    def _begun(self, on: Tensor, own: list[int]) -> Params:
+        """What is held of these targets at first: their own of the paths that are drawn for all."""
         targets, blocks, modules = on.shape
         rng = np.random.default_rng(number(self.key, _BEGIN, 0) % 2**63)
         drawn = rng.integers(modules, size=(targets, self.population, blocks, self.active))
-        best = torch.zeros(targets, dtype=torch.int64)
-        losses = torch.zeros(targets, 2, dtype=torch.float64)
-        return {"population": torch.from_numpy(drawn), "best": best, "losses": losses}
+        best = torch.zeros(len(own), dtype=torch.int64)
+        losses = torch.zeros(len(own), 2, dtype=torch.float64)
+        return {"population": torch.from_numpy(drawn[own]), "best": best, "losses": losses}
 
     def _pair(self, contest: int, target: int) -> list[int]:
         rng = np.random.default_rng([number(self.key, _PAIR, contest) % 2**63, target])
         return [int(one) for one in rng.permutation(self.population)[:2]]
 
-    def _ended(self, held: Params, pairs: list[list[int]], contest: int, modules: int) -> Params:
-        """What is held after a contest; a tie leaves the first of a pair the winner."""
+    def _ended(self, held: Params, pairs: dict[int, list[int]], contest: int, modules: int) -> Params:
+        """What is held after a contest of these targets; a tie leaves the first of a pair the winner."""
         population, best = held["population"].clone(), held["best"].clone()
-        for target, (pair, losses) in enumerate(zip(pairs, held["losses"].tolist(), strict=True)):
+        for i, (target, losses) in enumerate(zip(pairs, held["losses"].tolist(), strict=True)):
+            pair = pairs[target]
             won = int(losses[1] < losses[0])
             rng = np.random.default_rng([number(self.key, _MUTATE, contest) % 2**63, target])
-            population[target, pair[1 - won]] = mutated(population[target, pair[won]], modules, rng)
-            best[target] = pair[won]
+            population[i, pair[1 - won]] = mutated(population[i, pair[won]], modules, rng)
+            best[i] = pair[won]
         return {"population": population, "best": best, "losses": torch.zeros_like(held["losses"])}
 
 

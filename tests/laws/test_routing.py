@@ -80,7 +80,7 @@ def test_a_random_path_stays_and_what_is_not_on_does_not_move() -> None:
 def test_losers_become_children_of_winners(population: int) -> None:
     net = net_of(modules=9)
     learner = of(population=population, share=1.0, every=2, steps=4, active=3)
-    begun = learner._begun(net.start().buffers["on"])["population"]
+    begun = learner._begun(net.start().buffers["on"], [0, 1])["population"]
     held = learned(net, learner).memory["paths"]
     for target in range(2):
         now, before = held["population"][target], begun[target]
@@ -101,7 +101,7 @@ def test_the_better_path_wins() -> None:
         if name.startswith("nets.1."):
             leaf.fill_(100.0)
     learner = of(active=1, every=1, share=1.0, steps=2)
-    begun = learner._begun(start.buffers["on"])
+    begun = learner._begun(start.buffers["on"], [0, 1])
     begun["population"][:, 0], begun["population"][:, 1] = 0, 1
     state = learner.init(net, start)
     state = replace(state, memory=state.memory | {"paths": begun})
@@ -162,6 +162,7 @@ def test_a_path_stays_behind_its_turn_and_what_lies_on_none_begins_anew(share: f
     assert torch.equal(before, after)
     assert torch.equal(middle.buffers["on"][0], end.buffers["on"][0])
     start, on = net.start().params, end.buffers["on"]
+    assert (on[1] & ~on[0]).any(), "a module that the second path alone takes"
     for name, leaf in end.params.items():
         if name.startswith("nets."):
             _, module, block, *_ = name.split(".")
