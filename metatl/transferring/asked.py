@@ -14,6 +14,7 @@ from metatl.transferring.backbone import Backbone
 from metatl.transferring.cells import ALL
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import REFERENCES, Row
+from metatl.transferring.shared_columns import UNLIKE
 from metatl.transferring.source import SourceRows
 from metatl.types import MetatlError
 
@@ -121,7 +122,7 @@ def columned(
     if lost and not any(k != 0 for k in counts):
         raise MetatlError(
             f"source: {source.name if source else ''} has no column of {problem.name}'s, and rows for unlike "
-            "columns (dama, shared-latent) learn from labels of both; ask for some (--labelled 2, say)"
+            f"columns ({', '.join(UNLIKE)}) learn from labels of both; ask for some (--labelled 2, say)"
         )
     note = f"Left out, as the source has no column of the data's: {', '.join(lost)}."
     return {name: row for name, row in found.items() if name not in lost}, [note] if lost else []

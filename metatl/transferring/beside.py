@@ -17,6 +17,7 @@ from metatl.transferring.features import Computed, Features, features, readable
 from metatl.transferring.prepared import prepared_rows
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import Row
+from metatl.transferring.shared_columns import shared_columns
 from metatl.transferring.source import SourceRows
 from metatl.types import Batch, MetatlError
 
@@ -121,12 +122,7 @@ def _seen(on: str, source: SourceRows, problem: Problem, net: Backbone) -> SeenB
     if on == "own inputs":
         encoder = Encoder.fit(ours.take(problem.task.pool))
         return SeenBeside(Encoder.fit(theirs)(theirs), Computed(encoder(ours)), encoder)
-    shared = [name for name in ours if name in theirs]
-    if not shared:
-        raise MetatlError(
-            f"source: {theirs.name} has no column of {ours.name}'s ({', '.join(list(ours)[:5])}); give a "
-            "table with some of them, or name rows for unlike columns (--methods dama,shared-latent)"
-        )
+    shared = shared_columns(theirs, ours)
     encoder = Encoder.fit(theirs.only(shared))
     return SeenBeside(encoder(theirs), Computed(encoder(ours)), encoder)
 

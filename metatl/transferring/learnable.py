@@ -15,7 +15,7 @@ from metatl.data.tables import Columns, Encoder
 from metatl.heads import Learned
 from metatl.rules import Adam
 from metatl.transferring.backbone import CONVOLVED, SMALL
-from metatl.types import MetatlError
+from metatl.transferring.shared_columns import shared_columns
 
 HIDDEN, BATCH = (256, 128), 64
 """Widths of the hidden layers of an MLP; rows of a step."""
@@ -61,12 +61,7 @@ def sketched(source: Examples, problem: Examples) -> Sketch:
 def _of_columns(source: Inputs, rows: Index, problem: Inputs) -> Sketch:
     """An MLP on the columns that both have."""
     theirs, ours = cast(Columns, source.columns), cast(Columns, problem.columns)
-    shared = [name for name in ours if name in theirs]
-    if not shared:
-        raise MetatlError(
-            f"source: {theirs.name} has no column of {ours.name}'s ({', '.join(list(ours)[:5])}); give a "
-            "table with some of them, or name rows for unlike columns (--methods dama,shared-latent)"
-        )
+    shared = shared_columns(theirs, ours)
     encoder = Encoder.fit(theirs.only(shared).take(rows))
     seen, notes = {"columns": list(encoder.columns)}, _notes(theirs, ours, shared)
     hidden = {"hidden": list(HIDDEN)}

@@ -20,6 +20,7 @@ from metatl.transferring.asked import columned
 from metatl.transferring.open_model import open_model
 from metatl.transferring.opened import Words, opened
 from metatl.transferring.rows import rows
+from metatl.transferring.shared_columns import UNLIKE
 from metatl.transferring.transfer import Transferring, transfer
 from metatl.types import Batch
 
@@ -106,3 +107,7 @@ def test_rows_that_need_shared_columns_are_refused_by_name_and_else_left_out(tmp
     assert columned(some, ["domains"], data, data, [0]) == (some, [])
     with pytest.raises(MetatlError, match=r"dama, shared-latent.* learn from labels of both"):
         columned(some, ["domains"], source, data, [0])
+
+
+def test_rows_that_are_named_for_unlike_columns_are_those_that_take_them() -> None:
+    assert tuple(name for name, row in rows().items() if row.adaptation.unlike) == UNLIKE
