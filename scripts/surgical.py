@@ -6,10 +6,12 @@ Writes pictures to runs/surgical: with Gaussian noise, blurred, with little cont
 other labels (animals of the land, of the air and water, and vehicles: what the net told apart is joined).
 `metatl transfer` starts from the published ResNet-20 and moves its first, middle or last third, what
 Auto-RGN chooses, or everything; the output layer starts at logistic regression on frozen features, which is
-the floor. The net has seen the labelled pictures unchanged; the 1,000 that judge are new to it.
+the floor. The net has seen the labelled pictures unchanged; the 1,000 that judge are new to it. In
+`subgroups` the labels stay and their members are others, for a net that was learned on one half of them
+(surgical_subgroups.py).
 Resumable: what is done is not done again, and `--minutes` above 1 go on with what they did not reach.
 
-Duration: 45 minutes. Published (Lee et al. 2023, arXiv 2210.11466): first blocks for changed inputs, last
+Duration: an hour. Published (Lee et al. 2023, arXiv 2210.11466): first blocks for changed inputs, last
 blocks for changed labels. The minutes decide how many draws rows get, which table.md says.
 """
 
@@ -22,6 +24,7 @@ from pathlib import Path
 import cifar
 import numpy as np
 import study
+import surgical_subgroups as subgroups
 from PIL import Image, ImageFilter
 
 ROWS = Path(__file__).parent / "surgical_rows"
@@ -40,15 +43,19 @@ JOINED = {
 HEAD = """# Which part of a net to move
 
 `METATL_DATA=... python scripts/surgical.py`: the published ResNet-20 of CIFAR-10 goes to its own classes
-under Gaussian noise (standard deviation 0.08 of the range), blur (1 pixel) and a quarter of the contrast;
-50 labelled pictures of each class, 1,000 that judge. One third of the blocks moves, or everything
+under Gaussian noise (standard deviation 0.08 of the range), blur (1 pixel) and a quarter of the contrast,
+and unchanged under three names that join its classes (`joined`); a ResNet-20 that was learned on cats, dogs,
+frogs, automobiles and trucks as animals and vehicles goes to birds, deer, horses, airplanes and ships under
+the same two names (`subgroups`). 50 labelled pictures of each class; 1,000 judge, 500 of subgroups. One
+third of the blocks moves, or everything
 (`lp-ft-longer`), or every tensor at Auto-RGN's rate; all start from logistic regression on frozen features.
 
 """
 TAIL = """
 In brackets: draws. Rates are the rows' documented defaults, but for logistic regression's penalty.
-Published (Lee et al. 2023, arXiv 2210.11466): first blocks for changed inputs, last blocks for changed
-labels. Intervals, where there are draws enough, and 5 labels of each class: """
+Published (Lee et al. 2023, arXiv 2210.11466): first blocks for changed inputs, middle blocks for other
+members of the same classes, last blocks for changed labels. Intervals, where there are draws enough, and 5
+labels of each class: """
 
 
 def noise(x: cifar.Pictures) -> cifar.Pictures:
@@ -78,7 +85,7 @@ CHANGES: Mapping[str, Callable[[cifar.Pictures], cifar.Pictures]] = {
 
 def summary(out: Path, labelled: int = 50) -> str:
     """The page of the study: every row's accuracy on every change that is done."""
-    held = {name: out / name / "report.json" for name in (*CHANGES, "joined")}
+    held = {name: out / name / "report.json" for name in (*CHANGES, "joined", "subgroups")}
     held = {name: json.loads(file.read_text()) for name, file in held.items() if file.is_file()}
     lines = [f"| accuracy, % | {' | '.join(held)} |", f"| --- |{' ---: |' * len(held)}"]
     for method in dict.fromkeys(row["method"] for report in held.values() for row in report["rows"]):
@@ -104,13 +111,15 @@ def main() -> None:
         some[np.flatnonzero((y == label) & ~test)[:EACH]] = True
     x, test, own = x[some], test[some], [names[c] for c in y[some]]
     joined = {name: group for group, members in JOINED.items() for name in members}
-    jobs = {name: (own, change) for name, change in CHANGES.items()}
-    jobs["joined"] = [joined[name] for name in own], lambda x: x
+    runs, known = Path(given.runs), cifar.net()
+    for name, change in CHANGES.items():
+        cifar.write(runs / name, x, own, test, change)
+    cifar.write(runs / "joined", x, [joined[name] for name in own], test)
+    subgroups.problem(runs / "subgroups")
+    nets = {**dict.fromkeys((*CHANGES, "joined"), known), "subgroups": subgroups.net(runs)}
     methods = ",".join([*METHODS, *(study.shown(path) for path in sorted(ROWS.glob("*.yaml")))])
-    for name, (labels, change) in jobs.items():
-        folder = Path(given.runs) / name
-        cifar.write(folder, x, labels, test, change)
-        words = [study.shown(folder), "--net", cifar.net(), "--labelled", "5,50", "--methods", methods]
+    for name, net in nets.items():
+        words = [study.shown(runs / name), "--net", net, "--labelled", "5,50", "--methods", methods]
         minutes = f"{given.minutes * MINUTES:g}"
         study.transfer([*words, "--draws", "3", "--minutes", minutes, "--out", str(Path(given.out) / name)])
     (Path(given.out) / "README.md").write_text(summary(Path(given.out)), encoding="utf-8")
