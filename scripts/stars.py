@@ -7,7 +7,8 @@ the number of points (classes), the radius (real). Single nets, hard sharing und
 aggregate, cross-stitch, soft sharing, branching and helpers, each with as many steps and five runs to choose
 from (rates; fixed weights: rates, and the weights at the best of them). Targets are not scaled, so that a
 size in units 100 times as small (`size x 100`) shows which ways notice the unit. Writes results/stars.
-Resumable: every way and draw is a file in runs/stars.
+Resumable: every way and draw is a file in runs/stars. --write FILE.npz writes the pictures with a third
+target, whether a star is sharp or blunt, for configs/several-targets.
 
 With 300 steps on 2,000 pictures single nets hardly learn to count (27 %, chance is 17); these budgets have
 twice the steps and four times the pictures.
@@ -38,31 +39,41 @@ from metatl.multitasking.rows import chosen
 from metatl.multitasking.study import report, run, table
 
 POINTS, SIDE, FINE = range(3, 9), 32, 4
+DEPTHS = 0.35, 0.6
+MIDDLE = sum(DEPTHS) / 2
 WAYS = "all"
 UNITS = {"size": 1.0, "size x 100": 100.0}
 
 
-def star(rng: np.random.Generator, points: int, radius: float) -> Image.Image:
-    """One, drawn four times as fine and made smaller."""
+def star(rng: np.random.Generator, points: int, radius: float) -> tuple[Image.Image, float]:
+    """One, drawn four times as fine and made smaller; how deep it is cut: the inner radius over the outer."""
     x, y = rng.uniform(radius, SIDE - radius, 2) * FINE
-    turn, depth = rng.uniform(0, 2 * math.pi), rng.uniform(0.35, 0.6)
+    turn, depth = rng.uniform(0, 2 * math.pi), rng.uniform(*DEPTHS)
     angles = turn + np.arange(2 * points) * math.pi / points
     far = radius * FINE * np.where(np.arange(2 * points) % 2, depth, 1.0)
     corners = np.stack([x + far * np.cos(angles), y + far * np.sin(angles)], 1)
     picture = Image.new("L", (SIDE * FINE, SIDE * FINE))
     ImageDraw.Draw(picture).polygon([tuple(corner) for corner in corners.tolist()], fill=255)
-    return picture.resize((SIDE, SIDE), Image.Resampling.BOX)
+    return picture.resize((SIDE, SIDE), Image.Resampling.BOX), depth
+
+
+def drawn(count: int) -> dict[str, np.ndarray]:
+    """So many: x [n, 1, side, side], the points, the size (a tenth of the radius), and the form."""
+    rng = np.random.default_rng(0)
+    points, radius = rng.integers(POINTS[0], POINTS[-1] + 1, count), rng.uniform(6, 14, count)
+    made = [star(rng, int(n), float(r)) for n, r in zip(points, radius, strict=True)]
+    form = np.where(np.array([depth for _, depth in made]) < MIDDLE, "sharp", "blunt")
+    x = np.stack([np.asarray(picture) for picture, _ in made])[:, None]
+    return {"x": x, "points": points, "size": radius / 10.0, "form": form}
 
 
 def stars(count: int, unit: float) -> Several:
     """Pictures and both targets."""
-    rng = np.random.default_rng(0)
-    points, radius = rng.integers(POINTS[0], POINTS[-1] + 1, count), rng.uniform(6, 14, count)
-    drawn = [np.asarray(star(rng, int(n), float(r))) for n, r in zip(points, radius, strict=True)]
-    x = torch.from_numpy(np.stack(drawn)).float().unsqueeze(1) / 255.0
+    made = drawn(count)
+    x = torch.from_numpy(made["x"]).float() / 255.0
     y = {
-        "points": torch.from_numpy(points - POINTS[0]),
-        "size": torch.from_numpy(radius / 10.0 * unit).float().unsqueeze(1),
+        "points": torch.from_numpy(made["points"] - POINTS[0]),
+        "size": torch.from_numpy(made["size"] * unit).float().unsqueeze(1),
     }
     targets = {
         "points": Targets("classes", tuple(map(str, POINTS)), y["points"]),
@@ -78,7 +89,12 @@ def main() -> None:
     parser.add_argument("--pictures", type=study.count, default=8000, help="pictures [8000]")
     parser.add_argument("--methods", default=WAYS, help=f"ways, with commas [{WAYS}]")
     parser.add_argument("--minutes", type=float, default=50.0, help="for this command [50]")
+    parser.add_argument("--write", type=Path, help="write the pictures to this npz file, and nothing else")
     given = parser.parse_args()
+    if given.write is not None:
+        store.make_folder(given.write.parent)
+        np.savez_compressed(given.write, **drawn(given.pictures))
+        return
     ways, budget = chosen(given.methods), NetBudget(given.steps, 64, (8, 16, 16), (64,), scaled=False)
     folder, texts = Path(given.out), list[str]()
     store.make_folder(folder)

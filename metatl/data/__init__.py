@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from metatl.data.patch_mix import PatchMix
     from metatl.data.patterns import Patterns, PatternsData
     from metatl.data.sentences import Sentences
+    from metatl.data.several_targets import SeveralTargets
+    from metatl.data.several_targets_data import SeveralTargetsData
     from metatl.data.shapes import Tasks
     from metatl.data.shots import AsTheyCome, MetaDataset, Shots
     from metatl.data.sinusoid import Sinusoid, SinusoidData
@@ -66,6 +68,8 @@ __all__ = [
     "Patterns",
     "PatternsData",
     "Sentences",
+    "SeveralTargets",
+    "SeveralTargetsData",
     "Shots",
     "Sinusoid",
     "SinusoidData",
@@ -103,6 +107,8 @@ __getattr__, __dir__ = door(
         "patch_mix": "PatchMix",
         "patterns": "Patterns PatternsData",
         "sentences": "Sentences",
+        "several_targets": "SeveralTargets",
+        "several_targets_data": "SeveralTargetsData",
         "sinusoid": "Sinusoid SinusoidData",
         "shapes": "Tasks",
         "shots": "AsTheyCome MetaDataset Shots",

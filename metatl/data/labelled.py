@@ -54,8 +54,8 @@ def npz_arrays(path: Path) -> tuple[Array, Array, list[str] | None]:
     return held["x"], held["y"], None if names is None else [str(name) for name in names.tolist()]
 
 
-def read_npz(path: Path, wanted: Collection[str]) -> dict[str, Array]:
-    """The wanted arrays of an npz file that are there; no other is unpacked.
+def read_npz(path: Path, wanted: Collection[str] | None) -> dict[str, Array]:
+    """The wanted arrays of an npz file that are there, all for None; no other is unpacked.
 
     Raises MetatlError in one line if the file is missing, damaged, holds objects, or unpacks to more than
     this machine has room for (see `bounds`).

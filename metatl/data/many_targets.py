@@ -67,10 +67,14 @@ class ManyTargets(Data):
         raise self._episodes()
 
     def fingerprint(self, split: Split, tasks: Tasks, seed: int, count: int) -> str:
+        """The split's `digest`."""
+        return self.digest(split)
+
+    def digest(self, split: Split) -> str:
         """16 hex digits over the split's tensors."""
         said = hashlib.sha256()
         for leaf in tree.leaves(self.parts[split]):
-            said.update(leaf.contiguous().numpy().tobytes())
+            said.update(leaf.cpu().contiguous().numpy().tobytes())
         return said.hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:

@@ -15,6 +15,8 @@ Kind = Literal["classes", "labels", "real"]
 """What targets are: one class of several a row, several labels at once, or real values."""
 SAID: Mapping[Kind, str] = {"classes": "class labels", "labels": "several labels", "real": "real values"}
 """How messages name a kind."""
+MISSING = -1
+"""The label of a row without one, where rows have several targets; real values are NaN there."""
 
 
 @dataclass(frozen=True)

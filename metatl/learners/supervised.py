@@ -129,7 +129,8 @@ class Supervised(Learner):
         with net.training():
             passes = self._passes(net, params, carried, drawn, rows)
         owned = {name: leaves[full] for name, full in zip(own, _named(own), strict=True)}
-        losses = self._losses(params, carried, passes, drawn, owned, state.step)
+        seen = self._seen(carried, passes, drawn, owned, state.step)
+        losses = [term.over(params, one) for term, one in zip(self.terms, seen, strict=True)]
         loss = sum(losses[1:], losses[0])
         if self.aggregate is None:
             grads, begun = dict(zip(before, gradient_of(loss, list(leaves.values())), strict=True)), {}
@@ -139,19 +140,20 @@ class Supervised(Learner):
         memory = {role: held for role, held in state.memory.items() if role not in (_OWN, _AGGREGATE)}
         new, memory = moved(self.rule, before, grads, memory, size, None, self.clip_norm)
         buffers = net.updated_buffers(carried.buffers, rows.sink or {}, self.moment_rate)
-        metrics = {"loss": loss.detach(), **self._told(passes, drawn)}
+        metrics = {"loss": loss.detach(), **self._told(seen, drawn)}
         learned = {name: new.get(name, p) for name, p in carried.params.items()}
         if own:
             memory[_OWN] = {name: new[full] for name, full in zip(own, _named(own), strict=True)}
         memory |= {_AGGREGATE: begun} if begun else {}
         return State(replace(carried, params=learned, buffers=buffers), state.step + 1, memory), metrics
 
-    def _told(self, passes: dict[str, Pass], drawn: dict[str, Batch]) -> Metrics:
+    def _told(self, seen: list[Seen], drawn: dict[str, Batch]) -> Metrics:
         """The score on labelled rows, or what the terms tell of others."""
         if "source" in self.streams:
-            seen = Seen(passes, drawn, Anchor({}, None), {}, 0.0)
-            return {name: value for term in self.terms for name, value in term.told(seen).items()}
-        output = tree.apply(Tensor.detach, passes["source"].output)
+            with torch.no_grad():
+                told = [term.told(one) for term, one in zip(self.terms, seen, strict=True)]
+            return {name: value for one in told for name, value in one.items()}
+        output = tree.apply(Tensor.detach, seen[0].passes["source"].output)
         return {"score": score(output, _labels(self.views, drawn["source"].y))}
 
     def _passes(
@@ -168,21 +170,16 @@ class Supervised(Learner):
                 passes[name] = net.passed(params, carried.buffers, batch.x, inputs_asked(self.terms))
         return passes
 
-    def _losses(
-        self,
-        params: Params,
-        carried: Transfer,
-        passes: dict[str, Pass],
-        drawn: dict[str, Batch],
-        own: Params,
-        step: int,
-    ) -> list[Tensor]:
-        anchor, values = Anchor(carried.params, None), list[Tensor]()
-        for place, term in enumerate(self.terms):
+    def _seen(
+        self, carried: Transfer, passes: dict[str, Pass], drawn: dict[str, Batch], own: Params, step: int
+    ) -> list[Seen]:
+        """What each term looks at, its own weights among it."""
+        anchor, found = Anchor(carried.params, None), list[Seen]()
+        for place in range(len(self.terms)):
             prefix = f"{place}."
             mine = {n.removeprefix(prefix): leaf for n, leaf in own.items() if n.startswith(prefix)}
-            values.append(term.over(params, Seen(passes, drawn, anchor, mine, step / max(self.steps, 1))))
-        return values
+            found.append(Seen(passes, drawn, anchor, mine, step / max(self.steps, 1)))
+        return found
 
 
 def _labels(views: tuple[View, ...], y: Any) -> Any:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from metatl.data.examples import Index, Inputs
 from metatl.data.photos import Photos
 from metatl.data.table_rows import read_parts
-from metatl.data.tables import Columns, Encoder, read_table, target
+from metatl.data.tables import Columns, Encoder, read_table
 from metatl.data.tables.columns import as_text
+from metatl.data.tables.gaps import over_all_rows
 from metatl.data.tables.target import target_names
-from metatl.data.targets import Targets
+from metatl.data.targets import MISSING, Targets
 from metatl.data.texts import of_column
 from metatl.multitasking.files import joined
-from metatl.objectives.of_target import MISSING
 from metatl.opening import text_of
 from metatl.transferring.backbone import backbone
 from metatl.transferring.features import features, readable
@@ -29,7 +28,6 @@ from metatl.types import MetatlError
 
 FEWEST = 20
 """Rows that every target has, at least: fewer are no task to learn, choose and judge by."""
-_ROW = "row of the table\x00"
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def read(
         table, test, _ = (read_table(listed), None, None) if listed else read_parts(place, text)
         said, name = _names(table, names), text_of(place.resolve().stem)
     table.require(drop)
-    targets = {name: _target(table, name) for name in said}
+    targets = {name: over_all_rows(table, name, FEWEST) for name in said}
     rest = table.drop([*said, *(one for one in drop if one not in said)])
     y = {name: y for name, (_, y) in targets.items()}
     if listed is not None:
@@ -111,19 +109,6 @@ def _names(table: Columns, names: str | Sequence[str] | None) -> list[str]:
     if len({*said}) < len(said):
         raise MetatlError(f"targets: {', '.join(said)} names a column twice")
     return said
-
-
-def _target(table: Columns, name: str) -> tuple[Targets, Tensor]:
-    """A column as targets, and y over all rows."""
-    numbered = replace(table, arrays={**table.arrays, _ROW: np.arange(table.rows, dtype=np.float64)})
-    found, rest = target(numbered, name)
-    at = torch.from_numpy(rest[_ROW].astype(np.int64))
-    if len(at) < FEWEST:
-        raise MetatlError(f"{table.name}: target {name!r} has {len(at)} rows; a task needs {FEWEST} or more")
-    classes = found.kind == "classes"
-    y = torch.full((table.rows,), MISSING) if classes else torch.full((table.rows, 1), torch.nan)
-    y[at] = found.values
-    return found, y
 
 
 def _listed(folder: Path) -> Path | None:

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metatl.objectives import losses
-from metatl.objectives.term import Anchor, Term, mean_over_rows
-from metatl.types import Batch, MetatlError, Params
+from metatl.objectives.term import Anchor, Seen, Term, mean_over_rows
+from metatl.types import Batch, MetatlError, Metrics, Params
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -63,3 +63,12 @@ class Quantile(Term):
         off = batch.y.reshape(-1, 1) - quantiles(output)
         tau = losses.factors(self, "levels", self.levels, output, len(self.levels))
         return self.weight * mean_over_rows(torch.maximum(tau * off, (tau - 1) * off), batch.weight)
+
+    def told(self, seen: Seen) -> Metrics:
+        """`coverage`: the share of rows between the outermost two of several levels, which they say."""
+        y, output = seen.batches["source"].y, seen.passes["source"].output.detach()
+        if len(self.levels) < 2 or not len(y):
+            return {}
+        found, y = quantiles(output), y.reshape(-1, 1)
+        inside = (y >= found[:, :1]) & (y <= found[:, -1:])
+        return {"coverage": inside.to(output.dtype).mean()}

@@ -42,6 +42,7 @@ LATER: dict[str, dict[str, Any]] = {
         "balance": None,
         "aggregate": None,
     },
+    "metatl.objectives.of_target.OfTarget": {"outputs": None, "layer": "features"},
     "metatl.objectives.dann.DANN": {"layer": "features"},
     "metatl.objectives.cdan.CDAN": {"layer": "features"},
     "metatl.transforms.lora.LoRA": {"dropout": 0.0, "kernels": False},
