@@ -31,11 +31,11 @@ from PIL import Image, ImageDraw
 
 from metatl.data.targets import Targets
 from metatl.lab import render, store
+from metatl.multitasking.asked import chosen
 from metatl.multitasking.fit import NetBudget
 from metatl.multitasking.kept_fits import KeptFits
 from metatl.multitasking.picture import gains
 from metatl.multitasking.problem import Several
-from metatl.multitasking.rows import chosen
 from metatl.multitasking.study import report, run, table
 
 POINTS, SIDE, FINE = range(3, 9), 32, 4

@@ -167,6 +167,10 @@ def multitask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drop", help="columns that are no inputs (an id), with commas")
     parser.add_argument("--methods", help="ways, with commas, or all [the usual ones, see docs/command.md]")
     parser.add_argument(
+        "--sweep", choices=("shared",), help="a curve over the blocks that all targets share [none]"
+    )
+    parser.add_argument("--hidden", default="64,64", help="units of each block of the nets [64,64]")
+    parser.add_argument(
         "--quantiles",
         action="store_true",
         help="learn quantiles of real values, from 5 to 95 %%, and say how many rows lie between them",

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from metatl.lab import render, store
 from metatl.lab.record.console import Console
+from metatl.multitasking import split_point
+from metatl.multitasking.asked import chosen
 from metatl.multitasking.fit import NetBudget
 from metatl.multitasking.kept_fits import KeptFits
 from metatl.multitasking.picture import gains
 from metatl.multitasking.problem import read
-from metatl.multitasking.rows import chosen
 from metatl.multitasking.study import report, run, table
 from metatl.objectives.quantile import LEVELS
 from metatl.text import say
@@ -26,10 +27,11 @@ def multitask(words: argparse.Namespace) -> None:
     """
     if words.seeds < 1 or words.steps < 1 or not words.minutes > 0:
         raise MetatlError("multitask: seeds and steps are 1 or more, minutes above 0")
-    ways = chosen(words.methods)
+    hidden = _hidden(words.hidden)
+    ways = chosen(words.methods, len(hidden) if words.sweep else None)
     drop = [one.strip() for one in (words.drop or "").split(",") if one.strip()]
     problem = read(words.data, words.targets, words.text, drop)
-    budget = NetBudget(words.steps, levels=LEVELS if words.quantiles else ())
+    budget = NetBudget(words.steps, hidden=hidden, levels=LEVELS if words.quantiles else ())
     folder = Path(words.out or Path("runs") / f"multitask-{problem.name}")
     kept = KeptFits.resumed(folder, problem, budget)
     bar = Console(len(ways) * words.seeds, label="multitask", unit="fit")
@@ -57,7 +59,19 @@ def multitask(words: argparse.Namespace) -> None:
     store.write_json(folder / "report.json", found)
     store.write_text(folder / "table.md", table(found))
     store.write_atomic(folder / "plot.png", render.png(gains(found)))
+    drawn = ["plot.png"]
+    if split_point.points(found):
+        store.write_atomic(folder / "sweep.png", render.png(split_point.curve(found)))
+        drawn.append("sweep.png")
     say(table(found).rstrip("\n"))
     if lacking:
         say(f"the minutes did not reach {lacking} fits; give more --minutes: the same command goes on")
-    say(f"written to {folder}: table.md, report.json, plot.png")
+    say(f"written to {folder}: table.md, report.json, {', '.join(drawn)}")
+
+
+def _hidden(text: str) -> tuple[int, ...]:
+    """Units of each block."""
+    parts = [one.strip() for one in text.split(",")]
+    if not all(one.isdecimal() and int(one) > 0 for one in parts):
+        raise MetatlError(f"--hidden {text!r}: give the units of each block, 64,64 say")
+    return tuple(map(int, parts))

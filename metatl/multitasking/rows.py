@@ -13,13 +13,11 @@ from metatl import aggregates as agg
 from metatl.aggregates import Aggregate
 from metatl.learners import Supervised
 from metatl.learners.learner import Learner
-from metatl.models import BranchingTrunk, CrossStitch, ModuleGrid, SharedTrunk
+from metatl.models import BranchingTrunk, CoupledNets, CrossStitch, MaskedTrunk, ModuleGrid, SharedTrunk
 from metatl.multitasking.branching import Branching
 from metatl.multitasking.in_turn import TargetsInTurn
 from metatl.multitasking.routing import Routed
 from metatl.objectives import SoftSharing
-from metatl.text import near
-from metatl.types import MetatlError
 
 SINGLE = "single-task"
 """What every row is compared with: a net for each target, with as many steps and as much choosing."""
@@ -111,6 +109,8 @@ WAYS: Mapping[str, Way] = {
     "upgrad": Way("no loss rises to first order (Quinton 2024)", _one(agg.UPGrad)),
     "nash-mtl": Way("a bargain of the tasks (Navon 2022)", _one(agg.NashMTL)),
     "cross-stitch": Way("a net a target, activations mixed after every block (Misra 2016)", net=CrossStitch),
+    "coupled": Way("a net a target, all channels mixed after every block (Gao 2019)", net=CoupledNets),
+    "task-masks": Way("one trunk, of which a target sees its own channels (Strezoski 2019)", net=MaskedTrunk),
     "half-shared": Way("only the first block is shared", told={"shared": 1}),
     "branching": Way(
         "one trunk that splits, from the last block on, where gradients disagree (after Lu 2017)",
@@ -169,23 +169,3 @@ WAYS: Mapping[str, Way] = {
     ),
     "trace-norm": Way("a net a target, with few directions together", told={"shared": 0}, soft="trace_norm"),
 }
-USUAL = (
-    SINGLE,
-    "hard-sharing",
-    "fixed-weights",
-    "uncertainty",
-    "random-weights",
-    "pcgrad",
-    "upgrad",
-    "cross-stitch",
-)
-
-
-def chosen(methods: str | None) -> dict[str, Way]:
-    """The ways asked for, and the reference; MetatlError with the nearest name for one that is none."""
-    said = list(USUAL) if methods is None else [one.strip() for one in methods.split(",")]
-    said = [*WAYS] if said == ["all"] else said
-    for name in said:
-        if name not in WAYS:
-            raise MetatlError(f"method {name!r} is none for several targets{near(name, WAYS, len(WAYS))}")
-    return {name: way for name, way in WAYS.items() if name in {*said, SINGLE}}

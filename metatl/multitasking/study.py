@@ -105,7 +105,7 @@ def _row(problem: Several, cells: Mapping[tuple[str, int], FittedCell], name: st
     found = gains(problem, cells, name, target)
     finite = bool(seeds) and bool(np.isfinite(found).all())
     gain = estimate(found) if finite else None
-    tested = paired(found, [0.0] * len(found)) if finite and len(found) > 1 and name != SINGLE else None
+    tested = paired(found, [0.0] * len(found)) if finite and len(found) >= FEWEST and name != SINGLE else None
     row: Values = {"method": name, "target": target, "labelled": "all", "draws": len(seeds)}
     if target == ALL:
         row |= {"score": _mean(gain), "ci95": _ends(gain), "difference": None, "difference_ci95": None}

@@ -15,7 +15,7 @@ OF_SIGNALS = ("Conv1d", "Conv2d")
 """Nets of ours that read windows of sensors, and spectrograms."""
 _OTHERS = (
     *(*OF_SIGNALS, "Factory", "PatchDecoder", "SentenceEncoder", "CrossStitch", "SharedTrunk"),
-    *("BranchingTrunk", "InContextTransformer", "ModuleGrid", "NeuralProcess"),
+    *("BranchingTrunk", "CoupledNets", "InContextTransformer", "MaskedTrunk", "ModuleGrid", "NeuralProcess"),
 )
 BUILT_IN = tuple(name for name in models.__all__ if name not in _OTHERS)
 """Nets of ours that read pictures and need no extra."""

@@ -156,7 +156,7 @@ def test_the_words_of_own_data_are_there() -> None:
 
     table = (ROOT / "docs/own-data.md").read_text(encoding="utf-8").split("\n\n")[1]
     sources = re.findall(r"\| `([A-Z]\w+)` \|", table)
-    assert len(sources) == 7
+    assert len(sources) == 8
     assert set(sources) <= set(families.members("source"))
     assert callable(package.Classifier.fit)
 
@@ -166,6 +166,7 @@ def test_own_loss(here: Path) -> None:
     assert "run" in page.said
     x, y, fitted, net = (page.names[name] for name in ("x", "y", "fitted", "net"))
     assert (net(fitted, net.start().buffers, x) - y).mean() > 0.02, "errors that are too low weigh twice"
+    assert bool((page.names["output"].grad.abs().sum(0) > 0).all()), "no output is left out"
 
 
 def test_own_net(here: Path) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from metatl.lab.cli import main
+from metatl.multitasking.asked import chosen
 from metatl.multitasking.fit import NetBudget
 from metatl.multitasking.kept_fits import KeptFits
 from metatl.multitasking.problem import read
-from metatl.multitasking.rows import WAYS, chosen
+from metatl.multitasking.rows import WAYS
 from metatl.multitasking.study import run
 from metatl.types import MetatlError
 

@@ -15,7 +15,7 @@ from metatl.data import LabelledRows
 from metatl.data.many_targets import ManyTargets
 from metatl.engines import Loop
 from metatl.learners import State, Supervised
-from metatl.models import CrossStitch, SharedTrunk
+from metatl.models import CoupledNets, CrossStitch, MaskedTrunk, SharedTrunk
 from metatl.net import Net
 from metatl.objectives import OfTarget, SoftSharing
 from metatl.objectives.term import Anchor
@@ -195,6 +195,7 @@ def test_depth_of_sharing() -> None:
         (lambda: learned(net_of(), (OfTarget("colour"),), None), "no target 'colour'"),
         (lambda: learned(net_of({"size": 1}), TERMS, None), "no such output"),
         (lambda: SharedTrunk((4,), 1, {}), "targets is"),
+        (lambda: MaskedTrunk((4,), 1, TARGETS, kept=0.0), "kept is 0.0"),
         (lambda: SharedTrunk((4,), 1, TARGETS, (4,)), "filters are of pictures"),
         (lambda: learned(net_of(), (OfTarget("size", stream="b"),), None), "stream 'b'"),
     ],
@@ -202,3 +203,43 @@ def test_depth_of_sharing() -> None:
 def test_what_cannot_be_is_one_line(made: Any, said: str) -> None:
     with pytest.raises(MetatlError, match=said):
         made()
+
+
+def test_coupled_nets_start_as_cross_stitch_and_with_the_identity_as_separate_nets() -> None:
+    x = data().parts["meta_train"].x
+    pairs = [
+        (net_of(kind=CoupledNets), net_of(kind=CrossStitch, rate=1.0)),
+        (net_of(kind=CoupledNets, same=1.0), net_of(kind=CrossStitch, same=1.0)),
+    ]
+    for coupled, stitched in pairs:
+        params = coupled.start().params
+        same = {n: params.get(n, leaf) for n, leaf in stitched.start().params.items()}
+        ours, theirs = coupled(params, {}, x), stitched(same, {}, x)
+        assert_close(ours, theirs, 1e-6)
+    pictures = CoupledNets((1, 8, 8), 1, TARGETS, (4, 6), (5,))
+    stitched = CrossStitch((1, 8, 8), 1, TARGETS, (4, 6), (5,), rate=1.0)
+    stitched.nets.load_state_dict(pictures.nets.state_dict())
+    stitched.heads.load_state_dict(pictures.heads.state_dict())
+    picture = torch.randn(3, 1, 8, 8)
+    assert_close(pictures(picture), stitched(picture), 1e-6)
+
+
+def test_a_channel_that_a_target_does_not_see_has_no_gradient_of_it() -> None:
+    net = net_of(kind=MaskedTrunk, kept=0.5)
+    start, batch = net.start(), data().parts["meta_train"]
+    leaves = {n: p.requires_grad_() for n, p in start.params.items()}
+    loss = TERMS[0]({}, net(leaves, start.buffers, batch.x), batch, NOTHING)
+    grads = torch.autograd.grad(loss, [leaves["trunk.0.1.weight"], leaves["trunk.1.1.weight"]])
+    for depth, grad in enumerate(grads):
+        seen = start.buffers[f"masks_{depth}"][0].bool()
+        assert 0 < int(seen.sum()) < len(seen)
+        assert not bool(grad[~seen].any())
+    assert not torch.equal(start.buffers["masks_0"][0], start.buffers["masks_0"][1])
+
+
+def test_all_channels_kept_are_hard_sharing() -> None:
+    masked, shared = net_of(kind=MaskedTrunk, kept=1.0), net_of()
+    params = shared.start().params
+    same = dict(zip(masked.start().params, params.values(), strict=True))
+    x = data().parts["meta_train"].x
+    assert_close(masked(same, masked.start().buffers, x), shared(params, {}, x), 1e-7)
