@@ -25,6 +25,9 @@ from typing import Any
 
 import study
 
+from metatl.text import near
+from metatl.types import MetatlError
+
 DOMAIN = "banking"
 FILES = {"train": ("train", "val"), "test": ("test",)}
 FROZEN = "zero-shot,nearest-centroid,logistic-regression,ridge,linear-discriminant,head-only"
@@ -54,11 +57,13 @@ def write(file: Path, held: dict[str, Any], parts: Iterable[str], intents: set[s
         csv.writer(stream).writerows([("utterance", "intent"), *rows])
 
 
-def tables(folder: Path) -> None:
-    """All tables that are made of the file as it was published."""
+def tables(folder: Path, domain: str = DOMAIN) -> None:
+    """All tables that are made of the file as it was published; MetatlError for a domain that it has not."""
     held = json.loads(gzip.decompress(study.data("clinc150/clinc150.json.gz").read_bytes()))
     everything = {intent for own in held["domains"].values() for intent in own}
-    for name, intents in {DOMAIN: {*held["domains"][DOMAIN]}, "all": everything}.items():
+    if domain not in held["domains"]:
+        raise MetatlError(f"CLINC150 has no domain {domain!r}{near(domain, held['domains'])}")
+    for name, intents in {domain: {*held["domains"][domain]}, "all": everything}.items():
         for file, parts in FILES.items():
             write(folder / name / f"{file}.csv", held, parts, intents)
     write(folder / "intents.csv", held, ("train", "val", "test"), everything)
