@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -74,6 +75,8 @@ class SeveralTargetsData(Data):
         return 0
 
     def describe(self) -> dict[str, Any]:
-        """As the episodes', with the fingerprint of what is learned."""
-        prints = {split: self.learned.digest(split) for split in self.learned.parts}
-        return {**self.tasks.describe(), "learned": prints}
+        """As the episodes'; the content fingerprint is of every target that is learned too."""
+        told = self.tasks.describe()
+        digests = [self.learned.digest(split) for split in self.learned.parts]
+        content = hashlib.sha256(repr((told["content"], digests)).encode()).hexdigest()[:16]
+        return {**told, "content": content}

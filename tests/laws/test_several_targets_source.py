@@ -148,9 +148,15 @@ def test_a_real_task_draws_rows_that_do_not_meet(table: Path) -> None:
 
 
 def test_another_value_is_other_data(table: Path) -> None:
-    said = source(table).load().describe()
-    table.write_text(table.read_text().replace("red", "rouge", 1))
-    assert source(table).load().describe()["learned"] != said["learned"]
+    """Of a target that no episode has, too: runs are named by the content."""
+    said = source(table).load()
+    lines = table.read_text().splitlines()
+    cells = lines[2].split(",")
+    cells[2] = "blue" if cells[2] != "blue" else "red"
+    table.write_text("\n".join([*lines[:2], ",".join(cells), *lines[3:]]) + "\n")
+    found = source(table).load()
+    assert found.describe()["content"] != said.describe()["content"]
+    assert found.tasks.describe()["content"] == said.tasks.describe()["content"]
 
 
 def test_pictures_stay_as_they_are(tmp_path: Path) -> None:
