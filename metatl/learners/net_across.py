@@ -45,7 +45,7 @@ class NetAcross(OfStreams):
         learner: by mini-batches of both domains.
         hidden: widths of the hidden layers.
         norm: whether batch norms stand behind them.
-        moments: of batch norms where they predict: the running ones of the source's rows, or those of all
+        moments_of: of batch norms where they predict: the running ones of the source's rows, or those of all
             unlabelled rows of the target (AdaBN, Li et al. 2016, arXiv 1603.04779).
         after: steps on the unlabelled rows once the net is learned (Tent, Wang et al. 2021, arXiv
             2006.10726).
@@ -55,14 +55,16 @@ class NetAcross(OfStreams):
     learner: Learner
     hidden: tuple[int, ...] = (64,)
     norm: bool = False
-    moments: Side = "source"
+    moments_of: Side = "source"
     after: Descent | None = None
     guide: TransferGuide | None = None
 
     def __post_init__(self) -> None:
         """Refuse moments without norms, and a guide without steps."""
-        if self.moments not in get_args(Side) or (self.moments == "target" and not self.norm):
-            raise MetatlError("NetAcross: moments is source or target, and target needs batch norms (norm)")
+        if self.moments_of not in get_args(Side) or (self.moments_of == "target" and not self.norm):
+            raise MetatlError(
+                "NetAcross: moments_of is source or target, and target needs batch norms (norm)"
+            )
         if self.guide is not None and self.after is None:
             raise MetatlError("NetAcross: a guide is of the steps `after`, and there are none")
 
@@ -80,9 +82,8 @@ class NetAcross(OfStreams):
     @property
     def saved(self) -> Adaptation:
         """The same without a step."""
-        return replaced(
-            self, learner=replaced(cast(Any, self.learner), steps=0), moments="source", after=None, guide=None
-        )
+        learner = replaced(cast(Any, self.learner), steps=0)
+        return replaced(self, learner=learner, moments_of="source", after=None, guide=None)
 
     @property
     def brief(self) -> Adaptation:
@@ -131,7 +132,7 @@ class NetAcross(OfStreams):
             guide = learned.guide if self.guide is None else self.guide(net, learned)
             params = self.after.fit(net, replaced(learned, guide=guide), Batch(target), key)
             learned = replaced(learned, params=params)
-        if self.moments == "source":
+        if self.moments_of == "source":
             return learned
         rows = Rows(first=len(target), sink={})
         with torch.no_grad(), moments_from(rows):

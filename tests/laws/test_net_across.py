@@ -151,7 +151,7 @@ def test_target_moments_undo_units_of_the_target_and_tent_moves_norms_alone() ->
     """Under AdaBN the mean and spread of every norm's inputs are those of unlabelled target rows."""
     plain = NetAcross(Supervised(60, 8, Adam(1e-2)), norm=True)
     rows = support(60, 2.0, labelled=0)
-    own = replace(plain, moments="target")
+    own = replace(plain, moments_of="target")
     net, start = head_net(5, 3)
     with torch.no_grad():
         found, floor = (way.fit(net, start, rows, 0) for way in (own, plain))
@@ -172,7 +172,7 @@ def test_target_moments_undo_units_of_the_target_and_tent_moves_norms_alone() ->
 
 def test_moments_and_steps_that_mean_nothing_are_one_line() -> None:
     with pytest.raises(MetatlError, match="needs batch norms"):
-        NetAcross(PLAIN, moments="target")
+        NetAcross(PLAIN, moments_of="target")
     with pytest.raises(MetatlError, match="there are none"):
         NetAcross(PLAIN, guide=Norms(head=False))
 
