@@ -14,7 +14,7 @@ row by row and draw by draw: `--rows` with some names does these alone, so that 
 pieces, by several processes too (each with an `--out` of its own), and put together by the whole command.
 
 Durations, one core that nothing else uses, of a draw. resnet20: 64 scouts 3 minutes, and as much again for
-those with shuffled labels; a row 3 to 6 minutes, 16 rows. minilm, reckoned from one group of scouts and six
+those with shuffled labels; a row 3 to 6 minutes, 18 rows. minilm, reckoned from one group of scouts and six
 tasks: scouts 7 minutes and 7 more for shuffled ones; a row 5 to 7 minutes (head-only 3; priors, with six
 values to choose from, 8), 17 rows, so two hours a draw; a run folder takes 90 to 180 MB.
 """
@@ -38,7 +38,10 @@ AGAINST = "fine-tune"
 PAIRS = (
     *((own, AGAINST) for own in ("head-only", "mean-fine-tune", "diagonal", "subspace-16", "subspace-63")),
     *((own, AGAINST) for own in ("prior-diagonal", "prior-low-rank", "l2-sp", "lora", "all-weights")),
-    *(("subspace-16", f"subspace-16-{other}") for other in ("random", "permuted", "shuffled", "no-mean")),
+    *(
+        ("subspace-16", f"subspace-16-{other}")
+        for other in ("random", "permuted", "shuffled", "path", "fisher", "no-mean")
+    ),
     *((own, "mean-fine-tune") for own in ("mean-alone", "subspace-63", "prior-low-rank")),
     ("subspace-16", "mean-alone"),
     ("mean-alone", "head-only"),

@@ -19,7 +19,7 @@ with an `--out` of its own) and put together by the whole command. Displacements
 
 Durations, one core that nothing else uses, of a net and a draw: pre-training 5 s (alphabets: half a minute),
 MAML 2 minutes, 256 scouts 10 s (4,096: 3 minutes), a row of 60 tasks half a minute to a minute and a half, so
-15 to 30 minutes for all 43 rows from MNIST and half of it for the 23 to alphabets; 20-way tasks take four
+15 to 30 minutes for all 43 rows from MNIST and half of it for the 25 to alphabets; 20-way tasks take four
 times as long each, hence fewer of them. Three nets with three draws: nine times that, less the rows without
 scouts. By pieces, say: `--rows fine-tune,subspace-64,mean-fine-tune --nets 3 --draws 3`, then other rows.
 

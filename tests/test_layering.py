@@ -57,7 +57,7 @@ LEVELS = (
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
 FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
     "aggregates": r"aggregate|gramian|weighing",
-    "alignments": r"alignment|by_labels|latent",
+    "alignments": r"alignment|by_labels|correlations|latent",
     "density_ratio": r"ratio",
     "estimates": r"estimate",
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",

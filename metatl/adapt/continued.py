@@ -50,7 +50,7 @@ class Continued(OfStreams):
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """What was fitted, as tensors."""
-        source, labelled, _ = domains(net, transfer, support)
+        source, labelled, *_ = domains(net, transfer, support)
         if source.y.dtype == torch.bool or (source.y.dim() > 1 and source.y.shape[1] > 1):
             raise MetatlError(f"{self.then} fits one target of each row")
         real = source.y.is_floating_point()

@@ -90,7 +90,7 @@ class Descent(Adaptation):
 
     def _given(self, net: Net, support: Batch) -> Batch:
         if self.steps:
-            check_some(support)
+            check_some(support, any(term.reads_labels for term in self.terms))
         return at_the_door(net, support, self.terms)
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Params:
@@ -176,7 +176,7 @@ class Descent(Adaptation):
         if self.stopping is not None:
             return super().answer(net, transfer, episode, key, moving)
         if self.steps:
-            check_some(episode.support)
+            check_some(episode.support, any(term.reads_labels for term in self.terms))
         params = last(self.trajectory(net, transfer, episode.support, "first_order", moving, key=key))
         return predict(net, params, transfer, episode, self.moments)
 

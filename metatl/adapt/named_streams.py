@@ -15,6 +15,8 @@ from metatl.types import Batch, MetatlError, Transfer
 
 NAMES = ("labelled", "source", "unlabelled")
 """Of the streams: x of all, y of the first two."""
+PAIRS = ("paired_source", "paired_target")
+"""Streams that there may be beside them: x of the same things in both domains."""
 NEEDED = "reads a source's rows beside the target's, which 'metatl transfer --source' gives"
 
 
@@ -51,16 +53,17 @@ def domains(net: Net, transfer: Transfer, support: Batch, unlike: bool = False) 
     """
     x, y = support.x, support.y
     if not isinstance(x, Mapping):
-        x, y = dict.fromkeys(NAMES, x), dict.fromkeys(NAMES[:2], y)
+        x, y = dict.fromkeys((*NAMES, *PAIRS), x), dict.fromkeys(NAMES[:2], y)
     held = dict(cast(Mapping[str, Tensor], x))
     if not {*NAMES} <= {*held}:
         raise MetatlError(f"an adaptation across domains {NEEDED}")
+    own = ("source", PAIRS[0]) if unlike else ()
     with torch.no_grad():
-        passed = [name for name in NAMES if not (unlike and name == "source")]
+        passed = [name for name in held if name not in own]
         held |= {n: net.features(transfer.params, transfer.buffers, held[n]) for n in passed}
-    return TwoDomains(
-        Batch(held["source"], y["source"]), Batch(held["labelled"], y["labelled"]), held["unlabelled"]
-    )
+    source, labelled = (Batch(held[name], y[name]) for name in ("source", "labelled"))
+    paired = (held[PAIRS[0]], held[PAIRS[1]]) if {*PAIRS} <= {*held} else None
+    return TwoDomains(source, labelled, held["unlabelled"], paired)
 
 
 def _with_source(support: Batch, source: Batch) -> Batch:

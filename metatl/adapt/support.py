@@ -33,10 +33,10 @@ def at_the_door(net: Net, support: Batch, terms: tuple[Term, ...] = (), none: bo
     return support._replace(y=tree.apply(lambda y: _target(net, y, labels), support.y))
 
 
-def check_some(support: Batch) -> None:
-    """Raise MetatlError for a support set without a row."""
-    if not any(len(y) for y in tree.leaves(support.y)):
-        raise MetatlError("there is no labelled row to learn from; give one or more")
+def check_some(support: Batch, labels: bool = True) -> None:
+    """Raise MetatlError for a support set without a row; labels: whether it must have targets."""
+    if not any(len(leaf) for leaf in tree.leaves(support.y if labels else support.x)):
+        raise MetatlError(f"there is no {'labelled ' if labels else ''}row to learn from; give one or more")
 
 
 def _target(net: Net, y: Tensor, alone: bool) -> Tensor:

@@ -53,7 +53,7 @@ class TrAdaBoost(OfStreams):
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """The rounds, and their votes."""
-        source, labelled, _ = domains(net, transfer, support)
+        source, labelled, *_ = domains(net, transfer, support)
         if source.y.dim() > 1 or source.y.is_floating_point():
             raise MetatlError("TrAdaBoost needs classes; take TwoStageTrAdaBoost for real targets")
         rows, count = together(source, labelled), len(source.x)

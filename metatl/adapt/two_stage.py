@@ -53,7 +53,7 @@ class TwoStageTrAdaBoost(OfStreams):
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Any:
         """The rounds of the best step, and their votes."""
-        source, labelled, _ = domains(net, transfer, support)
+        source, labelled, *_ = domains(net, transfer, support)
         y = [part.y.float().reshape(len(part.y), -1) for part in (source, labelled)]
         if y[0].shape[1] != 1:
             raise MetatlError("TwoStageTrAdaBoost fits one real target")

@@ -6,6 +6,7 @@ from metatl.alignments.coral import CORAL
 from metatl.alignments.easy_adapt import EasyAdapt
 from metatl.alignments.latent_space import LatentSpace
 from metatl.alignments.manifold import ManifoldAlignment
+from metatl.alignments.paired_rows import CanonicalCorrelations
 from metatl.alignments.pooled import Pooled
 from metatl.alignments.reweighted import Reweighted
 from metatl.alignments.subspace import SubspaceAlignment
@@ -15,6 +16,7 @@ __all__ = [
     "CORAL",
     "Alignment",
     "AsItIs",
+    "CanonicalCorrelations",
     "EasyAdapt",
     "LatentSpace",
     "ManifoldAlignment",

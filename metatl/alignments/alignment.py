@@ -12,15 +12,17 @@ from metatl.types import Batch
 
 
 class TwoDomains(NamedTuple):
-    """Rows of two domains in the same columns.
+    """Rows of two domains.
 
     source: x [n_s, d], y; labelled: rows of the target with y, of which there may be none; unlabelled: rows
-    of the target [n_t, d] whose labels nobody reads.
+    of the target [n_t, d] whose labels nobody reads; paired: rows [k, d] of the source and [k, e] of the
+    target, row by row of the same things, where there are any.
     """
 
     source: Batch
     labelled: Batch
     unlabelled: Tensor
+    paired: tuple[Tensor, Tensor] | None = None
 
 
 class Alignment(ABC):

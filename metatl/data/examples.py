@@ -90,7 +90,8 @@ class Examples:
     name: of the data; reader: of further rows like these; inputs, targets: of n rows; pool: rows that may be
     labelled; test: rows that judge, None for folds of the pool; part: where the latter come from; left_out:
     what could not be used, a line each; notes: what was decided on the way; group [n]: whom each row
-    comes from; part_of [n]: the recording, session or day of each, where that is known.
+    comes from; part_of [n]: the recording, session or day of each, where that is known; pair [n]: which thing
+    each row is of, where rows of other data are of the same things; "" for one that is in no pair.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Examples:
     notes: tuple[str, ...] = ()
     group: NDArray[Any] | None = None
     part_of: NDArray[Any] | None = None
+    pair: NDArray[Any] | None = None
 
     def take(self, places: Index) -> Examples:
         """These rows alone, in this order."""
@@ -125,5 +127,5 @@ class Examples:
             self.part,
             self.left_out,
             self.notes,
-            *(None if column is None else column[places] for column in (self.group, self.part_of)),
+            *(None if one is None else one[places] for one in (self.group, self.part_of, self.pair)),
         )

@@ -111,11 +111,13 @@ def table_examples(
     audio: str | None = None,
     strict: bool = True,
     apart: str | None = None,
+    paired: str | None = None,
 ) -> tuple[Examples, Columns]:
     """Examples of a table and their columns; raises MetatlError in one line for what does not work out.
 
-    drop: columns that are no inputs; strict: whether all of them, target, group and apart must be there. A
-    table without a column of the target has rows without labels.
+    drop: columns that are no inputs; strict: whether all of them, target, group and apart must be there;
+    paired: column that calls a thing as the other data do, where rows of both are of it. A table without a
+    column of the target has rows without labels.
     """
     table, test, part = read_parts(place, text)
     if target_name is None:
@@ -125,7 +127,7 @@ def table_examples(
         drop = [name for name in drop if name in table]
         group, apart = (name if name in table else None for name in (group, apart))
     named = [] if not strict and unlabelled(table, target_name) else target_names(table, target_name)
-    table.require([*named, *drop, *(name for name in (group, apart) if name)])
+    table.require([*named, *drop, *(name for name in (group, apart, paired) if name)])
     judges = np.zeros(table.rows, bool)
     if test is not None:
         judges[test] = True
@@ -138,7 +140,7 @@ def table_examples(
         targets, rest = no_targets(numbered.rows), numbered
     of = rest[_ROW].astype(np.int64)
     whole = np.flatnonzero([int(row) not in why for row in of])
-    gone = [name for name in (*drop, group, apart) if name is not None]
+    gone = [name for name in (*drop, group, apart, paired) if name is not None]
     reader = TableReader(
         dict(table.formats),
         (*named, *gone),
@@ -161,7 +163,7 @@ def table_examples(
         rest.notes,
         *(
             None if name is None else np.array([one or "" for one in as_text(rest[name])])
-            for name in (group, apart)
+            for name in (group, apart, paired)
         ),
     )
     return (found, rest) if not why else (found.take(whole), rest.take(whole))

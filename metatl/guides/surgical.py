@@ -19,8 +19,9 @@ class Surgical(TransferGuide):
     The body's blocks (`order_of_use.blocks_in_order`) are joined to `parts` groups of neighbours: three, as
     the wide residual nets of the publication have stages. A carried output layer stays, as published; one
     that is new to a task moves whatever its guide. The first part suits inputs that look different, the
-    middle one other features, the last one other labels. Source: Lee et al. 2023, arXiv 2210.11466. Raises
-    MetatlError for a net with fewer blocks than parts.
+    middle one other features, the last one other labels. Source: Lee et al. 2023, arXiv 2210.11466. Of a net
+    with fewer blocks than parts the first and the last part are a block each; raises MetatlError for the
+    middle of it, and for a net of one block.
 
     Args:
         place: which part moves.
@@ -40,6 +41,9 @@ class Surgical(TransferGuide):
 
     def __call__(self, net: Net, transfer: Transfer) -> Guide:
         """One 0-d entry a weight."""
-        at = {"first": 0, "middle": self.parts // 2, "last": self.parts - 1}[self.place]
-        moved = set(by_depth(net, transfer.params, "block", self.parts)[at])
+        groups = by_depth(net, transfer.params, "block")
+        body = sum(not any(map(net.is_head, group)) for group in groups)
+        parts = self.parts if self.place == "middle" else min(self.parts, max(body, 2))
+        at = {"first": 0, "middle": parts // 2, "last": parts - 1}[self.place]
+        moved = set(by_depth(net, transfer.params, "block", parts)[at])
         return filled(transfer.params, {name: float(name in moved) for name in transfer.params})

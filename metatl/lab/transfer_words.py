@@ -34,6 +34,11 @@ def add(
     transfer.add_argument("--audio", help="of a table: column of wav files, which lie beside it")
     transfer.add_argument("--photo", help="of a table: column of picture files, which lie beside it")
     transfer.add_argument("--drop", help="of a table: columns that are no inputs (an id), with commas")
+    transfer.add_argument(
+        "--paired",
+        metavar="COLUMN",
+        help="with --source, of tables: column that calls the same things alike in both (cca) [none]",
+    )
     transfer.add_argument("--several", help="what separates labels in one cell of the target (;)")
     transfer.add_argument(
         "--net",

@@ -5,13 +5,14 @@
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
 
 from metatl.adapt.adaptation import Adaptation
-from metatl.adapt.named_streams import OfStreams, domains
+from metatl.adapt.descent import Descent
+from metatl.adapt.named_streams import PAIRS, OfStreams, domains
 from metatl.alignments import TwoDomains
 from metatl.alignments.alignment import together
 from metatl.data.bank import Bank
@@ -19,11 +20,14 @@ from metatl.data.class_data import ClassData
 from metatl.data.domain_data import DomainData
 from metatl.deadline import in_time
 from metatl.engines import Loop
+from metatl.guides.guide import TransferGuide
 from metatl.learners.learner import Learner
 from metatl.models import MLP
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.types import Batch, MetatlError, Transfer
+
+Side = Literal["source", "target"]
 
 
 @dataclass(frozen=True)
@@ -34,20 +38,41 @@ class NetAcross(OfStreams):
     target among them, and whose target is the unlabelled rows (`Domain`, `Bridge`): DANN (Ganin et al. 2016,
     arXiv 1505.07818), mixup at two ratios (Na et al. 2021, arXiv 2011.09230), say. m and s [d] are means and
     standard deviations of all these rows. Its support holds streams, see AcrossDomains. Raises MetatlError
-    for targets that are no classes, and where no row is unlabelled.
+    for targets that are no classes, and where no row is unlabelled. Rows of both domains that are of the same
+    things are streams too, `Domain`s of these names (`FeatureMatching`).
 
     Args:
         learner: by mini-batches of both domains.
         hidden: widths of the hidden layers.
+        norm: whether batch norms stand behind them.
+        moments_of: of batch norms where they predict: the running ones of the source's rows, or those of all
+            unlabelled rows of the target (AdaBN, Li et al. 2016, arXiv 1603.04779).
+        after: steps on the unlabelled rows once the net is learned (Tent, Wang et al. 2021, arXiv
+            2006.10726).
+        guide: of these steps, made from the learned net; all weights alike for None.
     """
 
     learner: Learner
     hidden: tuple[int, ...] = (64,)
+    norm: bool = False
+    moments_of: Side = "source"
+    after: Descent | None = None
+    guide: TransferGuide | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse moments without norms, and a guide without steps."""
+        if self.moments_of not in get_args(Side) or (self.moments_of == "target" and not self.norm):
+            raise MetatlError(
+                "NetAcross: moments_of is source or target, and target needs batch norms (norm)"
+            )
+        if self.guide is not None and self.after is None:
+            raise MetatlError("NetAcross: a guide is of the steps `after`, and there are none")
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Both domains, the target's rows without labels."""
-        return "source", "unlabelled"
+        """Both domains, the target's rows without labels, and pairs where the learner has streams of them."""
+        paired = {*PAIRS} & {*getattr(self.learner, "streams", ())}
+        return ("source", "unlabelled", "paired") if paired else ("source", "unlabelled")
 
     @property
     def needs_labels(self) -> bool:
@@ -57,7 +82,8 @@ class NetAcross(OfStreams):
     @property
     def saved(self) -> Adaptation:
         """The same without a step."""
-        return replaced(self, learner=replaced(cast(Any, self.learner), steps=0))
+        learner = replaced(cast(Any, self.learner), steps=0)
+        return replaced(self, learner=learner, moments_of="source", after=None, guide=None)
 
     @property
     def brief(self) -> Adaptation:
@@ -73,7 +99,7 @@ class NetAcross(OfStreams):
         seen = torch.cat([rows.x, found.unlabelled])
         mean, deviation = seen.mean(0), seen.std(0, correction=0)
         scale = {"mean": mean, "deviation": torch.where(deviation > 0, deviation, 1.0)}
-        made = _made(self.hidden, rows.x.shape[1], net.outputs)
+        made = _made(self.hidden, rows.x.shape[1], net.outputs, self.norm)
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(key)
             for module in made.module.modules():
@@ -81,13 +107,14 @@ class NetAcross(OfStreams):
             learned = made.start()
             if self.learner.steps:
                 learned = self._learned(made, learned, _data(scale, rows, found, net.outputs), key)
+            learned = self._brought(made, learned, _standard(scale, found.unlabelled), key)
         held = {name: leaf.detach().clone() for name, leaf in learned.params.items()}
         return {**scale, "params": held, "buffers": dict(learned.buffers)}
 
     def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
         """Outputs [n, classes] for rows of the target."""
         rows = net.features(transfer.params, transfer.buffers, x)
-        made = _made(self.hidden, rows.shape[1], net.outputs)
+        made = _made(self.hidden, rows.shape[1], net.outputs, self.norm)
         with moments_from(Rows(frozen=True)):
             return made(fitted["params"], fitted["buffers"], (rows - fitted["mean"]) / fitted["deviation"])
 
@@ -99,17 +126,34 @@ class NetAcross(OfStreams):
             state, _ = self.learner.step(net, Loop(), state, self.learner.draw(data, key, step))
         return self.learner.finish(net, state)
 
+    def _brought(self, net: Net, learned: Transfer, target: Tensor, key: int) -> Transfer:
+        """The net with what rows of the target say without labels: steps, then moments."""
+        if self.after is not None:
+            guide = learned.guide if self.guide is None else self.guide(net, learned)
+            params = self.after.fit(net, replaced(learned, guide=guide), Batch(target), key)
+            learned = replaced(learned, params=params)
+        if self.moments_of == "source":
+            return learned
+        rows = Rows(first=len(target), sink={})
+        with torch.no_grad(), moments_from(rows):
+            net(learned.params, learned.buffers, target)
+        return replaced(learned, buffers=net.updated_buffers(learned.buffers, rows.sink or {}, 1.0))
+
 
 @lru_cache(maxsize=16)
-def _made(hidden: tuple[int, ...], width: int, outputs: int) -> Net:
-    return Net.of(MLP((width,), outputs, hidden))
+def _made(hidden: tuple[int, ...], width: int, outputs: int, norm: bool) -> Net:
+    return Net.of(MLP((width,), outputs, hidden, norm=norm))
+
+
+def _standard(scale: dict[str, Tensor], x: Tensor) -> Tensor:
+    return (x.float() - scale["mean"]) / scale["deviation"]
 
 
 def _data(scale: dict[str, Tensor], rows: Batch, found: TwoDomains, classes: int) -> DomainData:
     """Both domains, standardised; the labelled rows class by class."""
 
     def bank(x: Tensor, sizes: list[int], names: list[str]) -> Bank:
-        return Bank.sorted_by_class((x.float() - scale["mean"]) / scale["deviation"], sizes, names)
+        return Bank.sorted_by_class(_standard(scale, x), sizes, names)
 
     if not len(found.unlabelled):
         raise MetatlError("no row of the target is left that judges nothing; give more of them")
@@ -119,4 +163,6 @@ def _data(scale: dict[str, Tensor], rows: Batch, found: TwoDomains, classes: int
     target = bank(found.unlabelled, [len(found.unlabelled)], ["rows"])
     own = bank(rows.x, [len(rows.x)], ["rows"])
     labelled = ClassData("source", {"meta_train": source})
-    return DomainData(labelled, {"source": own, "target": target}, ("source",), "target")
+    pairs = {} if found.paired is None else dict(zip(PAIRS, found.paired, strict=True))
+    both = {name: bank(x, [len(x)], ["rows"]) for name, x in pairs.items()}
+    return DomainData(labelled, {"source": own, "target": target, **both}, ("source",), "target")

@@ -11,6 +11,7 @@ from metatl.objectives.distillation import Distillation
 from metatl.objectives.entropy import Entropy
 from metatl.objectives.evidence import Evidence
 from metatl.objectives.ewc import EWC
+from metatl.objectives.feature_matching import FeatureMatching
 from metatl.objectives.fix_match import FixMatch
 from metatl.objectives.focal import Focal
 from metatl.objectives.gaussian_nll import GaussianNLL
@@ -49,6 +50,7 @@ __all__ = [
     "Distillation",
     "Entropy",
     "Evidence",
+    "FeatureMatching",
     "FixMatch",
     "Focal",
     "GaussianNLL",

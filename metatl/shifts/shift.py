@@ -11,13 +11,13 @@ import numpy as np
 
 from metatl.lab import render, store
 from metatl.shifts import numbers
+from metatl.shifts.able import able
 from metatl.shifts.compared import Compared, compared
 from metatl.shifts.domains import ComparedDomain, domains
 from metatl.shifts.picture import picture
 from metatl.shifts.tested import Labels, Rows
 from metatl.shifts.verdict import Verdict, advice, shifts
 from metatl.transferring.opened import Words
-from metatl.transferring.rows import rows as transfer_rows
 
 TELLING = 5
 """Numbers named that tell the domains apart by themselves."""
@@ -51,7 +51,7 @@ def shift(
     classes, y, y_target = numbers.labels(one, other)
     found = compared(x, x_target, y, y_target, len(classes), seed)
     told = _verdict(found, spaces, classes, y, y_target)
-    tried, sentences = advice(told, list(transfer_rows()))
+    tried, sentences = advice(told, able(one.inputs.columns is not None and (net or one.net) is None))
     report = {
         **_domains(one, other, spaces, told),
         "shifts": list(told.shifts),

@@ -58,9 +58,10 @@ class Advice:
 
 
 _UNLIKE = Advice(
-    ("dama", "shared-latent", "boosted-trees", "logistic-on-columns", "ridge-on-columns"),
+    ("dama", "shared-latent", "cca", "boosted-trees", "logistic-on-columns", "ridge-on-columns"),
     "no net can be carried over as it is; dama and shared-latent bring unlike columns together by labels on "
-    "both sides, paired rows do in metatl.alignments, and rows on the target's own columns are to be beaten",
+    "both sides, cca by things that have a row in both (--paired), and rows on the target's own columns are "
+    "to be beaten",
 )
 _NONE = Advice(
     ("head-only", "logistic-regression", "fine-tuning"),
@@ -69,7 +70,7 @@ _NONE = Advice(
 )
 _TRY: Mapping[str, Advice] = {
     "covariate": Advice(
-        ("weights-by-classifier", "coral", "subspace-alignment", "norms-only", "surgical-first"),
+        ("weights-by-classifier", "coral", "subspace-alignment", "adabn", "norms-only", "surgical-first"),
         "inputs lie elsewhere: as far as the rule from them to labels stays, weighting or aligning them, or "
         "moving early layers and norms, is enough",
     ),
@@ -87,11 +88,18 @@ _TRY: Mapping[str, Advice] = {
 MOST_TRIED = 6
 
 
-def advice(found: Verdict, known: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Rows of `metatl transfer` to try, of those that are known, and why in three sentences."""
+def advice(found: Verdict, known: Mapping[str, bool]) -> tuple[list[str], list[str]]:
+    """Rows of `metatl transfer` to try, and why in three sentences.
+
+    known: those that can act here, and whether each serves without labels of the target; where the target has
+    none these are named alone, if there are any.
+    """
     unlike = found.space.named == "disjoint"
     ways = [_UNLIKE] if unlike else [_TRY[kind] for kind in found.shifts] or [_NONE]
-    rows = list(dict.fromkeys(row for way in ways for row in way.rows if row in known))[:MOST_TRIED]
+    rows = list(dict.fromkeys(row for way in ways for row in way.rows if row in known))
+    if found.setting == "transductive":
+        rows = [row for row in rows if known[row]] or rows
+    rows = rows[:MOST_TRIED]
     why = ways[0].why
     if len(ways) > 1:
         why = "; ".join(

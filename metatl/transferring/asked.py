@@ -119,7 +119,8 @@ def columned(
         return found, []
     lost = [name for name, row in found.items() if row.adaptation.streams and not row.adaptation.unlike]
     lost = [name for name in lost if name not in named]
-    if lost and not any(k != 0 for k in counts):
+    able = any(row.adaptation.unlike and row.serves(0) for row in found.values())
+    if lost and not able and not any(k != 0 for k in counts):
         raise MetatlError(
             f"source: {source.name if source else ''} has no column of {problem.name}'s, and rows for unlike "
             f"columns ({', '.join(UNLIKE)}) learn from labels of both; ask for some (--labelled 2, say)"
@@ -188,6 +189,7 @@ def digests(
     values = problem.targets.values.tolist()
     data = [problem.targets.names, values, problem.digests, problem.task.pool.tolist()]
     data += [] if problem.task.group is None else [problem.task.group.tolist()]
+    data += [one.pair.tolist() for one in (problem, source) if one is not None and one.pair is not None]
     found = {
         f"{problem.unit}s": digest(data),
         "net or size": net.key,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from metatl.data.examples import Index
 from metatl.data.tables import Columns, Encoder
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.features import Computed, Features, features, readable
+from metatl.transferring.pairs import places_of
 from metatl.transferring.prepared import prepared_rows
 from metatl.transferring.problem import Problem
 from metatl.transferring.rows import Row
@@ -34,22 +35,45 @@ class SeenBeside:
     encoder: Encoder | None = None
 
 
+class Streams(NamedTuple):
+    """What a fit sees beside labelled rows: the source's, unlabelled ones [m, d], the same things in both."""
+
+    source: Batch
+    unlabelled: Tensor
+    paired: tuple[Tensor, Tensor] | None
+
+
 @dataclass(frozen=True)
 class Beside:
     """What rows that read the source see of it.
 
     seen: by what such a row reads (`reads_on`); y [n]: targets in the problem's numbers of
-    classes; notes: on what is left out, and on classes that the source does not know.
+    classes; notes: on what is left out, and on classes that the source does not know; pair [n]: place of the
+    problem's row of the same thing, -1 for none (`pairs.places_of`), where a column pairs them.
     """
 
     seen: Mapping[str, SeenBeside]
     y: Tensor
     notes: tuple[str, ...]
+    pair: Index | None = None
 
-    def rows(self, on: str, inside: Index) -> tuple[Batch, Tensor]:
-        """The source's rows, and these of the problem without labels, as a row of the table reads them."""
-        seen = self.seen[on]
-        return Batch(seen.source, self.y), seen.problem.of(inside, inside)
+    def rows(self, on: str, inside: Index, judging: Index) -> Streams:
+        """The source's rows, these of the problem without labels, and pairs, as a row of a table sees them.
+
+        judging: rows of the problem; whatever the source has of the same things is left out.
+        """
+        seen, apart = self.seen[on], self.apart(judging)
+        unlabelled, paired = seen.problem.of(inside, inside), None
+        if self.pair is not None:
+            both = np.flatnonzero(np.isin(self.pair, inside))
+            paired = seen.source[torch.from_numpy(both)], seen.problem.of(self.pair[both], inside)
+        return Streams(Batch(seen.source[apart], self.y[apart]), unlabelled, paired)
+
+    def apart(self, judging: Index) -> Tensor | slice:
+        """The source's rows that are of nothing that judges."""
+        if self.pair is None:
+            return slice(None)
+        return torch.from_numpy(np.flatnonzero(~np.isin(self.pair, judging)))
 
 
 def reads_on(row: Row, problem: Problem) -> str:
@@ -81,7 +105,12 @@ def beside(
         notes.append(f"Left out of the source: {len(lost)} {source.inputs.unit}s that cannot be read.")
     at = torch.from_numpy(kept)
     some = {on: SeenBeside(one.source[at], one.problem, one.encoder) for on, one in seen.items()}
-    return Beside(some, torch.stack([cast(Tensor, y[i]) for i in kept]), (*notes, *_few(some, problem)))
+    places = places_of(source, problem)
+    if places is not None:
+        places = places[kept]
+        notes.append(f"{_many(places)}; a source row is left out of every fit that its thing judges.")
+    notes += _few(some, problem)
+    return Beside(some, torch.stack([cast(Tensor, y[i]) for i in kept]), tuple(notes), places)
 
 
 def _targets(source: SourceRows, problem: Problem) -> tuple[list[Tensor | None], list[str]]:
@@ -132,6 +161,10 @@ def _digest(inputs: Any, place: int) -> str | None:
         return inputs.digest(place)
     except MetatlError:
         return None
+
+
+def _many(places: Index) -> str:
+    return f"{int((places >= 0).sum())} things have a row in the source and one in the data"
 
 
 def _few(seen: Mapping[str, SeenBeside], problem: Problem) -> list[str]:

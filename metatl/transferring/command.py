@@ -71,7 +71,7 @@ def transfer(words: argparse.Namespace) -> None:
 
 def _to_people(words: argparse.Namespace) -> None:
     """`metatl transfer --adapt-to group`: a table for each number of labels, the command for new ones."""
-    for word in ("teacher", "sweep", "cluster", "source-clusters"):
+    for word in ("teacher", "sweep", "cluster", "source-clusters", "paired"):
         if getattr(words, word.replace("-", "_")) is not None:
             raise MetatlError(f"--{word} is of data that are no people; leave it out with --adapt-to group")
     if words.draws < 1:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from metatl import tree
 from metatl.adapt import Descent
+from metatl.adapt.named_streams import PAIRS
 from metatl.additions import attached
 from metatl.guides.fisher import SupportFisher, fisher
 from metatl.heads import FromNames
@@ -43,7 +44,8 @@ class Labelled:
     at random on the way. names: unit vectors [outputs, d] of the classes' names, where the net reads texts.
     group [n]: whom each row comes from, where that is known. teacher: features [n, d] of a larger net.
     source: features and targets of labelled rows of other data, where the row reads them; unlabelled [m, d]:
-    features of the problem's rows that judge nothing, whose labels nobody reads.
+    features of the problem's rows that judge nothing, whose labels nobody reads; paired: features of the same
+    things in both, row by row.
     """
 
     features: Tensor
@@ -56,6 +58,7 @@ class Labelled:
     teacher: Tensor | None = None
     source: Batch | None = None
     unlabelled: Tensor | None = None
+    paired: tuple[Tensor, Tensor] | None = None
 
     @property
     def support(self) -> Batch:
@@ -63,6 +66,7 @@ class Labelled:
         if self.source is None:
             return Batch(self.features, self.y)
         x = {"labelled": self.features, "source": self.source.x, "unlabelled": self.unlabelled}
+        x |= {} if self.paired is None else dict(zip(PAIRS, self.paired, strict=True))
         return Batch(x, {"labelled": self.y, "source": self.source.y})
 
     @property

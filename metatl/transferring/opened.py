@@ -29,7 +29,7 @@ class Words:
     columns that are not inputs, comma-separated, the first of which names rows in predictions where its
     values all differ; several: what separates labels in one cell; audio: that of wav files; apart: that of
     recordings or sessions, which a person's labelled and judging rows never share; photo: that of picture
-    files, which lie beside the table.
+    files, which lie beside the table; paired: that which calls a thing alike in the data and in their source.
     """
 
     target: str | None = None
@@ -40,6 +40,7 @@ class Words:
     audio: str | None = None
     apart: str | None = None
     photo: str | None = None
+    paired: str | None = None
 
     @property
     def said(self) -> dict[str, str]:
@@ -77,7 +78,7 @@ def opened(data: Any, words: Words, strict: bool = True) -> tuple[Examples, str 
             )
         if place.is_dir() and table_file(place, "train") is None:
             return _of_folder(place, words)
-    given = {"several": words.several, "group": words.group, "apart": words.apart}
+    given = {name: getattr(words, name) for name in ("several", "group", "apart", "paired")}
     drop = [name.strip() for name in (words.drop or "").split(",") if name.strip()]
     rest: Mapping[str, Any] = {
         "target_name": words.target,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,8 @@ class Problem:
 
     inputs, targets, digests: of its n rows; features: of the frozen body, or columns as numbers; encoded:
     columns as numbers, where there are columns; prepared: rows as the net takes them; task: which rows are
-    labelled and which judge; part: where the latter come from; left_out, notes: of what was read.
+    labelled and which judge; part: where the latter come from; left_out, notes: of what was read; pair: see
+    `Examples`.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Problem:
     part: TestPart
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
+    pair: Any = None
 
     @property
     def unit(self) -> str:
@@ -93,6 +96,7 @@ def read_problem(
         some.part,
         (*(said for _, said in sorted(why.items())), *some.left_out),
         (*some.notes, *told),
+        some.pair,
     )
 
 

@@ -6,7 +6,7 @@ from metatl.data.tables import Columns
 from metatl.types import MetatlError
 
 UNLIKE = ("dama", "shared-latent")
-"""The rows that bring unlike columns together, by labels of both."""
+"""The rows that bring unlike columns together, by labels of both; `cca` does by things with a row in both."""
 
 
 def shared_columns(source: Columns, problem: Columns) -> list[str]:
@@ -16,6 +16,7 @@ def shared_columns(source: Columns, problem: Columns) -> list[str]:
         some = ", ".join(list(problem)[:5])
         raise MetatlError(
             f"source: {source.name} has no column of {problem.name}'s ({some}); give a table with "
-            f"some of them, or name rows for unlike columns (--methods {','.join(UNLIKE)})"
+            f"some of them, or name rows for unlike columns (--methods {','.join(UNLIKE)}; where things have "
+            "a row in both, --methods cca --paired COLUMN)"
         )
     return shared

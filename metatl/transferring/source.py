@@ -27,7 +27,7 @@ from metatl.types import Batch, Episode, MetatlError, Ragged, Split
 class SourceRows:
     """The labelled rows of other data, class by class; their own test part is not among them.
 
-    key: digest of targets and content; shared: class names that the problem has too.
+    key: digest of targets and content; shared: class names that the problem has; pair: as in Examples.
     """
 
     name: str
@@ -35,6 +35,7 @@ class SourceRows:
     targets: Targets
     key: str
     shared: tuple[str, ...]
+    pair: Any = None
 
 
 def distinct(source: Examples, problem: Examples) -> tuple[Examples, list[str]]:
@@ -95,7 +96,7 @@ def source_rows(examples: Examples, problem: Problem) -> SourceRows:
     names = () if found.targets.clusters else found.targets.names
     shared = tuple(name for name in names if name in problem.targets.names)
     key = hashlib.sha256(said.encode()).hexdigest()[:16]
-    return SourceRows(found.name, found.inputs, found.targets, key, shared)
+    return SourceRows(found.name, found.inputs, found.targets, key, shared, found.pair)
 
 
 def _digest(inputs: Inputs, place: int) -> str:

@@ -94,7 +94,7 @@ class Study:
         """A cell's labelled rows and those that judge, and what real targets were standardised by."""
         values = self.problem.targets.values[part.labelled]
         if not len(values) and self.beside is not None:
-            values = self.beside.y
+            values = self.beside.y[self.beside.apart(part.test)]
         scale, known = Scale.of(values), part.labelled
         if not len(known):  # columns are numbers by the inputs of rows that do not judge
             known = np.setdiff1d(self.problem.task.pool, part.test)
@@ -110,8 +110,9 @@ class Study:
         if not row.adaptation.streams or self.beside is None:
             return inside
         free = np.setdiff1d(self.problem.task.pool, part.test)
-        source, unlabelled = self.beside.rows(reads_on(row, self.problem), free)
-        return replace(inside, source=source._replace(y=scale.down(source.y)), unlabelled=unlabelled)
+        near = self.beside.rows(reads_on(row, self.problem), free, part.test)
+        source = near.source._replace(y=scale.down(near.source.y))
+        return replace(inside, source=source, unlabelled=near.unlabelled, paired=near.paired)
 
     def _labelled(self, name: str, places: Index, known: Index, scale: Scale, key: int) -> Labelled:
         problem = self.problem

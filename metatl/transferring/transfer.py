@@ -20,6 +20,7 @@ from metatl.transferring.learned import learn, told
 from metatl.transferring.learning import Learning
 from metatl.transferring.model import SavedModel
 from metatl.transferring.opened import Words, opened
+from metatl.transferring.pairs import with_pairs
 from metatl.transferring.pretraining import net_for
 from metatl.transferring.problem import Problem, read_problem
 from metatl.transferring.progress import reading, working
@@ -91,7 +92,8 @@ def transfer(
     asked.check_source(readable(chosen_rows, names, examples), names, source is not None, usual is None)
     aim = Aim(usual if net is None else net, size, asked.counts(labelled, examples.targets.kind), seed)
     others, repeated = _others(source, words, examples, source_clusters, aim)
-    chosen_rows, unlike = asked.columned(chosen_rows, names, others, examples, aim.counts)
+    paired = with_pairs(chosen_rows, said, words.paired, source is not None, aim.net is None)
+    chosen_rows, unlike = asked.columned(paired, names, others, examples, aim.counts)
     net_of = others if asked.learns_a_net(chosen_rows, said) else None
     made, told_of_net = net_for(aim.net, size, net_of, examples, seed)
     chosen_rows |= {} if sweep is None else swept(made)
@@ -101,14 +103,13 @@ def transfer(
     possible, large = asked.possible(problem, aim.counts, chosen_rows)
     other, clustered = _source(others, problem, made, source_clusters, seed)
     larger, taught = learned_from(teacher, problem)
-    study = Study(problem, made, chosen_rows, possible, draws, seed, teacher=taught)
-    study = replace(study, beside=beside(chosen_rows, other, problem, made))
+    near = beside(chosen_rows, other, problem, made)
+    study = Study(problem, made, chosen_rows, possible, draws, seed, teacher=taught, beside=near)
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{problem.name}"
     cells = Cells.resumed(folder, asked.digests(problem, made, seed, other, larger, said))
     budget.spent = cells.spent
     try:
-        study = _learned(study, other, cells, budget)
-        study = _decided(study, cells, budget)
+        study = _decided(_learned(study, other, cells, budget), cells, budget)
         _work(study, cells, budget)
         cells.check_begun(minutes)
         settled = settle(study, cells, budget)
@@ -116,8 +117,8 @@ def transfer(
     finally:
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other)
-    notes = [*told_of_net, *repeated, *clustered, *unlike, *notes, *cells.stopped, *large]
-    notes += [*told_of(larger), *told_of_source(study)]
+    notes = [*told_of_net, *repeated, *clustered, *unlike, *notes, *cells.stopped, *large, *told_of(larger)]
+    notes += told_of_source(study)
     found = report(study, cells, protocol(study, settled, choice, minutes, notes, learned))
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
     return Transferring(found, model, folder, write(folder, study, cells, settled, found, model))

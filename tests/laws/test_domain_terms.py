@@ -11,7 +11,19 @@ from torch.nn import functional as F
 
 from metatl.models import MLP
 from metatl.net import Net, Pass
-from metatl.objectives import CDAN, DANN, MCC, MMD, Anchor, DeepCORAL, Entropy, PseudoLabels, Seen, Term
+from metatl.objectives import (
+    CDAN,
+    DANN,
+    MCC,
+    MMD,
+    Anchor,
+    DeepCORAL,
+    Entropy,
+    FeatureMatching,
+    PseudoLabels,
+    Seen,
+    Term,
+)
 from metatl.objectives.deep_coral import covariance
 from metatl.objectives.mmd import squared_discrepancy
 from metatl.objectives.term import check_layers
@@ -46,6 +58,21 @@ def test_terms_without_an_adversary_keep_their_laws(term: Term) -> None:
 def test_terms_whose_gradient_holds_something_still_keep_the_others(term: Term) -> None:
     net = toy_net()
     check_term(term, net, net.start(), rows(6), {"target": rows(5)._replace(y=None)}, reverses=True)
+
+
+def test_features_are_matched_pair_by_pair_and_the_source_s_stay_where_they_are() -> None:
+    one, other, k = randn(5, 3).requires_grad_(), randn(5, 3).requires_grad_(), torch.arange(1.0, 6).double()
+    names = FeatureMatching.streams
+    passes = {n: Pass(x, x) for n, x in zip(names, (one, other), strict=True)}
+    batches = {n: Batch(NOTHING, None, k if n == names[1] else None) for n in names}
+    seen = Seen(passes, batches, Anchor({}, None), {}, 0.0)
+    found = FeatureMatching(2.0).over({}, seen)
+    apart = [float(k[i] * (other[i] - one[i]).detach().square().sum() / 3) for i in range(5)]
+    assert found.item() == pytest.approx(2 * sum(apart) / float(k.sum()))
+    found.backward()
+    assert one.grad is None
+    assert other.grad is not None
+    torch.testing.assert_close(other.grad, 4 * k[:, None] * (other - one).detach() / (3 * k.sum()))
 
 
 @pytest.mark.parametrize("kind", [DANN, CDAN, MMD, DeepCORAL])

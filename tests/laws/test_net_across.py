@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from metatl import Net, train
-from metatl.adapt import head_net
+from metatl.adapt import Descent, head_net
 from metatl.data import CutAcross, Domain, MixedUp
 from metatl.data.bank import Bank
 from metatl.data.class_data import ClassData
 from metatl.data.domain_data import DomainData
 from metatl.engines import Loop
+from metatl.guides import Norms
+from metatl.heads import Learned
 from metatl.learners import DualPath, NetAcross, Supervised
 from metatl.models import MLP
-from metatl.objectives import MMD, Bridged, TaskLoss
+from metatl.objectives import MMD, Bridged, Entropy, FeatureMatching, TaskLoss
 from metatl.rules import SGD, Adam
 from metatl.transferring.rows import rows
 from metatl.types import Batch, MetatlError
@@ -37,6 +40,11 @@ ROWS = (
     "cutmix-bridge",
     "patchmix-bridge",
     "ddb",
+    "feature-matching",
+    "source-net",
+    "source-norms",
+    "adabn",
+    "tent",
 )
 
 
@@ -137,6 +145,61 @@ def test_what_it_does_not_take_is_one_line() -> None:
     empty = rows._replace(x={**rows.x, "unlabelled": rows.x["unlabelled"][:0]})
     with pytest.raises(MetatlError, match="no row of the target is left"):
         NetAcross(PLAIN).fit(net, start, empty)
+
+
+def test_target_moments_undo_units_of_the_target_and_tent_moves_norms_alone() -> None:
+    """Under AdaBN the mean and spread of every norm's inputs are those of unlabelled target rows."""
+    plain = NetAcross(Supervised(60, 8, Adam(1e-2)), norm=True)
+    rows = support(60, 2.0, labelled=0)
+    own = replace(plain, moments_of="target")
+    net, start = head_net(5, 3)
+    with torch.no_grad():
+        found, floor = (way.fit(net, start, rows, 0) for way in (own, plain))
+        assert all(torch.equal(found["params"][n], leaf) for n, leaf in floor["params"].items())
+        x = (rows.x["unlabelled"] - found["mean"]) / found["deviation"]
+        inside = x @ found["params"]["body.0.weight"].T + found["params"]["body.0.bias"]
+        torch.testing.assert_close(found["buffers"]["body.1.running_mean"], inside.mean(0))
+        torch.testing.assert_close(found["buffers"]["body.1.running_var"], inside.var(0, correction=0))
+        said_of = own.predict(net, start, found, rows, rows.x["unlabelled"])
+        assert (said_of.argmax(1) == rows.y["source"]).double().mean() > 0.8
+        steps = Descent(Adam(1e-2), 3, Learned(), (Entropy(),), moments="support")
+        tent = replace(own, after=steps, guide=Norms(head=False))
+        moved = tent.fit(net, start, rows, 0)["params"]
+        assert tent.saved == replace(plain, learner=replace(plain.learner, steps=0))
+    changed = {n for n, leaf in moved.items() if not torch.equal(leaf, found["params"][n])}
+    assert changed == {"body.1.weight", "body.1.bias"}
+
+
+def test_moments_and_steps_that_mean_nothing_are_one_line() -> None:
+    with pytest.raises(MetatlError, match="needs batch norms"):
+        NetAcross(PLAIN, moments_of="target")
+    with pytest.raises(MetatlError, match="there are none"):
+        NetAcross(PLAIN, guide=Norms(head=False))
+
+
+def test_pairs_are_drawn_together() -> None:
+    """Row i of one stream is of the same thing as row i of the other, whatever the step."""
+    pairs = torch.arange(20.0)[:, None].repeat(1, 5)
+    rows = support()
+    rows = Batch({**rows.x, "paired_source": pairs, "paired_target": -pairs}, rows.y)
+    streams = {name: Domain(name, 6) for name in ("paired_source", "paired_target")}
+    seen = list[tuple[Tensor, Tensor]]()
+
+    class Watched(FeatureMatching):
+        def over(self, params: Any, seen_: Any) -> Tensor:
+            seen.append(tuple(seen_.batches[name].x for name in self.streams))
+            return super().over(params, seen_)
+
+    way = NetAcross(Supervised(9, 8, SGD(0.0), (TaskLoss(), Watched()), streams=streams))
+    assert "paired" in way.streams
+    said(way, rows, rows.x["source"])
+    assert len(seen) == 9
+    scale = torch.cat([one[:, :1] for one, _ in seen]), torch.cat([other[:, :1] for _, other in seen])
+    both = torch.cat(scale, 1)
+    slope = torch.linalg.lstsq(torch.cat([both[:, :1], torch.ones(len(both), 1)], 1), both[:, 1:]).solution
+    fitted = torch.cat([both[:, :1], torch.ones(len(both), 1)], 1) @ slope
+    torch.testing.assert_close(fitted, both[:, 1:], atol=1e-4, rtol=1e-4)
+    assert float(slope[0]) == pytest.approx(-1.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ROWS)

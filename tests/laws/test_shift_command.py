@@ -11,6 +11,7 @@ import pytest
 
 from metatl.shifts.shift import shift
 from metatl.transferring.opened import Words
+from metatl.transferring.rows import rows
 from metatl.types import MetatlError
 from tests import tiny_texts
 from tests.commands import metatl, refused
@@ -51,6 +52,8 @@ def test_a_moved_domain_is_said_written_and_drawn(tmp_path: Path, source: Path) 
     assert {test["question"] for test in report["tests"]} == {"P(X)", "P(Y)", "P(X given Y)", "P(Y given X)"}
     assert report["try"]
     assert len(report["because"]) == 3
+    assert {"coral", "adabn", "surgical-first"} <= {*report["try"]}
+    assert "norms-only" not in report["try"], "the net of a table has no norm"
     shares = {one["class"]: one["target"] for one in report["labels"]}
     assert shares["yes"] > 0.85
     again = metatl("shift", source, target, "--target", "ill", "--out", tmp_path / "again")
@@ -71,6 +74,16 @@ def test_a_class_that_the_source_never_saw_is_named(tmp_path: Path, source: Path
     found = metatl("shift", source, target, "--target", "ill", "--out", tmp_path / "o")
     assert found.code == 0, found
     assert "the source never saw 'perhaps'" in found.out
+
+
+def test_where_the_target_has_no_label_rows_are_named_that_need_none(tmp_path: Path, source: Path) -> None:
+    target = table(tmp_path / "target.csv", 1, move=1.5, labels=())
+    found = metatl("shift", source, target, "--target", "ill", "--out", tmp_path / "o")
+    assert found.code == 0, found
+    report = json.loads((tmp_path / "o/report.json").read_text())
+    assert report["setting"] == "transductive"
+    assert "coral" in report["try"]
+    assert all(row.serves(0) for row in rows(report["try"]).values())
 
 
 def test_a_target_without_labels_and_no_labels_at_all(tmp_path: Path, source: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 FILE = Path(__file__).parent / "skada.json"
-ROWS, GAMMA, MOST = 25, 0.5, 5.0
+ROWS, GAMMA, MOST, MU = 25, 0.5, 5.0, 0.1
 
 
 def rows(seed: int, shift: float, scale: list[float]) -> Any:
@@ -33,8 +33,10 @@ def domains() -> tuple[Any, Any]:
 def main() -> None:
     from skada import (  # pyright: ignore[reportMissingImports]
         CORALAdapter,
+        KLIEPReweightAdapter,
         KMMReweightAdapter,
         SubspaceAlignmentAdapter,
+        TransferComponentAnalysisAdapter,
     )
 
     x, domain = np.concatenate(domains()), np.repeat([1, -2], ROWS)
@@ -46,10 +48,14 @@ def main() -> None:
     def weights(adapter: Any) -> Any:
         return np.asarray(adapter.fit(x, None, sample_domain=domain).compute_weights(x, sample_domain=domain))
 
+    kliep = KLIEPReweightAdapter(GAMMA, random_state=0).fit(x, None, sample_domain=domain)
     found = {
         "coral": moved(CORALAdapter(reg=None))[:ROWS],
         "subspace": moved(SubspaceAlignmentAdapter(n_components=2)),
         "kmm": weights(KMMReweightAdapter(gamma=GAMMA, B=MOST))[:ROWS],
+        "tca": TransferComponentAnalysisAdapter("rbf", 2, MU).fit(x, None, sample_domain=domain).eigvects_,
+        "kliep": kliep.alpha_,
+        "kliep_centres": kliep.centers_,
     }
     FILE.write_text(json.dumps({name: np.round(one, 9).tolist() for name, one in found.items()}) + "\n")
 

@@ -48,10 +48,20 @@ def test_one_part_moves_and_a_carried_output_layer_stays(place: str) -> None:
         )
 
 
+def test_of_two_blocks_the_first_and_the_last_part_are_one_each_and_there_is_no_middle() -> None:
+    net = Net.of(models.MLP((4,), 3, (6, 5)))
+    start = net.start()
+    for place, layer in (("first", "body.0"), ("last", "body.2")):
+        guide = Surgical(place)(net, start)  # type: ignore[arg-type]
+        assert {name.rsplit(".", 1)[0] for name, entry in guide.items() if float(entry)} == {layer}
+    with pytest.raises(MetatlError, match="which make no 3 parts"):
+        Surgical("middle")(net, start)
+
+
 def test_parts_that_a_net_has_not_are_refused() -> None:
     net = toy_net()
     with pytest.raises(
-        MetatlError, match="the net has 1 blocks below its output layer, which make no 3 parts"
+        MetatlError, match="the net has 1 blocks below its output layer, which make no 2 parts"
     ):
         Surgical()(net, net.start())
     with pytest.raises(MetatlError, match="place is first, middle or last"):

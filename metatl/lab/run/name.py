@@ -57,6 +57,7 @@ LATER: dict[str, dict[str, Any]] = {
         "anew": "never",
         "average": 1.0,
     },
+    "metatl.guides.norms.Norms": {"head": True},
     "metatl.guides.depth_decay.DepthDecay": {"by": "layer", "parts": None},
     "metatl.guides.unfreeze.Unfreeze": {"by": "layer", "parts": None},
     "metatl.guides.grad_norm.RelativeGradNorm": {"batch_size": None, "batches": 5, "ranked": "body"},
