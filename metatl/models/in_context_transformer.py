@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metatl.models.pictures import Pictures
 from metatl.types import MetatlError
 
 
@@ -26,6 +27,8 @@ class InContextTransformer(nn.Module):
         heads: of the attention; they divide the width.
         classes: whether targets are class indices (logits are given); else real values.
         bars: outputs for a real target, if these are the weights of a `BarDistribution`; 0 for the value.
+        filters: of four convolutions that make a token of a picture [channels, height, width], each of them
+            normalised by itself; 0 for one linear layer on columns.
         standardise: columns by mean and deviation of the support rows, those that vary scaled by
             sqrt(columns / those that vary); values beyond 5 deviations are cut.
 
@@ -42,13 +45,21 @@ class InContextTransformer(nn.Module):
         classes: bool = True,
         bars: int = 0,
         standardise: bool = False,
+        filters: int = 0,
     ) -> None:
         super().__init__()
+        if filters and (len(shape) != 3 or standardise):
+            raise MetatlError(
+                f"InContextTransformer: filters read pictures [channels, height, width], whose pixels are not "
+                f"standardised; examples are {list(shape)}, standardise is {standardise}"
+            )
         if width % heads or (classes and bars):
             said = "bars are for real targets" if classes and bars else f"{heads} heads, width {width}"
             raise MetatlError(f"InContextTransformer: {said}; let the heads divide the width, bars be 0")
         self.columns, self.classes, self.standardise = torch.Size(shape).numel(), classes, standardise
-        self.x, self.y = nn.Linear(self.columns, width), nn.Linear(outputs, width, bias=False)
+        self.pictures = bool(filters)
+        self.x = Pictures(shape, width, filters) if filters else nn.Linear(self.columns, width)
+        self.y = nn.Linear(outputs, width, bias=False)
         self.always = nn.Parameter(torch.randn(1, width) * 0.02)
         self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
@@ -73,6 +84,8 @@ class InContextTransformer(nn.Module):
         return self.head(self.norm(asked))
 
     def _filled(self, x: Tensor) -> Tensor:
+        if self.pictures:
+            return x
         x = x.flatten(1)
         if x.shape[1] > self.columns:
             raise MetatlError(
