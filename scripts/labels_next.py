@@ -33,8 +33,8 @@ METHODS, WAYS = ("logistic-regression", "bayes"), ("least sure", "random")
 FIRST, MORE, ROUNDS, POOL, JUDGES = 10, 10, 5, 300, 200
 ABOUT = (
     "Accuracy in percent of rows that judge, least sure / random, and in brackets the difference in points "
-    "(above 0: choosing by doubt is better), paired by draw, with its 95 % interval (Student's t over {draws} "
-    "draws, which share rows, so it is too short; no correction for many comparisons)."
+    "(above 0: choosing by doubt is better), paired by draw, with its 95 % interval (Student's t over {draws}"
+    " draws, which share rows, so it is too short; no correction for many comparisons)."
 )
 Curves = dict[str, list[list[list[float]]]]
 """By way, of every draw and round [accuracy, log loss]."""

@@ -50,8 +50,8 @@ class InContextTransformer(nn.Module):
         super().__init__()
         if filters and (len(shape) != 3 or standardise):
             raise MetatlError(
-                f"InContextTransformer: filters read pictures [channels, height, width] as they are; examples "
-                f"are {list(shape)}, standardise is {standardise}"
+                "InContextTransformer: filters read pictures [channels, height, width] as they are; "
+                f"examples are {list(shape)}, standardise is {standardise}"
             )
         if width % heads or (classes and bars):
             said = "bars are for real targets" if classes and bars else f"{heads} heads, width {width}"
