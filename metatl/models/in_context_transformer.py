@@ -29,6 +29,8 @@ class InContextTransformer(nn.Module):
         bars: outputs for a real target, if these are the weights of a `BarDistribution`; 0 for the value.
         filters: of four convolutions that make a token of a picture [channels, height, width], each of them
             normalised by itself; 0 for one linear layer on columns.
+        likeness: above 0 keys start as queries, orthogonal maps times this, so that a row first attends to
+            rows like itself. Without it nets that read pictures stay at chance for thousands of steps.
         standardise: columns by mean and deviation of the support rows, those that vary scaled by
             sqrt(columns / those that vary); values beyond 5 deviations are cut.
 
@@ -46,6 +48,7 @@ class InContextTransformer(nn.Module):
         bars: int = 0,
         standardise: bool = False,
         filters: int = 0,
+        likeness: float = 0.0,
     ) -> None:
         super().__init__()
         if filters and (len(shape) != 3 or standardise):
@@ -61,7 +64,7 @@ class InContextTransformer(nn.Module):
         self.x = Pictures(shape, width, filters) if filters else nn.Linear(self.columns, width)
         self.y = nn.Linear(outputs, width, bias=False)
         self.always = nn.Parameter(torch.randn(1, width) * 0.02)
-        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(_Block(width, heads, likeness) for _ in range(layers))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.head = nn.Linear(width, bars or outputs)
 
@@ -103,7 +106,7 @@ class InContextTransformer(nn.Module):
 class _Block(nn.Module):
     """Attention to the support tokens, then a hidden layer, each added to what came in; norms before both."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, likeness: float) -> None:
         super().__init__()
         self.heads = heads
         self.asks, self.tells = nn.Linear(width, width), nn.Linear(width, 2 * width)
@@ -114,6 +117,10 @@ class _Block(nn.Module):
         )
         self.first = nn.LayerNorm(width, elementwise_affine=False)
         self.second = nn.LayerNorm(width, elementwise_affine=False)
+        if likeness > 0:
+            with torch.no_grad():
+                self.tells.weight[:width] = nn.init.orthogonal_(self.asks.weight, likeness)
+                self.tells.bias[:width] = nn.init.zeros_(self.asks.bias)
 
     def forward(self, rows: Tensor, asked: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """rows [m, width], asked [n, width]; bias [m]: of the attention to each of the rows."""

@@ -86,6 +86,18 @@ def test_pictures_are_read_one_by_one() -> None:
             InContextTransformer(shape, 3, filters=4, standardise=standardise)
 
 
+def test_attention_that_starts_as_likeness_looks_at_the_row_itself() -> None:
+    """Among rows of length alike, the largest product of query and key is a row's with itself."""
+    torch.manual_seed(0)
+    block = InContextTransformer((9,), 3, width=16, layers=1, heads=1, likeness=2.0).blocks[0]
+    rows = torch.nn.functional.layer_norm(torch.randn(12, 16), (16,))
+    query, key = block.asks(rows), block.tells(rows)[:, :16]
+    torch.testing.assert_close(query @ key.T, 4 * rows @ rows.T, rtol=1e-4, atol=1e-4)
+    assert torch.equal((query @ key.T).argmax(1), torch.arange(12))
+    plain = InContextTransformer((9,), 3, width=16, layers=1, heads=1).blocks[0]
+    assert not torch.equal(plain.asks.weight, plain.tells.weight[:16])
+
+
 def test_numbers_stay_those_of_files(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Maps of a file's rows are made of what the file holds."""
     place = tmp_path_factory.mktemp("rows") / "rows.npz"
