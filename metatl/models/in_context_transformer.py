@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from metatl.models.pictures import Pictures
 from metatl.types import MetatlError
 
 
@@ -61,7 +60,7 @@ class InContextTransformer(nn.Module):
             raise MetatlError(f"InContextTransformer: {said}; let the heads divide the width, bars be 0")
         self.columns, self.classes, self.standardise = torch.Size(shape).numel(), classes, standardise
         self.pictures = bool(filters)
-        self.x = Pictures(shape, width, filters) if filters else nn.Linear(self.columns, width)
+        self.x = _Pictures(shape, width, filters) if filters else nn.Linear(self.columns, width)
         self.y = nn.Linear(outputs, width, bias=False)
         self.always = nn.Parameter(torch.randn(1, width) * 0.02)
         self.blocks = nn.ModuleList(_Block(width, heads, likeness) for _ in range(layers))
@@ -101,6 +100,36 @@ class InContextTransformer(nn.Module):
         if not self.classes:
             return y.reshape(-1, self.y.in_features).to(like.dtype)
         return (y.unsqueeze(-1) == torch.arange(self.y.in_features, device=y.device)).to(like.dtype)
+
+
+class _Pictures(nn.Module):
+    """[n, channels, height, width] -> [n, width]: four 3x3 convolutions of stride 2, each normed, with ReLU.
+
+    Norms are over a picture's own channels and places (group norm with one group, Wu & He 2018, arXiv
+    1803.08494), so that a row's token is of that row alone: batch norms would let query rows see each other.
+
+    Args:
+        shape: (channels, height, width).
+        width: of a token.
+        filters: channels of every convolution.
+    """
+
+    def __init__(self, shape: tuple[int, ...], width: int, filters: int) -> None:
+        super().__init__()
+        channels, height, wide = shape
+        layers: list[nn.Module] = []
+        for _ in range(4):
+            layers += [
+                nn.Conv2d(channels, filters, 3, stride=2, padding=1),
+                nn.GroupNorm(1, filters),
+                nn.ReLU(),
+            ]
+            channels, height, wide = filters, (height + 1) // 2, (wide + 1) // 2
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(filters * height * wide, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens [n, width] of pictures [n, channels, height, width]."""
+        return self.layers(x)
 
 
 class _Block(nn.Module):
