@@ -1,9 +1,12 @@
 """Linear functions in context: error after k examples, beside least squares on the same ones.
 
-    python scripts/in_context.py --out results/in-context [--functions 1000]
+    python scripts/in_context.py --out results/in-context [--functions 1000] [--dimensions 5,10,20]
 
-Learns configs/in-context/linear-functions.yaml where it is not learned yet (a quarter of an hour of one
-core), and asks about functions of meta_test: as it was trained, with x scaled by 2 and with noise in y.
+Learns configs/in-context/linear-functions.yaml (five dimensions, 20,000 steps) where it is not learned yet,
+and asks about functions of meta_test: as it was trained, with x scaled by 2 and with noise in y. The same
+net, steps and rate learn more dimensions too, from 0 to twice as many examples as there are, so that a
+panel for each shows where it stops being comparable. On one idle core 40 minutes for five dimensions, more
+for others; resumable; `--share 0.1` for a tenth of the steps.
 """
 
 from __future__ import annotations
@@ -21,42 +24,70 @@ from metatl.engines import Batched
 from metatl.lab import config, store
 from metatl.lab.render import png
 from metatl.lab.render.figure import PALETTE, bare, blank
-from metatl.lab.run import learn, prepare
+from metatl.lab.run import Run, learn, prepare
 from metatl.net import Net
-from metatl.types import Batch, Episode, Transfer
+from metatl.types import Batch, Episode, MetatlError, Transfer
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "in-context" / "linear-functions.yaml"
-MOST, QUERIES = 10, 10
+QUERIES = 10
 ASKED = {
     "as trained": LinearFunctions(),
     "x twice as large": LinearFunctions(scale=2.0),
     "noise of deviation 1": LinearFunctions(noise=1.0),
 }
+"""What the net of five dimensions is asked about; those of more are asked as they were trained."""
+Errors = dict[str, list[list[float]]]
 
 
 def main() -> None:
     """Learn, ask, write numbers, table and plot."""
     parser = study.parser("Linear functions in context, beside least squares.", "results/in-context")
     parser.add_argument("--functions", type=study.count, default=1000, help="functions that are asked about")
+    parser.add_argument("--dimensions", default="5,10,20", help="of nets, each learned anew [5,10,20]")
+    parser.add_argument("--share", type=study.share, default=1.0, help="of the steps of the config [1]")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    run = prepare(config.load(CONFIG, own := ["--runs", given.runs]), own)
-    transfer, _ = learn(run)
-    found = {name: asked(source, run.net, transfer, given.functions) for name, source in ASKED.items()}
-    out, steps = Path(given.out), run.experiment.learner.steps
-    store.write_json(out / "results.json", {"functions": given.functions, "steps": steps, "errors": found})
-    store.write_text(out / "table.md", table(found, given.functions, steps))
-    plot(found, out / "errors.png")
+    found, out, steps = dict[str, Errors](), Path(given.out), 0
+    for size in dimensions(given.dimensions):
+        run = prepared(size, given.share, given.runs)
+        steps, (transfer, _) = run.experiment.learner.steps, learn(run)
+        of = ASKED if size == 5 else {f"{size} dimensions": LinearFunctions(size)}
+        for name, source in of.items():
+            found[name] = asked(source, run.net, transfer, given.functions)
+        store.write_json(
+            out / "results.json", {"functions": given.functions, "steps": steps, "errors": found}
+        )
+        store.write_text(out / "table.md", table(found, given.functions, steps))
+        plot(found, out / "errors.png")
 
 
-def asked(
-    source: LinearFunctions, net: Net, transfer: Transfer, functions: int
-) -> dict[str, list[list[float]]]:
-    """By way, [mean, low, high] of the squared error for 0 to 10 examples, over d scale^2."""
-    drawn = source.load().draw("meta_test", Tasks(shot=MOST, query=QUERIES), 0, 0, functions)
+def dimensions(text: str) -> list[int]:
+    """Whole numbers, by commas; MetatlError for what is none."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise MetatlError(f"--dimensions is {text!r}; give whole numbers above 0, 5,10 say")
+    return [int(part) for part in parts]
+
+
+def prepared(size: int, share: float, runs: str) -> Run:
+    """The config's run, with so many dimensions and up to twice as many examples."""
+    own, steps = ["--runs", runs], config.load(CONFIG).learner.steps
+    if share < 1:
+        own += ["--learner.init_args.steps", str(max(1, round(share * steps)))]
+    if size != 5:
+        own += ["--data.init_args.of.init_args.dimensions", str(size)]
+        for part in ("learner.init_args", "evaluation"):
+            own += [f"--{part}.tasks.shot", str(2 * size)]
+    return prepare(config.load(CONFIG, own), own)
+
+
+def asked(source: LinearFunctions, net: Net, transfer: Transfer, functions: int) -> Errors:
+    """By way, [mean, low, high] of the squared error for 0 to 2 d examples, over d scale^2."""
+    most = 2 * source.dimensions
+    drawn = source.load().draw("meta_test", Tasks(shot=most, query=QUERIES), 0, 0, functions)
     unit = source.dimensions * source.scale**2
-    errors: dict[str, list[list[float]]] = {"in context": [], "least squares": [], "nearest 3": []}
-    for k in range(MOST + 1):
+    errors: Errors = {"in context": [], "least squares": [], "nearest 3": []}
+    for k in range(most + 1):
         x, y = drawn.support.x[:, :k], drawn.support.y[:, :k]
         episode = Episode(Batch(x, y), drawn.query)
         with torch.no_grad():
@@ -88,25 +119,26 @@ def spread(each: Tensor) -> list[float]:
     return [mean, mean - half, mean + half]
 
 
-def table(found: dict[str, dict[str, list[list[float]]]], functions: int, steps: int) -> str:
+def table(found: dict[str, Errors], functions: int, steps: int) -> str:
     """Errors as a table."""
     lines = [
-        f"Squared error over d scale^2, d = 5: mean of {functions} functions of 10 queries, 95 % interval.",
-        f"The net learned {steps} steps of 64 functions with 0 to 10 examples; at least 20,000 were planned.",
+        f"Squared error over d scale^2: mean of {functions} functions of 10 queries, 95 % interval; d is 5",
+        f"where nothing else is said. Each net learned {steps} steps of 64 functions with 0 to 2 d examples;",
+        "at least 20,000 were planned.",
         "",
     ]
     for name, ways in found.items():
         lines += [f"**{name}**", "", "| examples | " + " | ".join(ways) + " |", "|---|" + "---|" * len(ways)]
-        for k in range(MOST + 1):
-            cells = (f"{m:.3f} [{low:.3f}, {high:.3f}]" for m, low, high in (way[k] for way in ways.values()))
+        for k, at in enumerate(zip(*ways.values(), strict=True)):
+            cells = (f"{m:.3f} [{low:.3f}, {high:.3f}]" for m, low, high in at)
             lines.append(f"| {k} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 
 
-def plot(found: dict[str, dict[str, list[list[float]]]], path: Path) -> None:
+def plot(found: dict[str, Errors], path: Path) -> None:
     """A panel for each kind of function."""
-    figure = blank(11, 3.4)
+    figure = blank(1 + 3.4 * len(found), 3.4)
     for place, (name, ways) in enumerate(found.items()):
         axes = bare(figure.add_subplot(1, len(found), place + 1), keep=("left", "bottom"))
         for colour, (way, errors) in zip(PALETTE, ways.items(), strict=False):

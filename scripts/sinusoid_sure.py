@@ -3,9 +3,9 @@
     python scripts/sinusoid_sure.py --out results/sinusoid-sure
 
 ALPaCA, deep kernel transfer, a net that was trained on all waves at once and MAML, both with a last-layer
-Laplace approximation, an attentive neural process and a transformer that reads points (configs/sinusoid),
-three seeds each; 1,000 new waves, the same for all, noise variance 0.02. Resumable; --share 0.05 for a
-twentieth of the 20,000 steps, --rows for some.
+Laplace approximation, a conditional and an attentive neural process and a transformer that reads points
+(configs/sinusoid), three seeds each; 1,000 new waves, the same for all, noise variance 0.02. Resumable;
+--share 0.05 for a twentieth of the 20,000 steps, --rows for some.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from metatl.lab.run import Run, learn, prepare
 from metatl.types import Batch, Episode, MetatlError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "sinusoid"
-ROWS = ("alpaca", "dkt", "laplace", "neural-process", "in-context", "maml-laplace")
+ROWS = (
+    *("alpaca", "dkt", "laplace", "maml-laplace"),
+    *("conditional-neural-process", "neural-process", "in-context"),
+)
 POINTS, STEPS, WAVES = (0, 1, 2, 3, 5, 10), 20_000, 1000
 SCORES = ("MSE", "NLL", "coverage, %")
 ABOUT = (

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from metatl.data.omniglot import Omniglot
     from metatl.data.patch_mix import PatchMix
     from metatl.data.patterns import Patterns, PatternsData
+    from metatl.data.random_projections import RandomProjections, RandomProjectionsData
     from metatl.data.sentences import Sentences
     from metatl.data.several_targets import SeveralTargets
     from metatl.data.several_targets_data import SeveralTargetsData
@@ -67,6 +68,8 @@ __all__ = [
     "PatchMix",
     "Patterns",
     "PatternsData",
+    "RandomProjections",
+    "RandomProjectionsData",
     "Sentences",
     "SeveralTargets",
     "SeveralTargetsData",
@@ -106,6 +109,7 @@ __getattr__, __dir__ = door(
         "omniglot": "Omniglot",
         "patch_mix": "PatchMix",
         "patterns": "Patterns PatternsData",
+        "random_projections": "RandomProjections RandomProjectionsData",
         "sentences": "Sentences",
         "several_targets": "SeveralTargets",
         "several_targets_data": "SeveralTargetsData",

@@ -12,7 +12,7 @@ from torch import Tensor
 from metatl.data.counter import bits, number, uniform
 from metatl.data.examples import Shown
 from metatl.data.source import SPLITS, Data, Kind, Source, Tasks, indices
-from metatl.types import Batch, Episode, MetatlError, Split
+from metatl.types import Batch, Episode, Labels, MetatlError, Split
 
 _COUNT = 721
 
@@ -76,6 +76,10 @@ class FewerData(Data):
     def outputs(self, tasks: Tasks) -> int:
         """The source's."""
         return self.of.outputs(tasks)
+
+    def numbering(self, tasks: Tasks) -> Labels:
+        """The source's."""
+        return self.of.numbering(tasks)
 
     def classes(self, split: Split) -> int:
         """The source's."""

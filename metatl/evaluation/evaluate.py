@@ -41,7 +41,7 @@ class Evaluation:
         chunk: episodes drawn and adapted at once; bounds memory, changes no score.
         score: one of `scores.SCORES`, of the query rows of every episode; the default is accuracy, or the
             mean squared error, or averaged precision of several labels.
-        calibrated: whether reports also say log loss and calibration error (`calibration`).
+        calibrated: whether reports also say how sure it is, and rightly so (`calibration`, `intervals`).
     """
 
     tasks: Tasks = Tasks()

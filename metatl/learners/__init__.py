@@ -11,6 +11,7 @@ from metatl.learners.path_directions import PathDirections
 from metatl.learners.reptile import Reptile
 from metatl.learners.scout import Scout
 from metatl.learners.source_fisher import SourceFisher
+from metatl.learners.source_mean import SourceMean
 from metatl.learners.supervised import Supervised
 from metatl.learners.until import Until
 
@@ -26,6 +27,7 @@ __all__ = [
     "Reptile",
     "Scout",
     "SourceFisher",
+    "SourceMean",
     "State",
     "Supervised",
     "Until",

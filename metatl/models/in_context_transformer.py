@@ -26,6 +26,10 @@ class InContextTransformer(nn.Module):
         heads: of the attention; they divide the width.
         classes: whether targets are class indices (logits are given); else real values.
         bars: outputs for a real target, if these are the weights of a `BarDistribution`; 0 for the value.
+        filters: of four convolutions that make a token of a picture [channels, height, width], each of them
+            normalised by itself; 0 for one linear layer on columns.
+        likeness: above 0 keys start as queries, orthogonal maps times this, so that a row first attends to
+            rows like itself. Without it nets that read pictures stay at chance for thousands of steps.
         standardise: columns by mean and deviation of the support rows, those that vary scaled by
             sqrt(columns / those that vary); values beyond 5 deviations are cut.
 
@@ -42,15 +46,24 @@ class InContextTransformer(nn.Module):
         classes: bool = True,
         bars: int = 0,
         standardise: bool = False,
+        filters: int = 0,
+        likeness: float = 0.0,
     ) -> None:
         super().__init__()
+        if filters and (len(shape) != 3 or standardise):
+            raise MetatlError(
+                "InContextTransformer: filters read pictures [channels, height, width] as they are; "
+                f"examples are {list(shape)}, standardise is {standardise}"
+            )
         if width % heads or (classes and bars):
             said = "bars are for real targets" if classes and bars else f"{heads} heads, width {width}"
             raise MetatlError(f"InContextTransformer: {said}; let the heads divide the width, bars be 0")
         self.columns, self.classes, self.standardise = torch.Size(shape).numel(), classes, standardise
-        self.x, self.y = nn.Linear(self.columns, width), nn.Linear(outputs, width, bias=False)
+        self.pictures = bool(filters)
+        self.x = _Pictures(shape, width, filters) if filters else nn.Linear(self.columns, width)
+        self.y = nn.Linear(outputs, width, bias=False)
         self.always = nn.Parameter(torch.randn(1, width) * 0.02)
-        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(_Block(width, heads, likeness) for _ in range(layers))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.head = nn.Linear(width, bars or outputs)
 
@@ -73,6 +86,8 @@ class InContextTransformer(nn.Module):
         return self.head(self.norm(asked))
 
     def _filled(self, x: Tensor) -> Tensor:
+        if self.pictures:
+            return x
         x = x.flatten(1)
         if x.shape[1] > self.columns:
             raise MetatlError(
@@ -87,10 +102,40 @@ class InContextTransformer(nn.Module):
         return (y.unsqueeze(-1) == torch.arange(self.y.in_features, device=y.device)).to(like.dtype)
 
 
+class _Pictures(nn.Module):
+    """[n, channels, height, width] -> [n, width]: four 3x3 convolutions of stride 2, each normed, with ReLU.
+
+    Norms are over a picture's own channels and places (group norm with one group, Wu & He 2018, arXiv
+    1803.08494), so that a row's token is of that row alone: batch norms would let query rows see each other.
+
+    Args:
+        shape: (channels, height, width).
+        width: of a token.
+        filters: channels of every convolution.
+    """
+
+    def __init__(self, shape: tuple[int, ...], width: int, filters: int) -> None:
+        super().__init__()
+        channels, height, wide = shape
+        layers: list[nn.Module] = []
+        for _ in range(4):
+            layers += [
+                nn.Conv2d(channels, filters, 3, stride=2, padding=1),
+                nn.GroupNorm(1, filters),
+                nn.ReLU(),
+            ]
+            channels, height, wide = filters, (height + 1) // 2, (wide + 1) // 2
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(filters * height * wide, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens [n, width] of pictures [n, channels, height, width]."""
+        return self.layers(x)
+
+
 class _Block(nn.Module):
     """Attention to the support tokens, then a hidden layer, each added to what came in; norms before both."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, likeness: float) -> None:
         super().__init__()
         self.heads = heads
         self.asks, self.tells = nn.Linear(width, width), nn.Linear(width, 2 * width)
@@ -101,6 +146,10 @@ class _Block(nn.Module):
         )
         self.first = nn.LayerNorm(width, elementwise_affine=False)
         self.second = nn.LayerNorm(width, elementwise_affine=False)
+        if likeness > 0:
+            with torch.no_grad():
+                self.tells.weight[:width] = nn.init.orthogonal_(self.asks.weight, likeness)
+                self.tells.bias[:width] = nn.init.zeros_(self.asks.bias)
 
     def forward(self, rows: Tensor, asked: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """rows [m, width], asked [n, width]; bias [m]: of the attention to each of the rows."""

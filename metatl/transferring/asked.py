@@ -47,7 +47,7 @@ def words(methods: str | Sequence[str] | None) -> list[str]:
     if methods is None:
         return [rows.USUAL]
     said = methods.split(",") if isinstance(methods, str) else list(methods)
-    return list(dict.fromkeys(word.strip() for word in said))
+    return list(dict.fromkeys(rows.spelt(word.strip()) for word in said))
 
 
 def with_references(words: Sequence[str]) -> list[str]:

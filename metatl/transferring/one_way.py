@@ -20,7 +20,7 @@ from metatl.transferring.model import SavedModel
 from metatl.transferring.opened import USUAL
 from metatl.transferring.pretraining import net_for
 from metatl.transferring.problem import read_problem
-from metatl.transferring.rows import REFERENCES, Row, rows, scaled
+from metatl.transferring.rows import REFERENCES, Row, rows, scaled, spelt
 from metatl.transferring.settle import Settled, fit_all
 from metatl.transferring.source import distinct
 from metatl.transferring.study import Study
@@ -49,7 +49,7 @@ class OneWay:
     @property
     def rows(self) -> dict[str, Row]:
         """The row, or those that it is one of; MetatlError for a name or a value that is none."""
-        found = rows(REFERENCES if self.method is None else [self.method])
+        found = rows(REFERENCES if self.method is None else [spelt(self.method)])
         needing = next((name for name, row in found.items() if row.learner is not None), None)
         if needing is not None:
             raise MetatlError(f"method {needing!r} learns on a source first; use metatl.transfer")

@@ -59,6 +59,15 @@ def named(word: str) -> str:
     return Path(word).stem if Path(word).suffix in OWN else word
 
 
+def spelt(word: str) -> str:
+    """The row whose letters these are, whatever hyphens, underscores, spaces and capitals: incontext say."""
+    if Path(word).suffix in OWN:
+        return word
+    letters = str.maketrans("", "", "-_ ")
+    alike = {name.translate(letters): name for name in files()}
+    return alike.get(word.translate(letters).lower(), word)
+
+
 def rows(chosen: Sequence[str] = (ALL,)) -> dict[str, Row]:
     """Rows by name, by the path of a config of one's own, or by `usual`, `domains`, `all`, in tables' order.
 

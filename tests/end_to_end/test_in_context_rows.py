@@ -108,3 +108,16 @@ def test_tabpfn_is_judged_saved_and_read(
     (tmp_path / "tabpfn.py").write_text("raise OSError('no weights here')")
     monkeypatch.delitem(__import__("sys").modules, "tabpfn", raising=False)
     assert "no weights here" in refused("predict", out, file)
+
+
+def test_a_row_is_named_with_or_without_its_hyphen(tmp_path: Path) -> None:
+    from metatl.transferring.rows import files, spelt
+
+    assert all(spelt(name) == name for name in files()), "no two rows have the same letters"
+    assert [spelt(word) for word in ("incontext", "L2_SP", "usual", "mine/in-context.yaml")] == [
+        *("in-context", "l2-sp", "usual", "mine/in-context.yaml")
+    ]
+    given = words(table(tmp_path), "incontext,bayes", "3", tmp_path / "o")
+    assert metatl(*given).code == 0
+    rows = json.loads((tmp_path / "o" / "report.json").read_text())["rows"]
+    assert {"in-context", "bayes"} <= {row["method"] for row in rows}

@@ -114,4 +114,4 @@ def test_rows_without_a_class_are_one_line(tmp_path: Path, capsys: pytest.Captur
         "evaluation: {tasks: {shot: 2, query: 2}, episodes: 3, calibrated: true}\n"
     )
     assert cli.main(["run", str(config), "--runs", str(tmp_path)]) == 2
-    assert "evaluation.calibrated is of classes" in capsys.readouterr().err
+    assert "evaluation.calibrated is of intervals here, and Descent says none" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from metatl.adapt.solvers.solver import (
     one_hot,
     row_weights,
 )
-from metatl.types import MetatlError
+from metatl.types import MetatlError, Params
 
 
 class Centroids(NamedTuple):
@@ -32,12 +32,13 @@ class Centroids(NamedTuple):
 class NearestCentroid(Solver):
     """Logits -|z - c_k|^2 / temperature, with c_k the (weighted) mean of class k's support features z.
 
-    z = x - m, m the mean of all support features, where `centred`; then z / |z| where `unit`: SimpleShot's
-    CL2N with the support's own mean (Wang et al. 2019, arXiv 1911.04623). With neither it is ProtoNet (Snell,
-    Swersky & Zemel 2017, arXiv 1703.05175). A class without a row gets a logit that is never chosen.
+    z = x - m, where `centred`, with m the mean feature of the source where one is carried (learner
+    `SourceMean`: SimpleShot's CL2N as published, Wang et al. 2019, arXiv 1911.04623), else of all support
+    rows; then z / |z| where `unit`. With neither it is ProtoNet (Snell, Swersky & Zemel 2017, arXiv
+    1703.05175). A class without a row gets a logit that is never chosen.
 
     Args:
-        centred: take the support mean off.
+        centred: take a mean off.
         unit: scale every feature vector to length 1.
         temperature: divides the logits; changes no decision.
     """
@@ -57,11 +58,19 @@ class NearestCentroid(Solver):
         return True
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Centroids:
-        """Class means [outputs, d] by (weighted) sums over rows."""
+        """Class means [outputs, d] by (weighted) sums over rows, centred by these rows' own mean."""
+        return self.fit_under({}, features, y, outputs, weight)
+
+    def fit_under(
+        self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
+    ) -> Centroids:
+        """The same, centred by the prior's `centre` [d] where there is one."""
         check_labels(self, y)
         check_rows(features, y, outputs, weight)
         x, rows = features.double(), row_weights(features, weight)
-        shift = rows @ x / rows.sum() if self.centred else torch.zeros_like(x[0])
+        shift = torch.zeros_like(x[0])
+        if self.centred:
+            shift = prior["centre"].to(x) if "centre" in prior else rows @ x / rows.sum()
         member = one_hot(y, outputs) * rows.unsqueeze(-1)
         count = member.sum(0)
         means = member.T @ self._prepared(x, shift) / count.clamp_min(1e-300).unsqueeze(-1)

@@ -61,6 +61,7 @@ LATER: dict[str, dict[str, Any]] = {
     "metatl.guides.depth_decay.DepthDecay": {"by": "layer", "parts": None},
     "metatl.guides.unfreeze.Unfreeze": {"by": "layer", "parts": None},
     "metatl.guides.grad_norm.RelativeGradNorm": {"batch_size": None, "batches": 5, "ranked": "body"},
+    "metatl.models.in_context_transformer.InContextTransformer": {"filters": 0, "likeness": 0.0},
     "metatl.models.cnn.CNN": {"kernels": [3], "strides": [2]},
     "metatl.data.sinusoid.Sinusoid": {"noise": 0.0},
     "metatl.data.streams.Domain": {"views": [], "key": 0},

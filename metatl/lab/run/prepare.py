@@ -14,6 +14,7 @@ from metatl.engines.engine import Engine
 from metatl.engines.split import Split
 from metatl.evaluation import scores
 from metatl.evaluation.evaluate import check_adaptation
+from metatl.evaluation.intervals import check_sure
 from metatl.lab import config, store
 from metatl.lab.experiment import Experiment, candidates
 from metatl.lab.run import alike
@@ -155,9 +156,9 @@ def check_evaluation(run: Run, data: Data) -> None:
     tasks = run.experiment.evaluation.tasks
     data.check("meta_test", tasks)
     scores.of_data(data, run.experiment.evaluation.score)
-    if run.experiment.evaluation.calibrated and data.kind != "classification":
-        raise MetatlError(f"evaluation.calibrated is of classes, and {data.name} has none")
     for _, adaptation in candidates(run.experiment):
+        if run.experiment.evaluation.calibrated:
+            check_sure(adaptation, data)
         check_adaptation(run.net, run.first, adaptation, data, tasks)
         if adaptation.carries and run.numbering == "shared" and data.numbering(tasks) == "own":
             raise MetatlError(

@@ -14,6 +14,7 @@ from metatl.adapt import Adaptation
 from metatl.engines.engine import task
 from metatl.evaluation.calibration import calibration
 from metatl.evaluation.evaluate import Report, evaluate, predictions
+from metatl.evaluation.intervals import intervals
 from metatl.lab import config, record, store
 from metatl.lab.experiment import candidates
 from metatl.lab.provenance import now
@@ -106,7 +107,10 @@ def _evaluated(run: Run, transfer: Transfer, seconds: float, folder: Path) -> Re
         facts["learned_on"] = run.data.name
     if experiment.evaluation.calibrated:
         of = (adaptation, run.tested, experiment.evaluation, run.engine, run.data)
-        facts["calibration"] = calibration(run.net, transfer, *of)
+        real = run.tested.kind == "regression"
+        facts["intervals" if real else "calibration"] = (intervals if real else calibration)(
+            run.net, transfer, *of
+        )
     made = Report(experiment.name, made.scores, made.protocol, facts)
     note_predictions(run, transfer, adaptation, folder)
     _picture(run, transfer, adaptation, made, folder)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metatl.lab.render import html
-from metatl.lab.render.calibrated import HEAD, NOTE, calibrated_cells
+from metatl.lab.render.calibrated import SureTable, calibrated_tables
 from metatl.lab.render.ends import at_an_end
 from metatl.lab.render.groups import groups_cells
 from metatl.lab.render.html import Html, Section
@@ -38,7 +38,7 @@ def benchmark_page(
         Section("", _headline(rows, protocol, measure)),
         Section("Methods", _table(rows, protocol, measure)),
         *([Section("By group", _groups(groups))] if groups else []),
-        *([Section("Calibration", _calibrated(sure))] if (sure := calibrated_cells(rows)) else []),
+        *(Section(table.title, _calibrated(table, cells)) for table, cells in calibrated_tables(rows)),
         Section("Means and episodes", _plots(rows, protocol, scores, measure)),
         Section("What was chosen", _chosen(rows, measure)),
         Section("Notes", html.notes(_notes(rows))),
@@ -100,8 +100,8 @@ def _groups(rows: Sequence[Row]) -> Html:
     return html.joined((_plain(head, body), html.folded("every group", _plain(names, each))))
 
 
-def _calibrated(cells: Sequence[Sequence[str]]) -> Html:
-    return html.joined((_plain(HEAD, cells), html.notes([NOTE])))
+def _calibrated(table: SureTable, cells: Sequence[Sequence[str]]) -> Html:
+    return html.joined((_plain(table.head, cells), html.notes([table.note])))
 
 
 def _plain(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> Html:
