@@ -25,7 +25,7 @@ class ManyTargets(Data):
     """
 
     name: str
-    parts: Mapping[str, Batch]
+    parts: Mapping[Split, Batch]
     kind: Kind = "regression"
 
     @property

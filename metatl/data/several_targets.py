@@ -58,7 +58,7 @@ class SeveralTargets(Source):
         place = device_of(device)
         x, table = self._read()
         found = {name: over_all_rows(table, name, FEWEST) for name in self._names(table)}
-        parts = {
+        parts: dict[Split, Tensor] = {
             split: torch.tensor(rows)
             for split, rows in shares(table.rows, self.fractions, self.seed, self.path, "rows").items()
             if rows
@@ -68,7 +68,7 @@ class SeveralTargets(Source):
         inputs = self._encoded(table, parts["meta_train"]) if x is None else x
         name = Path(self.path).stem
         y = {one: found[one][1] for one in self.targets}
-        batches = {
+        batches: dict[Split, Batch] = {
             split: Batch(inputs[at].to(place), {one: values[at].to(place) for one, values in y.items()})
             for split, at in parts.items()
         }
@@ -124,7 +124,7 @@ def _tasks(
     """Episodes of one target, over the rows of each split that have it."""
     real = targets.kind != "classes"
     has = ~y.isnan().flatten(1).any(1) if real else y != MISSING
-    held = {split: at[has[at]] for split, at in parts.items()}
+    held: dict[Split, Tensor] = {split: at[has[at]] for split, at in parts.items()}
     if real:
         return RealRows(
             name, {s: Batch(inputs[at].to(place), y[at].to(place)) for s, at in held.items()}, facts
@@ -144,7 +144,7 @@ def _tasks(
             f"{name}: {lacking[0]} has no row of the class {lacking[1]!r}; change fractions or seed, or "
             "leave rare classes out"
         )
-    banks = {
+    banks: dict[Split, Bank] = {
         split: Bank.from_arrays(inputs[at].numpy(), y[at].numpy(), targets.names, name).to(place)
         for split, at in held.items()
     }

@@ -101,8 +101,9 @@ class OfTarget(Term):
         found = F.linear(layer_of(given, self.layer), seen.own["weight"], seen.own["bias"])
         y = seen.batches[self.stream].y
         y = y.get(self.target) if isinstance(y, Mapping) else None
-        named = isinstance(y, Tensor) and y.dtype == torch.int64 and y.device.type == "cpu" and y.numel() > 0
-        if named and int(y.max()) >= self.outputs:
+        if not isinstance(y, Tensor) or y.dtype != torch.int64 or y.device.type != "cpu" or not len(y):
+            return {self.target: found}
+        if int(y.max()) >= self.outputs:
             raise MetatlError(
                 f"target '{self.target}' has the class {int(y.max())}, counted from 0, and its head has "
                 f"{self.outputs} outputs; give it one for each class"
