@@ -47,8 +47,8 @@ under Gaussian noise (standard deviation 0.08 of the range), blur (1 pixel) and 
 and unchanged under three names that join its classes (`joined`); a ResNet-20 that was learned on cats, dogs,
 frogs, automobiles and trucks as animals and vehicles goes to birds, deer, horses, airplanes and ships under
 the same two names (`subgroups`). 50 labelled pictures of each class; 1,000 judge, 500 of subgroups. One
-third of the blocks moves, or everything
-(`lp-ft-longer`), or every tensor at Auto-RGN's rate; all start from logistic regression on frozen features.
+third of the blocks moves, or everything (`lp-ft-longer`), or every tensor at Auto-RGN's rate; all start from
+logistic regression on frozen features.
 
 """
 TAIL = """
