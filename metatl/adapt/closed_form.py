@@ -102,13 +102,13 @@ class ClosedForm(Adaptation):
 
         found: tuple[Tensor, ...]
         if self.growing:
-            found = self.solver.grown(prior_in(transfer), around, *given, features)
+            found = self.solver.grown(self._carried(transfer), around, *given, features)
         else:
             fitted = self._solved(transfer, around, *given)
             mean = self.solver.predict(fitted, features)
             found = (mean, self.solver.spread(fitted, features)) if real else (mean,)
         both, y = torch.cat([around, features]), torch.cat([support.y, episode.query.y])
-        evidence = self.solver.evidence(prior_in(transfer), both, y, net.outputs)
+        evidence = self.solver.evidence(self._carried(transfer), both, y, net.outputs)
         return Predictive(*found, evidence=evidence) if real or evidence is not None else found[0]
 
     def read(self, output: Any, y: Any) -> Any:
@@ -118,8 +118,18 @@ class ClosedForm(Adaptation):
     def _solved(
         self, transfer: Transfer, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None
     ) -> Any:
-        given, prior = (features, y, outputs, weight), prior_in(transfer)
+        given, prior = (features, y, outputs, weight), self._carried(transfer)
         return self.solver.fit_under(prior, *given) if prior else self.solver.fit(*given)
+
+    def _carried(self, transfer: Transfer) -> Params:
+        """The prior that was learned; MetatlError for one of another solver."""
+        found, own = prior_in(transfer), self.solver.prior(1, 1)
+        if found and not {*own} <= {*found}:
+            raise MetatlError(
+                f"the start carries a prior of another kind ({', '.join(found)}), and "
+                f"{type(self.solver).__name__} reads {', '.join(own)}; start from weights without it"
+            )
+        return found
 
     def _features(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Batch]:
         """Of the support rows, and these with labels as solvers read them."""

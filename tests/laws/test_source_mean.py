@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from metatl.adapt import ClosedForm
-from metatl.adapt.solvers import NearestCentroid
+from metatl.adapt.solvers import GaussianClasses, NearestCentroid
 from metatl.engines import Loop
 from metatl.lab import config
 from metatl.learners import Keep, SourceMean
@@ -65,6 +65,14 @@ def test_one_row_a_class_is_told_apart_where_its_own_mean_tells_least() -> None:
     assert float(own.means.norm()) == 0
     start = learned(net, SourceMean(2, 4), net.start())
     assert float(ClosedForm().fit(net, start, task.support).means.norm()) == pytest.approx(1)
+
+
+def test_a_solver_with_another_prior_says_so() -> None:
+    net = toy_net(dtype=torch.float32)
+    carried = learned(net, SourceMean(2, 8), net.start())
+    support = toy_task().support._replace(x=toy_task().support.x.float())
+    with pytest.raises(MetatlError, match=r"another kind \(centre\), and GaussianClasses reads centre, log"):
+        ClosedForm(GaussianClasses()).fit(net, carried, support)
 
 
 def test_no_step_and_no_labelled_row_are_refused() -> None:
