@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from metatl.data.counter import bits, number, uniform
 from metatl.data.examples import Shown
-from metatl.data.source import SPLITS, Data, Kind, Source, Tasks, indices
-from metatl.types import Batch, Episode, Labels, MetatlError, Split
+from metatl.data.source import SPLITS, Source, Tasks, indices
+from metatl.data.wrapped import WrappedData
+from metatl.types import Episode, MetatlError, Split
 
 _COUNT = 721
 
@@ -47,22 +48,10 @@ class Fewer(Source):
 
 @final
 @dataclass(frozen=True)
-class FewerData(Data):
+class FewerData(WrappedData):
     """Another source's data with weights of the support rows."""
 
-    of: Data
     least: int
-    capturable: ClassVar[bool] = False
-
-    @property
-    def shape(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The source's."""
-        return self.of.shape
-
-    @property
-    def kind(self) -> Kind:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The source's."""
-        return self.of.kind
 
     @property
     def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -72,23 +61,6 @@ class FewerData(Data):
     def shown(self, x: Tensor) -> Shown:
         """As the source shows it."""
         return self.of.shown(x)
-
-    def outputs(self, tasks: Tasks) -> int:
-        """The source's."""
-        return self.of.outputs(tasks)
-
-    def numbering(self, tasks: Tasks) -> Labels:
-        """The source's."""
-        return self.of.numbering(tasks)
-
-    def classes(self, split: Split) -> int:
-        """The source's."""
-        return self.of.classes(split)
-
-    def check(self, split: Split, tasks: Tasks) -> None:
-        """As the source, whose tasks must have one shape."""
-        self.of.check(split, tasks)
-        tasks.check(self.name)
 
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
         """The source's episodes with weights [count, rows]."""
@@ -108,10 +80,6 @@ class FewerData(Data):
         """Of the source's, and of from how many rows on: other rows that count are other episodes."""
         of = self.of.fingerprint(split, tasks, seed, count)
         return hashlib.sha256(f"{of} fewer {self.least}".encode()).hexdigest()[:16]
-
-    def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:
-        """The source's."""
-        return self.of.batch(split, size, seed, step)
 
     def describe(self) -> dict[str, Any]:
         """The source's, and from how many rows on."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from metatl.data.counter import bits, derived, normal, number
-from metatl.data.source import SPLITS, Data, Kind, Source, Tasks, indices
-from metatl.types import Batch, Episode, Labels, MetatlError, Split
+from metatl.data.source import SPLITS, Source, Tasks, indices
+from metatl.data.wrapped import WrappedData
+from metatl.types import Batch, Episode, MetatlError, Split
 
 _MAP = 731
 
@@ -52,12 +53,10 @@ class RandomProjections(Source):
 
 @final
 @dataclass(frozen=True)
-class RandomProjectionsData(Data):
+class RandomProjectionsData(WrappedData):
     """Another source's data under maps drawn by task."""
 
-    of: Data
     source: RandomProjections
-    capturable: ClassVar[bool] = False
 
     @property
     def shape(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -65,31 +64,9 @@ class RandomProjectionsData(Data):
         return (self.source.size,)
 
     @property
-    def kind(self) -> Kind:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The source's."""
-        return self.of.kind
-
-    @property
     def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The source's, with this."""
         return f"{self.of.name} under random projections"
-
-    def outputs(self, tasks: Tasks) -> int:
-        """The source's."""
-        return self.of.outputs(tasks)
-
-    def numbering(self, tasks: Tasks) -> Labels:
-        """The source's."""
-        return self.of.numbering(tasks)
-
-    def classes(self, split: Split) -> int:
-        """The source's."""
-        return self.of.classes(split)
-
-    def check(self, split: Split, tasks: Tasks) -> None:
-        """As the source, whose tasks must have one shape."""
-        self.of.check(split, tasks)
-        tasks.check(self.name)
 
     def draw(self, split: Split, tasks: Tasks, seed: int, first: int, count: int) -> Episode:
         """The source's episodes, x [count, rows, size]."""

@@ -11,10 +11,10 @@ from torch import Tensor
 from metatl.adapt import Adaptation
 from metatl.adapt.scores import SCORES
 from metatl.data.source import Data
-from metatl.engines.by_shape import parts_of
 from metatl.engines.engine import Engine
 from metatl.engines.loop import Loop
 from metatl.evaluation.evaluate import Evaluation
+from metatl.evaluation.predicted import answers
 from metatl.net import Net
 from metatl.objectives.predictive import Predictive
 from metatl.types import Episode, MetatlError, Split, Transfer
@@ -104,14 +104,8 @@ def _told(
         said = adaptation.predictive(fast.for_task(episode), transfer, episode, evaluation.seed)
         return said.mean, said.sure()
 
-    found: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
-    with torch.no_grad():
-        for first in range(0, count, evaluation.chunk):
-            some = min(evaluation.chunk, count - first)
-            drawn = data.draw(split, evaluation.tasks, evaluation.seed, first, some)
-            for runs, part, places in parts_of(runner, drawn):
-                mean, variance = runs.map(one, part)
-                y = part.query.y.reshape(mean.shape)
-                each = zip(*(leaf.cpu().double() for leaf in (mean, variance, y)), strict=True)
-                found |= {first + place: rows for place, rows in zip(places, each, strict=True)}
-    return [found[number] for number in sorted(found)]
+    found: dict[int, tuple[Tensor, ...]] = {}
+    for (mean, variance), y, numbers in answers(one, runner, data, evaluation, split, count):
+        rows = (leaf.cpu().double() for leaf in (mean, variance, y.reshape(mean.shape)))
+        found |= zip(numbers, zip(*rows, strict=True), strict=True)
+    return [(found[number][0], found[number][1], found[number][2]) for number in sorted(found)]

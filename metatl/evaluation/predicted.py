@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,17 +85,29 @@ def outputs_of(
         return adaptation.answer(fast.for_task(episode), transfer, episode, evaluation.seed, moving)
 
     found: dict[int, tuple[Tensor, Tensor]] = {}
-    with torch.no_grad():
-        for first in range(0, count, evaluation.chunk):
-            some = min(evaluation.chunk, count - first)
-            drawn = data.draw(split, evaluation.tasks, evaluation.seed, first, some)
-            for runs, part, places in parts_of(runner, drawn):
-                output, y = runs.map(one, part), part.query.y
-                if not _one_class_a_row(output, y):
-                    return None
-                pairs = zip(output.cpu().double(), y.cpu(), strict=True)
-                found |= {first + place: pair for place, pair in zip(places, pairs, strict=True)}
+    for output, y, numbers in answers(one, runner, data, evaluation, split, count):
+        if not _one_class_a_row(output, y):
+            return None
+        found |= zip(numbers, zip(output.cpu().double(), y.cpu(), strict=True), strict=True)
     return [found[number] for number in sorted(found)]
+
+
+def answers(
+    one: Callable[[Episode], Any],
+    runner: Engine,
+    data: Data,
+    evaluation: Evaluation,
+    split: Split,
+    count: int,
+) -> Iterator[tuple[Any, Tensor, list[int]]]:
+    """What `one` says of the first `count` episodes, several at once: answers, targets y, their numbers."""
+    for first in range(0, count, evaluation.chunk):
+        some = min(evaluation.chunk, count - first)
+        drawn = data.draw(split, evaluation.tasks, evaluation.seed, first, some)
+        for runs, part, places in parts_of(runner, drawn):
+            with torch.no_grad():
+                output = runs.map(one, part)
+            yield output, part.query.y, [first + place for place in places]
 
 
 def surest(wrong: NDArray[np.bool_], probability: NDArray[np.float64]) -> NDArray[np.int64]:
