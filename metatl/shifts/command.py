@@ -43,6 +43,10 @@ def lines(report: Mapping[str, Any]) -> list[str]:
         cells = row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].rjust(widths[2])
         said.append("  ".join([*cells, row[3]]).rstrip())
     said.append("")
+    p = [t["p_holm"] for t in report["tests"] if t["question"] == "P(X)" and t["p_holm"] is not None]
+    if report["furthest"] and min(p, default=1.0) < 0.05:
+        each = [f"{one['input']} {one['distance']:.2f}" for one in report["furthest"]]
+        said += [f"furthest apart, by Wasserstein distance in standard deviations: {', '.join(each)}"]
     alone = [one["input"] for one in report["telling"] if one["area"] > 0.99]
     if alone:
         said.append(

@@ -12,16 +12,13 @@ import numpy as np
 from metatl.lab import render, store
 from metatl.shifts import numbers
 from metatl.shifts.able import able
+from metatl.shifts.apart import furthest, telling
 from metatl.shifts.compared import Compared, compared
 from metatl.shifts.domains import ComparedDomain, domains
 from metatl.shifts.picture import picture
 from metatl.shifts.tested import Labels, Rows
 from metatl.shifts.verdict import Verdict, advice, shifts
 from metatl.transferring.opened import Words
-
-TELLING = 5
-"""Numbers named that tell the domains apart by themselves."""
-
 
 @dataclass(frozen=True)
 class Shift:
@@ -48,17 +45,19 @@ def shift(
     one, other = domains(source, target, words)
     spaces = numbers.space(one.inputs, other.inputs)
     one, other, x, x_target, names = numbers.as_numbers(one, other, spaces, net or one.net)
+    columns = one.inputs.columns is not None and (net or one.net) is None
     classes, y, y_target = numbers.labels(one, other)
     found = compared(x, x_target, y, y_target, len(classes), seed)
     told = _verdict(found, spaces, classes, y, y_target)
-    tried, sentences = advice(told, able(one.inputs.columns is not None and (net or one.net) is None))
+    tried, sentences = advice(told, able(columns))
     report = {
         **_domains(one, other, spaces, told),
         "shifts": list(told.shifts),
         "one_of_them": told.either,
         "tests": [t.row(p) for t, p in zip(found.tests, found.corrected, strict=True)],
         "labels": _labels(found, classes, y, y_target),
-        "telling": _telling(x, x_target, names),
+        "telling": [] if x is None or x_target is None else telling(x, x_target, names),
+        "furthest": [] if x is None or x_target is None or not columns else furthest(x, x_target, names),
         "try": tried,
         "because": sentences,
         "seed": seed,
@@ -116,16 +115,3 @@ def _labels(
         }
         for i, name in enumerate(classes)
     ]
-
-
-def _telling(source: Rows | None, target: Rows | None, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The numbers that tell the domains apart best by themselves: AUROC, 0.5 alike."""
-    if source is None or target is None:
-        return []
-    from scipy.stats import rankdata  # takes a while to import
-
-    n, m = len(target), len(source)
-    ranks = rankdata(np.concatenate([source, target]), axis=0)[m:].sum(0)
-    area = (ranks - n * (n + 1) / 2) / (n * m)
-    best = np.argsort(-np.abs(area - 0.5), kind="stable")[:TELLING]
-    return [{"input": names[i], "area": float(max(area[i], 1 - area[i]))} for i in best.tolist()]

@@ -56,6 +56,8 @@ def test_a_moved_domain_is_said_written_and_drawn(tmp_path: Path, source: Path) 
     assert "norms-only" not in report["try"], "the net of a table has no norm"
     shares = {one["class"]: one["target"] for one in report["labels"]}
     assert shares["yes"] > 0.85
+    assert {one["input"] for one in report["furthest"]} == {"age", "dose"}
+    assert "furthest apart, by Wasserstein distance in standard deviations: " in found.out
     again = metatl("shift", source, target, "--target", "ill", "--out", tmp_path / "again")
     assert (tmp_path / "again" / "report.json").read_bytes() == (out / "report.json").read_bytes()
     assert again.code == 0
