@@ -21,7 +21,7 @@ class Verdict:
 
     setting: a key of SETTINGS; shifts: of covariate, label, concept; empty where none was shown; either:
     whether the tests leave open which of them it is; unseen: classes of the target that the source never
-    had; absent: those that the target lacks.
+    had; absent: those that the target lacks; shares: whether P(Y) differs beside shifts of other names.
     """
 
     setting: str
@@ -30,6 +30,7 @@ class Verdict:
     either: bool
     unseen: tuple[str, ...]
     absent: tuple[str, ...]
+    shares: bool = False
 
 
 def shifts(found: Compared) -> tuple[tuple[str, ...], bool]:
@@ -86,6 +87,8 @@ _TRY: Mapping[str, Advice] = {
     ),
 }
 MOST_TRIED = 6
+_ALIKE = ("coral", "subspace-alignment", "adabn")
+"""Rows that make all inputs alike, and harm where the shares of classes differ (results/negative)."""
 
 
 def advice(found: Verdict, known: Mapping[str, bool]) -> tuple[list[str], list[str]]:
@@ -96,7 +99,10 @@ def advice(found: Verdict, known: Mapping[str, bool]) -> tuple[list[str], list[s
     """
     unlike = found.space.named == "disjoint"
     ways = [_UNLIKE] if unlike else [_TRY[kind] for kind in found.shifts] or [_NONE]
-    rows = list(dict.fromkeys(row for way in ways for row in way.rows if row in known))
+    kept_out = _ALIKE if found.shares else ()
+    rows = list(
+        dict.fromkeys(row for way in ways for row in way.rows if row in known and row not in kept_out)
+    )
     if found.setting == "transductive":
         rows = [row for row in rows if known[row]] or rows
     rows = rows[:MOST_TRIED]
@@ -105,6 +111,8 @@ def advice(found: Verdict, known: Mapping[str, bool]) -> tuple[list[str], list[s
         why = "; ".join(
             f"as to {kind} shift, {way.why}" for kind, way in zip(found.shifts, ways, strict=True)
         )
+    if found.shares:
+        why += "; rows that make all inputs alike (CORAL, MMD, DANN) would mix up classes of other shares"
     return rows, [_differs(found, unlike), f"{why[0].upper()}{why[1:]}.", _last(found, rows)]
 
 
@@ -119,6 +127,8 @@ def _differs(found: Verdict, unlike: bool) -> str:
             if found.setting != "inductive"
             else (", which more rows could tell apart")
         )
+    if found.shares:
+        named += ", and the shares of the classes differ"
     return f"Between these domains there is {named} ({found.setting}: {SETTINGS[found.setting]})."
 
 

@@ -13,7 +13,7 @@ DRAW = np.random.default_rng(0).normal(size=(400, 2))
 
 
 def test_a_column_that_is_moved_lies_as_far_apart_as_it_was_moved() -> None:
-    moved = DRAW + [0.0, 3.0]
+    moved = DRAW + np.array([0.0, 3.0])
     spread = np.concatenate([DRAW, moved]).std(0)
     np.testing.assert_allclose(distances(DRAW, moved) * spread, [0.0, 3.0], atol=1e-12)
 
@@ -26,11 +26,12 @@ def test_distances_have_no_unit_and_no_direction() -> None:
 
 def test_a_change_of_spread_is_far_apart_where_an_area_sees_nothing() -> None:
     symmetric = np.concatenate([DRAW, -DRAW])
-    wider = symmetric * [1.0, 4.0]
+    wider = symmetric * np.array([1.0, 4.0])
     np.testing.assert_allclose(areas(symmetric, wider), 0.5, atol=1e-12)
     found = furthest(symmetric, wider, ("same", "wider"))
     assert [one["input"] for one in found] == ["wider", "same"]
-    assert found[0]["distance"] > 0.5 and found[1]["distance"] == pytest.approx(0.0, abs=1e-12)
+    assert found[0]["distance"] > 0.5
+    assert found[1]["distance"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_columns_without_spread_are_no_distance_apart() -> None:
@@ -39,5 +40,5 @@ def test_columns_without_spread_are_no_distance_apart() -> None:
 
 
 def test_the_column_that_tells_best_is_named_first_whichever_way_it_lies() -> None:
-    lower = DRAW - [0.0, 9.0]
+    lower = DRAW - np.array([0.0, 9.0])
     assert telling(DRAW, lower, ("age", "batch"))[0] == {"input": "batch", "area": pytest.approx(1.0)}

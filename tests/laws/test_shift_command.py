@@ -52,7 +52,10 @@ def test_a_moved_domain_is_said_written_and_drawn(tmp_path: Path, source: Path) 
     assert {test["question"] for test in report["tests"]} == {"P(X)", "P(Y)", "P(X given Y)", "P(Y given X)"}
     assert report["try"]
     assert len(report["because"]) == 3
-    assert {"coral", "adabn", "surgical-first"} <= {*report["try"]}
+    assert {"weights-by-classifier", "surgical-first"} <= {*report["try"]}
+    assert not {"coral", "adabn"} & {*report["try"]}, "they would mix up classes whose shares moved"
+    assert "and the shares of the classes differ" in report["because"][0]
+    assert "would mix up classes of other shares" in report["because"][1]
     assert "norms-only" not in report["try"], "the net of a table has no norm"
     shares = {one["class"]: one["target"] for one in report["labels"]}
     assert shares["yes"] > 0.85
@@ -61,6 +64,19 @@ def test_a_moved_domain_is_said_written_and_drawn(tmp_path: Path, source: Path) 
     again = metatl("shift", source, target, "--target", "ill", "--out", tmp_path / "again")
     assert (tmp_path / "again" / "report.json").read_bytes() == (out / "report.json").read_bytes()
     assert again.code == 0
+
+
+def test_where_the_shares_of_classes_stay_rows_that_align_inputs_are_named(
+    tmp_path: Path, source: Path
+) -> None:
+    target = tmp_path / "target.csv"
+    lines = table(tmp_path / "other.csv", 1).read_text().splitlines()
+    moved = [line.split(",") for line in lines[1:]]
+    target.write_text("\n".join([lines[0], *(f"{a},{float(b) + 1.5},{y}" for a, b, y in moved)]))
+    report = shift(source, target, Words(target="ill"), out=tmp_path / "out").report
+    assert report["shifts"] == ["covariate"]
+    assert {"coral", "adabn"} <= {*report["try"]}
+    assert "shares" not in "".join(report["because"])
 
 
 def test_disjoint_columns_are_a_difference_of_feature_spaces(tmp_path: Path, source: Path) -> None:
