@@ -77,6 +77,9 @@ def _verdict(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         p = {t: [one[key]["p"][t] for one in each if one[key]["p"][t] is not None] for t in tests}
         found[key] = {"p": {t: float(np.median(v)) if v else None for t, v in p.items()}}
         found[key]["named"] = Counter(one[key]["named"] for one in each).most_common(1)[0][0]
+        shares = found[key]["p"].get("labels")  # there where the target's labels are
+        if shares is not None and shares < 0.05:
+            found[key]["named"] += "; class shares differ"
     return found
 
 
@@ -147,4 +150,5 @@ def _below(figure: Figure, left: float, width: float, at: list[float], named: An
     for s in at:
         x = left + width * (0.045 + 0.91 * (s - low) / ((high - low) or 1))
         text = named[s][key]["named"].replace(" or ", "\nor ").replace(" and ", "\nand ")
+        text = text.replace("; class shares ", "\nclass shares\n")
         figure.text(x, 0.155, text, fontsize=9, color=INK, ha="center", va="top")
