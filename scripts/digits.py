@@ -5,22 +5,26 @@
 The rows of configs/digits on MNIST to MNIST-M (28 pixels, in colour), MNIST to USPS and back (16 pixels,
 grey), with the small net of Ganin & Lempitsky; MNIST-M has 6,000 training images here, of 59,000 published.
 Every row has one value of each setting, chosen by nothing but the published ones: no target label is read but
-to judge. Resumable; by the time of a step about 40 minutes of one idle core a seed (--share 0.25 for a
-quarter of the steps, --pairs and --rows for some of them).
+to judge. Resumable: scores.json beside the table keeps what every net answered under the name of its run, so
+that what is there of the same config and data is not learned again, on another machine either. About an hour
+of one idle core a seed (--share 0.25 for a quarter of the steps, --pairs and --rows for some of them).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 import digits_table
+import numpy as np
 import study
 import torch
 from digits_table import Cell
 from tqdm import tqdm
 
-from metatl.lab import config
+from metatl.lab import config, store
 from metatl.lab.run import Run, learn, prepare, report
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "digits"
@@ -52,20 +56,41 @@ CARRIED = ("adabn", "tent")
 ROWS = (*LEARNED[:-1], *CARRIED, LEARNED[-1])
 
 
-def ready(pair: str, row: str, seed: int, runs: str, steps: int) -> Run:
-    """The run of one row on one pair."""
+def ready(pair: str, row: str, seed: int, runs: str, steps: int, start: Run | None = None) -> Run:
+    """The run of one row on one pair; start: that whose net it takes, for rows that carry one."""
     source, target, size, blocks = PAIRS[pair]
     source = target if row == "target-only" else source
     words = ["--runs", runs, "--seed", str(seed), "--evaluation.episodes", str(blocks)]
     words += ["--data.init_args.sources", f"[{source}]", "--data.init_args.target", target]
     words += ["--data.init_args.size", str(size)]
-    if row in CARRIED:
-        start = ready(pair, "source-norms", seed, runs, steps)
-        report(start)
+    if start is not None:
         words += ["--start", str(start.folder.absolute() / "config.yaml")]
     else:
         words += ["--learner.init_args.steps", str(steps)]
     return prepare(config.load(CONFIGS / f"{row}.yaml", words), words)
+
+
+def scores(kept: dict[str, Any], pair: str, row: str, seed: int, runs: str, steps: int) -> list[float]:
+    """Accuracies by block, looked up under the name of the run, or found now and put there."""
+    start = ready(pair, "source-norms", seed, runs, steps) if row in CARRIED else None
+    if start is None:
+        run = ready(pair, row, seed, runs, steps)
+        name = run.folder.name
+    else:
+        told = config.describe(config.load(CONFIGS / f"{row}.yaml", []))
+        own = config.digest([told["adaptation"], told["guide"]])
+        run, name = None, f"{start.folder.name}, {row} {own}"
+    if name not in kept:
+        if start is not None:
+            report(start)
+        kept[name] = report(run or ready(pair, row, seed, runs, steps, start)).scores.round(6).tolist()
+    return kept[name]
+
+
+def write(place: Path, kept: dict[str, Any]) -> None:
+    """A run a line."""
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(own)}" for name, own in kept.items())
+    store.write_text(place, f"{{\n{lines}\n}}\n")
 
 
 def some(of: tuple[str, ...]) -> object:
@@ -91,19 +116,24 @@ def main() -> None:
     for file in ("mnist/mnist.npz", "mnist_m/mnist_m_8000.npz", "usps/usps_16x16.npz"):
         study.data(file)
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    steps, found = max(1, round(given.share * STEPS)), list[Cell]()
+    steps, found, out = max(1, round(given.share * STEPS)), list[Cell](), Path(given.out)
+    place = out / "scores.json"
+    kept = store.read_json(place) if place.is_file() else {}
+    store.make_folder(out)
     with tqdm(total=given.seeds * len(given.pairs) * len(given.rows)) as bar:
         for seed in range(given.seeds):
             for pair in given.pairs:
                 for row in given.rows:
                     bar.set_description(f"{pair}, {row}, seed {seed}")
-                    found.append(Cell(pair, row, seed, report(ready(pair, row, seed, given.runs, steps))))
+                    own = scores(kept, pair, row, seed, given.runs, steps)
+                    found.append(Cell(pair, row, seed, np.array(own)))
+                    write(place, kept)
                     bar.update()
-    digits_table.write(Path(given.out), found, steps)
+            digits_table.write(out, found, steps)
     pictured = [row for row in ("source-only", "dann") if row in given.rows]
-    if "mnist-to-mnist-m" in given.pairs and len(pictured) == 2:
+    if "mnist-to-mnist-m" in given.pairs and len(pictured) == 2 and not (out / "tsne.png").is_file():
         runs = {row: ready("mnist-to-mnist-m", row, 0, given.runs, steps) for row in pictured}
-        digits_table.picture(Path(given.out), {row: (run, learn(run)[0]) for row, run in runs.items()})
+        digits_table.picture(out, {row: (run, learn(run)[0]) for row, run in runs.items()})
 
 
 if __name__ == "__main__":
