@@ -16,9 +16,9 @@ from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 FEW = ("person-in-5", "person-in-10", "person-in-20")
 PAIRS = (
-    *((own, other) for own in FEW for other in (PLAIN, "moments-only")),
+    *((own, other) for own in FEW for other in (PLAIN, "kl-anchor", "moments-only")),
     *((f"{own}-frozen", other) for own in FEW for other in (f"{PLAIN}-frozen", NONE)),
-    *(("person-in-10", other) for other in ("kl-anchor", "head-only", "mean-alone")),
+    *(("person-in-10", other) for other in ("head-only", "mean-alone")),
     *(("person-in-10", f"person-in-10-{control}") for control in ("random", "permuted", "no-mean")),
     ("person-in-10-no-mean", "person-in-10-shuffled-no-mean"),
     ("person-in-10-frozen", "person-in-10-random-frozen"),

@@ -16,7 +16,7 @@ pieces, by several processes too (each with an `--out` of its own), and put toge
 Durations, one core that nothing else uses, of a draw. resnet20: 64 scouts 3 minutes, and as much again for
 those with shuffled labels; a row 3 to 6 minutes, 18 rows. minilm, reckoned from one group of scouts and six
 tasks: scouts 7 minutes and 7 more for shuffled ones; a row 5 to 7 minutes (head-only 3; priors, with six
-values to choose from, 8), 17 rows, so two hours a draw; a run folder takes 90 to 180 MB.
+values to choose from, 8), 18 rows, so two hours a draw; a run folder takes 90 to 180 MB.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ PAIRS = (
         for other in ("random", "permuted", "shuffled", "path", "fisher", "no-mean")
     ),
     *((own, "mean-fine-tune") for own in ("mean-alone", "subspace-63", "prior-low-rank")),
+    ("subspace-16-no-mean", "subspace-16-path-no-mean"),
     ("subspace-16", "mean-alone"),
     ("mean-alone", "head-only"),
     ("subspace-16", "lora"),

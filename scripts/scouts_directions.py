@@ -19,7 +19,7 @@ with an `--out` of its own) and put together by the whole command. Displacements
 
 Durations, one core that nothing else uses, of a net and a draw: pre-training 5 s (alphabets: half a minute),
 MAML 2 minutes, 256 scouts 10 s (4,096: 3 minutes), a row of 60 tasks half a minute to a minute and a half, so
-15 to 30 minutes for all 43 rows from MNIST and half of it for the 25 to alphabets; 20-way tasks take four
+15 to 30 minutes for all 48 rows from MNIST and half of it for the 30 to alphabets; 20-way tasks take four
 times as long each, hence fewer of them. Three nets with three draws: nine times that, less the rows without
 scouts. By pieces, say: `--rows fine-tune,subspace-64,mean-fine-tune --nets 3 --draws 3`, then other rows.
 
@@ -65,7 +65,10 @@ AGAINST = "fine-tune"
 PAIRS = (
     *((own, "fine-tune") for own in ("head-only", "diagonal", "mean-fine-tune", "mean-source-fine-tune")),
     *((own, "fine-tune") for own in ("subspace-64", "subspace-255", "prior-diagonal", "prior-low-rank")),
-    *((own, "mean-fine-tune") for own in ("mean-alone", "mean-diagonal", "subspace-255", "prior-low-rank")),
+    *((own, "mean-fine-tune") for own in ("mean-alone", "mean-diagonal", "subspace-64", "subspace-255")),
+    *((own, "mean-fine-tune") for own in ("subspace-of-4096", "prior-diagonal", "prior-low-rank")),
+    *((f"preconditioned-{form}", "mean-fine-tune") for form in ("low-rank", "kronecker")),
+    ("subspace-chosen", "fine-tune"),
     *(
         ("subspace-64", f"subspace-64-{other}")
         for other in ("random", "permuted", "shuffled", "source", "no-mean")
@@ -84,7 +87,8 @@ PAIRS = (
     ),
     ("subspace-64-maml", "subspace-64-random-maml"),
     ("diagonal", "diagonal-permuted"),
-    ("diagonal", "diagonal-source"),
+    *((own, f"{own}-source") for own in ("diagonal", "prior-diagonal", "prior-low-rank")),
+    *((own, f"{own}-source") for own in ("preconditioned-low-rank", "preconditioned-kronecker")),
     ("mean-alone", "head-only"),
     ("subspace-64", "lora"),
     ("prior-diagonal", "l2-sp"),

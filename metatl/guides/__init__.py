@@ -7,6 +7,7 @@ from metatl.guides.fisher import SupportFisher, fisher
 from metatl.guides.grad_norm import RelativeGradNorm
 from metatl.guides.guide import TransferGuide, layers
 from metatl.guides.last_blocks import LastBlocks
+from metatl.guides.leading import Leading
 from metatl.guides.masks import MagnitudeMask, RandomMask
 from metatl.guides.norms import Norms
 from metatl.guides.ones import Ones
@@ -26,6 +27,7 @@ __all__ = [
     "InTurn",
     "LastBlocks",
     "LayerMean",
+    "Leading",
     "MagnitudeMask",
     "MinMax",
     "Norms",

@@ -22,12 +22,12 @@ from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
 class FisherDirections(Learner):
     """The leading eigenvectors of F = mean over source rows of g g', with g = d log p(y | x) / d theta.
 
-    theta is the body, without the output layer. They are the leading right singular vectors of the rows'
-    gradients [rows, weights], exactly, with frozen moments, and are carried as `Scout` carries directions,
-    with F's diagonal as `variance` and a mean of 0. A start that carries directions keeps its mean and
-    variance, and the new directions are as long as those were: a control of where they point. The diagonal
-    is that of `SourceFisher`. Source: the empirical Fisher information as in Sung, Nair & Raffel 2021, arXiv
-    2111.09839.
+    theta is what may move of the body, without the output layer. They are the leading right singular vectors
+    of the rows' gradients [rows, weights], exactly, with frozen moments, and are carried as `Scout` carries
+    directions, with F's diagonal as `variance` and a mean of 0. A start that carries directions keeps its
+    mean and variance, and the new directions are as long as those were: a control of where they point. The
+    diagonal is that of `SourceFisher`. Source: the empirical Fisher information as in Sung, Nair & Raffel
+    2021, arXiv 2111.09839.
 
     Args:
         steps: mini-batches of source examples.
@@ -59,7 +59,7 @@ class FisherDirections(Learner):
 
     def init(self, net: Net, start: Transfer) -> State:
         """No gradient yet."""
-        body = tree.split(start.params, net.is_head)[1]
+        body = tree.split(start.params, lambda n: net.is_head(n) or n in net.frozen)[1]
         return State(start, 0, {"gradients": {n: p.new_zeros(0, *p.shape) for n, p in body.items()}})
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Batch) -> tuple[State, Metrics]:

@@ -23,7 +23,8 @@ class PathDirections(OverLearner):
     Weights are looked at every few steps of the learner; their mean displacement, principal directions and
     variance are carried as `Scout` carries those of displacements. A start that carries directions keeps its
     mean and variance, and the new directions are as long as those were: a control, one by one, of where
-    they point. Source: SWAG's mean and low rank (Maddox et al. 2019, arXiv 1902.02476).
+    they point. Weights that stay have none. Source: SWAG's mean and low rank (Maddox et al. 2019, arXiv
+    1902.02476).
 
     Args:
         learner: what goes on from the start (`Supervised`); SWAG does at a constant rate.
@@ -46,7 +47,8 @@ class PathDirections(OverLearner):
     def init(self, net: Net, start: Transfer) -> State:
         """The learner's state, the start, and no snapshot."""
         state = self.learner.init(net, start)
-        none = {n: p.new_zeros(0, *p.shape) for n, p in start.params.items() if not net.is_head(n)}
+        names = (n for n in start.params if not net.is_head(n) and n not in net.frozen)
+        none = {n: start.params[n].new_zeros(0, *start.params[n].shape) for n in names}
         own = {_START: start.params, _BUFFERS: start.buffers, _PATH: none}
         return State(state.transfer, state.step, {**state.memory, **own})
 

@@ -66,6 +66,8 @@ def test_from_scouts_to_k_numbers_of_a_person(here: Path) -> None:
     scores = (folder / "episodes.npy").read_bytes()
     (folder / "report.json").unlink()
     assert metatl("run", path).code == 0
+    assert only(here / "runs" / "target") == folder  # a folder that filled meanwhile is no other run
+    assert (folder / "report.json").is_file()
     assert (folder / "episodes.npy").read_bytes() == scores
     one = load(folder).adapt(torch.rand(6, 1, 16, 16), [0, 1, 2] * 2)
     moved = {

@@ -17,6 +17,7 @@ from metatl.adapt import Descent, displacement
 from metatl.data import Tasks
 from metatl.data import kept_rows as on_disk
 from metatl.engines import Batched, Loop
+from metatl.guides import Leading
 from metatl.heads import Zeros
 from metatl.learners import Scout, State
 from metatl.learners.directions import spread
@@ -24,7 +25,7 @@ from metatl.learners.reptile import Reptile
 from metatl.net import Net
 from metatl.objectives import L2SP, GaussianPrior
 from metatl.objectives.term import Anchor
-from metatl.rules import SGD, Preconditioned
+from metatl.rules import SGD, Adam, Preconditioned
 from metatl.testing import check_transform
 from metatl.transforms import LoRA, MeanStep, Subspace, outlined, transformed
 from metatl.types import Batch, Episode, MetatlError, Params, Transfer
@@ -223,6 +224,23 @@ def test_a_subspace_moves_k_numbers_and_keeps_the_spectrum(net: Net, carried: Tr
     out = outlined([transform], net, net.start())[1]  # names and shapes before anything is learned
     assert {n: p.shape for n, p in out.params.items()} == {n: p.shape for n, p in made.params.items()}
     assert {n: b.shape for n, b in out.buffers.items()} == {n: b.shape for n, b in made.buffers.items()}
+
+
+def test_the_leading_ones_of_more_directions_are_a_smaller_subspace(net: Net, carried: Transfer) -> None:
+    """So that k is chosen on meta_val as a rate is: no number differs from a subspace of that many."""
+    tasks, inner = toy_data().draw("meta_train", TASKS, 0, 0, 3), replace(INNER, rule=Adam(0.05))
+    (there, made), (small, few) = (Subspace(k)(net, carried) for k in (7, 3))
+    some = replace(inner, guide_from_support=Leading(3))
+    for engine in (Loop(), Batched()):
+        found = engine.map(lambda task: some(there, made, task.support), tasks)
+        wanted = engine.map(lambda task: inner(small, few, task.support), tasks)
+        assert not bool(found["subspace.z"][:, 3:].any())
+        assert_close({**found, "subspace.z": found["subspace.z"][:, :3]}, wanted, 1e-6)
+    for pair, k, said in (((net, carried), 2, "add the transform"), ((small, few), 4, "has 3 directions")):
+        with pytest.raises(MetatlError, match=said):
+            replace(inner, guide_from_support=Leading(k))(*pair, rows(6, torch.float32))
+    with pytest.raises(MetatlError, match="k is 0"):
+        Leading(0)
 
 
 def test_engines_agree_in_a_subspace(net: Net, carried: Transfer) -> None:

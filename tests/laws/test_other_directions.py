@@ -16,7 +16,7 @@ from metatl.norm import Rows, moments_from
 from metatl.rules import SGD, Adam
 from metatl.testing import check_learner
 from metatl.train import train
-from metatl.transforms import Subspace
+from metatl.transforms import LoRA, Subspace
 from metatl.types import MetatlError, Params, Transfer
 from tests.toys import assert_bitwise, toy_data, toy_net
 
@@ -124,6 +124,24 @@ def test_in_place_of_others_they_differ_in_where_they_point_alone(learner: Learn
     torch.testing.assert_close(turned.norm(dim=1)[there], lengths[there])
     cosines = (own * turned).sum(1) / own.norm(dim=1) / turned.norm(dim=1)
     torch.testing.assert_close(cosines[there], torch.ones(int(there.sum())).double(), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("learner", [PATH, FISHER], ids=["path", "fisher"])
+def test_of_a_net_with_additions_they_are_the_additions_alone(learner: Learner) -> None:
+    """As scouts' displacements are, in whose place they stand."""
+    net = made()
+    there, start = LoRA(2)(net, net.start())
+    torch.manual_seed(5)
+    start = replace(
+        start, params={n: p + 0.1 * torch.randn_like(p) for n, p in start.params.items()}
+    )  # products of zeros have no gradient on one side
+    carried = learned(learner, there, start)
+    own = {n for n in start.params if n not in net.start().params}
+    assert {key.partition(".")[2] for key in carried.memory} == own
+    assert all(bool(carried.memory[f"variance.{n}"].any()) for n in own)
+    new, moved = Subspace(4)(there, carried)
+    assert {n for n in moved.buffers if n.startswith("subspace.")} == {f"subspace.{n}" for n in own}
+    assert new(moved.params, moved.buffers, torch.zeros(2, 4)).shape == (2, 8)
 
 
 def test_what_cannot_be_is_one_line() -> None:

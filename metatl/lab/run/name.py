@@ -21,7 +21,7 @@ from metatl import tree
 from metatl.adapt import Descent
 from metatl.data.source import SPLITS, Data, Source
 from metatl.lab import config
-from metatl.lab.run.sources import files, sources
+from metatl.lab.run.sources import PLACES, files, sources
 from metatl.types import MetatlError
 
 EXPERIMENT = "metatl.lab.experiment.Experiment"
@@ -83,8 +83,6 @@ LATER: dict[str, dict[str, Any]] = {
 
 By class, or by place in the experiment where a value is none of a family's.
 """
-PLACES = {"metatl.learners.scout.Scout": ("displacements",)}
-"""Fields that say where something lies, by class: no number depends on them."""
 LEARNED = ("data", "model", "transforms", "learner", "guide", "head", "seed")
 EVALUATED = ("adaptation", "evaluation", "select")
 

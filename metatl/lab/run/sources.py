@@ -7,13 +7,15 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from metatl.importing import is_outside, is_own
 from metatl.lab import store
 
 _OURS = ("metatl", "torch")
 HERE = Path(__file__).resolve().parents[2]
+PLACES = {"metatl.learners.scout.Scout": ("displacements",)}
+"""Fields that say where something lies, by class: no number depends on them, nor on what lies there."""
 
 
 def sources(described: Any) -> dict[str, str]:
@@ -87,11 +89,25 @@ def _own_origin(name: str) -> str | None:
 def files(described: Any, kept: Mapping[str, str] | None = None) -> dict[str, str]:
     """Path -> hash of its content, for every value that names a file or a folder which is there.
 
-    So is what stands after the last @ of a value: `my_net@weights.pt`. kept: copies of those that have gone.
+    So is what stands after the last @ of a value: `my_net@weights.pt`. None of PLACES, which fill while a run
+    learns. kept: copies of those that have gone.
     """
     found: dict[str, str] = {}
-    for name in store.words(described):
+    for name in store.words(_placeless(described)):
         place, copy = store.path_of(name), (kept or {}).get(name)
         if place is not None or copy is not None:
             found[name] = store.fingerprint(place or Path(str(copy)))
     return found
+
+
+def _placeless(described: Any) -> Any:
+    """A description without the fields of PLACES."""
+    if isinstance(described, list):
+        return [_placeless(item) for item in cast(list[Any], described)]
+    if not isinstance(described, Mapping):
+        return described
+    value = {key: _placeless(item) for key, item in cast(Mapping[str, Any], described).items()}
+    given, places = value.get("init_args"), PLACES.get(str(value.get("class_path")), ())
+    if places and isinstance(given, dict):
+        value["init_args"] = {k: v for k, v in cast(dict[str, Any], given).items() if k not in places}
+    return value
