@@ -17,12 +17,11 @@ from metatl.adapt.layer_covariance import (
     OfPrecision,
     by_numbers,
     by_rows,
-    explained,
-    factor_of,
     kronecker,
     variance,
 )
 from metatl.adapt.prediction import predict_with
+from metatl.adapt.solvers.evidence import best_ridge
 from metatl.adapt.support import at_the_door, check_some
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
@@ -32,15 +31,11 @@ Form = Literal["auto", "full", "kronecker"]
 
 
 class OfValues(NamedTuple):
-    """What the inner adaptation fitted, and the posterior of a layer of real values.
-
-    rows [n, d + 1]: support features and a 1, times sqrt(weight / noise); factor [n, n] of rows rows^T +
-    precision I, lower triangular.
-    """
+    """What the inner adaptation fitted, and the posterior of a layer of real values; noise [outputs]."""
 
     fitted: Any
-    rows: Tensor
-    factor: Tensor
+    covariance: LayerCovariance
+    noise: Tensor
 
 
 class OfClasses(NamedTuple):
@@ -55,31 +50,32 @@ class Laplace(Around):
     """Last-layer Laplace: W, b ~ N(fitted, H^-1) with H = sum_i w_i L_i (x) f_i f_i^T + precision I.
 
     f_i are the fitted net's features of support row i and a 1; L_i = diag(p_i) - p_i p_i^T for classes,
-    I / noise for real values. For classes the probit predictive softmax(o / sqrt(1 + pi/8 v)), v [n, outputs]
-    the variances of the outputs o; for real values mean o and variance v + noise. The covariance is H^-1
-    itself, by equations in n c or c (d + 1) unknowns, whichever are fewer (n of real values); with more than
+    diag(1 / noise) for real values. For classes the probit predictive softmax(o / sqrt(1 + pi/8 v)), v
+    [n, outputs] the variances of the outputs o; for real values mean o and variance v + noise. The
+    covariance is H^-1 itself, by equations in n c or c (d + 1) unknowns, whichever are fewer; with more than
     500 of both, or with `kronecker`, H ~ B (x) A + precision I (`layer_covariance`), which is H where all
-    rows have one L_i. It is around a mode where the inner
-    adaptation minimises sum_i w_i CE_i + precision/2 |W, b|^2: near that of `LogisticRegression` with
-    l2 = precision / n, whose b is free. Source: MacKay 1992; Daxberger et al.
-    2021, arXiv 2106.14806.
+    rows have one L_i, as those of real values have. It is around a mode where the inner adaptation minimises
+    sum_i w_i CE_i + precision/2 |W, b|^2, or (y_i - o)^2 / (2 noise) in place of CE: near that of
+    `GeneralisedLinear` with l2 = precision / n (times the noise), whose b is free. Source: MacKay 1992;
+    Daxberger et al. 2021, arXiv 2106.14806.
 
     Args:
         adaptation: the inner one; the net's last layer must be linear.
         precision: of the prior, one for all weights of the layer.
-        noise: variance of real targets around their outputs.
+        noise: variance of real targets around their outputs; None for that of every output under which the
+            support rows are likeliest, given their features (`evidence.best_ridge`).
         covariance: of classes, `auto` as said; `full` refuses more equations than 6,000.
     """
 
     precision: float = 1.0
-    noise: float = 1.0
+    noise: float | None = 1.0
     covariance: Form = "auto"
 
     late: ClassVar[tuple[str, ...]] = ("precision",)
 
     def __post_init__(self) -> None:
         """Refuse a precision or noise that is not above 0."""
-        if not (self.precision > 0 and self.noise > 0):
+        if not (self.precision > 0 and (self.noise is None or self.noise > 0)):
             raise MetatlError("Laplace: precision and noise must be above 0")
         if self.covariance not in get_args(Form):
             forms = ", ".join(get_args(Form))
@@ -101,7 +97,7 @@ class Laplace(Around):
         return self.finished(self.begun(net, transfer, support, key))
 
     def begun(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> tuple[Any, Any]:
-        """The inner fit and the curvature around it, for any precision: rows, or a function of it."""
+        """The inner fit and the posterior around it for any precision, of real values with their noise."""
         check_some(support)
         support = at_the_door(net, support)
         y, weight = support.y, support.weight
@@ -110,20 +106,24 @@ class Laplace(Around):
         fitted = self.adaptation.fit(net, transfer, support, key)
         with moments_from(Rows(frozen=self.moments == "frozen", weight=weight)):
             rows = _with_one(net.features(self._weights(net, transfer, fitted), transfer.buffers, support.x))
-        scale = rows.new_ones(len(rows)) if weight is None else weight.double().sqrt()
+        counts = rows.new_ones(len(rows)) if weight is None else weight.double()
+        scale = counts.sqrt()
         if y.is_floating_point():
-            return fitted, rows * scale[:, None] / math.sqrt(self.noise)
+            noise = self._noise(rows, y.double().reshape(len(rows), -1), counts)
+            root = torch.diag_embed(scale[:, None] * noise.rsqrt())
+            return fitted, (kronecker(rows, root, counts), noise)
         outputs = self.adaptation.predict(net, transfer, fitted, support, support.x)
         chance = outputs.double().softmax(-1)
         half = chance.sqrt()
         root = (torch.diag_embed(half) - chance[:, :, None] * half[:, None]) * scale[:, None, None]
-        return fitted, self._of_classes(rows, root, scale.square())
+        return fitted, self._of_classes(rows, root, counts)
 
     def finished(self, begun: tuple[Any, Any]) -> OfValues | OfClasses:
         """The posterior under this precision."""
         fitted, curvature = begun
-        if isinstance(curvature, Tensor):
-            return OfValues(fitted, curvature, factor_of(curvature @ curvature.mT, self.precision))
+        if isinstance(curvature, tuple):
+            covariance, noise = curvature
+            return OfValues(fitted, covariance(self.precision), noise)
         return OfClasses(fitted, curvature(self.precision))
 
     def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
@@ -141,12 +141,17 @@ class Laplace(Around):
         if not isinstance(fitted, OfValues):
             raise MetatlError("Laplace: classes have probabilities, and no spread")
         new = self._features(net, transfer, fitted, support, x)
-        own = explained(new, new @ fitted.rows.mT, fitted.factor, self.precision) + self.noise
-        return own[:, None].expand(-1, net.outputs)
+        return variance(LayerCovariance(*fitted.covariance), new, self.precision) + fitted.noise
 
     def adapted(self, net: Net, transfer: Transfer, fitted: Any) -> Transfer:
         """The weights that the inner one moved."""
         return self.adaptation.adapted(net, transfer, fitted.fitted)
+
+    def _noise(self, rows: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+        """[outputs]."""
+        if self.noise is not None:
+            return rows.new_full((y.shape[1],), self.noise)
+        return best_ridge(rows, y, weight)[1].detach()
 
     def _of_classes(self, rows: Tensor, root: Tensor, weight: Tensor) -> OfPrecision:
         """weight: w [n]."""

@@ -34,6 +34,10 @@ class Sharing(Around):
             [way.predict(net, transfer, way.finished(fitted), support, x) for way in self.ways]
         )
 
+    def spread(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
+        """Variances [ways, n, outputs] of a real target."""
+        return torch.stack([way.spread(net, transfer, way.finished(fitted), support, x) for way in self.ways])
+
 
 def alike(ways: Sequence[Adaptation]) -> list[list[int]]:
     """Places of ways that can share a beginning, in the order of their first ones."""

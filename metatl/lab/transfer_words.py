@@ -46,15 +46,14 @@ def add(
         "finished run's directory, or a built-in one (Conv4, ...) [efficientnet_lite0 for photos, minilm for "
         "sentences, none for tables and recordings]",
     )
-    transfer.add_argument(
-        "--labelled",
-        help="labels of each class [1,2,5,10,all, of sentences 0 too; of real values 10,20,50,100,all]",
-    )
+    counts = "labels of each class [1,2,5,10,all, of sentences 0 too; of real values 10,20,50,100,all]"
+    transfer.add_argument("--labelled", help=counts)
     transfer.add_argument("--draws", type=int, default=10, help="draws of the labelled rows [10]")
     transfer.add_argument(
         "--methods",
         help="comma-separated rows, files of your own rows, or usual, all; see 'metatl methods' [usual]",
     )
+    transfer.add_argument("--save", metavar="ROW", help="the row of --methods whose model is kept [the best]")
     transfer.add_argument("--minutes", type=float, default=10.0, help="time for all of it [10]")
     transfer.add_argument(
         "--out", help="folder for the table, the plots and the model [runs/transfer-<name>]"

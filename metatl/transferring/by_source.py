@@ -11,9 +11,8 @@ from metatl import tree
 from metatl.adapt import head_net
 from metatl.adapt.named_streams import OfStreams
 from metatl.data.fixed import MOST_FOLDS, stratified
-from metatl.evaluation.scores import named
 from metatl.transferring.fit import Labelled
-from metatl.transferring.judging import kind_of, score_of
+from metatl.transferring.judging import kind_of
 from metatl.transferring.readout import answers
 from metatl.transferring.rows import Row
 from metatl.types import Batch, Episode
@@ -35,7 +34,7 @@ def held_out_of_source(row: Row, labelled: Labelled) -> float:
     ]
     episodes = [Episode(support(tree.at(rows, inside)), Batch(rows.x[held])) for inside, held in places]
     outputs = answers(adaptation, episodes, [labelled.key] * len(episodes), labelled.outputs)
-    score, total, mass = score_of(rows.y) if row.by is None else named(row.by), 0.0, 0.0
+    score, total, mass = row.chosen_by(rows.y), 0.0, 0.0
     for said, (_, held) in zip(outputs, places, strict=True):
         if not bool(said.isfinite().all()):
             return float("nan")

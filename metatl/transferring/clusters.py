@@ -61,6 +61,8 @@ def cluster(words: argparse.Namespace) -> None:
     """`metatl transfer --cluster k`: a line for each kind of features, clusters.csv and report.json."""
     if words.source_clusters is not None:
         raise MetatlError("--source-clusters is of what is learned on a source; leave it out with --cluster")
+    if words.save is not None:
+        raise MetatlError("--save is of the rows of --methods; leave it out with --cluster")
     if words.paired is not None:
         raise MetatlError("--paired is of rows that read a source in every fit; leave it out with --cluster")
     columns = Words(target=words.target, text=words.text, drop=words.drop)

@@ -53,6 +53,7 @@ def transfer(words: argparse.Namespace) -> None:
             words.teacher,
             words.sweep,
             words.source_clusters,
+            words.save,
         )
     saved, lacking = found.report["protocol"]["saved"], found.report["protocol"]["missing"]
     say(tables.console(found.report))
@@ -71,7 +72,7 @@ def transfer(words: argparse.Namespace) -> None:
 
 def _to_people(words: argparse.Namespace) -> None:
     """`metatl transfer --adapt-to group`: a table for each number of labels, the command for new ones."""
-    for word in ("teacher", "sweep", "cluster", "source-clusters", "paired"):
+    for word in ("teacher", "sweep", "cluster", "source-clusters", "paired", "save"):
         if getattr(words, word.replace("-", "_")) is not None:
             raise MetatlError(f"--{word} is of data that are no people; leave it out with --adapt-to group")
     if words.draws < 1:

@@ -12,6 +12,8 @@ from torch import Tensor
 from metatl.data.targets import Kind
 from metatl.types import MetatlError
 
+NO_DOUBT = "gives values and not how far they may be off"
+
 
 class Doubted(Protocol):
     """A row with its doubt."""
@@ -48,8 +50,7 @@ def most(found: Sequence[D], count: int) -> list[D]:
     """
     if any(math.isnan(one.unsure) for one in found):
         raise MetatlError(
-            "this model gives values and not how far they may be off; choose a row that does "
-            "(metatl transfer ... --methods bayes)"
+            f"this model {NO_DOUBT}; save a row that does (metatl transfer ... --methods bayes --save bayes)"
         )
     return sorted(found, key=lambda one: -one.unsure)[:count]
 

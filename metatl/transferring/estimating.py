@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +27,9 @@ from metatl.transferring.open_model import open_model
 from metatl.transferring.predict import prepared
 from metatl.transferring.prepared import reads
 from metatl.types import MetatlError
+
+Told = Callable[[SavedModel, Any], Tensor]
+"""What a model says of prepared rows."""
 
 
 class TransferEstimator(ABC):
@@ -112,15 +115,15 @@ class TransferEstimator(ABC):
         if names is not None and model.made.get("named", True):
             self.feature_names_in_ = np.array(names, object)
 
-    def _outputs(self, x: Any) -> Tensor:
-        """[n, outputs] for rows; MetatlError for one that cannot be read."""
+    def _outputs(self, x: Any, told: Told = SavedModel.outputs) -> Tensor:
+        """[n, outputs] for rows, or what else the model says; MetatlError for one that cannot be read."""
         with as_value_error():
             model = self.model
             unit = model.preparation.unit
             inputs, _ = given(x, Known(unit, _columns(model), getattr(model.reader, "formats", {})))
             if not reads(model.preparation, inputs):
                 raise MetatlError(f"the model reads {unit}s, and these are {inputs.unit}s; give {unit}s")
-            return torch.cat([_batch(model, inputs, first) for first in range(0, len(inputs), BATCH)])
+            return torch.cat([_batch(model, inputs, first, told) for first in range(0, len(inputs), BATCH)])
 
     @property
     def model(self) -> SavedModel:
@@ -176,12 +179,12 @@ class TransferEstimator(ABC):
         return hasattr(self, "_model")
 
 
-def _batch(model: SavedModel, inputs: Inputs, first: int) -> Tensor:
+def _batch(model: SavedModel, inputs: Inputs, first: int, told: Told) -> Tensor:
     def refuse(why: str) -> None:
         raise MetatlError(why)
 
     places = list(range(first, min(first + BATCH, len(inputs))))
-    return model.outputs(prepared(model, inputs, places, refuse)[1])
+    return told(model, prepared(model, inputs, places, refuse)[1])
 
 
 def _columns(model: SavedModel) -> tuple[str, ...] | None:

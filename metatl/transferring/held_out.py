@@ -15,11 +15,11 @@ from metatl import tree
 from metatl.adapt.estimators.outputs import FLOOR
 from metatl.adapt.sharing import Sharing, alike
 from metatl.data.fixed import Index
-from metatl.evaluation.scores import Score, named
+from metatl.evaluation.scores import Score
+from metatl.objectives.predictive import Predictive
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.fit import Labelled
-from metatl.transferring.judged import judged
-from metatl.transferring.judging import score_of
+from metatl.transferring.judged import judged, said_of
 from metatl.transferring.rows import Row
 
 
@@ -54,24 +54,33 @@ def scores(
     y, sizes = torch.cat([rest.y for _, rest in each]), [sum(len(r.y) for _, r in some) for some in parts]
     found: dict[int, list[float]] = {}
     for places in alike([row.adaptation for row in rows]):
-        for i, outputs in zip(places, _outputs([rows[i] for i in places], backbone, each), strict=True):
-            by = rows[i].by
-            score = score_of(y) if by is None else named(by)
-            values = (score.sign * _values(score, outputs, y)).split(sizes)
+        own = [rows[i].chosen_by(y) for i in places]
+        told = _outputs([rows[i] for i in places], backbone, each, any(score.spread for score in own))
+        for i, score, one in zip(places, own, told, strict=True):
+            values = (score.sign * _values(score, one if score.spread else one.mean, y)).split(sizes)
             found[i] = [float(v.sum()) / len(folds) for v, (_, folds) in zip(values, draws, strict=True)]
     return [found[i] for i in range(len(rows))]
 
 
-def _outputs(rows: Sequence[Row], backbone: Backbone, each: Parts) -> Tensor:
-    """[rows, n, outputs] of rows whose ways share a beginning."""
-    if len(rows) == 1:
-        return torch.cat(judged(rows[0], backbone, each))[None]
-    ways = tuple(row.adaptation for row in rows)
-    together = judged(replace(rows[0], adaptation=Sharing(ways[0], ways)), backbone, each)
-    return torch.cat([told.expand(len(rows), *told.shape[-2:]) for told in together], 1)
+def _outputs(rows: Sequence[Row], backbone: Backbone, each: Parts, sure: bool) -> list[Predictive]:
+    """[n, outputs] of each of rows whose ways share a beginning; sure: with the variances of real targets."""
+    row = rows[0]
+    if len(rows) > 1:
+        ways = tuple(one.adaptation for one in rows)
+        row = replace(row, adaptation=Sharing(ways[0], ways))
+    if not sure:
+        return [Predictive(mean) for mean in _together(judged(row, backbone, each), len(rows))]
+    told = said_of(row, backbone, each)
+    means, variances = _together([one.mean for one in told], len(rows)), [one.sure() for one in told]
+    return [Predictive(*one) for one in zip(means, _together(variances, len(rows)), strict=True)]
 
 
-def _values(score: Score, said: Tensor, y: Tensor) -> Tensor:
+def _together(parts: Sequence[Tensor], ways: int) -> Tensor:
+    """[ways, n, outputs] of parts that all ways, or each, have."""
+    return torch.cat([part.expand(ways, *part.shape[-2:]) for part in parts], 1)
+
+
+def _values(score: Score, said: Any, y: Tensor) -> Tensor:
     """[n]: the score of every row; of a class of probability 0 that of one of FLOOR."""
     values = score.rows(said, y).double()
     return values if y.is_floating_point() else values.clamp_max(-math.log(FLOOR))

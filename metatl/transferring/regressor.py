@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any, final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from metatl.adapt import check_outputs
 from metatl.data.given_targets import real_targets
 from metatl.data.targets import Targets
+from metatl.objectives.predictive import Predictive
+from metatl.transferring.doubt import NO_DOUBT
 from metatl.transferring.estimating import TransferEstimator
-from metatl.transferring.input_errors import as_value_error
+from metatl.transferring.input_errors import InputError, as_value_error
+from metatl.transferring.model import SavedModel
 
 
 @final
@@ -31,8 +36,38 @@ class Regressor(TransferEstimator):
         outputs = self._outputs(X)
         with as_value_error():
             check_outputs(outputs, self.model.reader.unit)
-        values = outputs.double().numpy()
-        return values[:, 0] if self.model.made.get("flat", len(self.model.names) == 1) else values
+        return self._shaped(outputs)
+
+    def predict_interval(
+        self, X: Any, level: float = 0.95
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The lower and upper ends, shaped as predictions, of intervals that hold this share of targets.
+
+        mean -+ z deviation, both in the targets' units, the noise of a row included, z the quantile of the
+        normal distribution; 0.95 gives those of `metatl predict`. Raises MetatlError (a ValueError too) for a
+        level that is no share, and for a method that says values alone.
+        """
+        if not 0 < level < 1:
+            raise InputError(f"level is {level}; give a share between 0 and 1, 0.95 say")
+        if not self.model.spreads:
+            raise InputError(
+                f"{self.model.made.get('method')} {NO_DOUBT}; choose one that does: method='bayes'"
+            )
+        mean, variance = self._outputs(X, _with_spread).chunk(2, -1)
+        with as_value_error():
+            check_outputs(mean, self.model.reader.unit)
+        low, high = Predictive(mean.double(), variance.double()).interval(level)
+        return self._shaped(low), self._shaped(high)
+
+    def coverage(self, X: Any, y: Any, level: float = 0.95) -> float:
+        """The share of values y, shaped as predictions, in their intervals: near `level` where these hold.
+
+        Errors as in `predict_interval`, and for values of another shape.
+        """
+        values, (low, high) = np.asarray(y, np.float64), self.predict_interval(X, level)
+        if values.shape != low.shape:
+            raise InputError(f"coverage: y is {list(values.shape)}, and predictions are {list(low.shape)}")
+        return float(np.mean((low <= values) & (values <= high)))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R2 = 1 - sum (y - f)^2 / sum (y - mean y)^2, the mean over targets."""
@@ -48,3 +83,12 @@ class Regressor(TransferEstimator):
         from metatl.transferring.tags import tags
 
         return tags("regressor")
+
+    def _shaped(self, outputs: Tensor) -> NDArray[np.float64]:
+        values = outputs.double().numpy()
+        return values[:, 0] if self.model.made.get("flat", len(self.model.names) == 1) else values
+
+
+def _with_spread(model: SavedModel, x: Any) -> Tensor:
+    """Values and variances side by side, [n, 2 d]."""
+    return torch.cat([model.outputs(x), model.spread(x)], -1)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from torch import Tensor
+
 from metatl.adapt import Adaptation, ClosedForm
+from metatl.adapt.scores import Score, default, named
+from metatl.data.targets import Kind
 from metatl.guides import SupportFisher
 from metatl.guides.guide import TransferGuide
 from metatl.learners import Learner
+from metatl.objectives.losses import target_of
 from metatl.transferring.schedule import BodySchedule
 from metatl.transforms import Transform
 
@@ -43,7 +48,7 @@ class Row:
             at random.
         schedule: how long the body is trained.
         select: values to choose by cross-validation inside the labelled rows.
-        by: the score by which they are chosen; None for that of the table.
+        by: the score by which they are chosen, or one for each kind of targets; None for that of the table.
         usual: whether it runs where no rows are named.
         order: place in tables. A row whose adaptation has streams reads the source's rows in every fit.
     """
@@ -65,7 +70,7 @@ class Row:
     taken: float = 1.0
     schedule: BodySchedule = BodySchedule()
     select: dict[str, list[Any]] | None = None
-    by: str | None = None
+    by: str | dict[Kind, str] | None = None
     usual: bool = True
     order: int = 0
 
@@ -78,6 +83,11 @@ class Row:
     def needs_labels(self) -> bool:
         """Whether labelled rows must be there."""
         return self.reads == "labels" and self.adaptation.needs_labels
+
+    def chosen_by(self, y: Tensor) -> Score:
+        """The score by which values are chosen, for targets like y; MetatlError for a name that is none."""
+        by = self.by.get(target_of(y)) if isinstance(self.by, dict) else self.by
+        return default(y) if by is None else named(by)
 
     def serves(self, labels: int | None) -> bool:
         """Whether it is fitted with so many labels of each class; names of classes need none."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from metatl import tree
 from metatl.transferring.budget import LEAST, Budget
 from metatl.transferring.cells import Cells, Key
+from metatl.transferring.features import forward
 from metatl.transferring.settle import reserve
 from metatl.transferring.study import Study, moving
 from metatl.transferring.timed import TURN, Tell, defaulted, timed
@@ -99,3 +101,14 @@ def _rounds(study: Study, names: Sequence[str]) -> list[list[Key]]:
 
 def _costs(study: Study, cells: Cells, budget: Budget, keys: Sequence[Key]) -> float:
     return sum(study.cost(budget, key[0], study.part(key), not defaulted(cells, key)) for key in keys)
+
+
+def pace(study: Study) -> float:
+    """Seconds of a forward pass of one row, the better of two measurements."""
+    few = study.problem.prepared.some(study.problem.task.pool[:8])
+    body, timer, found = study.net.body(), Budget(0.0), [float("inf")]
+    for _ in range(2):
+        before = timer.gone
+        forward(body, few)
+        found.append((timer.gone - before) / tree.rows(few))
+    return min(found)

@@ -9,11 +9,13 @@ import numpy as np
 
 from metatl.adapt import check_outputs
 from metatl.data.fixed import MOST_FOLDS, Part
+from metatl.text import near
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells, Key
 from metatl.transferring.choose import Choice, surely
 from metatl.transferring.fit import Model, fit
 from metatl.transferring.judging import Scale, score_of, shown
+from metatl.transferring.rows import named, spelt
 from metatl.transferring.study import Study, moving
 from metatl.transferring.timed import VALIDATION, Tell, chosen_before, timed
 from metatl.transferring.validation import folds_of_all, left, row_of
@@ -139,6 +141,17 @@ def settle(study: Study, cells: Cells, budget: Budget) -> Settled:
     how += f"; not in the choice, as they diverge: {', '.join(lost)}" if lost else ""
     how += f"; not in the choice, as they stopped: {', '.join(cells.refused)}" if cells.refused else ""
     return Settled(best, how, score)
+
+
+def as_asked(word: str | None, names: Sequence[str]) -> Settled | None:
+    """The row to keep whatever its score; None where none is named, MetatlError for one that is not compared.
+
+    names: the rows that were asked for by name.
+    """
+    name = None if word is None else named(spelt(word))
+    if name is not None and name not in names:
+        raise MetatlError(f"save: {word!r} is none of the rows that --methods names{near(name, names)}")
+    return None if name is None else Settled(name, "as asked", {})
 
 
 def _without_choice(study: Study, cells: Cells, budget: Budget) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from metatl import tree
 from metatl.data.examples import Examples
 from metatl.transferring import asked
 from metatl.transferring.applicable import applicable, readable
@@ -15,7 +14,6 @@ from metatl.transferring.backbone import Backbone
 from metatl.transferring.beside import beside
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells
-from metatl.transferring.features import forward
 from metatl.transferring.learned import learn, told
 from metatl.transferring.learning import Learning
 from metatl.transferring.model import SavedModel
@@ -27,8 +25,8 @@ from metatl.transferring.progress import reading, working
 from metatl.transferring.protocol import protocol
 from metatl.transferring.report import report
 from metatl.transferring.rows import named, rows, scaled
-from metatl.transferring.running import missing, planned, run_bodies, run_heads
-from metatl.transferring.settle import fit_all, reserve, settle, validate
+from metatl.transferring.running import missing, pace, planned, run_bodies, run_heads
+from metatl.transferring.settle import as_asked, fit_all, reserve, settle, validate
 from metatl.transferring.several import Aim, best, several
 from metatl.transferring.source import SourceRows, distinct, ordered, source_rows
 from metatl.transferring.study import Study, moving
@@ -69,6 +67,7 @@ def transfer(
     teacher: str | Path | None = None,
     sweep: Sweep | None = None,
     source_clusters: int | None = None,
+    save: str | None = None,
 ) -> Transferring:
     """Compare ways of transferring to your own problem, and fit the best one on all labelled rows.
 
@@ -80,14 +79,15 @@ def transfer(
     own; source: data like `data` with other classes, whose labelled part some rows learn on first (of paths
     in a list the best, see `several`), or without labels (`unlabelled`), of which source_clusters are the
     clusters that stand for classes; teacher: a larger net, named as `net` is; sweep: rows over what is
-    carried over instead of the usual ones. Writes table.md, report.json, plots and model/ into `out`. Raises
+    carried over instead of the usual ones; save: the one of methods whose model is kept, in place of the
+    best in cross-validation. Writes table.md, report.json, plots and model/ into `out`. Raises
     MetatlError in one line for whatever cannot work.
     """
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
     said = [] if sweep and methods is None else asked.words(methods)
     names = [named(word) for word in said]
-    budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
+    kept, budget, (examples, usual) = as_asked(save, names), Budget(60.0 * minutes), opened(data, words)
     chosen_rows = teachable(rows(asked.with_references(said)), names, teacher is not None)
     asked.check_source(readable(chosen_rows, names, examples), names, source is not None, usual is None)
     aim = Aim(usual if net is None else net, size, asked.counts(labelled, examples.targets.kind), seed)
@@ -110,9 +110,9 @@ def transfer(
     budget.spent = cells.spent
     try:
         study = _decided(_learned(study, other, cells, budget), cells, budget)
-        _work(study, cells, budget)
+        _work(study, cells, budget, kept is None)
         cells.check_begun(minutes)
-        settled = settle(study, cells, budget)
+        settled = kept or settle(study, cells, budget)
         choice, fitted, scale = fit_all(study, settled.method, budget, cells)
     finally:
         cells.note(budget.gone)
@@ -164,7 +164,7 @@ def _learned(study: Study, source: SourceRows | None, cells: Cells, budget: Budg
 
 def _decided(study: Study, cells: Cells, budget: Budget) -> Study:
     """The study with the decision of its first command: whether rows that move the body choose values."""
-    budget.forward = _pace(study) if moving(study) else 0.0
+    budget.forward = pace(study) if moving(study) else 0.0
     if cells.validated is None:
         thorough = replace(study, validated=True)
         wanted = planned(thorough, cells, budget) + reserve(thorough, cells, budget)
@@ -178,23 +178,14 @@ def _read(examples: Examples, net: Backbone, seed: int) -> Problem:
         return read_problem(examples, net, seed, tick)
 
 
-def _work(study: Study, cells: Cells, budget: Budget) -> None:
-    """All cells, then the validation, each with a bar of rows' worth of work."""
+def _work(study: Study, cells: Cells, budget: Budget, validated: bool) -> None:
+    """All cells, then the validation, where it says what is kept; each with a bar of rows' worth of work."""
     unit = study.problem.unit
     total = sum(study.work(key[0], study.part(key)) for key in missing(study, cells))
     with working(budget, "transfer", unit, total) as tell:
         run_heads(study, cells, budget, tell)
         run_bodies(study, cells, budget, reserve(study, cells, budget), tell)
+    if not validated:
+        return
     with working(budget, "choosing what is saved", unit, unvalidated(study, cells)) as tell:
         validate(study, cells, budget, tell)
-
-
-def _pace(study: Study) -> float:
-    """Seconds of a forward pass of one row, the better of two measurements."""
-    few = study.problem.prepared.some(study.problem.task.pool[:8])
-    body, timer, found = study.net.body(), Budget(0.0), [float("inf")]
-    for _ in range(2):
-        before = timer.gone
-        forward(body, few)
-        found.append((timer.gone - before) / tree.rows(few))
-    return min(found)

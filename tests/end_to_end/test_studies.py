@@ -33,6 +33,8 @@ WRONG = [
     ("people.py", "--rows person-in-5,nobody", "there is no row nobody; rows are no-personalisation, "),
     ("real_nets.py", "--rows subspace", "there is no row subspace; rows are "),
     ("real_nets.py", "--net minilm --rows lora", "there is no row lora; rows are "),
+    ("in_context_examples.py", "--priors sinusoids,digits", "digits is none of linear-functions, "),
+    ("in_context_examples.py", "--share 0", "--share: '0' is not a share"),
     ("real_nets.py", "--net bert", "invalid choice: 'bert'"),
 ]
 NEEDS_DATA = ["gtl_mnist.py", "gtl_alphabets.py", "gtl_family.py", "hapt_gtl.py", "hapt_personal.py",
@@ -40,7 +42,7 @@ NEEDS_DATA = ["gtl_mnist.py", "gtl_alphabets.py", "gtl_family.py", "hapt_gtl.py"
               "transfer_clinc150.py", "parameter_transfer.py", "parameter_transfer.py --only cifar10",
               "parameter_transfer.py --only diversity", "scouts_directions.py", "people.py",
               "scouts_directions.py --source alphabets", "real_nets.py",
-              "real_nets.py --net minilm"]  # fmt: skip
+              "real_nets.py --net minilm", "in_context_examples.py --priors mnist-projections"]  # fmt: skip
 
 
 def said(script: str, words: str, capfd: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> str:

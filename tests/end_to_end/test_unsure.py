@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from metatl import Regressor
 from tests.commands import Said, metatl, refused
 
 pytest.importorskip("sklearn")
@@ -81,6 +82,26 @@ def test_values_have_intervals_that_cover_and_doubts(tmp_path: Path) -> None:
         tmp_path / "r",
     )
     assert "how far they may be off" in refused("next", tmp_path / "r", new)
+
+
+def test_laplace_is_kept_where_it_is_asked_for_and_python_says_the_same_intervals(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(2)
+    x = drawn.normal(size=(300, 3))
+    y = 100 + x @ [20.0, -10.0, 5.0] + 7 * drawn.normal(size=300)
+    rows = np.column_stack([x, y])[:60].tolist()
+    file, new = written(tmp_path / "t.csv", ["a", "b", "c", "y"], rows), tmp_path / "n.csv"
+    written(new, ["a", "b", "c"], x[60:].tolist())
+    words = ("--target", "y", "--methods", "laplace,bayes", "--labelled", "40", "--draws", "2")
+    done("transfer", file, *words, "--save", "laplace", "--out", tmp_path / "o")
+    assert "| laplace |" in (tmp_path / "o" / "table.md").read_text().split("Coverage")[1]
+    found = told("predict", tmp_path / "o", new)
+    low, high = (np.array([float(row[f"y_{end}"]) for row in found]) for end in ("low", "high"))
+    assert 0.9 <= np.mean((low <= y[60:]) & (y[60:] <= high)) <= 0.99
+    loaded = Regressor.load(tmp_path / "o" / "model")
+    ends = loaded.predict_interval(x[60:])
+    np.testing.assert_allclose(ends, [low, high], rtol=1e-4)
+    assert loaded.coverage(x[60:], y[60:]) == pytest.approx(np.mean((low <= y[60:]) & (y[60:] <= high)))
+    assert "none of the rows" in refused("transfer", file, *words, "--save", "ridge", "--out", tmp_path / "p")
 
 
 def test_classes_are_looked_at_where_they_meet(tmp_path: Path) -> None:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from metatl.adapt import Adaptation, ClosedForm, Laplace, LogisticRegression, Tempered, head_net
+from metatl.adapt import (
+    Adaptation,
+    ClosedForm,
+    GeneralisedLinear,
+    Laplace,
+    LogisticRegression,
+    Tempered,
+    head_net,
+)
 from metatl.adapt.sharing import Sharing, alike
+from metatl.lab.experiment import with_value
 from metatl.transferring import held_out
 from metatl.transferring.choose import chosen
 from metatl.transferring.fit import Labelled
@@ -38,6 +48,20 @@ def test_together_they_answer_what_each_answers(name: str) -> None:
         torch.testing.assert_close(one, way.answer(net, transfer, task))
     assert not torch.equal(found[0], found[1])
     assert alike(ways) == [list(range(len(ways)))]
+
+
+def test_together_they_say_what_each_says_of_real_values() -> None:
+    inner = ClosedForm(GeneralisedLinear(0.1))
+    ways = [Laplace(inner, p, noise=None) for p in (0.1, 1.0, 100.0)]
+    x, y, new = (torch.randn(9, k, generator=torch.Generator().manual_seed(k)) for k in (5, 2, 5))
+    net, transfer = head_net(5, 2)
+    task = Episode(Batch(x, y), Batch(new))
+    found = Sharing(ways[0], tuple(ways)).predictive(net, transfer, task)
+    for mean, variance, way in zip(found.mean, found.sure(), ways, strict=True):
+        alone = way.predictive(net, transfer, task)
+        torch.testing.assert_close(mean, alone.mean)
+        torch.testing.assert_close(variance, alone.sure())
+    assert (found.sure()[0] > found.sure()[2]).all(), "a surer prior is surer"
 
 
 def test_other_fields_keep_ways_apart() -> None:
@@ -70,6 +94,36 @@ def test_a_grid_costs_one_fit_a_fold_and_the_same_is_chosen(monkeypatch: pytest.
     monkeypatch.setattr(held_out, "alike", lambda ways: [[i] for i in range(len(ways))])  # pyright: ignore[reportUnknownLambdaType]
     assert chosen(row, None, draws) == found  # pyright: ignore[reportArgumentType]
     assert sum(fits) == together * len(row.select["precision"])
+
+
+def test_of_real_values_what_is_likeliest_is_chosen() -> None:
+    """By their log density; the squared error would not tell precisions apart."""
+    row, made = rows()["laplace"], torch.Generator().manual_seed(3)
+    x, e = torch.randn(40, 6, generator=made), torch.randn(40, 1, generator=made)
+    y = x[:, :1] * 3 + e
+    (choice,) = chosen(row, None, [Labelled(x, y, lambda: x, 1)])  # pyright: ignore[reportArgumentType]
+    assert row.chosen_by(y).name == "NLL"
+    assert row.chosen_by(torch.arange(3)).name == "log loss"
+    assert choice.how == "cv"
+    parts = held_out.parts_of(Labelled(x, y, lambda: x, 1), np.arange(40) % 4)
+    values = {"adaptation.solver.l2": 1e-3, "precision": 1.0}
+    grid = [replace(row, adaptation=_with(row.adaptation, values | {"precision": p})) for p in (1.0, 1e4)]
+    found = held_out.scores(grid, None, [(Labelled(x, y, lambda: x, 1), np.arange(40) % 4)], [parts])  # pyright: ignore[reportArgumentType]
+    for one, (score,) in zip(grid, found, strict=True):
+        wanted = []
+        for inside, rest in parts:
+            net, transfer = head_net(6, 1)
+            told = one.adaptation.predictive(net, transfer, Episode(inside.support, Batch(rest.features)))
+            normal = torch.distributions.Normal(told.mean.double(), told.sure().double().sqrt())
+            wanted.append(normal.log_prob(rest.y.double()))
+        assert score == pytest.approx(float(torch.cat(wanted).mean()), rel=1e-5)
+    assert found[0] != found[1]
+
+
+def _with(way: Adaptation, values: dict[str, float]) -> Adaptation:
+    for path, value in values.items():
+        way = with_value(way, path, value)
+    return way
 
 
 def test_the_precision_is_not_held_down_by_the_end_of_its_grid() -> None:

@@ -5,6 +5,7 @@ from metatl.adapt.solvers.bayesian_linear import BayesianLinear, Posterior
 from metatl.adapt.solvers.cosine import CosineClassifier, Cosines
 from metatl.adapt.solvers.gaussian_classes import ClassPosterior, GaussianClasses
 from metatl.adapt.solvers.gaussian_process import GaussianProcess, Process
+from metatl.adapt.solvers.generalised_linear import GeneralisedLinear
 from metatl.adapt.solvers.linear_discriminant import LinearDiscriminant
 from metatl.adapt.solvers.logistic import LogisticRegression
 from metatl.adapt.solvers.nearest_centroid import Centroids, NearestCentroid
@@ -24,6 +25,7 @@ __all__ = [
     "GaussianClasses",
     "GaussianProcess",
     "Gaussians",
+    "GeneralisedLinear",
     "Linear",
     "LinearDiscriminant",
     "LogisticRegression",
