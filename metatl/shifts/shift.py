@@ -20,6 +20,7 @@ from metatl.shifts.tested import Labels, Rows
 from metatl.shifts.verdict import Verdict, advice, shifts
 from metatl.transferring.opened import Words
 
+
 @dataclass(frozen=True)
 class Shift:
     """The report, and the folder with report.json and shift.png."""
