@@ -16,7 +16,7 @@ from metatl.shifts.apart import furthest, telling
 from metatl.shifts.compared import Compared, compared
 from metatl.shifts.domains import ComparedDomain, domains
 from metatl.shifts.picture import picture
-from metatl.shifts.tested import Labels, Rows
+from metatl.shifts.tested import Labels
 from metatl.shifts.verdict import Verdict, advice, shifts
 from metatl.transferring.opened import Words
 
@@ -78,7 +78,9 @@ def _verdict(
         return Verdict("transductive", space, *shifts(found), (), ())
     had = [{classes[i] for i in np.unique(of) if i >= 0} for of in (y, y_target)]
     unseen, absent = (tuple(n for n in classes if n in (b - a)) for a, b in (had, had[::-1]))
-    return Verdict("inductive", space, *shifts(found), unseen, absent)
+    names, either = shifts(found)
+    shares = bool(found.differs("P(Y)")) and "label" not in names
+    return Verdict("inductive", space, names, either, unseen, absent, shares)
 
 
 def _domains(
