@@ -34,8 +34,5 @@ def _resampled(leaf: Tensor, like: Tensor, grid: tuple[int, int], tokens: int) -
     side = math.isqrt(leaf.shape[1] - tokens)
     if side**2 != leaf.shape[1] - tokens:
         return None
-    vision.timm()
-    from timm.layers import resample_abs_pos_embed
-
-    new = resample_abs_pos_embed(leaf, list(grid), num_prefix_tokens=tokens)
+    new = vision.timm().layers.resample_abs_pos_embed(leaf, list(grid), num_prefix_tokens=tokens)
     return new, f"resampled from {side} x {side} positions to {grid[0]} x {grid[1]}"

@@ -40,7 +40,8 @@ def kernel(layer: nn.Module) -> bool:
 
 def pointwise(layer: nn.Module) -> bool:
     """Whether such a convolution has a kernel of one entry a channel, with any stride."""
-    return kernel(layer) and max(getattr(layer, "kernel_size", (0,))) == 1
+    sides: tuple[int, ...] = getattr(layer, "kernel_size", ())
+    return kernel(layer) and max(sides) == 1
 
 
 def at_kernel(layer: nn.Module, name: str, scale: float, dropout: float) -> LowRankKernel:
