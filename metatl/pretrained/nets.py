@@ -13,7 +13,7 @@ from torch import nn
 from metatl import importing, language
 from metatl.lab.store.tensors import digest
 from metatl.language.sentence_net import HEAD
-from metatl.pretrained import recipes, vision
+from metatl.pretrained import positions, recipes, vision
 from metatl.pretrained.finished import Finished, finished
 from metatl.pretrained.layout import laid_out
 from metatl.pretrained.preparation import IMAGENET_GREY, Preparation
@@ -86,10 +86,14 @@ def _timm(net: str, asked: int | None, file: Path | None) -> Pretrained:
     channels, native = told["input_size"][:2]
     size = int(asked or native)
     first, head = told.get("first_conv"), told.get("classifier")
+    resized = size != native and bool(told.get("fixed_input_size"))
+    early = bool(positions.remade(module))  # its positions are then resampled once, from the file's own
+    if resized and early:
+        module = _of_size(module, size, recipe)
     report, sha = _loaded(module, file, first if isinstance(first, str) else None)
-    if size != native and told.get("fixed_input_size"):
-        # after its weights: positions are resampled from those of its own size
-        module, recipe = _of_size(module, size, recipe), {**recipe, "options": {"img_size": size}}
+    if resized and not early:
+        module = _of_size(module, size, recipe)
+    recipe |= {"options": {"img_size": size}} if resized else {}
     trace = traced(module, (channels, size, size), what)
     if told.get("crop_mode", "center") != "center":
         report += f"; pictures are cropped in the centre, where timm's rule is {told['crop_mode']}"
@@ -185,4 +189,5 @@ def _loaded(module: nn.Module, file: Path | None, first: str | None) -> tuple[st
     """Report and checksum, with the file's weights in the module; of random weights without one."""
     if file is None:
         return _RANDOM, digest(module.state_dict())
-    return fitting.load(module, held(file), file, first), sha256(file)
+    remade = positions.remade(module) | ({f"{first}.weight": fitting.in_channels} if first else {})
+    return fitting.load(module, held(file), file, remade), sha256(file)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import nn
+
 from metatl.net import Net
 from metatl.transforms.low_rank import LowRank, LowRankAdditions, low_rank, scale_of
-from metatl.transforms.low_rank_kernel import at_kernel, kernel
+from metatl.transforms.low_rank_kernel import at_kernel, kernel, pointwise
 from metatl.transforms.targets import adaptable, meant, nothing_meant, weight_of
 from metatl.transforms.transform import extended
 from metatl.types import Transfer
@@ -24,13 +26,13 @@ class LoRA(LowRankAdditions):
     Args:
         r: rank.
         alpha: numerator of the scale.
-        targets: `all-linear` (every linear layer, quantised or not, and 1x1 convolution but the output
-            layer), or a regular expression that is found in the names of the layers meant.
+        targets: `all-linear` (every linear layer, quantised or not, and 1x1 convolution, with any stride,
+            but the output layer), or a regular expression that is found in the names of the layers meant.
         scaling: what alpha is divided by.
         seed: of A.
         dropout: share of x's entries that are left out of A x where the net's own dropout is on, which is in
             ordinary training.
-        kernels: whether convolutions are meant too, as matrices [out, in kh kw]: by `all-linear` all of them,
+        kernels: whether all convolutions are meant, as matrices [out, in kh kw]: by `all-linear` all of them,
             by an expression those that it is found in.
 
     Calling it raises MetatlError where no layer is meant, and where one has an addition already.
@@ -40,7 +42,7 @@ class LoRA(LowRankAdditions):
 
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with additions and the transfer with A and B; all else but the head is frozen."""
-        takes = (lambda layer: adaptable(layer) or kernel(layer)) if self.kernels else adaptable
+        takes = _any if self.kernels else _pointwise
         layers = meant(net, takes, self.targets, "all-linear")
         if not layers:
             raise nothing_meant("LoRA", net, takes, self.targets)
@@ -53,3 +55,11 @@ class LoRA(LowRankAdditions):
         if adaptable(layer):
             return LowRank(name, scale, self.dropout)
         return at_kernel(layer, name, scale, self.dropout)
+
+
+def _pointwise(layer: nn.Module) -> bool:
+    return adaptable(layer) or pointwise(layer)
+
+
+def _any(layer: nn.Module) -> bool:
+    return adaptable(layer) or kernel(layer)

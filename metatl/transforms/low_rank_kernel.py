@@ -38,6 +38,12 @@ def kernel(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Conv1d | nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros"
 
 
+def pointwise(layer: nn.Module) -> bool:
+    """Whether such a convolution has a kernel of one entry a channel, with any stride."""
+    sides: tuple[int, ...] = getattr(layer, "kernel_size", ())
+    return kernel(layer) and max(sides) == 1
+
+
 def at_kernel(layer: nn.Module, name: str, scale: float, dropout: float) -> LowRankKernel:
     """The addition at a convolution of this name."""
     assert isinstance(layer, nn.Conv1d | nn.Conv2d)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from metatl.types import MetatlError
 
 _LISTED = 8
-_DEEPEST = 3
+Remade = Callable[[Tensor, Tensor], tuple[Tensor, str] | None]
+"""(the file's tensor, the net's, of another shape) -> one of the net's shape, and what was done; or None."""
 _COUNTERS = "num_batches_tracked"
 """How often a batch norm was called: no weight, and older files lack it."""
 
@@ -23,7 +24,8 @@ class Fit:
     """A file's tensors beside a net's.
 
     tensors: those that fit, by the net's names; left: names of the file that the net has not; new: names of
-    the net that the file has not; other_shape: names of both, of two shapes; how: what was done to find them.
+    the net that the file has not; other_shape: names of both, of two shapes, or whole numbers in the file for
+    real ones of the net (codes of a quantised net); how: what was done to find them.
     """
 
     tensors: dict[str, Tensor]
@@ -39,25 +41,29 @@ class Fit:
         kinds = {
             "left out": self.left,
             "not in the file, random": self.new,
-            "of another shape, random": self.other_shape,
+            "of another shape or kind, random": self.other_shape,
         }
         parts += [f"{kind}: {_listed(names)}" for kind, names in kinds.items() if _weights(names)]
         return "; ".join(parts)
 
 
 def load(
-    module: nn.Module, found: Mapping[str, Mapping[str, Tensor]], file: Path, first: str | None = None
+    module: nn.Module,
+    found: Mapping[str, Mapping[str, Tensor]],
+    file: Path,
+    remade: Mapping[str, Remade] | None = None,
 ) -> str:
     """Load into the module what fits best of the mappings of a file; the report, one line.
 
-    first: name of the first convolution, which also fits another number of channels (see `of_channels`).
-    Raises MetatlError where less than half of the net's tensors fit, or one of them is not finite.
+    remade: by the net's names, how a tensor of another shape is made to fit (see `in_channels`).
+    Raises MetatlError where fewer than half of the tensors fit, of the net's or of the file's, whichever are
+    fewer (an encoder's file may fill a small part of a larger net), or one of them is not finite.
     """
     own = dict(module.state_dict())
-    fits = [(place, best_fit(own, tensors, first)) for place, tensors in found.items()]
+    fits = [(place, best_fit(own, tensors, remade)) for place, tensors in found.items()]
     place, best = max(fits, key=lambda pair: len(pair[1].tensors))  # the first of equals
-    total, fitting = _weights(own), _weights(best.tensors)
-    if 2 * fitting < total:
+    total, held, fitting = _weights(own), _weights(found[place]), _weights(best.tensors)
+    if 2 * fitting < min(total, held) or not fitting:
         theirs = _listed(max(found.values(), key=len))
         raise MetatlError(
             f"{file}: only {fitting} of the net's {total} tensors fit, less than half: these are another "
@@ -71,9 +77,12 @@ def load(
     return best.report(file.name + inside)
 
 
-def best_fit(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], first: str | None = None) -> Fit:
+def best_fit(
+    own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], remade: Mapping[str, Remade] | None = None
+) -> Fit:
     """The fit with most tensors over all prefixes taken off the file's names or set before them."""
-    off, on = (list(_prefixes(names, len(own) / 2)) for names in (theirs, own))
+    least = min(len(own), len(theirs)) / 2
+    off, on = (_prefixes(names, least) for names in (theirs, own))
     tries = [(taken, put) for put in ("", *on) for taken in ("", *off)]
     counts = {pair: _count(own, theirs, *pair) for pair in tries}
     prefix, before = max(counts, key=lambda pair: counts[pair])  # the first of equals
@@ -82,10 +91,12 @@ def best_fit(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], first: str
     how += f", prefix {before!r} set before its names" if before else ""
     fitting: dict[str, Tensor] = {}
     for name, key in named.items():
-        if name in own and (leaf := _as(theirs[key], own[name], name == f"{first}.weight")) is not None:
+        if name not in own:
+            continue
+        leaf, done = _as(theirs[key], own[name], (remade or {}).get(name))
+        if leaf is not None:
             fitting[name] = leaf
-            if leaf.shape != theirs[key].shape:
-                how += f", {name} made for {leaf.shape[1]} channels out of {theirs[key].shape[1]}"
+            how += f", {name} {done}" if done else ""
     taken = {named[name] for name in named if name in own}
     return Fit(
         fitting,
@@ -118,17 +129,21 @@ def of_channels(weight: Tensor, channels: int) -> Tensor:
     return weight[:, torch.arange(channels) % before] * (before / channels)
 
 
-def _as(leaf: Tensor, like: Tensor, first: bool) -> Tensor | None:
-    """The file's tensor for this one of the net, in its type; None where it does not fit."""
-    shape, wanted = leaf.shape, like.shape
-    if (
-        shape != wanted
-        and first
-        and len(shape) == len(wanted)
-        and shape[:1] + shape[2:] == wanted[:1] + wanted[2:]
-    ):
-        leaf = of_channels(leaf, wanted[1])
-    return leaf.to(like.dtype) if leaf.shape == wanted else None
+def in_channels(leaf: Tensor, like: Tensor) -> tuple[Tensor, str] | None:
+    """A first convolution for the channels of the net's (see `of_channels`), and what was done."""
+    if leaf.dim() != like.dim() or leaf.shape[:1] + leaf.shape[2:] != like.shape[:1] + like.shape[2:]:
+        return None
+    return of_channels(leaf, like.shape[1]), f"made for {like.shape[1]} channels out of {leaf.shape[1]}"
+
+
+def _as(leaf: Tensor, like: Tensor, remade: Remade | None) -> tuple[Tensor | None, str]:
+    """The file's tensor in the type of the net's, and what was done; None where it does not fit."""
+    if leaf.is_floating_point() != like.is_floating_point():
+        return None, ""
+    done = ""
+    if leaf.shape != like.shape and remade is not None:
+        leaf, done = remade(leaf, like) or (leaf, "")
+    return (leaf.to(like.dtype), done) if leaf.shape == like.shape else (None, "")
 
 
 def _count(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], prefix: str, before: str) -> int:
@@ -139,8 +154,8 @@ def _count(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], prefix: str,
 
 
 def _prefixes(names: Iterable[str], least: float) -> list[str]:
-    """`a.`, `a.b.` and `a.b.c.` of the names, where at least so many names start with it."""
-    parts = [name.split(".")[:-1][:_DEEPEST] for name in names]
+    """`a.`, `a.b.`, `a.b.c.` and so on of the names, where at least so many names start with it."""
+    parts = [name.split(".")[:-1] for name in names]
     counts = Counter(".".join(part[: n + 1]) + "." for part in parts for n in range(len(part)))
     return [prefix for prefix, count in counts.items() if count >= least]
 

@@ -47,6 +47,20 @@ def test_the_kernel_changes_by_a_matrix_of_this_rank(kind: str) -> None:
     assert added == 2 * (weight[0].numel() + len(weight))
 
 
+@pytest.mark.parametrize("layer", [nn.Conv2d(3, 5, 1, 2), nn.Conv2d(3, 5, 1, padding=1), nn.Conv1d(3, 5, 1)])
+@pytest.mark.parametrize("targets", ["all-linear", "^0$"])
+def test_a_convolution_of_one_point_is_linear_with_any_stride(layer: nn.Module, targets: str) -> None:
+    x = torch.randn(2, 3, *[8] * (layer.get_parameter("weight").dim() - 2)).double()
+    width = layer.double()(x).flatten(1).shape[1]
+    net = Net.of(nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.Linear(width, 4)).double())
+    lora = LoRA(2, targets=targets)
+    check_transform(lora, net, net.start(), x)
+    there, start = lora(net, net.start())
+    moved = {n: p + torch.randn_like(p) if "lora" in n else p for n, p in start.params.items()}
+    plain, merged = lora.merge(there, replace(start, params=moved))
+    torch.testing.assert_close(plain(merged.params, {}, x), there(moved, {}, x), rtol=1e-10, atol=1e-10)
+
+
 def test_convolutions_are_taken_where_they_are_asked_for_alone() -> None:
     net, _ = made("strided")
     with pytest.raises(MetatlError, match="no layer is meant"):

@@ -220,6 +220,24 @@ def test_positions_are_resampled_after_loading(tmp_path: Path) -> None:
     assert torch.equal(module.eval()(x), made.module(x))
 
 
+@needs_timm
+@pytest.mark.parametrize(("size", "asked"), [(96, None), (96, 96), (224, 96)])
+def test_positions_of_a_files_size_are_timms(size: int, asked: int | None, tmp_path: Path) -> None:
+    timm = vision.timm()
+    file = tmp_path / "w.pth"
+    torch.save(timm.create_model("test_vit", img_size=size).state_dict(), file)
+    made = pretrained(f"timm:test_vit@{file}", asked)
+    theirs = timm.create_model(
+        "test_vit", img_size=asked or 160, pretrained=True, pretrained_cfg_overlay={"file": str(file)}
+    )
+    assert torch.equal(made.module.state_dict()["pos_embed"], theirs.pos_embed)
+    grid, was = (asked or 160) // 16, size // 16
+    said = f"pos_embed resampled from {was} x {was} positions to {grid} x {grid}"
+    assert (said in made.report) == (was != grid)
+    again = rebuild(made.recipe)
+    again.load_state_dict(made.module.state_dict())
+
+
 # ---- weights files
 
 
@@ -269,6 +287,49 @@ def test_a_net_around_a_body_takes_its_weights(tmp_path: Path) -> None:
     assert "not in the file, random: 0.linear.weight, 0.linear.bias" in made.report
 
 
+class Around(torch.nn.Module):
+    """A larger net: its encoder, four modules deep, is the smaller part of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preparation = {"size": 32}
+        self.model = torch.nn.ModuleDict(
+            {"a": torch.nn.ModuleDict({"b": torch.nn.ModuleDict({"trunk": torch.nn.Sequential()})})}
+        )
+        body = CifarResNet(3)
+        body.linear = torch.nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
+        self.model["a"]["b"]["trunk"] = body
+        self.more = torch.nn.Sequential(*(torch.nn.Linear(64, 64) for _ in range(60)))
+        self.out = torch.nn.Linear(64, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.more(self.model["a"]["b"]["trunk"](x)))
+
+
+@pytest.mark.parametrize("form", ["the encoder alone", "the net", "the net, wrapped"])
+def test_an_encoder_fits_inside_a_larger_net(form: str, tmp_path: Path) -> None:
+    given = weights()
+    alone = {k: v for k, v in given.items() if not k.startswith("linear")}
+    deep = {f"a.b.c.d.{k}": v for k, v in given.items()}
+    torch.save({"the encoder alone": alone, "the net": given}.get(form, deep), tmp_path / "w.pth")
+    made = pretrained(f"tests.laws.test_pretrained.Around@{tmp_path / 'w.pth'}", 32)
+    state = made.module.state_dict()
+    for name, leaf in alone.items():
+        assert torch.equal(state[f"model.a.b.trunk.{name}"], leaf), name
+    assert made.report.startswith("95 of 217 tensors"), made.report
+    assert "prefix 'model.a.b.trunk.' set before its names" in made.report
+    assert "not in the file, random: more.0.weight" in made.report
+
+
+def test_codes_of_a_quantised_net_are_no_weights(tmp_path: Path) -> None:
+    given = weights()
+    given["conv1.weight"] = torch.ones_like(given["conv1.weight"], dtype=torch.int8)
+    torch.save(given, tmp_path / "w.pth")
+    made = pretrained(f"{OWN}.resnet20@{tmp_path / 'w.pth'}", 32)
+    assert "of another shape or kind, random: conv1.weight" in made.report
+    assert not torch.equal(made.module.state_dict()["conv1.weight"], given["conv1.weight"].float())
+
+
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     given = weights()
     given["linear.weight"], given["linear.bias"] = torch.ones(5, 64), torch.ones(5)
@@ -278,7 +339,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     assert said.startswith("94 of 97 tensors")
     assert "left out: extra.scale" in said
     assert "not in the file, random: layer1.0.bn1.weight" in said
-    assert "of another shape, random: linear.weight, linear.bias" in said
+    assert "of another shape or kind, random: linear.weight, linear.bias" in said
 
 
 @pytest.mark.parametrize(
