@@ -21,7 +21,7 @@ from metatl.adapt.layer_covariance import (
     variance,
 )
 from metatl.adapt.prediction import predict_with
-from metatl.adapt.solvers.evidence import best_ridge
+from metatl.adapt.solvers.evidence import best_ridge, widened
 from metatl.adapt.support import at_the_door, check_some
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
@@ -31,11 +31,12 @@ Form = Literal["auto", "full", "kronecker"]
 
 
 class OfValues(NamedTuple):
-    """What the inner adaptation fitted, and the posterior of a layer of real values; noise [outputs]."""
+    """The inner adaptation's, the posterior of a layer of real values; noise [outputs]; wider 0-d."""
 
     fitted: Any
     covariance: LayerCovariance
     noise: Tensor
+    wider: Tensor
 
 
 class OfClasses(NamedTuple):
@@ -63,7 +64,8 @@ class Laplace(Around):
         adaptation: the inner one; the net's last layer must be linear.
         precision: of the prior, one for all weights of the layer.
         noise: variance of real targets around their outputs; None for that of every output under which the
-            support rows are likeliest, given their features (`evidence.best_ridge`).
+            support rows are likeliest, given their features (`evidence.best_ridge`); then v + noise is
+            widened by what is not known of it (`evidence.widened`).
         covariance: of classes, `auto` as said; `full` refuses more equations than 6,000.
     """
 
@@ -111,7 +113,9 @@ class Laplace(Around):
         if y.is_floating_point():
             noise = self._noise(rows, y.double().reshape(len(rows), -1), counts)
             root = torch.diag_embed(scale[:, None] * noise.rsqrt())
-            return fitted, (kronecker(rows, root, counts), noise)
+            one = torch.ones_like(scale.sum())
+            wider = one if self.noise is not None else widened(one, counts.sum() - 1)
+            return fitted, (kronecker(rows, root, counts), noise, wider)
         outputs = self.adaptation.predict(net, transfer, fitted, support, support.x)
         chance = outputs.double().softmax(-1)
         half = chance.sqrt()
@@ -122,8 +126,8 @@ class Laplace(Around):
         """The posterior under this precision."""
         fitted, curvature = begun
         if isinstance(curvature, tuple):
-            covariance, noise = curvature
-            return OfValues(fitted, covariance(self.precision), noise)
+            covariance, noise, wider = curvature
+            return OfValues(fitted, covariance(self.precision), noise, wider)
         return OfClasses(fitted, curvature(self.precision))
 
     def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
@@ -137,11 +141,13 @@ class Laplace(Around):
         return (outputs / sure).to(outputs.dtype)
 
     def spread(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
-        """v + noise, [n, outputs]."""
+        """v + noise, wider where the noise is an estimate, [n, outputs]."""
         if not isinstance(fitted, OfValues):
             raise MetatlError("Laplace: classes have probabilities, and no spread")
         new = self._features(net, transfer, fitted, support, x)
-        return variance(LayerCovariance(*fitted.covariance), new, self.precision) + fitted.noise
+        return (
+            variance(LayerCovariance(*fitted.covariance), new, self.precision) + fitted.noise
+        ) * fitted.wider
 
     def adapted(self, net: Net, transfer: Transfer, fitted: Any) -> Transfer:
         """The weights that the inner one moved."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from metatl import tree
 from metatl.adapt import BayesianLinear, ClosedForm, GeneralisedLinear, Laplace, LogisticRegression, head_net
 from metatl.adapt.laplace import OfValues
+from metatl.adapt.solvers.evidence import best_ridge, widened
 from metatl.engines import Batched
 from metatl.net import Net
 from metatl.testing import check_adaptation
@@ -67,14 +68,17 @@ def test_variances_are_those_of_bayesian_regression_of_each_target(n: int, weigh
     x, y, weight = drawn(n)
     support = Batch(x, y, weight if weighted else None)
     net, transfer = bare(4, 2)
-    evidence = BayesianLinear().fit(x, y, 2, support.weight).noise
-    torch.testing.assert_close(noise_of(WAY, x, y, support.weight), evidence)
     asked, rows = with_one(drawn(7)[0]), weight if weighted else torch.ones_like(weight)
+    evidence = best_ridge(x, y, rows)[1]
+    torch.testing.assert_close(noise_of(WAY, x, y, support.weight), evidence)
+    torch.testing.assert_close(
+        widened(evidence, rows.sum() - 1), BayesianLinear().fit(x, y, 2, support.weight).noise
+    )
     found = WAY.spread(net, transfer, WAY.fit(net, transfer, support), support, asked[:, :4])
     for k, noise in enumerate(evidence.tolist()):
         precision = with_one(x).T @ (rows[:, None] * with_one(x)) / noise + 2.0 * torch.eye(5).double()
         wanted = ((asked @ torch.linalg.inv(precision)) * asked).sum(1) + noise
-        torch.testing.assert_close(found[:, k], wanted)
+        torch.testing.assert_close(found[:, k], widened(wanted, rows.sum() - 1))
 
 
 def test_noise_is_in_the_units_of_its_target() -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from metatl.adapt.solvers.evidence import best_ridge
+from metatl.adapt.solvers.evidence import best_ridge, widened
 from metatl.adapt.solvers.solver import Solver, as_features, check_rows, first_rows, row_weights
 from metatl.types import MetatlError, Params
 
@@ -58,8 +58,10 @@ class BayesianLinear(Solver):
         check_rows(features, y, outputs, weight, none=True)
         _check_real(y)
         x, target = features.double(), y.double().reshape(-1, outputs)
-        ridge, noise = best_ridge(x, target, row_weights(features, weight))
-        noise = noise if self.noise is None else torch.full_like(noise, self.noise)
+        counts = row_weights(features, weight)
+        ridge, noise = best_ridge(x, target, counts)
+        wide = widened(noise, counts.sum() - 1)
+        noise = wide if self.noise is None else torch.full_like(noise, self.noise)
         flat = ridge.new_full((1,), 1e-6)
         root = torch.diag(torch.cat([ridge.expand(x.shape[1]), flat]).sqrt())
         return self._posterior(x.new_zeros(x.shape[1] + 1, outputs), root, noise, features, y, weight)

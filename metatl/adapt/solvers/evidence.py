@@ -1,42 +1,84 @@
-"""Ridge and noise by evidence."""
+"""Ridge and noise by evidence, and how much wider an interval is whose noise was estimated."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+NORMAL = 1.959963984540054
+"""97.5 % of a normal variable lie below it."""
+CAUCHY = 12.706204736432095
+"""The same of Student's t with one degree of freedom."""
 STRENGTHS = 49
 """Ridges that are looked at, from 1e-4 to 1e4 times the mean squared length of the centred rows."""
 
 
 def best_ridge(x: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The ridge r 0-d and the noise variance s [outputs] under which centred targets are likeliest.
+    """The ridge r 0-d and the noise variance s [outputs] of linear targets, by evidence.
 
-    Rows centred by their weighted means and scaled by sqrt(weight): t ~ N(0, s (I + X X^T / r)) in the n - 1
-    directions that centring leaves, for which s = 1 / (n - 1) t^T (I + X X^T / r)^-1 t is likeliest; r is the
-    best of a grid, the same for all outputs (type-II maximum likelihood: MacKay 1992). n is the sum of the
-    weights. Fewer than two rows say nothing of noise: s is 1. Targets that do not vary have an s near 0.
-
-    x: [n, d]; target: [n, outputs]; weight: [n]; float64.
+    As `likely`, with the products X X^T of rows that are centred by their weighted means and scaled by
+    sqrt(weight). x: [n, d]; target: [n, outputs]; weight: [n], whose sum counts as the number of rows.
     """
-    count = weight.sum()
-    share = weight / count.clamp_min(1e-300)
-    root = weight.sqrt().unsqueeze(-1)
+    share, root = _share(weight), weight.sqrt().unsqueeze(-1)
     x, target = (x - share @ x) * root, (target - share @ target) * root
-    if not len(x):
-        return x.new_ones(()), x.new_ones(target.shape[1])
+    return likely(x @ x.T, target, weight.sum())
+
+
+def best_noise(kernel: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of a Gaussian process with the kernel [n, n] of its rows in place of their products."""
+    share, root = _share(weight), weight.sqrt()
+    across = share @ kernel
+    kernel = kernel - across - across.unsqueeze(-1) + across @ share
+    kernel = root.unsqueeze(-1) * kernel * root
+    return likely(kernel, (target - share @ target) * root.unsqueeze(-1), weight.sum())
+
+
+def likely(products: Tensor, target: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Under t ~ N(0, s (I + K / r)): r 0-d and s [outputs], of centred products K and targets t, float64.
+
+    For a given r, s = t^T (I + K / r)^-1 t / (n - 1) is likeliest, in the n - 1 directions that centring
+    leaves (type-II maximum likelihood: MacKay 1992). r is e to the mean of log r over a grid, weighted by
+    that evidence, one for all outputs: few rows leave r open, and the best of them all would be an accident
+    without noise. Fewer than two rows say nothing of noise: s is 1. Targets that do not vary: s is near 0.
+
+    products: [n, n]; target: [n, outputs]; count: n, 0-d.
+    """
+    if not len(products):
+        return products.new_ones(()), products.new_ones(target.shape[1])
     # eigh's derivative is not finite where eigenvalues repeat: a chosen ridge is a constant.
-    lengths, vectors = torch.linalg.eigh((x @ x.T).detach())
+    lengths, vectors = torch.linalg.eigh(products.detach())
     parts, lengths = (vectors.T @ target).square(), lengths.clamp_min(0.0)
     scale = (lengths.sum() / count.clamp_min(1.0)).clamp_min(1e-12)
-    ridges = scale * torch.logspace(-4, 4, STRENGTHS, dtype=x.dtype, device=x.device)
-    stretched = 1 + lengths / ridges.unsqueeze(-1)  # [ridges, n]
+    ridges = scale * torch.logspace(-4, 4, STRENGTHS, dtype=target.dtype, device=target.device)
     free = (count - 1).clamp_min(1.0)
-    noise = (1 / stretched) @ parts / free
     floor = 1e-10 * parts.sum(0) / free + 1e-12
-    noise = torch.maximum(noise, floor)
-    value = -(free * noise.log().sum(-1) + parts.shape[1] * stretched.log().sum(-1)) / 2
-    best = value.argmax().unsqueeze(0)
-    chosen = noise.index_select(0, best).squeeze(0)
-    known = torch.where(count > 1.5, chosen, torch.ones_like(chosen))
-    return ridges.index_select(0, best).squeeze(0), known
+
+    def noise_of(stretched: Tensor) -> Tensor:
+        return torch.maximum((1 / stretched) @ parts / free, floor)
+
+    stretched = 1 + lengths / ridges.unsqueeze(-1)  # [ridges, n]
+    lost = free * noise_of(stretched).log().sum(-1) + parts.shape[1] * stretched.log().sum(-1)
+    ridge = ((-lost.detach() / 2).softmax(0) @ ridges.log()).exp()
+    noise = noise_of(1 + lengths / ridge)
+    return ridge, torch.where(count > 1.5, noise, torch.ones_like(noise))
+
+
+def _share(weight: Tensor) -> Tensor:
+    return weight / weight.sum().clamp_min(1e-300)
+
+
+def widened(noise: Tensor, degrees: Tensor) -> Tensor:
+    """The variance of the normal whose 95 % interval is that of Student's t with these degrees of freedom.
+
+    Where the variance `noise` was estimated from as many independent differences, a new row's predictive is a
+    Student's t: with it as scale, an interval covers what it says in spite of the estimate (Zellner 1971).
+    noise (t / z)^2, t and z the 97.5 % quantiles; t = z + g_1 / d + ... + g_4 / d^4 (Abramowitz & Stegun
+    26.7.5; within 0.8 % from 2 degrees on), and its own value at 1 degree, the fewest that are counted.
+    """
+    z, d = NORMAL, degrees.clamp_min(1.0)
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    fourth = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
+    t = z + (first + (second + (third + fourth / d) / d) / d) / d
+    return noise * (torch.where(d < 1.5, torch.full_like(t, CAUCHY), t) / z).square()

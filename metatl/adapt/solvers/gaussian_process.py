@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
+from metatl.adapt.solvers.evidence import best_noise, widened
 from metatl.adapt.solvers.solver import Solver, as_features, check_rows, columns, is_wide, row_weights
 from metatl.types import MetatlError, Params
 
@@ -45,11 +46,13 @@ class GaussianProcess(Solver):
     Outputs are the posterior means, which is the published softmax; with `predictive`, for classes, the
     logits 2 mean / (variance + s): those of the labels' own densities N(+1), N(-1) under the process.
 
-    Without a learned prior c is 1, s is `noise`, the mean 0, and l^2 half of the rows' mean squared distance.
+    Without a learned prior l^2 is half of the rows' mean squared distance; for classes c is 1, s is `noise`
+    and the mean 0; of real targets the mean is theirs, and c and s come from the evidence, widened by what is
+    not known of them (`evidence.best_noise`, `evidence.widened`).
 
     Args:
         kernel: as above.
-        noise: s before it is learned.
+        noise: s before it is learned, and that of classes.
         predictive: whether logits of classes use the predictive variance.
     """
 
@@ -86,7 +89,13 @@ class GaussianProcess(Solver):
         square = (x - centre).square().sum(-1).sum() / max(len(x) - 1, 1)  # half of the mean over pairs
         length = torch.where(square > 0, square, torch.ones_like(square)).sqrt()
         one = torch.ones_like(length)
-        return self._process(features, y, outputs, weight, one, length, self.noise * one, 0 * one)
+        if not y.is_floating_point():
+            return self._process(features, y, outputs, weight, one, length, self.noise * one, 0 * one)
+        counts, target = row_weights(features, weight), columns(y, outputs).double()
+        ratio, noise = best_noise(self._kernel(x, x, one, length), target, counts)
+        wide = widened(noise.mean(), counts.sum() - 1)
+        mean = (counts @ target).mean() / counts.sum().clamp_min(1e-300)
+        return self._process(features, y, outputs, weight, wide / ratio, length, wide, mean)
 
     def fit_under(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
