@@ -5,7 +5,7 @@
 The rows of configs/digits on MNIST to MNIST-M (28 pixels, in colour), MNIST to USPS and back (16 pixels,
 grey), with the small net of Ganin & Lempitsky; MNIST-M has 6,000 training images here, of 59,000 published.
 Every row has one value of each setting, chosen by nothing but the published ones: no target label is read but
-to judge. Resumable: scores.json beside the table keeps what every net answered under the name of its run, so
+to judge. Resumable: reports.json beside the table keeps every net's report under the digest of its values, so
 that what is there of the same config and data is not learned again, on another machine either. About an hour
 of one idle core a seed (--share 0.25 for a quarter of the steps, --pairs and --rows for some of them).
 """
@@ -13,18 +13,17 @@ of one idle core a seed (--share 0.25 for a quarter of the steps, --pairs and --
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 import digits_table
-import numpy as np
 import study
 import torch
 from digits_table import Cell
+from reports import Reports
 from tqdm import tqdm
 
-from metatl.lab import config, store
+from metatl.evaluation.evaluate import Report
+from metatl.lab import config
 from metatl.lab.run import Run, learn, prepare, report
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "digits"
@@ -70,27 +69,19 @@ def ready(pair: str, row: str, seed: int, runs: str, steps: int, start: Run | No
     return prepare(config.load(CONFIGS / f"{row}.yaml", words), words)
 
 
-def scores(kept: dict[str, Any], pair: str, row: str, seed: int, runs: str, steps: int) -> list[float]:
-    """Accuracies by block, looked up under the name of the run, or found now and put there."""
-    start = ready(pair, "source-norms", seed, runs, steps) if row in CARRIED else None
-    if start is None:
-        run = ready(pair, row, seed, runs, steps)
-        name = run.folder.name
-    else:
-        told = config.describe(config.load(CONFIGS / f"{row}.yaml", []))
-        own = config.digest([told["adaptation"], told["guide"]])
-        run, name = None, f"{start.folder.name}, {row} {own}"
-    if name not in kept:
-        if start is not None:
-            report(start)
-        kept[name] = report(run or ready(pair, row, seed, runs, steps, start)).scores.round(6).tolist()
-    return kept[name]
+def found_of(kept: Reports, pair: str, row: str, seed: int, runs: str, steps: int) -> Report:
+    """The report of a row, kept under the name of its run, or of the run that it starts from and its own."""
+    if row not in CARRIED:
+        return kept.of(ready(pair, row, seed, runs, steps))
+    start = ready(pair, "source-norms", seed, runs, steps)
+    told = config.describe(config.load(CONFIGS / f"{row}.yaml", []))
+    own = config.digest([told["adaptation"], told["guide"]])
 
+    def made() -> Report:
+        report(start)
+        return report(ready(pair, row, seed, runs, steps, start))
 
-def write(place: Path, kept: dict[str, Any]) -> None:
-    """A run a line."""
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(own)}" for name, own in kept.items())
-    store.write_text(place, f"{{\n{lines}\n}}\n")
+    return kept.named(f"{start.folder.name}, {row} {own}", made)
 
 
 def some(of: tuple[str, ...]) -> object:
@@ -117,17 +108,13 @@ def main() -> None:
         study.data(file)
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     steps, found, out = max(1, round(given.share * STEPS)), list[Cell](), Path(given.out)
-    place = out / "scores.json"
-    kept = store.read_json(place) if place.is_file() else {}
-    store.make_folder(out)
+    kept = Reports(out / "reports.json")
     with tqdm(total=given.seeds * len(given.pairs) * len(given.rows)) as bar:
         for seed in range(given.seeds):
             for pair in given.pairs:
                 for row in given.rows:
                     bar.set_description(f"{pair}, {row}, seed {seed}")
-                    own = scores(kept, pair, row, seed, given.runs, steps)
-                    found.append(Cell(pair, row, seed, np.array(own)))
-                    write(place, kept)
+                    found.append(Cell(pair, row, seed, found_of(kept, pair, row, seed, given.runs, steps)))
                     bar.update()
             digits_table.write(out, found, steps)
     pictured = [row for row in ("source-only", "dann") if row in given.rows]

@@ -11,6 +11,7 @@ import torch
 from sklearn.manifold import TSNE
 
 from metatl.evaluation import compare
+from metatl.evaluation.evaluate import Report
 from metatl.evaluation.statistics import estimate, holm, paired
 from metatl.lab import store
 from metatl.lab.render.figure import FAINT, INK, PALETTE, bare, blank, png
@@ -39,12 +40,12 @@ ABOUT = (
 
 
 class Cell(NamedTuple):
-    """Accuracies of a row on a pair from one seed, by block of test images."""
+    """A row on a pair, from one seed."""
 
     pair: str
     row: str
     seed: int
-    scores: np.ndarray[Any, Any]
+    report: Report
 
 
 def write(out: Path, found: Sequence[Cell], steps: int) -> None:
@@ -69,7 +70,7 @@ def _rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """Accuracy of each row over all seeds' blocks, its seeds, and what it gained."""
     scores: dict[str, list[np.ndarray[Any, Any]]] = {}
     for cell in cells:
-        scores.setdefault(cell.row, []).append(cell.scores)
+        scores.setdefault(cell.row, []).append(cell.report.scores)
     rows: list[dict[str, Any]] = []
     for row, each in scores.items():
         whole, floor = estimate(np.concatenate(each)), FLOORS.get(row, "source-only")

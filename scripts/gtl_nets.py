@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import study
+from reports import Reports
 
 from metatl.evaluation.evaluate import Report
 from metatl.lab import config
@@ -23,12 +24,15 @@ def reported(path: Path, nets: int, words: Sequence[str], beside: bool = False) 
     return joined(each(path, nets, words, beside))
 
 
-def each(path: Path, nets: int, words: Sequence[str], beside: bool = False) -> list[Report]:
-    """The reports of a config from seeds 0, 1, ..."""
+def each(
+    path: Path, nets: int, words: Sequence[str], beside: bool = False, kept: Reports | None = None
+) -> list[Report]:
+    """The reports of a config from seeds 0, 1, ...; kept: where they are kept beside the run directories."""
     found = list[Report]()
     for seed in range(nets):
         own = [*words, "--seed", str(seed)]
-        found.append(report(prepare(config.load(path, own), own), beside=beside))
+        run = prepare(config.load(path, own), own)
+        found.append(report(run, beside=beside) if kept is None else kept.of(run, beside))
     return found
 
 

@@ -29,6 +29,7 @@ import scouts_directions_table
 import scouts_runs
 import study
 import torch
+from reports import Reports
 from tqdm import tqdm
 
 from metatl.evaluation import compare
@@ -83,9 +84,11 @@ def main() -> None:
     told = ["--runs", given.runs, *net.words(Path(given.runs)), "--evaluation.episodes", str(episodes)]
     about = net.about.format(tasks=episodes, counted=scouts_runs.counted(1, given.draws))
     found, drawn = dict[str, scouts_runs.Runs](), Path(given.runs) / "drawn" / net.configs.name
+    out = Path(given.out or net.out)
+    kept = Reports(out / "reports.json")
     for name, path in tqdm(paths.items(), desc="rows"):
-        found[name] = scouts_runs.runs(path, 1, given.draws, told, drawn)
-        write(Path(given.out or net.out), found, about)
+        found[name] = scouts_runs.runs(path, 1, given.draws, told, drawn, kept)
+        write(out, found, about)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ scouts are learned once and serve every setting. A row whose start has no scouts
 draws. Writes table.md, report.json and plot.png (accuracy against the number of directions, and of scouts)
 to results/scouts_directions, settings other than 5-way 5-shot from MNIST to folders in it.
 
-Resumable, row by row, net by net and draw by draw: `--rows` with some names does these alone, and what was
-done before is read again, so that rows, nets and draws can be done in pieces, or by several processes (each
-with an `--out` of its own) and put together by the whole command. Displacements lie in metatl's cache folder.
+Resumable, row by row, net by net and draw by draw, on another machine too (reports.json beside the table
+keeps what was found): `--rows` with some names does these alone, and what was done before is read, so that
+rows, nets and draws can be done in pieces, or by several processes (each with an `--out` of its own) and put
+together by the whole command. Displacements lie in metatl's cache folder.
 
 Durations, one core that nothing else uses, of a net and a draw: pre-training 5 s (alphabets: half a minute),
 MAML 2 minutes, 256 scouts 10 s (4,096: 3 minutes), a row of 60 tasks half a minute to a minute and a half, so
@@ -35,6 +36,7 @@ import scouts_directions_table
 import scouts_runs
 import study
 import torch
+from reports import Reports
 from tqdm import tqdm
 
 from metatl.types import MetatlError
@@ -139,9 +141,10 @@ def main() -> None:
     )
     title = f"Moving along scouts' directions, {given.way}-way {given.shot}-shot, from {route.source}"
     found = dict[str, scouts_runs.Runs]()
+    kept = Reports(out / "reports.json")
     for path in tqdm(asked(route.configs, given.rows), desc="rows"):
         drawn = Path(given.runs) / "drawn" / route.configs.name
-        found[path.stem] = scouts_runs.runs(path, given.nets, given.draws, words, drawn)
+        found[path.stem] = scouts_runs.runs(path, given.nets, given.draws, words, drawn, kept)
         if AGAINST in found:  # written row by row, as rows take minutes
             reports = {name: one.report for name, one in found.items()}
             tests = scouts_runs.contrasts(found, PAIRS)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from gtl_nets import each, joined
 from numpy.typing import NDArray
+from reports import Reports
 
 from metatl.evaluation import compare
 from metatl.evaluation.crossed import crossed
@@ -32,10 +33,10 @@ class Runs:
     scores: NDArray[np.float64]
 
 
-def runs(path: Path, nets: int, draws: int, words: Sequence[str], folder: Path) -> Runs:
-    """The row of a config; folder: where the configs of further draws are written."""
+def runs(path: Path, nets: int, draws: int, words: Sequence[str], folder: Path, kept: Reports) -> Runs:
+    """The row of a config; folder: where the configs of further draws are written; kept: their reports."""
     paths = [path, *(again for draw in range(1, draws) if (again := redrawn(path, folder, draw)))]
-    found = [each(one, nets, words) for one in paths]
+    found = [each(one, nets, words, kept=kept) for one in paths]
     scores = np.array([[report.scores for report in own] for own in found]).swapaxes(0, 1)
     whole = joined([report for own in found for report in own])
     by_draw = 100 * scores.mean(2)

@@ -4,13 +4,13 @@
 
 A net of 20 people's labelled windows meets a new person: it has all windows of one of the two recordings
 without labels (AdaBN, DANN, Deep CORAL, CORAL on its features), or 1 or 5 labelled windows of each activity
-of that recording (fine-tuning), and is judged on the other recording; both ways round. 25 people are judged,
-each by nets that did not learn from them; the other five, of whom no net learns, choose every row's values
-with their labels and are not judged. Writes table.md, report.json and plot.png: means, gains over the source
-alone, and who is harmed.
+of that recording (fine-tuning; or beside the source's windows in a logistic regression on features), and is
+judged on the other recording; both ways round. 25 people are judged, each by nets that did not learn from
+them; the other five, of whom no net learns, choose every row's values with their labels and are not judged.
+Writes table.md, report.json and plot.png: means, gains over the source alone, and who is harmed.
 
-Resumable, person by person; one idle core: 20 minutes to choose values, then 1.5 minutes a person and seed
-(--seeds 1: an hour in all). Pieces: --people 1,2,3 judges these alone.
+Resumable, row by row and person by person; one core: 20 minutes to choose values, then 1.5 minutes a person
+and seed (--seeds 1: an hour in all). Pieces: --people 1,2,3 judges these alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from metatl.adapt import AcrossDomains, ClosedForm, Descent, LogisticRegression, head_net
-from metatl.alignments import CORAL, AsItIs
+from metatl.alignments import CORAL, Alignment, AsItIs, Pooled
 from metatl.heads import Learned
 from metatl.lab import store
 from metatl.objectives import DANN, DeepCORAL, TaskLoss
@@ -37,7 +37,7 @@ from metatl.rules import Adam
 from metatl.types import Batch, MetatlError
 
 STEPS, DRAWS = 800, 5
-RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
+RATES, WEIGHTS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3), (1.0, 10.0, 100.0, 1000.0)
 VALUES: dict[str, tuple[float, ...]] = {
     "source only": (0.0,),
     "AdaBN": (0.0,),
@@ -46,41 +46,59 @@ VALUES: dict[str, tuple[float, ...]] = {
     "DANN": (0.1, 0.3, 1.0),
     "Deep CORAL": (1.0, 10.0, 100.0),
     "1 window": RATES,
+    "1 window, source's moments": RATES,
+    "1 window, refitted": WEIGHTS,
     "5 windows": RATES,
+    "5 windows, source's moments": RATES,
     "5 windows, AdaBN": RATES,
+    "5 windows, refitted": WEIGHTS,
 }
-"""Rows, and what they choose among: regularisation, weight of the term, rate; 0 for nothing."""
-SHOTS = {"1 window": 1, "5 windows": 5, "5 windows, AdaBN": 5}
+"""Rows, and what they choose among: regularisation, weight of the term or of a row, rate; 0 for nothing."""
 LEARNED = {"DANN": DANN, "Deep CORAL": DeepCORAL}
 """Terms that align features while the net learns."""
 
 
-def coral(trained: Trained, source: Source, target: Tensor, x: Tensor, regularisation: float) -> Tensor:
-    """Logistic regression on the source net's features, as they are (0) or with the target's covariance."""
+def refitted(
+    trained: Trained,
+    source: Source,
+    target: Tensor,
+    x: Tensor,
+    alignment: Alignment,
+    own: Batch,
+    weight: float,
+) -> Tensor:
+    """Logistic regression on the source net's features, behind an alignment.
+
+    target: windows without labels; own: those with labels, which count as `weight` of the source's.
+    """
     with torch.no_grad():
         some = torch.randperm(len(source.x), generator=torch.Generator().manual_seed(0))[:2000]
-        parts = (source.x[some], target, x)
-        features = [
-            trained.net.features(trained.transfer.params, trained.transfer.buffers, one) for one in parts
-        ]
+        params, buffers = trained.transfer.params, trained.transfer.buffers
+        parts = (source.x[some], target, own.x, x)
+        features = [trained.net.features(params, buffers, one) for one in parts]
     net, transfer = head_net(features[0].shape[1], ACTIVITIES)
-    alignment = CORAL(regularisation) if regularisation else AsItIs()
-    way = AcrossDomains(alignment, ClosedForm(LogisticRegression(1e-3)))
-    streams = {"source": features[0], "unlabelled": features[1], "labelled": features[1][:0]}
-    support = Batch(streams, {"source": source.y[some], "labelled": source.y[:0]})
-    return way.predict(net, transfer, way.fit(net, transfer, support), support, features[2]).argmax(-1)
+    way = AcrossDomains(alignment, ClosedForm(LogisticRegression(1e-3)), weight)
+    streams = {"source": features[0], "unlabelled": features[1], "labelled": features[2]}
+    support = Batch(streams, {"source": source.y[some], "labelled": own.y})
+    return way.predict(net, transfer, way.fit(net, transfer, support), support, features[3]).argmax(-1)
 
 
-def personal(row: str, trained: Trained, given: Windows, judged: Windows, rate: float, draw: int) -> Tensor:
-    """Fine-tuned on so many labelled windows of each activity."""
-    drawn = np.random.default_rng([draw, SHOTS[row]])
-    places = [
-        drawn.permutation(np.flatnonzero(given.y.numpy() == c))[: SHOTS[row]] for c in range(ACTIVITIES)
-    ]
+def personal(
+    row: str, trained: Trained, source: Source, given: Windows, judged: Windows, value: float, draw: int
+) -> Tensor:
+    """By so many labelled windows of each activity: fine-tuned, or beside the source's windows."""
+    shot = int(row.split(maxsplit=1)[0])
+    drawn = np.random.default_rng([draw, shot])
+    places = [drawn.permutation(np.flatnonzero(given.y.numpy() == c))[:shot] for c in range(ACTIVITIES)]
     at = torch.from_numpy(np.stack(places, 1).reshape(-1))  # round by round over the activities
-    way = Descent(Adam(rate), 10, Learned(), batch_size=12, moments="support")
-    params = way.fit(trained.net, trained.transfer, Batch(given.x[at], given.y[at]))
-    return trained.says(judged.x, given.x if row.endswith("AdaBN") else given.x[at], params)
+    own = Batch(given.x[at], given.y[at])
+    if row.endswith("refitted"):
+        return refitted(trained, source, given.x, judged.x, Pooled(), own, value)
+    frozen = row.endswith("source's moments")
+    way = Descent(Adam(value), 10, Learned(), batch_size=12, moments="frozen" if frozen else "support")
+    params = way.fit(trained.net, trained.transfer, own)
+    around = given.x if row.endswith("AdaBN") else own.x
+    return trained.says(judged.x, None if frozen else around, params)
 
 
 def answered(
@@ -89,13 +107,15 @@ def answered(
     """Accuracies, percent: by direction, and by draw where labelled windows are drawn."""
     found = list[float]()
     for given, judged in ways:
-        if row in SHOTS:
-            said = [personal(row, trained, given, judged, value, draw) for draw in range(DRAWS)]
+        if "window" in row:
+            said = [personal(row, trained, source, given, judged, value, draw) for draw in range(DRAWS)]
         elif row in LEARNED:
             own = learned(source, given.x, (TaskLoss(), LEARNED[row](value)), seed, steps)
             said = [own.says(judged.x, given.x)]
         elif row in ("CORAL", "refitted"):
-            said = [coral(trained, source, given.x, judged.x, value)]
+            alignment = CORAL(value) if row == "CORAL" else AsItIs()
+            none = Batch(given.x[:0], given.y[:0])
+            said = [refitted(trained, source, given.x, judged.x, alignment, none, 1.0)]
         else:
             said = [trained.says(judged.x, given.x if row == "AdaBN" else None)]
         found.append(100 * float(np.mean([(one == judged.y).double().mean() for one in said])))
@@ -110,6 +130,12 @@ def kept(place: Path, make: Any) -> Any:
     return store.read_json(place)
 
 
+def file(row: str, value: float, *parts: int) -> str:
+    """The name of a cell."""
+    plain = row.replace(" ", "-").replace(",", "").replace("'", "")
+    return "-".join([plain, f"{value:g}", *map(str, parts)]) + ".json"
+
+
 def chosen(people: Mapping[int, Any], steps: int, runs: Path) -> dict[str, float]:
     """Of every row the value with the best mean over the five people, with the net of the first fold."""
     source = source_of(people, folds()[0])
@@ -119,9 +145,7 @@ def chosen(people: Mapping[int, Any], steps: int, runs: Path) -> dict[str, float
         for value in values if len(values) > 1 else ():
             each = [
                 kept(
-                    runs
-                    / f"tuning-{steps}"
-                    / f"{row.replace(' ', '-').replace(',', '')}-{value:g}-{person}.json",
+                    runs / f"tuning-{steps}" / file(row, value, person),
                     lambda row=row, value=value, person=person: answered(
                         row, value, trained, source, source.ways(people[person]), 0, steps
                     ),
@@ -151,18 +175,20 @@ def main() -> None:
     found = dict[int, dict[str, float]]()
     work = [(fold, person) for fold, own in enumerate(folds()) for person in own if person in wanted]
     for fold, person in tqdm(work):
-        each = list[Any]()
+        each: dict[str, list[Any]] = {row: [] for row in VALUES}
         for seed in range(given.seeds):
-
-            def made(fold: int = fold, person: int = person, seed: int = seed) -> dict[str, list[float]]:
-                source = source_of(people, folds()[fold])
-                trained, ways = base(source, fold, seed, steps, runs), source.ways(people[person])
-                return {
-                    row: answered(row, v, trained, source, ways, seed, steps) for row, v in values.items()
-                }
-
-            each.append(kept(runs / f"judged-{steps}" / f"{person}-{seed}.json", made))
-        found[person] = {row: float(np.mean([one[row] for one in each])) for row in VALUES}
+            source = source_of(people, folds()[fold])
+            trained, ways = base(source, fold, seed, steps, runs), source.ways(people[person])
+            for row, v in values.items():
+                each[row].append(
+                    kept(
+                        runs / f"judged-{steps}" / file(row, v, person, seed),
+                        lambda row=row, v=v, t=trained, s=source, w=ways, seed=seed: answered(
+                            row, v, t, s, w, seed, steps
+                        ),
+                    )
+                )
+        found[person] = {row: float(np.mean(own)) for row, own in each.items()}
         if len(found) > 1:
             sensors_table.write(Path(given.out), found, values, given.seeds, steps)
 
