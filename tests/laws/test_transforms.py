@@ -51,9 +51,12 @@ def test_lora_is_the_identity_at_its_start_and_merges_without_change(transform: 
     moved = [name for name in fitted if "lora_B" in name]
     assert moved
     assert all(bool(fitted[name].any()) for name in moved)
+    said, kept = net(fitted, {}, x), {name: leaf.clone() for name, leaf in fitted.items()}
     merged, after = transform.merge(net, Transfer(fitted, carried.guide))
     assert after.params.keys() == start.params.keys()
-    torch.testing.assert_close(merged(after.params, {}, x), net(fitted, {}, x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(merged(after.params, {}, x), said, rtol=1e-12, atol=1e-12)
+    assert all(torch.equal(fitted[name], leaf) for name, leaf in kept.items()), "the first pair is unmerged"
+    assert torch.equal(net(fitted, {}, x), said)
 
 
 def test_which_layers() -> None:
