@@ -37,7 +37,7 @@ from metatl.rules import Adam
 from metatl.types import Batch, MetatlError
 
 STEPS, DRAWS = 800, 5
-RATES, WEIGHTS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3), (1.0, 10.0, 100.0, 1000.0)
+RATES, WEIGHTS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3), (1.0, 10.0, 100.0, 1e3, 1e4)
 VALUES: dict[str, tuple[float, ...]] = {
     "source only": (0.0,),
     "AdaBN": (0.0,),
@@ -190,7 +190,7 @@ def main() -> None:
                 )
         found[person] = {row: float(np.mean(own)) for row, own in each.items()}
         if len(found) > 1:
-            sensors_table.write(Path(given.out), found, values, given.seeds, steps)
+            sensors_table.write(Path(given.out), found, values, VALUES, given.seeds, steps)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,10 @@ ABOUT = (
 )
 
 
-def write(out: Path, found: Mapping[int, Mapping[str, float]], values: Any, seeds: int, steps: int) -> None:
-    """Of the people so far."""
+def write(
+    out: Path, found: Mapping[int, Mapping[str, float]], values: Any, tried: Any, seeds: int, steps: int
+) -> None:
+    """Of the people so far; values: what each row chose of those that it tried."""
     rows = [*next(iter(found.values()))]
     by = {row: np.array([own[row] for own in found.values()]) for row in rows}
     others = [row for row in rows if row != FLOOR]
@@ -46,6 +48,8 @@ def write(out: Path, found: Mapping[int, Mapping[str, float]], values: Any, seed
             "worst_tenth": compare.worst_decile(by[row]),
             "by_person": dict(zip(found, by[row], strict=True)),
         }
+        if len(tried[row]) > 1 and values[row] in (min(tried[row]), max(tried[row])):
+            one["end"] = "lowest" if values[row] == min(tried[row]) else "highest"
         if row != FLOOR:
             one |= {"gain": tests[row].mean, "gain_ci95": tests[row].ci95, "p": p[row]}
             one |= {"harmed": int((gain < 0).sum()), "harmed_much": int((gain < -MUCH).sum())}
@@ -75,7 +79,9 @@ def _table(rows: list[dict[str, Any]], people: int) -> str:
     for row in rows:
         own = [
             row["row"],
-            f"{row['value']:g}" if row["value"] else "",
+            f"{row['value']:g}{' (' + row['end'] + ' tried)' if 'end' in row else ''}"
+            if row["value"]
+            else "",
             plus_minus(row["accuracy"], row["ci95"], 1),
         ]
         if row["row"] == FLOOR:
@@ -107,7 +113,7 @@ def picture(rows: list[dict[str, Any]], people: list[int]) -> Figure:
                 f"{people[worst]}", (place + shift[worst], gains[worst]), xytext=(5, -3),
                 textcoords="offset points", fontsize=8, color=WRONG,
             )  # fmt: skip
-    axes.set_xticks(range(len(others)), [row["row"].replace(", ", "\n") for row in others], fontsize=10)
+    axes.set_xticks(range(len(others)), [_broken(row["row"]) for row in others], fontsize=9)
     axes.set_ylabel("gain over the source alone, points", color=FAINT)
     figure.text(0.02, 0.93, "Who gains, and who is harmed", fontsize=17, fontweight="bold", color=INK)
     said = (
@@ -116,3 +122,8 @@ def picture(rows: list[dict[str, Any]], people: list[int]) -> Figure:
     )
     figure.text(0.02, 0.88, said, fontsize=10.5, color=FAINT)
     return figure
+
+
+def _broken(row: str) -> str:
+    """A row's name in lines that fit under its column."""
+    return row.replace(", ", "\n").replace("'s ", "'s\n")
