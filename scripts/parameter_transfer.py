@@ -13,7 +13,8 @@ Resumable: what is done is not done again, and `--minutes` above 1 go on with wh
 
 Duration: about 50 minutes on two idle cores: 16 for ants and bees, 14 for CIFAR-10, 20 for the sources. The
 minutes decide how many draws rows get, which every table says. Rates of rows that move the body are their
-documented defaults, as no minutes are left to choose them, and so are the values of the two slowest others.
+documented defaults, as no minutes are left to choose them, and so are the values of the two slowest others;
+in the folders ending in -rates (`--only rates`, 90 minutes more) they were chosen on the other target.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import cifar
 import numpy as np
 import parameter_transfer_methods as methods
 import parameter_transfer_page as page
+import parameter_transfer_rates as rates
 import parameter_transfer_sources as sources
 import study
 
@@ -47,7 +49,11 @@ class Target:
 
 
 TARGETS = {"hymenoptera": Target(96, 2, 16.0), "cifar10": Target(64, 10, 14.0)}
-PARTS = (*TARGETS, "diversity")
+PARTS = (*TARGETS, "rates", "diversity")
+TRIED_IN = 0.4
+"""Of the minutes of the rates, the share in which they are tried."""
+RATES_MINUTES = 45.0
+"""Of each target."""
 
 
 def few(folder: Path) -> Path:
@@ -57,6 +63,22 @@ def few(folder: Path) -> Path:
     places = np.concatenate([*places, np.flatnonzero(test)[:JUDGED]])
     cifar.write(folder, x[places], [names[label] for label in y[places]], test[places])
     return folder
+
+
+def asked(name: str, runs: Path) -> list[str]:
+    """The words of `metatl transfer` for a target."""
+    folder = few(runs / "cifar10") if name == "cifar10" else study.data(name)
+    return [study.shown(folder), "--net", NET, "--size", str(TARGETS[name].size)]
+
+
+def with_rates(runs: Path, out: Path, minutes: float) -> None:
+    """Each target with the rates that are best on the other one."""
+    best = {
+        name: rates.choose(backbone(NET, of.size), of.classes, runs, asked(name, runs), minutes * TRIED_IN)
+        for name, of in TARGETS.items()
+    }
+    for name, other in zip(TARGETS, reversed(TARGETS), strict=True):
+        rates.judged(best[other], asked(name, runs), minutes * (1 - TRIED_IN), out / f"{name}-rates")
 
 
 def main() -> None:
@@ -76,15 +98,16 @@ def main() -> None:
     for name, target in TARGETS.items():
         if given.only not in (None, name):
             continue
-        folder = few(runs / "cifar10") if name == "cifar10" else study.data(name)
-        words = [study.shown(folder), "--net", NET, "--size", str(target.size), "--labelled", LABELLED]
+        words = [*asked(name, runs), "--labelled", LABELLED]
         rows, _ = methods.serving(backbone(NET, target.size), target.classes)
         instead = methods.at_defaults(runs / "rows", SLOW)
         words += ["--methods", methods.words(rows, instead), "--draws", str(DRAWS)]
         study.transfer([*words, "--minutes", f"{given.minutes * target.minutes:g}", "--out", str(out / name)])
+    if given.only in (None, "rates"):
+        with_rates(runs, out, given.minutes * RATES_MINUTES)
     if given.only in (None, "diversity"):
         sources.measured(runs, out / "diversity", given.splits, given.share, given.minutes)
-    page.write(out, list(TARGETS))
+    page.write(out, list(TARGETS), [f"{name}-rates" for name in TARGETS])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ Best is by the difference to logistic regression on frozen features, on the same
 pictures that judge, as the best of so many rows: its own accuracy is too high for that. p is Holm-corrected
 over the rows at one number of labels; told apart is what has p < 0.05. Rows with fewer than three draws are
 left out here, but for all labels, where the interval is over the pictures that judge alone. Rates are the
-rows' documented defaults but where a table says otherwise; `-at-defaults` chose nothing either.
+rows' documented defaults but where a table says otherwise; `-at-defaults` chose nothing either. Data ending
+in -rates: rows that move the body have the rate (`-at-`) that was best on the other data.
 
 | data | labels | rows | best | accuracy, % | minus logistic regression | p | told apart: better | worse |
 | --- | --: | --: | --- | --- | --- | --: | --- | --: |
@@ -46,14 +47,14 @@ Common wisdom says so; of pre-training without labels it was published that it m
 Values = Mapping[str, Any]
 
 
-def write(out: Path, targets: Sequence[str]) -> None:
-    """The page, of the parts that are there."""
-    reports = {name: out / name / "report.json" for name in targets}
+def write(out: Path, targets: Sequence[str], further: Sequence[str]) -> None:
+    """The page, of the parts that are there; further: reports that say no costs."""
+    reports = {name: out / name / "report.json" for name in (*targets, *further)}
     held = {name: store.read_json(file) for name, file in reports.items() if file.is_file()}
     said = HEAD + "\n" * bool(held) + "".join(f"- {setting(name, report)}\n" for name, report in held.items())
     if held:
         said += BEST + "\n".join(line for name, report in held.items() for line in best(name, report)) + "\n"
-        said += COST + "\n".join(costs(held)) + "\n"
+        said += COST + "\n".join(costs({name: held[name] for name in targets if name in held})) + "\n"
         said += "".join(f"\n![{name}]({name}/plot.png)\n" for name in held)
     if (out / "diversity" / "report.json").is_file():
         said += SOURCES + diverse.write(out / "diversity") + "\n![diversity](diversity/plot.png)\n"
