@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from metatl.evaluation.evaluate import Report
 from metatl.objectives import Anchor
 from metatl.types import Batch
 
@@ -49,6 +50,28 @@ def test_what_is_done_is_not_done_again(scripts: Any, tmp_path: Path) -> None:
     done.clear()
     assert pieces(tmp_path, "steps 2", 1.0).fill(["a"], 2, make) == 0
     assert done == [("a", 0), ("a", 1)], "another number of steps is another cell"
+
+
+def test_reports_are_kept_beside_the_table_and_are_the_same_when_read(scripts: Any, tmp_path: Path) -> None:
+    reports, made = scripts("reports").Reports, list[str]()
+
+    def make(name: str) -> Report:
+        made.append(name)
+        return Report(name, np.array([1 / 3, 0.1]), {"episodes": 2}, {"selected": {"rule.lr": 0.1}})
+
+    place = tmp_path / "results" / "reports.json"
+    first = reports(place)
+    for name in ("a", "b", "a"):
+        first.named(name, lambda name=name: make(name))
+    again = reports(place).named("a", lambda: make("a"))
+    assert made == ["a", "b"], "what is there is not made again"
+    assert (again.method, again.protocol, again.facts) == (
+        "a",
+        {"episodes": 2},
+        {"selected": {"rule.lr": 0.1}},
+    )
+    assert again.scores.tolist() == [1 / 3, 0.1]
+    assert len(place.read_text().splitlines()) == 4, "a line each"
 
 
 def test_rows_of_schools(scripts: Any) -> None:
