@@ -28,7 +28,7 @@ WRONG = [
     ("parameter_transfer.py", "--only dogs", "invalid choice: 'dogs'"),
     ("scouts_directions.py", "--rows walk", "there is no row walk; rows are "),
     ("scouts_directions.py", "--source letters", "invalid choice: 'letters'"),
-    ("scouts_directions.py", "--source alphabets --rows sgd", "there is no row sgd; rows are "),
+    ("scouts_directions.py", "--source alphabets --rows subspace-4", "there is no row subspace-4; rows are "),
     ("scouts_directions.py", "--draws 0", "--draws: '0' is not a whole number from 1 on"),
     ("people.py", "--rows person-in-5,nobody", "there is no row nobody; rows are no-personalisation, "),
     ("real_nets.py", "--rows subspace", "there is no row subspace; rows are "),
