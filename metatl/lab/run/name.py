@@ -21,7 +21,7 @@ from metatl import tree
 from metatl.adapt import Descent
 from metatl.data.source import SPLITS, Data, Source
 from metatl.lab import config
-from metatl.lab.run.sources import PLACES, files, sources
+from metatl.lab.run.sources import each, files, placeless, sources
 from metatl.types import MetatlError
 
 EXPERIMENT = "metatl.lab.experiment.Experiment"
@@ -88,17 +88,15 @@ EVALUATED = ("adaptation", "evaluation", "select")
 
 
 def plain(described: Any) -> Any:
-    """A description as names are made of it: `Descent` by its fields alone, nothing of LATER."""
-    if isinstance(described, list):
-        return [plain(item) for item in cast(list[Any], described)]
-    if not isinstance(described, Mapping):
-        return described
-    value = {key: plain(item) for key, item in cast(Mapping[str, Any], described).items()}
-    made = str(value.get("class_path"))
-    later, places, given = LATER.get(made, {}), PLACES.get(made, ()), value.get("init_args")
-    if (later or places) and isinstance(given, dict):
-        kept = {k: v for k, v in cast(dict[str, Any], given).items() if not (k in later and v == later[k])}
-        value["init_args"] = {k: v for k, v in kept.items() if k not in places}
+    """A description as names are made of it: `Descent` by its fields alone, nothing of LATER, no places."""
+    return each(each(described, placeless), _nameless)
+
+
+def _nameless(value: dict[str, Any]) -> Any:
+    later, given = LATER.get(str(value.get("class_path")), {}), value.get("init_args")
+    if later and isinstance(given, dict):
+        own = cast(dict[str, Any], given)
+        value["init_args"] = {k: v for k, v in own.items() if not (k in later and v == later[k])}
     return value["init_args"] if value.get("class_path") == _DESCENT else value
 
 

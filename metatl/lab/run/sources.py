@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,20 +93,24 @@ def files(described: Any, kept: Mapping[str, str] | None = None) -> dict[str, st
     learns. kept: copies of those that have gone.
     """
     found: dict[str, str] = {}
-    for name in store.words(_placeless(described)):
+    for name in store.words(each(described, placeless)):
         place, copy = store.path_of(name), (kept or {}).get(name)
         if place is not None or copy is not None:
             found[name] = store.fingerprint(place or Path(str(copy)))
     return found
 
 
-def _placeless(described: Any) -> Any:
-    """A description without the fields of PLACES."""
+def each(described: Any, change: Callable[[dict[str, Any]], Any]) -> Any:
+    """A description with every mapping in it changed, inner ones first."""
     if isinstance(described, list):
-        return [_placeless(item) for item in cast(list[Any], described)]
+        return [each(item, change) for item in cast(list[Any], described)]
     if not isinstance(described, Mapping):
         return described
-    value = {key: _placeless(item) for key, item in cast(Mapping[str, Any], described).items()}
+    return change({key: each(item, change) for key, item in cast(Mapping[str, Any], described).items()})
+
+
+def placeless(value: dict[str, Any]) -> dict[str, Any]:
+    """An object's description without the fields of PLACES."""
     given, places = value.get("init_args"), PLACES.get(str(value.get("class_path")), ())
     if places and isinstance(given, dict):
         value["init_args"] = {k: v for k, v in cast(dict[str, Any], given).items() if k not in places}
