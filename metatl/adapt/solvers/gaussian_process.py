@@ -47,8 +47,8 @@ class GaussianProcess(Solver):
     logits 2 mean / (variance + s): those of the labels' own densities N(+1), N(-1) under the process.
 
     Without a learned prior l^2 is half of the rows' mean squared distance; for classes c is 1, s is `noise`
-    and the mean 0; of real targets the mean is theirs, and c and s come from the evidence, widened by what is
-    not known of them (`evidence.best_noise`, `evidence.widened`).
+    and the mean 0; of real targets the mean is that of all of them, and c and s come from the evidence, not
+    from `noise`, widened by what is not known of them (`evidence.best_noise`, `evidence.widened`).
 
     Args:
         kernel: as above.
