@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 
 from metatl.data import bounds
 from metatl.data.tables import Columns, read_table, target
+from metatl.data.tables.formats import NUMBERS, parse
 from metatl.data.tables.plan import without_part
 from metatl.types import MetatlError
 
@@ -82,12 +84,22 @@ def test_delimiters_and_encodings(tmp_path: Path, delimiter: str, coding: str, e
         (("+", "-", "+"), ["+", "-", "+"], "category"),
         (("", "?", "NA"), [None, None, None], "missing"),
         (("inf", "1"), ["inf", "1"], "category"),
+        (("E6", "E12"), ["E6", "E12"], "category"),
     ],
 )
 def test_what_a_column_holds(tmp_path: Path, values: Any, expected: Any, form: str) -> None:
     found, format_, _ = one(tmp_path, *values)
     assert [None if value != value else value for value in found] == expected
     assert format_ == form
+
+
+@pytest.mark.parametrize("form", NUMBERS)
+def test_every_text_is_a_number_or_none(form: str) -> None:
+    """Of all texts of up to four of these signs: without a digit before any exponent it is no number."""
+    for length in range(1, 5):
+        for text in map("".join, itertools.product("01,. '+e", repeat=length)):
+            found = parse(text, form)
+            assert found is None or (np.isfinite(found) and set(text.split("e")[0]) & set("01")), text
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,10 @@ _PLAIN = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 NUMBERS = {
     "number": (re.compile(_PLAIN), ""),
     "number 1,234.5": (re.compile(rf"[+-]?[1-9]\d{{0,2}}(,\d{{3}})+(\.\d*)?|{_PLAIN}"), ","),
-    "number 1.234,5": (re.compile(r"[+-]?([1-9]\d{0,2}([. ']\d{3})+|\d*)(,\d+)?([eE][+-]?\d+)?"), ". '"),
+    "number 1.234,5": (
+        re.compile(r"[+-]?(?=,?\d)([1-9]\d{0,2}([. ']\d{3})+|\d*)(,\d+)?([eE][+-]?\d+)?"),
+        ". '",
+    ),
 }
 """Format -> what a number matches, and the marks between thousands."""
 _NEARLY = 0.9
