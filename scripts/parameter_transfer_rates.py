@@ -30,7 +30,7 @@ def every(folder: Path, names: Sequence[str]) -> dict[str, dict[float, Path]]:
     found = dict[str, dict[float, Path]]()
     for name in names:
         row = methods.known(name)
-        rates = (row.select or {}).get(PATH)
+        rates = row.grid.get(PATH)
         if row.moves == "head" or rates is None:
             continue
         for rate in rates:

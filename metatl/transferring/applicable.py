@@ -23,7 +23,7 @@ from metatl.types import Batch, Episode, MetatlError
 def applicable(
     found: Mapping[str, Row], named: Sequence[str], net: Backbone, problem: Problem
 ) -> tuple[dict[str, Row], list[str]]:
-    """The rows that fit net, inputs and targets, and notes on those that are left out.
+    """The rows that fit net, inputs and targets, as they are for these, and notes on those that are left out.
 
     named: names and words asked for; of a name the first reason is raised as MetatlError; of the references
     beside them the first is enough.
@@ -33,7 +33,7 @@ def applicable(
     for name, row in found.items():
         of, why = _hindrance(row, net, problem)
         if not why:
-            kept[name] = row
+            kept[name] = row.of(problem.targets.kind)
         elif name in named:
             raise MetatlError(f"method {name!r} {why}")
         elif of and name not in beside:

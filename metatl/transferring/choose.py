@@ -107,12 +107,12 @@ def fits(row: Row, rows: int, classes: int, validate: bool) -> float:
     Without labelled rows it is by the source's, of which there are enough.
     """
     folds = min(MOST_FOLDS, rows // max(classes, 1)) if rows or row.needs_labels else MOST_FOLDS
-    candidates = math.prod(len(values) for values in (row.select or {}).values())
+    candidates = math.prod(len(values) for values in row.grid.values())
     return 1.0 + candidates * (folds - 1) if validate and candidates > 1 and folds > 1 else 1.0
 
 
 def _candidates(row: Row) -> list[tuple[dict[str, Any], Row]]:
-    grid = row.select or {}
+    grid = row.grid
     found: list[tuple[dict[str, Any], Row]] = []
     for combination in itertools.product(*grid.values()):
         adaptation = row.adaptation
@@ -126,7 +126,7 @@ def _candidates(row: Row) -> list[tuple[dict[str, Any], Row]]:
 def defaults(row: Row) -> dict[str, Any]:
     """The values that the row's config has."""
     found: dict[str, Any] = {}
-    for path in row.select or {}:
+    for path in row.grid:
         value: Any = row.adaptation
         for key in path.split("."):
             value = _inside(value, key)

@@ -79,7 +79,7 @@ def ends(study: Study, cells: Cells) -> list[str]:
     found: list[str] = []
     for name, row in study.rows.items():
         held = [cell for key, cell in cells.held.items() if key[0] == name and cell.how in ("cv", "source")]
-        for path, values in (row.select or {}).items():
+        for path, values in row.grid.items():
             numbers = [value for value in values if isinstance(value, int | float)]
             for end in sorted({*numbers[:1], *numbers[-1:]}):
                 count = sum(cell.selected[path] == end for cell in held)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
 
 from torch import Tensor
 
 from metatl.adapt import Adaptation, ClosedForm
 from metatl.adapt.scores import Score, default, named
-from metatl.data.targets import Kind
+from metatl.data.targets import SAID, Kind
 from metatl.guides import SupportFisher
 from metatl.guides.guide import TransferGuide
 from metatl.learners import Learner
 from metatl.objectives.losses import target_of
+from metatl.text import near
 from metatl.transferring.schedule import BodySchedule
 from metatl.transforms import Transform
+from metatl.types import MetatlError
 
 FAMILIES = (
     *("no transfer", "names", "columns", "features", "fine-tuning", "what moves", "rates", "anchors"),
@@ -47,7 +49,8 @@ class Row:
         taken: share of the blocks, from the input on, whose pre-trained weights are taken over; others start
             at random.
         schedule: how long the body is trained.
-        select: values to choose by cross-validation inside the labelled rows.
+        select: values to choose by cross-validation inside the labelled rows, or a list for some kinds of
+            targets, where others do not read that value.
         by: the score by which they are chosen, or one for each kind of targets; None for that of the table.
         usual: whether it runs where no rows are named.
         order: place in tables. A row whose adaptation has streams reads the source's rows in every fit.
@@ -69,10 +72,17 @@ class Row:
     mask: SupportFisher | None = None
     taken: float = 1.0
     schedule: BodySchedule = BodySchedule()
-    select: dict[str, list[Any]] | None = None
+    select: dict[str, list[Any] | dict[Kind, list[Any]]] | None = None
     by: str | dict[Kind, str] | None = None
     usual: bool = True
     order: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a kind of targets that is none."""
+        for said in (self.by, *(self.select or {}).values()):
+            for kind in said if isinstance(said, dict) else ():
+                if kind not in SAID:
+                    raise MetatlError(f"{kind!r} is no kind of targets{near(kind, SAID)}")
 
     @property
     def needs_source(self) -> bool:
@@ -83,6 +93,21 @@ class Row:
     def needs_labels(self) -> bool:
         """Whether labelled rows must be there."""
         return self.reads == "labels" and self.adaptation.needs_labels
+
+    @property
+    def grid(self) -> dict[str, list[Any]]:
+        """What is chosen from, by the path of each value; of a row for one kind of targets (`of`)."""
+        return cast(dict[str, list[Any]], self.select or {})
+
+    def of(self, kind: Kind) -> Row:
+        """The row for targets of this kind: values to choose from are lists."""
+        if all(isinstance(values, list) for values in (self.select or {}).values()):
+            return self
+        each = {
+            path: values if isinstance(values, list) else values.get(kind)
+            for path, values in (self.select or {}).items()
+        }
+        return replace(self, select={path: values for path, values in each.items() if values} or None)
 
     def chosen_by(self, y: Tensor) -> Score:
         """The score by which values are chosen, for targets like y; MetatlError for a name that is none."""

@@ -106,7 +106,7 @@ def scaled(row: Row, rate: float, seen: float) -> Row:
         row.schedule, passes=round(seen * row.schedule.passes), most=round(seen * row.schedule.most)
     )
     select = {
-        path: [rate * value for value in values] if path.endswith("lr") else values
+        path: _times(rate, values) if path.endswith("lr") else values
         for path, values in (row.select or {}).items()
     }
     mask = row.mask
@@ -114,6 +114,12 @@ def scaled(row: Row, rate: float, seen: float) -> Row:
         mask = with_value(mask, "shape.density", min(1.0, seen * cast(Any, mask.shape).density))
     adaptation = with_value(row.adaptation, "rule.lr", rate * cast(Any, row.adaptation).rule.lr)
     return replace(row, schedule=schedule, adaptation=adaptation, select=select or row.select, mask=mask)
+
+
+def _times(rate: float, values: Any) -> Any:
+    if isinstance(values, dict):
+        return {kind: _times(rate, own) for kind, own in cast(dict[Any, Any], values).items()}
+    return [rate * value for value in values]
 
 
 def digest(words: Sequence[str] = ()) -> str:
@@ -152,8 +158,6 @@ def parsed(values: Mapping[str, Any], made: type[Any], where: str) -> Any:
     try:
         given = completed(values, made)
         return instance(made, parser, given, lambda: parser.parse_object(given))
-    except MetatlError:
-        raise
     except Exception as error:
-        said = " ".join(str(error).split())[:400]
+        said = str(error) if isinstance(error, MetatlError) else " ".join(str(error).split())[:400]
         raise MetatlError(f"{where}: {said}") from error

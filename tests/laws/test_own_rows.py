@@ -95,3 +95,37 @@ def test_the_saved_model_has_the_values_of_its_cell(tmp_path: Path) -> None:
     assert found is not None
     assert found.selected == {"solver.l2": 2.0}
     assert again(row, {"solver.l2": 3.0}, "cv") is None
+
+
+def test_values_may_be_tried_for_some_kinds_of_targets_alone(tmp_path: Path) -> None:
+    text = "base: ridge\nselect:\n  solver.l2: {real: [1.0, 2.0]}\n"
+    row = rows([written(tmp_path, "mine.yaml", text)])["mine"]
+    assert row.of("real").grid == {"solver.l2": [1.0, 2.0]}
+    assert row.of("classes").grid == {}
+    assert row.of("classes").select is None
+    ridge = rows(["ridge"])["ridge"]
+    assert ridge.of("real") is ridge
+    for wrong in (text.replace("real", "reel"), "base: ridge\nby: {reel: MSE}\n"):
+        with pytest.raises(MetatlError, match="'reel' is no kind of targets"):
+            rows([written(tmp_path, f"{len(wrong)}.yaml", wrong)])
+
+
+@pytest.mark.parametrize(("real", "tried"), [(False, True), (True, False)])
+def test_a_gaussian_process_takes_the_noise_of_real_values_by_evidence(
+    tmp_path: Path, real: bool, tried: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3)).astype(np.float32)
+    y = x[:, 0] + 0.1 * rng.normal(size=60)
+    np.savez(tmp_path / "rows.npz", x=x, y=y if real else (y > 0).astype(int))
+    found = metatl.transfer(
+        tmp_path / "rows.npz",
+        methods=["gaussian-process"],
+        words=metatl.Words(target="y"),
+        labelled="20",
+        draws=2,
+        out=tmp_path / "out",
+    )
+    named = {row["method"]: row for row in found.report["rows"]}["gaussian-process"]
+    assert (named["score"] < 0.3) if real else (named["score"] > 0.7)
+    assert ("solver.noise" in str(named["selected"])) == tried
