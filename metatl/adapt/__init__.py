@@ -10,6 +10,7 @@ from metatl.adapt.adaptation import Adaptation, Fitted
 from metatl.adapt.around import Around
 from metatl.adapt.closed_form import ClosedForm
 from metatl.adapt.continued import Continued
+from metatl.adapt.continued_boosting import ContinuedBoosting
 from metatl.adapt.covering import check_finite, check_guide, moving_names
 from metatl.adapt.descend import Guided, Point, descend, guide_at
 from metatl.adapt.descent import Descent
@@ -47,7 +48,7 @@ from metatl.adapt.support_guide import Outputs, SupportGuide, gradients
 from metatl.adapt.tabpfn import TabPFN
 from metatl.adapt.tempered import Tempered
 from metatl.adapt.tradaboost import TrAdaBoost
-from metatl.adapt.tree_transfer import ContinuedBoosting, TreeTransfer
+from metatl.adapt.tree_transfer import TreeTransfer
 from metatl.adapt.two_stage import TwoStageTrAdaBoost
 
 __all__ = [

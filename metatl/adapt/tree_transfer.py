@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, fields
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -108,57 +107,3 @@ class TreeTransfer:
     def predict(self, x: Array) -> Array:
         """The class with the largest share [n]."""
         return self.forest_.predict(x)
-
-
-@dataclass
-class ContinuedBoosting:
-    """Gradient boosting that was fitted to a source and goes on with more trees on the target's rows.
-
-    f = f_source + rate * sum_t tree_t, each tree fitted to the gradient on the target at what is there so
-    far. Of scikit-learn's GradientBoosting alone: HistGradientBoosting's `warm_start` reads other data in
-    the bins of the first, which would be wrong.
-
-    Args:
-        source: a fitted GradientBoostingClassifier or -Regressor.
-        more: trees of each output that are added.
-    """
-
-    source: Any
-    more: int = 50
-
-    def __post_init__(self) -> None:
-        """Refuse a source that is none, and no trees."""
-        if self.more < 1:
-            raise MetatlError(f"ContinuedBoosting: more is {self.more}; give 1 tree or more")
-        if not type(self.source).__name__.startswith("GradientBoosting") or not hasattr(
-            self.source, "estimators_"
-        ):
-            raise MetatlError("ContinuedBoosting: source is no fitted GradientBoosting of scikit-learn")
-
-    def fit(self, x: Array, y: Array) -> ContinuedBoosting:
-        """Add trees that are fitted to x [n, d], y [n]. Raises MetatlError for classes that are new."""
-        x, y, weight = np.asarray(x), np.asarray(y), np.ones(len(y))
-        classes = getattr(self.source, "classes_", None)
-        if classes is not None:
-            new = sorted(set(y.tolist()) - set(cast(Array, classes).tolist()), key=str)
-            if new:
-                raise MetatlError(
-                    f"ContinuedBoosting: the source never saw class {new[0]!r}; it knows {list(classes)}"
-                )
-            absent = np.setdiff1d(classes, y)  # a row that weighs next to nothing keeps a class's output
-            x = np.concatenate([x, np.repeat(x[:1], len(absent), 0)])
-            y, weight = np.concatenate([y, absent]), np.append(weight, np.full(len(absent), 1e-12))
-        made = copy.deepcopy(self.source)
-        made.set_params(warm_start=True, n_estimators=made.n_estimators + self.more, n_iter_no_change=None)
-        self.fitted_ = made.fit(x, y, sample_weight=weight)
-        if classes is not None:
-            self.classes_ = classes
-        return self
-
-    def predict_proba(self, x: Array) -> Array:
-        """Probabilities of `classes_` [n, classes]."""
-        return self.fitted_.predict_proba(x)
-
-    def predict(self, x: Array) -> Array:
-        """Classes or values [n]."""
-        return self.fitted_.predict(x)

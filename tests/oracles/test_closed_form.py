@@ -21,7 +21,7 @@ from metatl.adapt import (
     SoftNeighbours,
     Solver,
 )
-from metatl.adapt.solvers import UnitLogistic, logistic
+from metatl.adapt.solvers import UnitLogistic, lbfgs, likeliest
 from metatl.adapt.solvers.solver import ABSENT, Linear
 from metatl.types import Batch, MetatlError
 from tests.toys import WAY, toy_net, toy_task
@@ -95,7 +95,7 @@ def test_logistic_regression_is_scikit_learns(rows: int, width: int, l2: float, 
 def test_logistic_regression_is_at_the_minimum(
     width: int, scale: float, small: int, least: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logistic, "SMALL", small)
+    monkeypatch.setattr(likeliest, "SMALL", small)
     x, y = features(24, width)
     found = LogisticRegression(0.02).fit(scale * x, y, WAY)
     weight, bias = (value.clone().requires_grad_() for value in found)
@@ -139,16 +139,16 @@ def test_logistic_regression_in_the_span_of_its_rows_is_the_same(
         weight[rows // 2] = 0.0
     found = LogisticRegression(0.02).fit(x, y, WAY, weight)
     seen: list[int] = []
-    real = logistic._lowest
+    real = lbfgs.lowest
 
     def lowest(loss: Any, size: int, iterations: int) -> Any:
         seen.append(size)
         return real(loss, size, iterations)
 
-    monkeypatch.setattr(logistic, "_lowest", lowest)
-    monkeypatch.setattr(logistic, "SMALL", 0)
+    monkeypatch.setattr(lbfgs, "lowest", lowest)
+    monkeypatch.setattr(likeliest, "SMALL", 0)
     LogisticRegression(0.02).fit(x, y, WAY, weight)
-    monkeypatch.setattr(logistic, "NEARLY", 2.0)
+    monkeypatch.setattr(lbfgs, "NEARLY", 2.0)
     whole = LogisticRegression(0.02).fit(x, y, WAY, weight)
     assert seen[0] < seen[1] or twins or rows > 60
     for one, other in zip(found, whole, strict=True):

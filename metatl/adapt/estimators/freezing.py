@@ -27,7 +27,7 @@ _FREEZERS: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("sklearn.neighbors", "KNeighborsClassifier"): neighbours,
     ("sklearn.neighbors", "KNeighborsRegressor"): neighbours,
     ("metatl.adapt.tree_transfer", "TreeTransfer"): lambda made: made.forest_,
-    ("metatl.adapt.tree_transfer", "ContinuedBoosting"): lambda made: gradient_boosted(made.fitted_),
+    ("metatl.adapt.continued_boosting", "ContinuedBoosting"): lambda made: gradient_boosted(made.fitted_),
 }
 _STORED: dict[str, Any] = {"forest": Forest, "neighbours": NearestNeighbours, "tabpfn": TabPFN}
 
