@@ -16,6 +16,7 @@ from metatl.adapt.head_net import head_net
 from metatl.adapt.named_streams import OfStreams, domains, none_of
 from metatl.alignments import Alignment, AsItIs, TwoDomains
 from metatl.net import Net
+from metatl.norm_calls import transforming
 from metatl.types import Batch, MetatlError, Transfer
 
 
@@ -76,7 +77,7 @@ class AcrossDomains(OfStreams):
 
     def aligned(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Batch, Any]:
         """The rows to learn from, and what the alignment needs for further ones."""
-        rows, fitted = self.alignment.fit(self.domains(net, transfer, support))
+        rows, fitted = _fitted(self.alignment, self.domains(net, transfer, support))
         weight = None if rows.weight is None else rows.weight.to(rows.x.dtype)
         return rows._replace(weight=weight), fitted
 
@@ -99,3 +100,25 @@ class AcrossDomains(OfStreams):
             return found
         weight = torch.full((len(labelled.x),), self.weight)
         return found._replace(labelled=labelled._replace(weight=weight))
+
+
+_HELD = 8
+"""Alignments that stay in memory: the values that are tried for what follows share one, fold by fold."""
+_held = list[tuple[Alignment, list[Tensor], Any, tuple[Batch, Any]]]()
+
+
+def _fitted(alignment: Alignment, domains: TwoDomains) -> tuple[Batch, Any]:
+    """What the alignment makes of the domains, made once of the same ones; under a transform each time."""
+    leaves, nesting = tree.flatten(domains)
+    if transforming() or any(leaf.requires_grad for leaf in leaves):
+        return alignment.fit(domains)
+    for known, of, kind, made in _held:
+        if known == alignment and kind == nesting and all(map(_same, of, leaves)):
+            return made
+    made = alignment.fit(domains)
+    _held[:] = [(alignment, leaves, nesting, made), *_held[: _HELD - 1]]
+    return made
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other)

@@ -27,15 +27,17 @@ class Budget:
     """The seconds that there are, and those that are gone.
 
     seconds: in all, those of earlier commands included; spent: by earlier commands; forward: of one row;
-    clock: monotonic seconds.
+    source: rows of a source that every fit of a row of two domains reads; clock: monotonic seconds.
     """
 
     seconds: float
     spent: float = 0.0
     forward: float = 0.0
+    source: int = 0
     clock: Callable[[], float] = time.monotonic
     _pace: dict[str, dict[int, float]] = field(default_factory=dict[str, dict[int, float]])
     _took: dict[str, dict[int, float]] = field(default_factory=dict[str, dict[int, float]])
+    _both: set[str] = field(default_factory=set[str])
 
     def __post_init__(self) -> None:
         self._began = self.clock()
@@ -54,12 +56,13 @@ class Budget:
         """Seconds that a cell will take: by the pace of the row's cell with the nearest number of rows.
 
         Before there is one, by that of the slowest other row, or a guess. On frozen features it is what a fit
-        took with the nearest number of rows, in proportion where that was smaller; 0 before there is one.
+        took with the nearest number of rows, in proportion to all rows that it reads where that was smaller;
+        before there is one, without a label that of the slowest other row, else 0: a trial will tell.
         """
         if row.moves == "head":
-            took = self._took.get(name, {})
-            near = _nearest(took, labelled) if took else 1
-            return fits * took.get(near, 0.0) * max(1.0, labelled / max(near, 1))
+            names = [name] if name in self._took else [] if labelled else self._both
+            source = self.source if row.adaptation.streams else 0
+            return fits * max((_like(self._took[one], labelled, source) for one in names), default=0.0)
         seen = [self._pace[name]] if name in self._pace else list(self._pace.values())
         near = [paces[_nearest(paces, labelled)] for paces in seen]
         return max(near, default=1.0) * self.forward * work(row, labelled, test, fits)
@@ -67,9 +70,14 @@ class Budget:
     def learn(self, name: str, row: Row, labelled: int, test: int, fits: float, seconds: float) -> None:
         """A cell took so long."""
         self._took.setdefault(name, {})[labelled] = seconds / fits
+        self._both |= {name} if row.adaptation.streams else set()
         guess = self.forward * work(row, labelled, test, fits)
         if guess > 0:
             self._pace.setdefault(name, {})[labelled] = seconds / guess
+
+    def knows(self, name: str) -> bool:
+        """Whether any cell of the row was timed."""
+        return name in self._took
 
     def trial(self, name: str, labelled: int, seconds: float) -> int:
         """Rows of the next trial before so many are fitted, 0 where nearly as many were.
@@ -88,6 +96,12 @@ class Budget:
 def _nearest(known: dict[int, float], rows: int) -> int:
     """The number of rows that is nearest in proportion."""
     return min(known, key=lambda n: abs(math.log(max(n, 1) / max(rows, 1))))
+
+
+def _like(took: dict[int, float], rows: int, source: int) -> float:
+    """Seconds of a fit, from those with the nearest number of rows beside the source's."""
+    near = _nearest(took, rows)
+    return took[near] * max(1.0, (rows + source) / max(near + source, 1))
 
 
 def work(row: Row, labelled: int, test: int, fits: float = 1.0) -> float:

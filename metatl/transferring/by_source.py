@@ -18,11 +18,12 @@ from metatl.transferring.rows import Row
 from metatl.types import Batch, Episode
 
 
-def held_out_of_source(row: Row, labelled: Labelled) -> float:
+def held_out_of_source(row: Row, labelled: Labelled) -> float | None:
     """The mean score of source rows after fits to the other folds, by weight; the larger the better.
 
     With weights of a density ratio it is importance-weighted validation (Sugiyama et al. 2007, JMLR 8). What
-    rows and fits are, the adaptation says (`of_source`). NaN where outputs are not finite.
+    rows and fits are, the adaptation says (`of_source`). A fold is left out where no other row has a weight.
+    NaN where outputs are not finite, None where no held-out row has a weight.
     """
     across, width = cast(OfStreams, row.adaptation), labelled.features.shape[1]
     with torch.no_grad():
@@ -32,6 +33,7 @@ def held_out_of_source(row: Row, labelled: Labelled) -> float:
     places = [
         (torch.nonzero(fold != one).flatten(), torch.nonzero(fold == one).flatten()) for one in fold.unique()
     ]
+    places = [both for both in places if rows.weight is None or bool(rows.weight[both[0]].any())]
     episodes = [Episode(support(tree.at(rows, inside)), Batch(rows.x[held])) for inside, held in places]
     outputs = answers(adaptation, episodes, [labelled.key] * len(episodes), labelled.outputs)
     score, total, mass = row.chosen_by(rows.y), 0.0, 0.0
@@ -41,4 +43,4 @@ def held_out_of_source(row: Row, labelled: Labelled) -> float:
         weight = torch.ones(len(held)).double() if rows.weight is None else rows.weight[held].double()
         total += float((weight * score.rows(said, rows.y[held]).double()).sum())
         mass += float(weight.sum())
-    return score.sign * total / mass
+    return score.sign * total / mass if mass else None

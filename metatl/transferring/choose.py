@@ -82,9 +82,11 @@ def by_source(
 ) -> Choice:
     """The candidate with the best score on held-out rows of the source: no label of the target is there."""
     plain = Choice(row, defaults(row), "default")
-    if not validate:
+    scores = [held_out_of_source(one, draw) for _, one in candidates] if validate else []
+    told = [score for score in scores if score is not None]
+    if not told or len(told) < len(candidates):
         return plain
-    found = _best(candidates, [held_out_of_source(one, draw) for _, one in candidates], plain)
+    found = _best(candidates, told, plain)
     return replace(found, how="source") if found.how == "cv" else found
 
 

@@ -100,8 +100,13 @@ def _features(carried: Backbone, net: Backbone, problem: Problem, read: bool) ->
     return Computed(torch.stack([row for row in found if row is not None]))
 
 
-def told(learned: Mapping[str, LearnedStart], source: SourceRows) -> tuple[dict[str, Any], list[str]]:
-    """The source in plain values, and notes: how much was learned, what was cut, smaller or left out."""
+def told(
+    learned: Mapping[str, LearnedStart], source: SourceRows, beside: bool
+) -> tuple[dict[str, Any], list[str]]:
+    """The source in plain values, and notes: how much was learned, what was cut, smaller or left out.
+
+    beside: whether a row reads the source's rows in every fit.
+    """
     groups: dict[int, list[str]] = {}
     for name, one in learned.items():
         groups.setdefault(id(one), []).append(name)
@@ -114,6 +119,8 @@ def told(learned: Mapping[str, LearnedStart], source: SourceRows) -> tuple[dict[
     if source.shared:
         alike = ", ".join(source.shared)
         notes.append(f"The source has targets with names of the problem's: {alike}; other {unit}s of them.")
+        if not beside and len(source.shared) > 1:
+            notes.append("Rows of two domains read these too (--methods usual,domains, or --labelled 0).")
     notes += [f"Left out of the source: {file} (cannot be read)." for file in unreadable]
     said = {"data": data, "classes": list(names), f"{unit}s": count, "unreadable": unreadable}
     return {**said, "learned": facts}, notes

@@ -19,9 +19,11 @@ from metatl.transferring.schedule import BodySchedule
 from metatl.transforms import Transform
 from metatl.types import MetatlError
 
+BOTH = "source and target"
+"""The family of rows that read the source's rows in every fit, and of no others."""
 FAMILIES = (
     *("no transfer", "names", "columns", "features", "fine-tuning", "what moves", "rates", "anchors"),
-    *("added weights", "learned on a source", "source and target"),
+    *("added weights", "learned on a source", BOTH),
 )
 """Kinds of rows: what they do with a pre-trained net."""
 

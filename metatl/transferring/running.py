@@ -48,11 +48,23 @@ def _first(
     later = {key[:2]: study.part(key) for key in reversed(keys)}
     for at in dict.fromkeys(key[:2] for key in keys):
         parts = {key: study.part(key) for key in keys if key[:2] == at}
-        del later[at]
-        once = sum(study.cost(budget, name, part, False) for (name, _), part in later.items())
-        timed(
-            study, cells, budget, parts, max(budget.left - seconds[0] - once, seconds[1] - budget.gone), tell
-        )
+        own = study.cost(budget, at[0], later.pop(at), False)
+        to_come = [study.cost(budget, name, part, False) for (name, _), part in later.items()]
+        limit = affordable(own, to_come, budget.left - seconds[0])
+        timed(study, cells, budget, parts, max(limit, seconds[1] - budget.gone), tell)
+
+
+def affordable(own: float, later: Sequence[float], left: float) -> float:
+    """The seconds that a fit may take beside one fit of each to come; 0 where it is too dear.
+
+    own, later: seconds of a fit. Where not all fit in, dear ones give way to cheaper ones.
+    """
+    total, mine = 0.0, False
+    for cost, at in sorted([(own, 0), *((cost, 1) for cost in later)]):
+        if total + cost > left:
+            break
+        total, mine = total + cost, mine or at == 0
+    return left - (total - own) if mine else 0.0
 
 
 def _further(study: Study, cells: Cells, budget: Budget, keys: list[Key], kept: float, tell: Tell) -> None:

@@ -65,7 +65,8 @@ def _timed(
 ) -> None:
     (first, part), count = next(iter(parts.items())), len(parts)
     seconds -= tried(study, budget, name, part, seconds / 2)
-    if first[2] == 0 and count * study.cost(budget, name, part, thorough) > min(TURN, seconds):
+    unknown, several = not budget.knows(name), count * study.cost(budget, name, part, thorough)
+    if first[2] == 0 and ((unknown and not len(part.labelled)) or several > min(TURN, seconds)):
         parts, count = {first: part}, 1  # the others come when more is known
     once, all_fits = (count * study.cost(budget, name, part, whole) for whole in (False, True))
     decided = (*first[:2], 0) in cells.held
@@ -75,7 +76,7 @@ def _timed(
     began = time.perf_counter()
     try:
         with within(seconds):
-            known = WRONG * all_fits if all_fits else seconds / 2  # without labels no trial was timed
+            known = max(WRONG * all_fits, TURN if unknown else 0.0)  # without labels no trial was timed
             found = study.cells(name, parts, thorough, min(seconds - once, known))
     except OutOfTimeError:
         budget.learn(name, *study.size(name, part, thorough), (time.perf_counter() - began) / count)

@@ -34,6 +34,7 @@ from metatl.transferring.sweep import Sweep, swept
 from metatl.transferring.teacher import learned_from, teachable, told_of
 from metatl.transferring.told import told_of_source
 from metatl.transferring.unlabelled import check_clusters, with_clusters
+from metatl.transferring.unnamed import serving, unnamed
 from metatl.transferring.validation import unvalidated
 from metatl.transferring.written import model_of, write
 from metatl.types import MetatlError
@@ -88,23 +89,25 @@ def transfer(
     said = [] if sweep and methods is None else asked.words(methods)
     names = [named(word) for word in said]
     kept, budget, (examples, usual) = as_asked(save, names), Budget(60.0 * minutes), opened(data, words)
-    chosen_rows = teachable(rows(asked.with_references(said)), names, teacher is not None)
-    asked.check_source(readable(chosen_rows, names, examples), names, source is not None, usual is None)
     aim = Aim(usual if net is None else net, size, asked.counts(labelled, examples.targets.kind), seed)
     others, repeated = _others(source, words, examples, source_clusters, aim)
-    paired = with_pairs(chosen_rows, said, words.paired, source is not None, aim.net is None)
-    chosen_rows, unlike = asked.columned(paired, names, others, examples, aim.counts)
-    net_of = others if asked.learns_a_net(chosen_rows, said) else None
-    made, told_of_net = net_for(aim.net, size, net_of, examples, seed)
-    chosen_rows |= {} if sweep is None else swept(made)
-    chosen_rows = {name: scaled(row, made.rate, made.seen) for name, row in chosen_rows.items()}
-    problem = _read(examples, made, seed)
-    chosen_rows, notes = applicable(chosen_rows, names, made, problem)
-    possible, large = asked.possible(problem, aim.counts, chosen_rows)
+    said = unnamed(aim.counts, others, examples) if methods is None and labelled and not sweep else said
+    found = teachable(rows(asked.with_references(said)), names, teacher is not None)
+    asked.check_source(readable(found, names, examples), names, source is not None, usual is None)
+    found = with_pairs(found, said, words.paired, source is not None, aim.net is None)
+    found, unlike = asked.columned(found, names, others, examples, aim.counts)
+    made, told_of_net = net_for(
+        aim.net, size, others if asked.learns_a_net(found, said) else None, examples, seed
+    )
+    problem, more = _read(examples, made, seed), {} if sweep is None else swept(made)
+    found = {name: scaled(row, made.rate, made.seen) for name, row in {**found, **more}.items()}
+    able, notes = applicable(found, names, made, problem)
+    possible, large = asked.possible(problem, aim.counts, able)
+    able, idle = serving(able, names, possible)
     other, clustered = _source(others, problem, made, source_clusters, seed)
     larger, taught = learned_from(teacher, problem)
-    near = beside(chosen_rows, other, problem, made)
-    study = Study(problem, made, chosen_rows, possible, draws, seed, teacher=taught, beside=near)
+    near = beside(able, other, problem, made)
+    study = Study(problem, made, able, possible, draws, seed, teacher=taught, beside=near)
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{problem.name}"
     cells = Cells.resumed(folder, asked.digests(problem, made, seed, other, larger, said))
     budget.spent = cells.spent
@@ -116,12 +119,12 @@ def transfer(
         choice, fitted, scale = fit_all(study, settled.method, budget, cells)
     finally:
         cells.note(budget.gone)
-    learned = None if other is None else told(study.learned, other)
-    notes = [*told_of_net, *repeated, *clustered, *unlike, *notes, *cells.stopped, *large, *told_of(larger)]
-    notes += told_of_source(study)
-    found = report(study, cells, protocol(study, settled, choice, minutes, notes, learned))
+    learned = None if other is None else told(study.learned, other, near is not None)
+    notes = [*told_of_net, *repeated, *clustered, *unlike, *notes, *idle, *cells.stopped, *large]
+    notes += [*told_of(larger), *told_of_source(study)]
+    table = report(study, cells, protocol(study, settled, choice, minutes, notes, learned))
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
-    return Transferring(found, model, folder, write(folder, study, cells, settled, found, model))
+    return Transferring(table, model, folder, write(folder, study, cells, settled, table, model))
 
 
 def _others(
@@ -165,6 +168,7 @@ def _learned(study: Study, source: SourceRows | None, cells: Cells, budget: Budg
 def _decided(study: Study, cells: Cells, budget: Budget) -> Study:
     """The study with the decision of its first command: whether rows that move the body choose values."""
     budget.forward = pace(study) if moving(study) else 0.0
+    budget.source = 0 if study.beside is None else len(study.beside.y)
     if cells.validated is None:
         thorough = replace(study, validated=True)
         wanted = planned(thorough, cells, budget) + reserve(thorough, cells, budget)

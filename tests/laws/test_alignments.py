@@ -259,3 +259,28 @@ def test_trees_of_a_source_go_on_with_the_target(rule: str) -> None:
     )
     assert again.shape == (12, 2)
     assert replace(way) == way
+
+
+@pytest.mark.parametrize(
+    "alignment", [*UNSUPERVISED, Reweighted(KLIEP())], ids=lambda one: type(one).__name__
+)
+def test_an_alignment_is_made_once_for_values_that_come_after_it(
+    alignment: Alignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And anew for other rows, whichever of them differ."""
+    made, real = list[TwoDomains](), type(alignment).fit
+
+    def counted(self: Alignment, domains: TwoDomains) -> Any:
+        made.append(domains)
+        return real(self, domains)
+
+    monkeypatch.setattr(type(alignment), "fit", counted)
+    one, net = streams(labelled=4), head_net(4, 2)
+    for l2 in (0.01, 0.1):
+        AcrossDomains(alignment, ClosedForm(RidgeRegression(l2))).fit(*net, one)
+    assert len(made) == 1
+    for name in ("source", "labelled", "unlabelled"):
+        x = {**one.x, name: one.x[name] + torch.tensor([1e-3, 0.0, 0.0, 0.0])}
+        rows, _ = AcrossDomains(alignment).aligned(*net, one._replace(x=x))
+        torch.testing.assert_close(rows.x, real(alignment, made[-1])[0].x, rtol=0, atol=0)
+    assert len(made) == 4

@@ -22,6 +22,7 @@ from metatl.transferring.budget import GROWTH, Budget
 from metatl.transferring.opened import Words
 from metatl.transferring.readout import fit_readout
 from metatl.transferring.rows import rows
+from metatl.transferring.running import affordable
 from metatl.transferring.transfer import transfer
 from metatl.types import Batch
 
@@ -53,6 +54,24 @@ def test_many_rows_are_tried_on_fewer_first() -> None:
     assert budget.trial("ridge", GROWTH * 870, 60.0) == 0
     assert budget.trial("ridge", 3, 60.0) == 3
     assert budget.trial("zero-shot", 0, 60.0) == 0
+
+
+def test_rows_of_two_domains_cost_what_all_rows_that_they_read_do() -> None:
+    found, budget = rows(("coral", "dann", "ridge")), Budget(60.0, source=200)
+    budget.learn("coral", found["coral"], 0, 24, 1.0, 0.5)
+    assert budget.cost("coral", found["coral"], 100, 24) == pytest.approx(0.75)
+    assert budget.cost("dann", found["dann"], 0, 24, 2.0) == pytest.approx(1.0), "as the slowest other one"
+    assert budget.cost("dann", found["dann"], 10, 24) == 0.0, "a trial will tell"
+    budget.learn("ridge", found["ridge"], 10, 24, 1.0, 0.5)
+    assert budget.cost("ridge", found["ridge"], 20, 24) == pytest.approx(1.0)
+
+
+def test_dear_fits_give_way_to_cheap_ones_where_not_all_fit_in() -> None:
+    assert affordable(1.0, [2.0, 3.0], 10.0) == 5.0, "all have one fit, and this row what is over"
+    assert affordable(1.0, [2.0, 30.0], 10.0) == 8.0
+    assert affordable(30.0, [2.0, 3.0], 10.0) == 0.0
+    assert affordable(0.0, [30.0], 10.0) == 10.0
+    assert affordable(1.0, [], -1.0) == 0.0
 
 
 def test_no_trial_where_even_a_cube_is_little() -> None:

@@ -13,8 +13,9 @@ import torch
 
 from metatl import MetatlError
 from metatl.transferring.open_model import open_model
-from metatl.transferring.opened import Words
+from metatl.transferring.opened import Words, opened
 from metatl.transferring.transfer import Transferring, transfer
+from metatl.transferring.unnamed import unnamed
 
 pytestmark = pytest.mark.usefixtures("own_cache", "one_thread")
 
@@ -152,3 +153,43 @@ def test_identical_domains_are_one_clear_line(tmp_path: Path) -> None:
 def test_a_row_that_reads_a_source_asks_for_one(tmp_path: Path) -> None:
     with pytest.raises(MetatlError, match=r"'coral' reads the labelled rows of a source .* --source"):
         asked(target(tmp_path / "t"), None, tmp_path / "o", "coral")
+
+
+@pytest.mark.parametrize(
+    ("counts", "given", "joined"),
+    [
+        ([0], {}, True),
+        ([0, 5, None], {}, True),
+        ([5], {}, False),
+        ([0], {"names": ("no", "maybe")}, False),
+        ([0], {"columns": "xyz"}, False),
+    ],
+    ids=["zero", "among others", "none", "one class", "columns"],
+)
+def test_rows_of_both_domains_join_where_0_labels_are_asked_for(
+    tmp_path: Path, counts: list[int | None], given: dict[str, Any], joined: bool
+) -> None:
+    """Beside a source of the same classes in the same columns, where no row is named."""
+    found = [
+        opened(place, Words("label"))[0]
+        for place in (table(tmp_path / "source.csv", 40, 0, **given), target(tmp_path / "t"))
+    ]
+    assert unnamed(counts, found[0], found[1]) == ["usual", "domains"][: 1 + joined]
+    assert unnamed(counts, None, found[1]) == ["usual"]
+
+
+def test_without_names_0_labels_are_adaptation_without_a_label(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"draws": 1, "minutes": 0.4, "words": Words("label")}
+    source = table(tmp_path / "source.csv", 40, 0)
+    found = transfer(target(tmp_path / "t"), labelled="0", source=source, out=tmp_path / "o", **given).report
+    assert {row["method"] for row in found["rows"]} >= {"source-only", "coral", "weights-by-classifier"}
+    assert not any(row["labelled"] for row in found["rows"])
+    assert not found["protocol"]["source"]["learned"], "rows that need labels learn nothing on the source"
+
+
+def test_weights_that_leave_next_to_nothing_of_the_source_are_no_error(tmp_path: Path) -> None:
+    """Domains that do not overlap: folds of the source without a row of any weight are left out."""
+    source, data = table(tmp_path / "source.csv", 40, 0), target(tmp_path / "t")
+    found = asked(data, source, tmp_path / "o", "weights-by-kliep,weights-by-ulsif,weights-by-kmm")
+    assert len(found.report["rows"]) == 3
+    assert all(row["score"] is not None for row in found.report["rows"])

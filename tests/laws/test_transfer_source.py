@@ -196,7 +196,7 @@ def test_little_time_does_part_of_the_schedule_and_says_so(
 ) -> None:
     its = work(net, problem, folder, tmp_path, seconds=1e-6)
     found = learn(few(("gtl", "prototypes"), steps=50), problem, its)
-    values, notes = told(found, its.source)
+    values, notes = told(found, its.source, False)
     assert [one["done"] for one in values["learned"]] == [1, 1]
     assert notes[0] == "Source: s, 3 classes, 15 photos."
     assert "gtl: 1 of 50 steps on the source" in notes[2]
@@ -211,7 +211,7 @@ def test_tasks_are_as_large_as_the_source_allows(
     assert isinstance(learner, Scout)
     assert (learner.tasks.way, learner.tasks.shot, learner.tasks.query) == (3, 5, 0)
     assert "tasks of 3 classes with 5 + 0 photos each instead of 4 with 10 + 0" in said
-    assert any("the source has 3 classes" in note for note in told(done[0], source)[1])
+    assert any("the source has 3 classes" in note for note in told(done[0], source, False)[1])
 
 
 def test_a_source_that_tells_labels_is_refused(problem: Problem, folder: Path, tmp_path: Path) -> None:
@@ -241,4 +241,5 @@ def test_classes_of_the_same_name_are_said(
     net: Backbone, problem: Problem, tmp_path: Path, done: Any
 ) -> None:
     place = drawn(tmp_path / "s", {"": 4}, size=SIZE + 2, colours=COLOURS)
-    assert "problem's: blue, green" in told(done[0], _source(place, problem))[1][-1]
+    assert "problem's: blue, green" in told(done[0], _source(place, problem), True)[1][-1]
+    assert "--methods usual,domains" in told(done[0], _source(place, problem), False)[1][-1]
