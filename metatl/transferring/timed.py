@@ -76,7 +76,8 @@ def _timed(
     began = time.perf_counter()
     try:
         with within(seconds):
-            known = max(WRONG * all_fits, TURN if unknown else 0.0)  # without labels no trial was timed
+            guess = max(TURN, seconds / 8) if unknown else 0.0  # without labels no trial was timed
+            known = max(WRONG * all_fits, guess)
             found = study.cells(name, parts, thorough, min(seconds - once, known))
     except OutOfTimeError:
         budget.learn(name, *study.size(name, part, thorough), (time.perf_counter() - began) / count)
