@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.support import at_the_door
@@ -51,7 +53,8 @@ class InContext(Adaptation):
         return self.queries_meet
 
     def check(self, net: Net, transfer: Transfer, real: bool) -> None:
-        """No more classes than the net was trained for; bars are for real targets."""
+        """A net that reads support rows; no more classes than it was trained for; bars for real targets."""
+        check_reads(type(net.module))
         most = net.rows(transfer.params)
         if not real and self.bars is not None:
             raise MetatlError(
@@ -75,6 +78,7 @@ class InContext(Adaptation):
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> dict[str, Tensor]:
         """The support set, by the names of the module's arguments: x [m, ...], y [m] or [m, d]."""
         kept = self.given(at_the_door(net, support, none=True), None)
+        check_reads(type(net.module))
         return {name: rows for name, rows in kept.items() if name != "x"}
 
     def predict(
@@ -116,3 +120,15 @@ class InContext(Adaptation):
     def _pass(self, net: Net, transfer: Transfer, fitted: dict[str, Tensor], x: Tensor) -> Any:
         with moments_from(Rows(frozen=True)):
             return net(transfer.params, transfer.buffers, {**fitted, "x": x})
+
+
+@functools.cache
+def check_reads(made: type[nn.Module]) -> None:
+    """Raise MetatlError for a module whose forward takes no support rows."""
+    taken = inspect.signature(made.forward).parameters.values()
+    names = {one.name for one in taken}
+    if not {"support_x", "support_y"} <= names and not any(one.kind is one.VAR_KEYWORD for one in taken):
+        raise MetatlError(
+            f"InContext: {made.__name__} reads no support rows; its forward must take support_x, support_y "
+            "and x, as that of InContextTransformer does"
+        )

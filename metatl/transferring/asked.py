@@ -154,8 +154,8 @@ def possible(
     large = ", ".join(str(k) for k in asked if k is not None and k > most)
     if not possible and asked == [0]:
         raise MetatlError(
-            "labelled: without labels sentences are compared with the names of classes, and rows that read a "
-            "source (--source, --methods domains) go by its labels; give one of these, or more labels"
+            "labelled: without labels sentences are compared with the names of classes, and rows of two "
+            "domains go by the labels of a source of the same classes (--source); give either, or more labels"
         )
     if not possible:
         raise MetatlError(

@@ -106,6 +106,13 @@ def test_fewer_classes_are_the_first_outputs_and_more_are_refused() -> None:
         way.check(net.with_outputs(5), start, real=False)
 
 
+def test_a_net_that_reads_no_support_rows_is_one_line() -> None:
+    x, y, asked = rows()
+    net = Net.of(nn.Linear(D, 3).double())
+    with pytest.raises(MetatlError, match="Linear reads no support rows"):
+        InContext().answer(net, net.start(), Episode(Batch(x, y), Batch(asked)))
+
+
 @pytest.mark.parametrize("process", [False, True])
 @pytest.mark.parametrize("bars", [None, BarDistribution(-3, 3, 8)])
 def test_it_keeps_the_laws_of_adaptations(bars: BarDistribution | None, process: bool) -> None:
