@@ -67,7 +67,7 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "models": r"blocks",
     "objectives": r"predictive|term|losses|task_loss|discriminator|target_alone",
     "transforms": (
-        r"transform|targets|low_rank(_kernel)?|decomposed|rescaled|residual|quantised_linear|codes|scouted"
+        r"transform|targets|low_rank(_kernel|_additions)?|decomposed|rescaled|residual|quantised_linear|codes|scouted"
     ),
     "views": r"view",
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from metatl.additions import Addition
 from metatl.transforms.low_rank import LowRank
+from metatl.transforms.low_rank_kernel import LowRankKernel, convolved_as
+from metatl.transforms.targets import linear
 from metatl.types import Params
 
 
@@ -62,3 +64,24 @@ class Decomposed(Addition):
         whole = params[name] + self.direction.product(params)
         scale = params[self.magnitude] / whole.flatten(1).norm(dim=1)
         return {name: whole * scale.view(-1, *(1,) * (whole.dim() - 1))}
+
+
+@dataclass(frozen=True)
+class DecomposedKernel(Decomposed):
+    """The same at a convolution, V its kernels [out, in, kh, kw]: m / |V| * (V * x) + b, |V| by kernel."""
+
+    stride: tuple[int, ...] = (1, 1)
+    padding: tuple[int, ...] | str = (0, 0)
+    dilation: tuple[int, ...] = (1, 1)
+
+    @property
+    def direction(self) -> LowRankKernel:
+        """scale * B * (A * x)."""
+        return LowRankKernel(self.layer, self.scale, self.dropout, self.stride, self.padding, self.dilation)
+
+
+def decomposed(layer: nn.Module, name: str, scale: float, dropout: float) -> Decomposed:
+    """The addition at a layer of this name."""
+    if linear(layer):
+        return Decomposed(name, scale, dropout)
+    return DecomposedKernel(name, scale, dropout, **convolved_as(layer))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metatl.net import Net
-from metatl.transforms.decomposed import Decomposed
-from metatl.transforms.low_rank import LowRankAdditions, low_rank, scale_of
-from metatl.transforms.targets import linear, meant, nothing_meant
+from metatl.transforms.decomposed import decomposed
+from metatl.transforms.low_rank import low_rank, scale_of
+from metatl.transforms.low_rank_additions import LowRankAdditions
 from metatl.transforms.transform import extended
 from metatl.types import Transfer
 
@@ -22,21 +22,21 @@ class DoRA(LowRankAdditions):
     Args:
         r: rank.
         alpha: numerator of the scale.
-        targets: `all-linear`, or a regular expression that is found in the names of the layers meant.
+        targets: `all-linear` (every linear layer and 1x1 convolution, with any stride, but the output layer),
+            or a regular expression that is found in the names of the layers meant.
         scaling: what alpha is divided by.
         seed: of A.
         dropout: share of x's entries that are left out of A x where the net's own dropout is on.
+        kernels: whether all convolutions are meant, as matrices [out, in kh kw]: by `all-linear` all of them,
+            by an expression those that it is found in.
 
     Calling it raises MetatlError where no layer is meant, and where one has an addition already.
     """
 
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with additions and the transfer with A, B and m; all else but the head is frozen."""
-        layers = meant(net, linear, self.targets, "all-linear")
-        if not layers:
-            raise nothing_meant("DoRA", net, linear, self.targets)
-        scale = scale_of(self.alpha, self.r, self.scaling)
-        added = [Decomposed(name, scale, self.dropout) for name in layers]
+        layers, scale = self.layers(net), scale_of(self.alpha, self.r, self.scaling)
+        added = [decomposed(net.module.get_submodule(name), name, scale, self.dropout) for name in layers]
         made = low_rank({n: transfer.params[f"{n}.weight"] for n in layers}, self.r, self.seed)
         for one in added:
             made[one.magnitude] = transfer.params[f"{one.layer}.weight"].flatten(1).norm(dim=1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from metatl.additions import Addition
 from metatl.net import Net
-from metatl.transforms.decomposed import Decomposed
-from metatl.transforms.low_rank import LowRank
+from metatl.transforms.decomposed import decomposed
+from metatl.transforms.low_rank_kernel import kernel, product
 from metatl.transforms.rescaled import Rescaled
 from metatl.transforms.targets import adaptable, linear, weight_of
 from metatl.transforms.transform import Transform, extended
@@ -28,8 +28,8 @@ class FromPeft(Transform):
     Args:
         folder: with adapter_config.json and adapter_model.safetensors.
 
-    Calling it raises MetatlError for other kinds of adapters, for layers that the net lacks or that are not
-    linear, for tensors of other shapes, and for layers that have an addition already.
+    Calling it raises MetatlError for other kinds of adapters, for layers that the net lacks or that are
+    neither linear nor convolutions, for tensors of other shapes, and for layers with an addition already.
     """
 
     folder: str
@@ -42,10 +42,9 @@ class FromPeft(Transform):
         added, made = list[Addition](), Params()
         for layer, tensors in adapter.layers.items():
             name = before + layer
-            one = _addition(adapter, layer, name)
-            takes = adaptable if isinstance(one, LowRank) else linear
-            if not takes(net.module.get_submodule(name)):
-                raise MetatlError(f"{folder}: layer '{name}' is neither linear nor a 1x1 convolution here")
+            one = _addition(adapter, layer, name, net.module.get_submodule(name))
+            if one is None:
+                raise MetatlError(f"{folder}: layer '{name}' is neither linear nor a convolution here")
             weight = weight_of(net, transfer.params, name)
             added.append(one)
             made |= _fitted(one, tensors, weight, folder)
@@ -60,13 +59,16 @@ class FromPeft(Transform):
         return new, replace(carried, params=carried.params | own)
 
 
-def _addition(adapter: PeftAdapter, layer: str, name: str) -> Addition:
+def _addition(adapter: PeftAdapter, layer: str, name: str, module: nn.Module) -> Addition | None:
+    """The addition at a layer of the net; None where it cannot be there."""
     tensors = adapter.layers[layer]
     if "ia3_l" in tensors:
-        return Rescaled(name, "input" if adapter.before(layer) else "output")
-    scale = adapter.scale(layer, len(tensors.get("lora_A.weight", ())))
-    kind = Decomposed if adapter.config.get("use_dora") else LowRank
-    return kind(name, scale, float(adapter.config.get("lora_dropout", 0)))
+        return Rescaled(name, "input" if adapter.before(layer) else "output") if linear(module) else None
+    scale, dora = adapter.scale(layer, len(tensors.get("lora_A.weight", ()))), adapter.config.get("use_dora")
+    if not (linear if dora else adaptable)(module) and not kernel(module):
+        return None
+    made = decomposed if dora else product
+    return made(module, name, scale, float(adapter.config.get("lora_dropout", 0)))
 
 
 def _fitted(one: Addition, tensors: dict[str, Tensor], weight: Tensor, folder: Path) -> Params:
@@ -77,7 +79,7 @@ def _fitted(one: Addition, tensors: dict[str, Tensor], weight: Tensor, folder: P
     rank = len(found.get(f"{one.layer}.lora_A.weight", ()))
     sizes = {
         "lora_A.weight": (rank, *weight.shape[1:]),
-        "lora_B.weight": (len(weight), rank, *weight.shape[2:]),
+        "lora_B.weight": (len(weight), rank, *(1 for _ in weight.shape[2:])),
         "ia3_l": (weight.shape[1] if one == Rescaled(one.layer, "input") else len(weight),),
         "lora_magnitude_vector": (len(weight),),
     }

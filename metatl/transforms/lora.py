@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from torch import nn
+from typing import ClassVar
 
 from metatl.net import Net
-from metatl.transforms.low_rank import LowRank, LowRankAdditions, low_rank, scale_of
-from metatl.transforms.low_rank_kernel import at_kernel, kernel, pointwise
-from metatl.transforms.targets import adaptable, meant, nothing_meant, weight_of
+from metatl.transforms.low_rank import low_rank, scale_of
+from metatl.transforms.low_rank_additions import LowRankAdditions
+from metatl.transforms.low_rank_kernel import product
+from metatl.transforms.targets import weight_of
 from metatl.transforms.transform import extended
 from metatl.types import Transfer
 
@@ -38,28 +38,11 @@ class LoRA(LowRankAdditions):
     Calling it raises MetatlError where no layer is meant, and where one has an addition already.
     """
 
-    kernels: bool = False
+    codes: ClassVar[bool] = True
 
     def __call__(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:
         """The net with additions and the transfer with A and B; all else but the head is frozen."""
-        takes = _any if self.kernels else _pointwise
-        layers = meant(net, takes, self.targets, "all-linear")
-        if not layers:
-            raise nothing_meant("LoRA", net, takes, self.targets)
-        scale = scale_of(self.alpha, self.r, self.scaling)
+        layers, scale = self.layers(net), scale_of(self.alpha, self.r, self.scaling)
+        added = [product(net.module.get_submodule(name), name, scale, self.dropout) for name in layers]
         made = low_rank({n: weight_of(net, transfer.params, n) for n in layers}, self.r, self.seed)
-        return extended(net, transfer, [self._addition(net, name, scale) for name in layers], made)
-
-    def _addition(self, net: Net, name: str, scale: float) -> LowRank:
-        layer = net.module.get_submodule(name)
-        if adaptable(layer):
-            return LowRank(name, scale, self.dropout)
-        return at_kernel(layer, name, scale, self.dropout)
-
-
-def _pointwise(layer: nn.Module) -> bool:
-    return adaptable(layer) or pointwise(layer)
-
-
-def _any(layer: nn.Module) -> bool:
-    return adaptable(layer) or kernel(layer)
+        return extended(net, transfer, added, made)

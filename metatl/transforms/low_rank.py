@@ -11,8 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metatl.additions import Addition
-from metatl.transforms.targets import check_pattern, check_rank, check_share
-from metatl.transforms.transform import Transform
 from metatl.types import Params
 
 Scaling = Literal["standard", "rank_stabilised"]
@@ -84,31 +82,3 @@ def low_rank(weights: Params, r: int, seed: int) -> Params:
         made[f"{name}.lora_A.weight"] = (down / math.sqrt(weight[0].numel())).to(weight)
         made[f"{name}.lora_B.weight"] = weight.new_zeros(len(weight), r, *(1 for _ in weight.shape[2:]))
     return made
-
-
-@dataclass(frozen=True)
-class LowRankAdditions(Transform):
-    """What is said of low-rank additions.
-
-    Args:
-        r: rank.
-        alpha: numerator of the scale.
-        targets: `all-linear`, or a regular expression that is found in the names of the layers meant.
-        scaling: what alpha is divided by.
-        seed: of A.
-        dropout: share of x's entries that are left out of A x where the net's own dropout is on.
-    """
-
-    r: int = 8
-    alpha: float = 8.0
-    targets: str = "all-linear"
-    scaling: Scaling = "standard"
-    seed: int = 0
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse a rank below 1, a broken regular expression and a dropout that is no share."""
-        name = type(self).__name__
-        check_rank(name, self.r)
-        check_pattern(name, self.targets)
-        check_share(name, self.dropout)

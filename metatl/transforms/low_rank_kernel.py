@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from metatl.transforms.low_rank import LowRank
+from metatl.transforms.targets import adaptable
 from metatl.types import Params
 
 _CONVOLVED = {3: F.conv1d, 4: F.conv2d}
@@ -44,7 +46,14 @@ def pointwise(layer: nn.Module) -> bool:
     return kernel(layer) and max(sides) == 1
 
 
-def at_kernel(layer: nn.Module, name: str, scale: float, dropout: float) -> LowRankKernel:
-    """The addition at a convolution of this name."""
+def convolved_as(layer: nn.Module) -> dict[str, Any]:
+    """Stride, padding and dilation of a convolution, as its addition takes them."""
     assert isinstance(layer, nn.Conv1d | nn.Conv2d)
-    return LowRankKernel(name, scale, dropout, layer.stride, layer.padding, layer.dilation)
+    return {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+
+
+def product(layer: nn.Module, name: str, scale: float, dropout: float) -> LowRank:
+    """The addition at a layer of this name."""
+    if adaptable(layer):
+        return LowRank(name, scale, dropout)
+    return LowRankKernel(name, scale, dropout, **convolved_as(layer))

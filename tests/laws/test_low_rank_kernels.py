@@ -1,4 +1,4 @@
-"""LoRA at convolutions: a kernel changes by a matrix [out, in kh kw] of rank r, at any stride and padding."""
+"""LoRA and DoRA at convolutions: a change of the matrix [out, in kh kw], of rank r, whatever the stride."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from metatl import Net
 from metatl.testing import check_transform
-from metatl.transforms import LoRA
+from metatl.transforms import DoRA, LoRA
 from metatl.types import MetatlError
 
 LAYERS: dict[str, Any] = {
@@ -47,13 +47,40 @@ def test_the_kernel_changes_by_a_matrix_of_this_rank(kind: str) -> None:
     assert added == 2 * (weight[0].numel() + len(weight))
 
 
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_decomposed_kernel_has_magnitudes_and_directions(kind: str) -> None:
+    """m / |V| * (V x) + b, V = W + s B A by kernel, each of the length that its magnitude says."""
+    net, x = made(kind)
+    dora = DoRA(2, alpha=3.0, kernels=True)
+    check_transform(dora, net, net.start(), x)
+    there, start = dora(net, net.start())
+    moved = {n: p + torch.randn_like(p) if "lora" in n else p for n, p in start.params.items()}
+    plain, merged = dora.merge(there, replace(start, params=moved))
+    torch.testing.assert_close(
+        plain(merged.params, merged.buffers, x), there(moved, start.buffers, x), rtol=1e-10, atol=1e-10
+    )
+    weight = start.params["0.weight"]
+    down, up = (moved[f"0.lora_{part}.weight"].flatten(1) for part in "AB")
+    whole = weight + 1.5 * (up @ down).view_as(weight)
+    lengths = moved["0.lora_magnitude_vector"]
+    expected = (
+        lengths.view(-1, *(1,) * (weight.dim() - 1))
+        * whole
+        / whole.flatten(1).norm(dim=1).view(-1, *(1,) * (weight.dim() - 1))
+    )
+    torch.testing.assert_close(merged.params["0.weight"], expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("way", [LoRA, DoRA])
 @pytest.mark.parametrize("layer", [nn.Conv2d(3, 5, 1, 2), nn.Conv2d(3, 5, 1, padding=1), nn.Conv1d(3, 5, 1)])
 @pytest.mark.parametrize("targets", ["all-linear", "^0$"])
-def test_a_convolution_of_one_point_is_linear_with_any_stride(layer: nn.Module, targets: str) -> None:
+def test_a_convolution_of_one_point_is_linear_with_any_stride(
+    layer: nn.Module, targets: str, way: type[LoRA | DoRA]
+) -> None:
     x = torch.randn(2, 3, *[8] * (layer.get_parameter("weight").dim() - 2)).double()
     width = layer.double()(x).flatten(1).shape[1]
     net = Net.of(nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.Linear(width, 4)).double())
-    lora = LoRA(2, targets=targets)
+    lora = way(2, targets=targets)
     check_transform(lora, net, net.start(), x)
     there, start = lora(net, net.start())
     moved = {n: p + torch.randn_like(p) if "lora" in n else p for n, p in start.params.items()}
@@ -61,10 +88,11 @@ def test_a_convolution_of_one_point_is_linear_with_any_stride(layer: nn.Module, 
     torch.testing.assert_close(plain(merged.params, {}, x), there(moved, {}, x), rtol=1e-10, atol=1e-10)
 
 
-def test_convolutions_are_taken_where_they_are_asked_for_alone() -> None:
+@pytest.mark.parametrize("way", [LoRA, DoRA])
+def test_convolutions_are_taken_where_they_are_asked_for_alone(way: type[LoRA | DoRA]) -> None:
     net, _ = made("strided")
     with pytest.raises(MetatlError, match="no layer is meant"):
-        LoRA(2)(net, net.start())
+        way(2)(net, net.start())
     grouped = Net.of(nn.Sequential(nn.Conv2d(4, 4, 3, groups=2), nn.Flatten(), nn.Linear(4, 2)))
     with pytest.raises(MetatlError, match="no layer is meant"):
-        LoRA(2, kernels=True)(grouped, grouped.start())
+        way(2, kernels=True)(grouped, grouped.start())

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from metatl import Descent, Net
 from metatl.lab import config
@@ -95,6 +95,41 @@ def test_peft_opens_what_was_written(transform: Transform, tmp_path: Path) -> No
     save_peft(tmp_path, net, Transfer(fitted, carried.guide))
     theirs = peft.PeftModel.from_pretrained(base(), str(tmp_path), autocast_adapter_dtype=False)
     torch.testing.assert_close(theirs(given().x).detach(), net(fitted, {}, given().x).detach(), **NEAR)
+
+
+class Convolved(nn.Module):
+    """Convolutions with a stride, a padding and a kernel of one point, and a linear layer that none means."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Conv2d(3, 6, 3, 2, 1)
+        self.second = nn.Conv2d(6, 5, (3, 1), padding=(1, 0), bias=False)
+        self.third = nn.Conv2d(5, 4, 1, 2)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.third(self.second(self.first(x).tanh()).tanh()).mean((2, 3)))
+
+
+@pytest.mark.parametrize("transform", [LoRA(2, 3.0, kernels=True), DoRA(2, kernels=True)], ids=str)
+def test_kernels_are_written_and_read_again(transform: Transform, tmp_path: Path) -> None:
+    """By peft too, where it is there, with its outputs."""
+    vision.torchvision()
+    net, x = Net.of(Convolved().double().eval()), torch.randn(4, 3, 9, 9).double()
+    net, carried = transform(net, net.start())
+    moved = {n: p + 0.1 * torch.randn_like(p) * ("lora" in n) for n, p in carried.params.items()}
+    save_peft(tmp_path, net, Transfer(moved, carried.guide))
+    plain = Net.of(Convolved().double().eval())
+    again, found = FromPeft(str(tmp_path))(plain, plain.start())
+    assert {one.layer for one in again.additions} == {"first", "second", "third"}
+    assert all(torch.equal(found.params[name], leaf) for name, leaf in moved.items())
+    torch.testing.assert_close(again(found.params, {}, x), net(moved, {}, x), **NEAR)
+    peft = pytest.importorskip("peft", exc_type=ImportError)
+    theirs = peft.PeftModel.from_pretrained(
+        Convolved().double().eval(), str(tmp_path), autocast_adapter_dtype=False
+    )
+    torch.testing.assert_close(theirs(x).detach(), net(moved, {}, x).detach(), **NEAR)
 
 
 def test_a_wrapper_around_the_net_is_found_by_itself() -> None:

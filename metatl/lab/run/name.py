@@ -46,6 +46,7 @@ LATER: dict[str, dict[str, Any]] = {
     "metatl.objectives.dann.DANN": {"layer": "features"},
     "metatl.objectives.cdan.CDAN": {"layer": "features"},
     "metatl.transforms.lora.LoRA": {"dropout": 0.0, "kernels": False},
+    "metatl.transforms.dora.DoRA": {"kernels": False},
     "evaluation": {"score": None, "calibrated": False},
     _DESCENT: {
         "shuffle": False,

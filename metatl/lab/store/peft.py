@@ -27,8 +27,9 @@ def save_peft(folder: str | Path, net: Net, transfer: Transfer) -> None:
     over the same module: PeftModel.from_pretrained(module, folder). Raises MetatlError where nothing was
     added, or what is none of these, or kinds of them side by side.
     """
-    kinds = {type(one) for one in net.additions}
-    if len(kinds) != 1 or not kinds <= {LowRank, Decomposed, Rescaled}:
+    known = (LowRank, Decomposed, Rescaled)
+    kinds = {next((kind for kind in known if isinstance(one, kind)), type(one)) for one in net.additions}
+    if len(kinds) != 1 or not kinds <= {*known}:
         named = ", ".join(sorted(kind.__name__ for kind in kinds)) or "nothing"
         raise MetatlError(f"peft's files take additions of one kind, LoRA, DoRA or IA3; the net has {named}")
     config = _shared(net) | (_ia3(net) if Rescaled in kinds else _lora(net, transfer.params))
