@@ -116,7 +116,7 @@ def _fitted(alignment: Alignment, domains: TwoDomains) -> tuple[Batch, Any]:
         if known == alignment and kind == nesting and all(map(_same, of, leaves)):
             return made
     made = alignment.fit(domains)
-    _held[:] = [(alignment, leaves, nesting, made), *_held[: _HELD - 1]]
+    _held[:] = [(alignment, [leaf.clone() for leaf in leaves], nesting, made), *_held[: _HELD - 1]]
     return made
 
 

@@ -103,7 +103,7 @@ def transfer(
     found = {name: scaled(row, made.rate, made.seen) for name, row in {**found, **more}.items()}
     able, notes = applicable(found, names, made, problem)
     possible, large = asked.possible(problem, aim.counts, able)
-    able, idle = serving(able, names, possible)
+    able, idle = serving(able, names, possible, kept and kept.method)
     other, clustered = _source(others, problem, made, source_clusters, seed)
     larger, taught = learned_from(teacher, problem)
     near = beside(able, other, problem, made)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from metatl.data.examples import Examples
 from metatl.transferring.rows import DOMAINS, USUAL, Row
+from metatl.types import MetatlError
 
 
 def unnamed(counts: Sequence[int | None], source: Examples | None, problem: Examples) -> list[str]:
@@ -25,9 +26,14 @@ def _alike(source: Examples, problem: Examples) -> bool:
 
 
 def serving(
-    found: Mapping[str, Row], named: Sequence[str], counts: Sequence[int | None]
+    found: Mapping[str, Row], named: Sequence[str], counts: Sequence[int | None], save: str | None
 ) -> tuple[dict[str, Row], list[str]]:
-    """The rows that are fitted with any of these numbers of labels, and a note on those asked for by name."""
+    """The rows that are fitted with any of these numbers of labels, and a note on those asked for by name.
+
+    Raises MetatlError where the one whose model is to be kept is none of them.
+    """
     kept = {name: row for name, row in found.items() if any(row.serves(k) for k in counts)}
     lost = [name for name in named if name in found and name not in kept]
+    if save in lost:
+        raise MetatlError(f"save: {save!r} needs labels, and 0 are asked for; give more (--labelled 0,5)")
     return kept, [f"Left out, as they need labels: {', '.join(lost)}."] if lost else []

@@ -284,3 +284,6 @@ def test_an_alignment_is_made_once_for_values_that_come_after_it(
         rows, _ = AcrossDomains(alignment).aligned(*net, one._replace(x=x))
         torch.testing.assert_close(rows.x, real(alignment, made[-1])[0].x, rtol=0, atol=0)
     assert len(made) == 4
+    one.x["source"][:, 0] += 1.0
+    AcrossDomains(alignment).aligned(*net, one)
+    assert len(made) == 5, "rows that were changed in place are other rows"

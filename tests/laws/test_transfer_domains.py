@@ -193,3 +193,12 @@ def test_weights_that_leave_next_to_nothing_of_the_source_are_no_error(tmp_path:
     found = asked(data, source, tmp_path / "o", "weights-by-kliep,weights-by-ulsif,weights-by-kmm")
     assert len(found.report["rows"]) == 3
     assert all(row["score"] is not None for row in found.report["rows"])
+
+
+def test_a_row_that_needs_labels_is_not_kept_without_any(tmp_path: Path) -> None:
+    source, data = table(tmp_path / "source.csv", 40, 0), target(tmp_path / "t")
+    found = asked(data, source, tmp_path / "o", "ridge,coral")
+    assert "Left out, as they need labels: ridge." in found.report["protocol"]["notes"]
+    given: dict[str, Any] = {"methods": "ridge,coral", "labelled": "0", "words": Words("label")}
+    with pytest.raises(MetatlError, match="'ridge' needs labels"):
+        transfer(data, source=source, out=tmp_path / "p", save="ridge", **given)
