@@ -24,7 +24,7 @@ from metatl.transferring.problem import Problem, read_problem
 from metatl.transferring.progress import reading, working
 from metatl.transferring.protocol import protocol
 from metatl.transferring.report import report
-from metatl.transferring.rows import named, rows, scaled
+from metatl.transferring.rows import Row, named, rows, scaled
 from metatl.transferring.running import missing, pace, planned, run_bodies, run_heads
 from metatl.transferring.settle import as_asked, fit_all, reserve, settle, validate
 from metatl.transferring.several import Aim, best, several
@@ -89,12 +89,12 @@ def transfer(
     said = [] if sweep and methods is None else asked.words(methods)
     names = [named(word) for word in said]
     kept, budget, (examples, usual) = as_asked(save, names), Budget(60.0 * minutes), opened(data, words)
+    found = readable(_rows(said, names, teacher), names, examples)
+    asked.check_source(found, names, source is not None, usual is None)
     aim = Aim(usual if net is None else net, size, asked.counts(labelled, examples.targets.kind), seed)
     others, repeated = _others(source, words, examples, source_clusters, aim)
     said = unnamed(aim.counts, others, examples) if methods is None and labelled and not sweep else said
-    found = teachable(rows(asked.with_references(said)), names, teacher is not None)
-    asked.check_source(readable(found, names, examples), names, source is not None, usual is None)
-    found = with_pairs(found, said, words.paired, source is not None, aim.net is None)
+    found = with_pairs(_rows(said, names, teacher), said, words.paired, source is not None, aim.net is None)
     found, unlike = asked.columned(found, names, others, examples, aim.counts)
     made, told_of_net = net_for(
         aim.net, size, others if asked.learns_a_net(found, said) else None, examples, seed
@@ -125,6 +125,11 @@ def transfer(
     table = report(study, cells, protocol(study, settled, choice, minutes, notes, learned))
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
     return Transferring(table, model, folder, write(folder, study, cells, settled, table, model))
+
+
+def _rows(said: Sequence[str], names: list[str], teacher: Any) -> dict[str, Row]:
+    """The rows asked for and those that they are compared with, but for those that lack a teacher."""
+    return teachable(rows(asked.with_references(said)), names, teacher is not None)
 
 
 def _others(
