@@ -19,6 +19,7 @@ from metatl.adapt import (
     head_net,
 )
 from metatl.adapt.sharing import Sharing, alike
+from metatl.adapt.solvers import likeliest
 from metatl.lab.experiment import with_value
 from metatl.transferring import held_out
 from metatl.transferring.choose import chosen
@@ -80,20 +81,20 @@ def drawn(n: int, classes: int = 3) -> Labelled:
 def test_a_grid_costs_one_fit_a_fold_and_the_same_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a class, or all but one, has no labelled row."""
     row, draws = rows()["laplace"], [drawn(12), drawn(30), drawn(12, 2), drawn(6, 1)]
-    fits, real = list[int](), LogisticRegression.layers
+    fits, real = list[int](), likeliest.minima
 
-    def watched(self: LogisticRegression, x: Any, member: Any, weight: Any) -> Any:
+    def watched(x: Any, member: Any, weight: Any, how: likeliest.Penalised) -> Any:
         fits.append(len(x))
-        return real(self, x, member, weight)
+        return real(x, member, weight, how)
 
-    monkeypatch.setattr(LogisticRegression, "layers", watched)
+    monkeypatch.setattr(likeliest, "minima", watched)
     found = chosen(row, None, draws)  # pyright: ignore[reportArgumentType]
     assert row.select
     together = sum(fits)
     fits.clear()
     monkeypatch.setattr(held_out, "alike", lambda ways: [[i] for i in range(len(ways))])  # pyright: ignore[reportUnknownLambdaType]
     assert chosen(row, None, draws) == found  # pyright: ignore[reportArgumentType]
-    assert sum(fits) == together * len(row.select["precision"])
+    assert sum(fits) == together * len(row.grid["precision"])
 
 
 def test_of_real_values_what_is_likeliest_is_chosen() -> None:
@@ -138,4 +139,4 @@ def test_the_precision_is_not_held_down_by_the_end_of_its_grid() -> None:
         (choice,) = chosen(row, None, [Labelled(x, y, lambda x=x: x, 3)])  # pyright: ignore[reportArgumentType]
         found.append(choice.selected["precision"])
     assert min(found) > 10, found
-    assert min(found) < max(row.select["precision"]), found
+    assert min(found) < max(row.grid["precision"]), found
