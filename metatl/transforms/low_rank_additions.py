@@ -24,19 +24,7 @@ from metatl.transforms.transform import Transform
 
 @dataclass(frozen=True)
 class LowRankAdditions(Transform):
-    """Where low-rank additions lie, and how large they are.
-
-    Args:
-        r: rank.
-        alpha: numerator of the scale.
-        targets: `all-linear` (every linear layer and 1x1 convolution, with any stride, but the output layer),
-            or a regular expression that is found in the names of the layers meant.
-        scaling: what alpha is divided by.
-        seed: of A.
-        dropout: share of x's entries that are left out of A x where the net's own dropout is on.
-        kernels: whether all convolutions are meant, as matrices [out, in kh kw]: by `all-linear` all of them,
-            by an expression those that it is found in.
-    """
+    """Where low-rank additions lie, and how large they are: the arguments that `LoRA` and `DoRA` explain."""
 
     r: int = 8
     alpha: float = 8.0

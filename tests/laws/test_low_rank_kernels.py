@@ -12,7 +12,7 @@ from torch import nn
 from metatl import Net
 from metatl.testing import check_transform
 from metatl.transforms import DoRA, LoRA
-from metatl.types import MetatlError
+from metatl.types import MetatlError, Params, Transfer
 
 LAYERS: dict[str, Any] = {
     "strided": lambda: nn.Conv2d(3, 5, (3, 2), (2, 1), (1, 0)),
@@ -29,17 +29,23 @@ def made(kind: str) -> tuple[Net, torch.Tensor]:
     return Net.of(nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.Linear(width, 4)).double()), x.double()
 
 
+def merged_alike(transform: LoRA | DoRA, net: Net, x: torch.Tensor) -> tuple[Transfer, Params, Transfer]:
+    """What it starts from, its weights moved at random, and these merged, whose outputs are the same."""
+    check_transform(transform, net, net.start(), x)
+    there, start = transform(net, net.start())
+    moved = {n: p + torch.randn_like(p) if "lora" in n else p for n, p in start.params.items()}
+    plain, merged = transform.merge(there, replace(start, params=moved))
+    torch.testing.assert_close(
+        plain(merged.params, merged.buffers, x), there(moved, start.buffers, x), rtol=1e-10, atol=1e-10
+    )
+    return start, moved, merged
+
+
 @pytest.mark.parametrize("kind", LAYERS)
 def test_the_kernel_changes_by_a_matrix_of_this_rank(kind: str) -> None:
     net, x = made(kind)
     lora = LoRA(2, alpha=3.0, kernels=True)
-    check_transform(lora, net, net.start(), x)
-    there, start = lora(net, net.start())
-    moved = {n: p + torch.randn_like(p) if "lora" in n else p for n, p in start.params.items()}
-    plain, merged = lora.merge(there, replace(start, params=moved))
-    torch.testing.assert_close(
-        plain(merged.params, merged.buffers, x), there(moved, start.buffers, x), rtol=1e-10, atol=1e-10
-    )
+    start, _, merged = merged_alike(lora, net, x)
     change = (merged.params["0.weight"] - start.params["0.weight"]).flatten(1)
     assert int(torch.linalg.matrix_rank(change)) == 2
     weight = start.params["0.weight"]
@@ -52,13 +58,7 @@ def test_a_decomposed_kernel_has_magnitudes_and_directions(kind: str) -> None:
     """m / |V| * (V x) + b, V = W + s B A by kernel, each of the length that its magnitude says."""
     net, x = made(kind)
     dora = DoRA(2, alpha=3.0, kernels=True)
-    check_transform(dora, net, net.start(), x)
-    there, start = dora(net, net.start())
-    moved = {n: p + torch.randn_like(p) if "lora" in n else p for n, p in start.params.items()}
-    plain, merged = dora.merge(there, replace(start, params=moved))
-    torch.testing.assert_close(
-        plain(merged.params, merged.buffers, x), there(moved, start.buffers, x), rtol=1e-10, atol=1e-10
-    )
+    start, moved, merged = merged_alike(dora, net, x)
     weight = start.params["0.weight"]
     down, up = (moved[f"0.lora_{part}.weight"].flatten(1) for part in "AB")
     whole = weight + 1.5 * (up @ down).view_as(weight)
@@ -81,11 +81,7 @@ def test_a_convolution_of_one_point_is_linear_with_any_stride(
     width = layer.double()(x).flatten(1).shape[1]
     net = Net.of(nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.Linear(width, 4)).double())
     lora = way(2, targets=targets)
-    check_transform(lora, net, net.start(), x)
-    there, start = lora(net, net.start())
-    moved = {n: p + torch.randn_like(p) if "lora" in n else p for n, p in start.params.items()}
-    plain, merged = lora.merge(there, replace(start, params=moved))
-    torch.testing.assert_close(plain(merged.params, {}, x), there(moved, {}, x), rtol=1e-10, atol=1e-10)
+    merged_alike(lora, net, x)
 
 
 @pytest.mark.parametrize("way", [LoRA, DoRA])
