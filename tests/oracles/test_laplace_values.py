@@ -11,7 +11,15 @@ from scipy import stats
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt import BayesianLinear, ClosedForm, GeneralisedLinear, Laplace, LogisticRegression, head_net
+from metatl.adapt import (
+    BayesianLinear,
+    ClosedForm,
+    Ensemble,
+    GeneralisedLinear,
+    Laplace,
+    LogisticRegression,
+    head_net,
+)
 from metatl.adapt.laplace import OfValues
 from metatl.adapt.solvers.evidence import best_ridge, widened
 from metatl.engines import Batched
@@ -101,6 +109,46 @@ def test_intervals_of_a_linear_gaussian_task_hold_what_they_say() -> None:
     low, high = Batched().map(lambda one: way.predictive(net, transfer, one).interval(0.95), tasks)
     inside = int(((low <= y[:, 60:]) & (y[:, 60:] <= high)).sum())
     assert stats.binomtest(inside, 600, 0.95).pvalue > 0.01, inside
+
+
+@pytest.mark.parametrize("n", [3, 30])
+@pytest.mark.parametrize("l2", [1e-4, 0.5])
+def test_a_ridge_spreads_as_the_posterior_whose_mean_it_is(n: int, l2: float) -> None:
+    x, y, weight = drawn(n)
+    solver, asked, total = GeneralisedLinear(l2), 3 * drawn(7)[0], weight.sum()
+    fitted = solver.fit(x, y, 2, weight)
+    root = torch.tensor([*[float(l2 * total)] * 4, 0.0], dtype=torch.float64).sqrt().diag()
+    noise = widened(best_ridge(x, y, weight)[1], total - 1)
+    prior = {"mean": torch.zeros(5, 2).double(), "root": root, "log_noise": noise.log()}
+    wanted = BayesianLinear().fit_under(prior, x, y, 2, weight)
+    # BayesianLinear adds 1e-8 of its prior's mean diagonal: a constant that is not quite free
+    torch.testing.assert_close(
+        solver.predict(fitted, asked), BayesianLinear().predict(wanted, asked), rtol=1e-5, atol=1e-6
+    )
+    torch.testing.assert_close(
+        solver.spread(fitted, asked), BayesianLinear().spread(wanted, asked), rtol=1e-5, atol=1e-6
+    )
+    classes = solver.fit(x, torch.arange(n) % 3, 3)
+    with pytest.raises(MetatlError, match="no spread"):
+        solver.spread(classes, x)
+
+
+def test_intervals_of_an_ensemble_hold_about_what_they_say() -> None:
+    """500 tasks of 40 rows and 8 features, members alone and averaged."""
+    made = torch.Generator().manual_seed(6)
+    x, new, layer, e = (
+        torch.randn(500, *shape, generator=made, dtype=torch.float64)
+        for shape in ((40, 8), (1, 8), (9, 1), (41, 1))
+    )
+    y = torch.cat([x, new], 1) @ layer[:, :8] + layer[:, 8:] + 0.5 * e
+    tasks, (net, transfer) = Episode(Batch(x, y[:, :40]), Batch(new)), bare(8, 1)
+    inner = ClosedForm(GeneralisedLinear(1e-4))
+    for way in (inner, Ensemble(inner, 10)):
+        low, high = Batched().map(
+            lambda one, way=way: way.predictive(net, transfer, one).interval(0.95), tasks
+        )
+        inside = float(((low <= y[:, 40:]) & (y[:, 40:] <= high)).double().mean())
+        assert 0.93 < inside < 0.975, (way, inside)
 
 
 def test_it_keeps_the_laws_where_noise_is_estimated() -> None:
