@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from metatl.data.examples import Examples, Index, Inputs, TestPart
 from metatl.data.fixed import Fixed
 from metatl.data.tables import Encoder
-from metatl.data.tables.plan import without_part
+from metatl.data.tables.plan import planned, without_part
 from metatl.data.targets import Targets
 from metatl.opening import text_of
 from metatl.transferring.backbone import Backbone
@@ -71,7 +71,7 @@ def read_problem(
     found, why = digests_of(examples.inputs)
     columns = examples.inputs.columns
     seen: Features
-    encoded = None if columns is None else Encoded(columns, Encoder.fit)
+    encoded = None if columns is None else Encoded(columns, _of_draw)
     if net.moves:
         kept, rows = seen_by(net, examples.inputs, found, tick)
         lost = {*range(len(found))} - {*kept.tolist()}
@@ -98,6 +98,11 @@ def read_problem(
         (*some.notes, *told),
         some.pair,
     )
+
+
+def _of_draw(columns: Any) -> Callable[[Any], Tensor]:
+    """The encoder of labelled rows [n]; where no column tells these few apart, one number that is 0."""
+    return Encoder.fit(columns) if planned(columns).uses else lambda rows: torch.zeros(rows.rows, 1)
 
 
 def seen_by(

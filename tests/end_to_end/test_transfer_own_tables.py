@@ -247,6 +247,16 @@ def test_a_table_from_which_nothing_is_learned_is_one_line(rows: Rows, line: str
     assert re.search(line, found), found
 
 
+def test_rows_that_no_column_tells_apart_answer_alike_where_others_are_told(tmp_path: Path) -> None:
+    rows = plain(lambda i, r: [i, r[1], "a" if i % 2 else "b", r[1] / 7])
+    words = ("--target", "y", "--drop", "id", "--methods", "ridge,extra-trees", "--labelled", "1,10")
+    assert metatl(*fitted(tmp_path, rows, *words)).code == 0
+    found = {
+        (row["method"], row["labelled"]): row for row in store.read_json(tmp_path / "o/report.json")["rows"]
+    }
+    assert found["ridge", 1]["score"] == found["extra-trees", 1]["score"] > found["ridge", 10]["score"]
+
+
 def test_names_and_delimiters_that_are_wrong_are_one_line(tmp_path: Path) -> None:
     assert "nearest: Outcome" in refused(
         *fitted(tmp_path, plain(), "--target", "outcome", names=("id", "age", "dose", "Outcome"))

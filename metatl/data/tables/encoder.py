@@ -12,7 +12,7 @@ from torch import Tensor
 
 from metatl.data.tables.columns import Array, Columns, as_text, missing
 from metatl.data.tables.fitting import fitted_booleans, fitted_categories, fitted_numbers
-from metatl.data.tables.plan import DIFFERS, PARTS, Plan, as_categories, booleans, numbers, planned
+from metatl.data.tables.plan import PARTS, Plan, as_categories, booleans, numbers, of_use
 from metatl.types import MetatlError
 
 _ARRAYS = ("fill", "absent", "mean", "scale", "boolean_fill", "boolean_absent")
@@ -50,11 +50,7 @@ class Encoder:
     @staticmethod
     def fit(columns: Columns) -> Encoder:
         """Fitted to these rows, which hold no targets; MetatlError if no column is of use."""
-        plan = planned(columns)
-        if not plan.uses:
-            said = "; ".join(f"{name}: {why}" for name, why in list(plan.left_out.items())[:6])
-            hint = "; if one holds sentences, name it (--text)" if DIFFERS in plan.left_out.values() else ""
-            raise MetatlError(f"{columns.name}: no column tells its {columns.rows} rows apart ({said}){hint}")
+        plan = of_use(columns)
         earliest = {name: str(columns[name][~missing(columns[name])].min()) for name in plan.of("date")}
         found = fitted_numbers(numbers(columns, plan, earliest))
         found |= fitted_booleans(booleans(columns, plan))

@@ -42,9 +42,22 @@ def planned(columns: Columns) -> Plan:
     return Plan(uses, {name: why for name, why in reasons.items() if why is not None})
 
 
+def of_use(columns: Columns) -> Plan:
+    """`planned`; MetatlError where no column is of use."""
+    plan = planned(columns)
+    if not plan.uses:
+        said = "; ".join(f"{name}: {why}" for name, why in list(plan.left_out.items())[:_NAMED])
+        hint = "; if one holds sentences, name it (--text)" if DIFFERS in plan.left_out.values() else ""
+        raise MetatlError(f"{columns.name}: no column tells its {columns.rows} rows apart ({said}){hint}")
+    return plan
+
+
 def without_part(columns: Columns) -> tuple[str, ...]:
-    """A sentence on the columns that become no input of a model that is fitted to all of these rows."""
-    left = planned(columns).left_out
+    """A sentence on the columns that become no input of a model that is fitted to all of these rows.
+
+    Raises MetatlError where that is all of them.
+    """
+    left = of_use(columns).left_out
     said = [f"{name} ({why})" for name, why in left.items()]
     more = f" and {len(said) - _NAMED} more" if len(said) > _NAMED else ""
     told = f"columns that play no part where all rows are labelled: {', '.join(said[:_NAMED])}{more}"
