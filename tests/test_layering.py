@@ -63,8 +63,8 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",
     "guides": r"guide|ranked|shape",
     "heads": r"head",
-    "learners": r"learner|skipping|directions|displacements",
-    "models": r"blocks",
+    "learners": r"learner|skipping|directions|displacements|both_domains|named_transfers",
+    "models": r"blocks|attention|picture_tokens",
     "objectives": r"predictive|term|losses|task_loss|discriminator|target_alone",
     "transforms": (
         r"transform|targets|low_rank(_kernel|_additions)?|decomposed|rescaled|residual|quantised_linear|codes|scouted"

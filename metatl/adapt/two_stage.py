@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from metatl.adapt.adaptation import Adaptation
-from metatl.adapt.boosting import filled, hypothesis, said
+from metatl.adapt.boosted_regression import BoostedRegression, median
+from metatl.adapt.boosting import filled
 from metatl.adapt.closed_form import ClosedForm
 from metatl.adapt.named_streams import OfStreams, domains
 from metatl.adapt.solvers import RidgeRegression
@@ -18,7 +19,7 @@ from metatl.alignments.alignment import together
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
 
-LEAST, MOST_FOLDS, HALVINGS = 1e-10, 5, 60
+MOST_FOLDS, HALVINGS = 5, 60
 
 
 @dataclass(frozen=True)
@@ -60,77 +61,41 @@ class TwoStageTrAdaBoost(OfStreams):
         source, labelled = source._replace(y=y[0]), labelled._replace(y=y[1])
         rows, n, m = together(source, labelled), len(source.x), len(labelled.x)
         weight, best = torch.full((n + m,), 1 / (n + m), dtype=torch.float64), (math.inf, weight_of(n, m))
+        rounds = BoostedRegression(self.base, self.rounds, key)
         for step in range(self.steps):
-            error = self._held_out(rows, weight, n, key)
+            error = held_out(rounds, rows, weight, n)
             if error < best[0]:
                 best = (error, weight)
             if step < self.steps - 1:
                 share = m / (n + m) + (step + 1) / (self.steps - 1) * (1 - m / (n + m))
-                weight = shrunk(weight, self._errors(rows, weight, key), n, share)
-        return filled(*self._boosted(rows, best[1], n, key), self.rounds)
+                weight = shrunk(weight, rounds.errors(rows, weight), n, share)
+        return filled(*rounds.boosted(rows, best[1], n), self.rounds)
 
     def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
         """Real values [n, 1]: the weighted median over rounds."""
         rows = net.features(transfer.params, transfer.buffers, x)
-        return self._median(fitted["rounds"], fitted["votes"], rows).to(rows.dtype).expand(-1, net.outputs)
+        found = median(self.base, fitted["rounds"], fitted["votes"], rows)
+        return found.to(rows.dtype).expand(-1, net.outputs)
 
-    def _errors(self, rows: Batch, weight: Tensor, key: int) -> Tensor:
-        """[n + m]: |error| over the largest, of the learner on these weights."""
-        return relative(self._said(hypothesis(self.base, rows, weight, 1, key), rows.x), rows.y)
 
-    def _said(self, one: Any, x: Tensor) -> Tensor:
-        return said(self.base, one, x, torch.zeros(0, 1), 1)
-
-    def _boosted(self, rows: Batch, weight: Tensor, n: int, key: int) -> tuple[list[Any], list[float]]:
-        """AdaBoost.R2 whose first n rows keep their weights."""
-        weight, share = weight / weight.sum(), float(weight[n:].sum() / weight.sum())
-        found, votes = list[Any](), list[float]()
-        for _ in range(self.rounds):
-            one = hypothesis(self.base, rows, weight, 1, key)
-            error = relative(self._said(one, rows.x), rows.y)
-            loss = float((weight * error).sum())
-            if loss >= 0.5 and found:
-                break
-            rate = max(min(loss, 0.5 - LEAST), LEAST)
-            rate /= 1 - rate
-            found.append(one)
-            votes.append(-math.log(rate))
-            if loss >= 0.5 or loss <= LEAST:
-                break
-            target = weight[n:] * rate ** (1 - error[n:])
-            weight = torch.cat([weight[:n], target * share / target.sum()])
-        return found, votes
-
-    def _held_out(self, rows: Batch, weight: Tensor, n: int, key: int) -> float:
-        """The mean squared error on target rows that were left out, in folds; endless with one row."""
-        m = len(rows.x) - n
-        fold, total = torch.arange(m) % min(MOST_FOLDS, m), 0.0
-        if m < 2:
-            return math.inf
-        for one in fold.unique():
-            held = torch.cat([torch.zeros(n, dtype=torch.bool), fold == one])
-            inside = Batch(rows.x[~held], rows.y[~held])
-            found, votes = self._boosted(inside, weight[~held], n, key)
-            said_of = self._median(found, torch.tensor(votes, dtype=torch.float64), rows.x[held])
-            total += float((said_of - rows.y[held]).square().sum())
-        return total / m
-
-    def _median(self, rounds: Any, votes: Tensor, x: Tensor) -> Tensor:
-        values = torch.cat([self._said(one, x).double() for one in rounds], 1)
-        order = values.argsort(1)
-        passed = votes[order].cumsum(1) >= 0.5 * votes.sum()
-        return values.gather(1, order).gather(1, passed.int().argmax(1, keepdim=True))
+def held_out(way: BoostedRegression, rows: Batch, weight: Tensor, n: int) -> float:
+    """The mean squared error on target rows that were left out, in folds; endless with one row."""
+    m = len(rows.x) - n
+    fold, total = torch.arange(m) % min(MOST_FOLDS, m), 0.0
+    if m < 2:
+        return math.inf
+    for one in fold.unique():
+        held = torch.cat([torch.zeros(n, dtype=torch.bool), fold == one])
+        inside = Batch(rows.x[~held], rows.y[~held])
+        found, votes = way.boosted(inside, weight[~held], n)
+        told = median(way.base, found, torch.tensor(votes, dtype=torch.float64), rows.x[held])
+        total += float((told - rows.y[held]).square().sum())
+    return total / m
 
 
 def weight_of(n: int, m: int) -> Tensor:
     """The target alone: [n + m], 0 for the n source rows."""
     return torch.cat([torch.zeros(n), torch.ones(m)]).double() / m
-
-
-def relative(said_of: Tensor, y: Tensor) -> Tensor:
-    """[n]: |error| over the largest one."""
-    error = (said_of - y).abs().double().flatten()
-    return error / error.max().clamp_min(1e-300)
 
 
 def shrunk(weight: Tensor, error: Tensor, n: int, share: float) -> Tensor:

@@ -8,11 +8,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from metatl import tree
 from metatl.data import Bridge, CutAcross, Domain, MixedUp
 from metatl.data.source import Data
 from metatl.engines.engine import Engine
 from metatl.learners.learner import Learner, State
+from metatl.learners.named_transfers import Memory, averaged, held, of_rule, rule_in, taken
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.objectives import Bridged, TaskLoss
@@ -81,7 +81,7 @@ class DualPath(Learner):
 
     def init(self, net: Net, start: Transfer) -> State:
         """Both paths at the start, which students start from too."""
-        return State(start, 0, {**_held(_START, start), **self._begun(net, start)})
+        return State(start, 0, {**held(_START, start), **self._begun(net, start)})
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Drawn) -> tuple[State, Metrics]:
         """A step of both paths, or of the student."""
@@ -90,23 +90,23 @@ class DualPath(Learner):
         for name, learner in self._of(half).items():
             teachers = [name] if half % 2 == 0 else ["one", "two"]
             rows = drawn[name]
-            likely = sum(_shares(net, _take(memory, f"{one}-teacher", carried), rows) for one in teachers)
+            likely = sum(_shares(net, taken(memory, f"{one}-teacher", carried), rows) for one in teachers)
             bridge = rows["bridge"]
             rows = {**rows, "bridge": bridge._replace(y={**bridge.y, "likely": likely / len(teachers)})}
-            own = State(_take(memory, name, carried), place, _within(memory, name))
+            own = State(taken(memory, name, carried), place, rule_in(memory, name))
             moved, metrics = learner.step(net, engine, own, rows)
             told.append(metrics)
-            memory |= _held(name, moved.transfer) | {f"{name}-rule-{r}": m for r, m in moved.memory.items()}
+            memory |= held(name, moved.transfer) | of_rule(name, moved.memory)
             if half % 2 == 0:
                 share = min(1.0 - 1.0 / (place + 1), self.keep)
-                memory |= _averaged(memory, name, moved.transfer, share)
+                memory |= averaged(memory, name, moved.transfer, share)
         if half % 2 and last:
-            carried = _take(memory, "student", carried)
-            memory = {**_held(_START, _take(memory, _START, carried)), **self._begun(net, carried)}
+            carried = taken(memory, "student", carried)
+            memory = {**held(_START, taken(memory, _START, carried)), **self._begun(net, carried)}
         elif last:
-            student = _take(memory, _START, carried)
+            student = taken(memory, _START, carried)
             begun = self._of(half + 1)["student"].init(net, student)
-            memory |= _held("student", student) | {f"student-rule-{r}": m for r, m in begun.memory.items()}
+            memory |= held("student", student) | of_rule("student", begun.memory)
         mean = {key: sum(one[key] for one in told) / len(told) for key in told[0]}
         return State(carried, state.step + 1, memory), mean  # pyright: ignore[reportReturnType]
 
@@ -137,43 +137,13 @@ class DualPath(Learner):
             for name, one in bridges.items()
         }
 
-    def _begun(self, net: Net, start: Transfer) -> dict[str, dict[str, Tensor]]:
+    def _begun(self, net: Net, start: Transfer) -> Memory:
         """What both paths hold at the beginning of a round."""
-        memory: dict[str, dict[str, Tensor]] = {}
+        memory: Memory = {}
         for name, learner in self._of(0).items():
-            rule = learner.init(net, start).memory
-            memory |= _held(name, start) | _held(f"{name}-teacher", start)
-            memory |= {f"{name}-rule-{role}": held for role, held in rule.items()}
+            memory |= held(name, start) | held(f"{name}-teacher", start)
+            memory |= of_rule(name, learner.init(net, start).memory)
         return memory
-
-
-def _held(name: str, given: Transfer) -> dict[str, dict[str, Tensor]]:
-    return {f"{name}-params": dict(given.params), f"{name}-buffers": dict(given.buffers)}
-
-
-def _take(memory: dict[str, dict[str, Tensor]], name: str, like: Transfer) -> Transfer:
-    return replace(like, params=memory[f"{name}-params"], buffers=memory.get(f"{name}-buffers", {}))
-
-
-def _within(memory: dict[str, dict[str, Tensor]], name: str) -> dict[str, dict[str, Tensor]]:
-    """The memory of a learner's rule."""
-    start = f"{name}-rule-"
-    return {role.removeprefix(start): held for role, held in memory.items() if role.startswith(start)}
-
-
-def _averaged(
-    memory: dict[str, dict[str, Tensor]], name: str, path: Transfer, share: float
-) -> dict[str, dict[str, Tensor]]:
-    """share of the teacher and the rest of the path; counts in buffers are the path's."""
-
-    def mean(old: Tensor, new: Tensor) -> Tensor:
-        return share * old + (1.0 - share) * new if new.is_floating_point() else new
-
-    teacher = _take(memory, f"{name}-teacher", path)
-    params = tree.map(mean, teacher.params, path.params)
-    return _held(
-        f"{name}-teacher", replace(path, params=params, buffers=tree.map(mean, teacher.buffers, path.buffers))
-    )
 
 
 def _shares(net: Net, teacher: Transfer, rows: dict[str, Batch]) -> Tensor:

@@ -13,14 +13,12 @@ from torch import Tensor
 from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.descent import Descent
 from metatl.adapt.named_streams import PAIRS, OfStreams, domains
-from metatl.alignments import TwoDomains
 from metatl.alignments.alignment import together
-from metatl.data.bank import Bank
-from metatl.data.class_data import ClassData
 from metatl.data.domain_data import DomainData
 from metatl.deadline import in_time
 from metatl.engines import Loop
 from metatl.guides.guide import TransferGuide
+from metatl.learners.both_domains import both_domains, standard
 from metatl.learners.learner import Learner
 from metatl.models import MLP
 from metatl.net import Net
@@ -106,8 +104,8 @@ class NetAcross(OfStreams):
                 getattr(module, "reset_parameters", lambda: None)()
             learned = made.start()
             if self.learner.steps:
-                learned = self._learned(made, learned, _data(scale, rows, found, net.outputs), key)
-            learned = self._brought(made, learned, _standard(scale, found.unlabelled), key)
+                learned = self._learned(made, learned, both_domains(scale, rows, found, net.outputs), key)
+            learned = self._brought(made, learned, standard(scale, found.unlabelled), key)
         held = {name: leaf.detach().clone() for name, leaf in learned.params.items()}
         return {**scale, "params": held, "buffers": dict(learned.buffers)}
 
@@ -143,26 +141,3 @@ class NetAcross(OfStreams):
 @lru_cache(maxsize=16)
 def _made(hidden: tuple[int, ...], width: int, outputs: int, norm: bool) -> Net:
     return Net.of(MLP((width,), outputs, hidden, norm=norm))
-
-
-def _standard(scale: dict[str, Tensor], x: Tensor) -> Tensor:
-    return (x.float() - scale["mean"]) / scale["deviation"]
-
-
-def _data(scale: dict[str, Tensor], rows: Batch, found: TwoDomains, classes: int) -> DomainData:
-    """Both domains, standardised; the labelled rows class by class."""
-
-    def bank(x: Tensor, sizes: list[int], names: list[str]) -> Bank:
-        return Bank.sorted_by_class(_standard(scale, x), sizes, names)
-
-    if not len(found.unlabelled):
-        raise MetatlError("no row of the target is left that judges nothing; give more of them")
-    order = torch.argsort(rows.y, stable=True)
-    sizes = torch.bincount(rows.y, minlength=classes).tolist()
-    source = bank(rows.x[order], sizes, [str(i) for i in range(classes)])
-    target = bank(found.unlabelled, [len(found.unlabelled)], ["rows"])
-    own = bank(rows.x, [len(rows.x)], ["rows"])
-    labelled = ClassData("source", {"meta_train": source})
-    pairs = {} if found.paired is None else dict(zip(PAIRS, found.paired, strict=True))
-    both = {name: bank(x, [len(x)], ["rows"]) for name, x in pairs.items()}
-    return DomainData(labelled, {"source": own, "target": target, **both}, ("source",), "target")

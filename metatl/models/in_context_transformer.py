@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from metatl.models.attention import SupportAttention
+from metatl.models.picture_tokens import PictureTokens
 from metatl.types import MetatlError
 
 
@@ -60,10 +62,10 @@ class InContextTransformer(nn.Module):
             raise MetatlError(f"InContextTransformer: {said}; let the heads divide the width, bars be 0")
         self.columns, self.classes, self.standardise = torch.Size(shape).numel(), classes, standardise
         self.pictures = bool(filters)
-        self.x = _Pictures(shape, width, filters) if filters else nn.Linear(self.columns, width)
+        self.x = PictureTokens(shape, width, filters) if filters else nn.Linear(self.columns, width)
         self.y = nn.Linear(outputs, width, bias=False)
         self.always = nn.Parameter(torch.randn(1, width) * 0.02)
-        self.blocks = nn.ModuleList(_Block(width, heads, likeness) for _ in range(layers))
+        self.blocks = nn.ModuleList(SupportAttention(width, heads, likeness) for _ in range(layers))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.head = nn.Linear(width, bars or outputs)
 
@@ -100,71 +102,6 @@ class InContextTransformer(nn.Module):
         if not self.classes:
             return y.reshape(-1, self.y.in_features).to(like.dtype)
         return (y.unsqueeze(-1) == torch.arange(self.y.in_features, device=y.device)).to(like.dtype)
-
-
-class _Pictures(nn.Module):
-    """[n, channels, height, width] -> [n, width]: four 3x3 convolutions of stride 2, each normed, with ReLU.
-
-    Norms are over a picture's own channels and places (group norm with one group, Wu & He 2018, arXiv
-    1803.08494), so that a row's token is of that row alone: batch norms would let query rows see each other.
-
-    Args:
-        shape: (channels, height, width).
-        width: of a token.
-        filters: channels of every convolution.
-    """
-
-    def __init__(self, shape: tuple[int, ...], width: int, filters: int) -> None:
-        super().__init__()
-        channels, height, wide = shape
-        layers: list[nn.Module] = []
-        for _ in range(4):
-            layers += [
-                nn.Conv2d(channels, filters, 3, stride=2, padding=1),
-                nn.GroupNorm(1, filters),
-                nn.ReLU(),
-            ]
-            channels, height, wide = filters, (height + 1) // 2, (wide + 1) // 2
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(filters * height * wide, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Tokens [n, width] of pictures [n, channels, height, width]."""
-        return self.layers(x)
-
-
-class _Block(nn.Module):
-    """Attention to the support tokens, then a hidden layer, each added to what came in; norms before both."""
-
-    def __init__(self, width: int, heads: int, likeness: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.asks, self.tells = nn.Linear(width, width), nn.Linear(width, 2 * width)
-        self.mixes, self.wide, self.narrow = (
-            nn.Linear(width, width),
-            nn.Linear(width, 2 * width),
-            nn.Linear(2 * width, width),
-        )
-        self.first = nn.LayerNorm(width, elementwise_affine=False)
-        self.second = nn.LayerNorm(width, elementwise_affine=False)
-        if likeness > 0:
-            with torch.no_grad():
-                self.tells.weight[:width] = nn.init.orthogonal_(self.asks.weight, likeness)
-                self.tells.bias[:width] = nn.init.zeros_(self.asks.bias)
-
-    def forward(self, rows: Tensor, asked: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """rows [m, width], asked [n, width]; bias [m]: of the attention to each of the rows."""
-        both, count = torch.cat([rows, asked]), rows.shape[0]
-        normed = self.first(both)
-        key, value = self.tells(normed[:count]).chunk(2, -1)
-        query, key, value = (self._apart(part) for part in (self.asks(normed), key, value))
-        near = (query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias).softmax(-1)
-        both = both + self.mixes((near @ value).transpose(0, 1).flatten(1))
-        both = both + self.narrow(nn.functional.gelu(self.wide(self.second(both))))
-        return both[:count], both[count:]
-
-    def _apart(self, x: Tensor) -> Tensor:
-        """[n, width] -> [heads, n, width / heads]."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(0, 1)
 
 
 def _standardised(near: Tensor, far: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from metatl.adapt import GaussianProcess
-from metatl.adapt.solvers import gaussian_process
+from metatl.adapt.solvers import process
 
 EVIDENCE = -9.536216167484035
 MEAN = [0.09286091081408387, 0.18823462602732904, 0.291555822705627, 0.1147144694841623]
@@ -19,7 +19,7 @@ VARIANCE = [1.5506869484604422, 1.5390773393985724, 0.6695827580732145, 1.214974
 
 
 def test_mean_variance_and_evidence_are_gpytorchs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaussian_process, "JITTER", 0.0)  # theirs adds none where a factor exists
+    monkeypatch.setattr(process, "JITTER", 0.0)  # theirs adds none where a factor exists
     drawn = torch.Generator().manual_seed(0)
     x, y, new = (torch.randn(*n, generator=drawn, dtype=torch.float64) for n in ((8, 3), (8,), (4, 3)))
     values = {"log_scale": 1.5, "log_length": 1.2, "log_noise": 0.2}

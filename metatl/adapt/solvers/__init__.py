@@ -4,11 +4,12 @@ from metatl.adapt.solvers.bayesian_last_layer import BayesianLastLayer
 from metatl.adapt.solvers.bayesian_linear import BayesianLinear, Posterior
 from metatl.adapt.solvers.cosine import CosineClassifier, Cosines
 from metatl.adapt.solvers.gaussian_classes import ClassPosterior, GaussianClasses
-from metatl.adapt.solvers.gaussian_process import GaussianProcess, Process
+from metatl.adapt.solvers.gaussian_process import GaussianProcess
 from metatl.adapt.solvers.generalised_linear import GeneralisedLinear
 from metatl.adapt.solvers.linear_discriminant import LinearDiscriminant
 from metatl.adapt.solvers.logistic import LogisticRegression
 from metatl.adapt.solvers.nearest_centroid import Centroids, NearestCentroid
+from metatl.adapt.solvers.process import Process
 from metatl.adapt.solvers.quadratic_discriminant import Gaussians, QuadraticDiscriminant
 from metatl.adapt.solvers.ridge import RidgeRegression
 from metatl.adapt.solvers.soft_neighbours import Neighbours, SoftNeighbours
