@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,10 @@ class Cells:
             some = {draw: vars(self.held[name, k, draw]) for draw in self.draws(name, k)}
             file = self.folder / "cells" / f"{name}~{ALL if k is None else k}.json"
             store.write_text(file, json.dumps(some) + "\n")  # in one line: ten times as fast
+
+    def of(self, keys: Iterable[Key]) -> Cells:
+        """These alone, of those that are done: an earlier command may have asked for others too."""
+        return replace(self, held={key: self.held[key] for key in keys if key in self.held})
 
     @property
     def stopped(self) -> list[str]:

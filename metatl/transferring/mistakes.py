@@ -16,6 +16,7 @@ from metatl.lab.render.figure import FAINT, INK, bare, blank
 from metatl.text import drawn
 from metatl.transferring.cells import Cells
 from metatl.transferring.judging import NO_CLASS
+from metatl.transferring.running import wanted
 from metatl.transferring.study import Study
 
 COLUMNS, TILES = 4, 12
@@ -41,6 +42,7 @@ def named(study: Study, cells: Cells, name: str) -> Named | None:
     """The row's predictions with most labels: all draws that share no row, else the first; None without."""
     if study.problem.targets.kind != "classes":
         return None
+    cells = cells.of(wanted(study))
     for k in reversed(list(study.labelled)):
         draws = cells.draws(name, k)
         if not draws:

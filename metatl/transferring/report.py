@@ -13,7 +13,7 @@ from metatl.evaluation.statistics import FEWEST_DRAWS, holm
 from metatl.transferring.cells import ALL, Cell, Cells
 from metatl.transferring.judging import score_of
 from metatl.transferring.rows import NO_TRANSFER
-from metatl.transferring.running import missing
+from metatl.transferring.running import missing, wanted
 from metatl.transferring.scores import Matrix, difference, interval, matrix, rounded, worse
 from metatl.transferring.study import Study
 
@@ -56,7 +56,7 @@ def meaning(score: Score, unit: str, reference: str) -> dict[str, str]:
 
 def report(study: Study, cells: Cells, protocol: Mapping[str, Any]) -> Values:
     """What `report.json` holds; rows by number of labels, then in the order of the rows."""
-    found: list[Values] = []
+    found, cells = list[Values](), cells.of(wanted(study))
     for k in study.labelled:
         found += _corrected([_row(study, cells, name, k) for name in study.rows if cells.draws(name, k)])
     lacking = Counter((name, k) for name, k, _ in missing(study, cells))

@@ -97,9 +97,14 @@ def planned(study: Study, cells: Cells, budget: Budget) -> float:
     return _costs(study, cells, budget, missing(study, cells))
 
 
+def wanted(study: Study) -> list[Key]:
+    """All cells of all rows."""
+    return [key for name in study.rows for key in study.keys(name)]
+
+
 def missing(study: Study, cells: Cells) -> list[Key]:
     """The cells that are not done."""
-    return [key for name in study.rows for key in study.keys(name) if key not in cells.held]
+    return [key for key in wanted(study) if key not in cells.held]
 
 
 def _rounds(study: Study, names: Sequence[str]) -> list[list[Key]]:

@@ -37,7 +37,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     parts = [
         f"# Ways of transferring on {protocol['data']}",
         _sentence(protocol),
-        f"{_of(protocol)} with its 95 % interval, by {_labels(protocol)}; bold: the best.",
+        f"{_of(protocol)} with its 95 % interval, by {_labels(protocol)}; bold: the best of most draws.",
         _grid([head, *scores]),
         f"Difference to {reference} on the same draws{form.points}, and p (Holm).",
         _grid([head, *gaps]),
@@ -61,10 +61,7 @@ def console(found: Mapping[str, Any]) -> str:
 
 
 def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [
-        cell.rjust(width) if i else cell.ljust(width)
-        for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-    ]
+    return [line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]
 
 
 def _seen(rows: Sequence[Row], key: str) -> list[Any]:
@@ -91,7 +88,10 @@ def _of(protocol: Mapping[str, Any]) -> str:
 
 
 def _best(rows: Sequence[Row], k: Any, protocol: Mapping[str, Any]) -> float | None:
-    found = [row["score"] for row in rows if row["labelled"] == k and row["score"] is not None]
+    """The best score of the rows with the most draws: fewer may have been easier ones."""
+    own = [row for row in rows if row["labelled"] == k and row["score"] is not None]
+    most = max((row["draws"] for row in own), default=0)
+    found = [row["score"] for row in own if row["draws"] == most]
     return (max if protocol["better"] == "higher" else min)(found, default=None)
 
 

@@ -257,6 +257,25 @@ def test_rows_that_no_column_tells_apart_answer_alike_where_others_are_told(tmp_
     assert found["ridge", 1]["score"] == found["extra-trees", 1]["score"] > found["ridge", 10]["score"]
 
 
+def test_fewer_draws_than_an_earlier_command_are_the_same_for_all(tmp_path: Path) -> None:
+    rows = plain(lambda i, r: [i, r[1], "a" if i % 2 else "b", r[3]])
+    words = ("--target", "y", "--drop", "id", "--minutes", "1")
+    first = fitted(
+        tmp_path, rows, *words, "--labelled", "0,1,5", "--draws", "4", "--methods", "in-context,bayes"
+    )
+    assert metatl(*first).code == 0
+    again = fitted(
+        tmp_path, rows, *words, "--labelled", "1,5", "--draws", "3", "--methods", "in-context,ridge"
+    )
+    assert metatl(*again).code == 0
+    report = store.read_json(tmp_path / "o/report.json")
+    assert {(row["labelled"], row["draws"]) for row in report["rows"]} == {(1, 3), (5, 3)}
+    assert "0 labels" not in (tmp_path / "o/table.md").read_text()
+    assert metatl(*first).code == 0
+    found = store.read_json(tmp_path / "o/report.json")["rows"]
+    assert {row["draws"] for row in found if row["labelled"] == 1} == {4}
+
+
 def test_names_and_delimiters_that_are_wrong_are_one_line(tmp_path: Path) -> None:
     assert "nearest: Outcome" in refused(
         *fitted(tmp_path, plain(), "--target", "outcome", names=("id", "age", "dose", "Outcome"))
