@@ -83,7 +83,7 @@ def _refusal(net: Net, transfer: Transfer, x: Tensor, given: Callable[[Tensor], 
 def carried_targets(
     target: Tensor, labels: list[Any] | None, carried: int
 ) -> tuple[Tensor, list[Any] | None]:
-    """Targets for an output layer with so many rows; MetatlError for those that it has no row for."""
+    """Targets [n] for an output layer with so many rows; MetatlError for those that it has no row for."""
     if labels is None:
         if target.shape[1] != carried:
             raise MetatlError(

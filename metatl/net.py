@@ -184,7 +184,7 @@ class Net:
     def updated_buffers(
         self, buffers: Buffers, sink: dict[int | str, tuple[Tensor, Tensor]], momentum: float
     ) -> Buffers:
-        """Running moments moved towards those of the last pass: r + momentum * (m - r)."""
+        """Running moments [channels] moved towards those of the last pass: r + momentum * (m - r)."""
         new = dict(buffers)
         for name, (mean, var) in sink.items():
             if isinstance(name, str):

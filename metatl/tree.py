@@ -57,7 +57,7 @@ def detach(a: Mapping[str, Tensor]) -> Tree:
 
 
 def mean(a: Mapping[str, Tensor]) -> Tree:
-    """Mean over the leading (task) axis."""
+    """Mean over the leading (task) axis: [tasks, ...] -> [...]."""
     return {name: leaf.mean(0) for name, leaf in a.items()}
 
 
@@ -78,12 +78,12 @@ def split(a: Mapping[str, Tensor], keep: Callable[[str], bool]) -> tuple[Tree, T
 
 
 def flat(a: Mapping[str, Tensor]) -> Tensor:
-    """All entries in one vector, in the order of the names."""
+    """All entries in one vector [n], in the order of the names."""
     return torch.cat([leaf.reshape(-1) for leaf in a.values()])
 
 
 def unflat(vector: Tensor, like: Mapping[str, Tensor]) -> Tree:
-    """The inverse of `flat`: pieces of the vector in the shapes of `like`."""
+    """The inverse of `flat`: pieces of the vector [n] in the shapes of `like`."""
     pieces = torch.split(vector, [leaf.numel() for leaf in like.values()])
     return {name: piece.view(leaf.shape) for (name, leaf), piece in zip(like.items(), pieces, strict=True)}
 
@@ -148,7 +148,7 @@ def _nested(held: Iterator[Any], nesting: Nesting) -> Any:
 
 
 def at(value: Any, index: int | slice | Tensor) -> Any:
-    """The same nesting with every tensor indexed along its leading axis."""
+    """The same nesting with every tensor [n, ...] indexed along its leading axis."""
     if isinstance(value, Tensor):
         return value[index]
     if value is None:
@@ -173,7 +173,7 @@ def gather(values: list[Any], join: Callable[[list[Tensor]], Tensor]) -> Any:
 
 
 def first(value: Any) -> Tensor:
-    """The first tensor of a nesting: its leading axis is that of all."""
+    """The first tensor [n, ...] of a nesting: its leading axis is that of all."""
     return next(iter(leaves(value)))
 
 

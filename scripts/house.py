@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-_SIZE = r"(?:[a-zA-Z]\w*|\.\.\.|\d+)"
+_SIZE = r"(?:\*?[a-zA-Z][\w.]*|\.\.\.|\d+)"
 SHAPE = re.compile(rf"\[(?=[^\]]*[a-zA-Z]){_SIZE}(?:(?:, | [*+-] |-){_SIZE})*\]|\b0-d\b")
 """`[n]`, `[n, d]`, `[tasks, n, ...]`, `0-d`; `[0, 1]` is an interval."""
 HEADING = re.compile(r"^#{1,6} ")

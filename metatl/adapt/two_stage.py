@@ -79,7 +79,7 @@ class TwoStageTrAdaBoost(OfStreams):
 
 
 def held_out(way: BoostedRegression, rows: Batch, weight: Tensor, n: int) -> float:
-    """The mean squared error on target rows that were left out, in folds; endless with one row."""
+    """The mean squared error on target rows left out in folds, under weights [n + m]; endless for m = 1."""
     m = len(rows.x) - n
     fold, total = torch.arange(m) % min(MOST_FOLDS, m), 0.0
     if m < 2:

@@ -41,7 +41,7 @@ def balanced_epoch(labels: Tensor, balance: Balance, key: int) -> Tensor:
 
 
 def part_of(epoch: Callable[[int], Tensor], length: int, start: int, stop: int) -> Tensor:
-    """Places start .. stop - 1 of the endless stream of epochs 0, 1, ... of `length` rows each."""
+    """Places start .. stop - 1 of the endless stream of epochs 0, 1, ..., each [length]."""
     first = start // length
     stream = torch.cat([epoch(i) for i in range(first, (stop - 1) // length + 1)])
     return stream[start - first * length :][: stop - start]

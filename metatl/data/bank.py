@@ -110,7 +110,7 @@ class Bank:
 
     @property
     def all(self) -> Tensor:
-        """Every example, class by class, decoded."""
+        """Every example [n, *shape], class by class, decoded."""
         return self.gather(torch.arange(sum(self.sizes), device=self.x.device))
 
     def gather(self, rows: Tensor) -> Tensor:

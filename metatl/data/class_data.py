@@ -138,7 +138,7 @@ class ClassData(Data):
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     def rows(self, split: Split) -> Tensor:
-        """All rows, class by class."""
+        """All rows [n, *shape], class by class."""
         return self._bank(split).all
 
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:

@@ -16,7 +16,7 @@ _WORD = (1 << 64) - 1
 
 
 def mix_(z: Tensor) -> Tensor:
-    """Scramble int64 words in place: SplitMix64's finaliser, a bijection (Steele, Lea, Flood 2014)."""
+    """Scramble int64 words [...] in place: SplitMix64's finaliser, a bijection (Steele, Lea, Flood 2014)."""
     for shift, factor in ((30, _FIRST), (27, _SECOND)):
         z.bitwise_xor_(_shift_right(z, shift)).mul_(factor)
     return z.bitwise_xor_(_shift_right(z, 31))
@@ -39,34 +39,34 @@ def number(*parts: int) -> int:
 
 
 def bits(key: int | Tensor, counter: Tensor) -> Tensor:
-    """Random int64 words, mix(key + (counter + 1) * golden ratio): key and counter broadcast."""
+    """Random int64 words [...], mix(key + (counter + 1) * golden ratio): key and counter broadcast."""
     return mix_(counter.mul(_GOLDEN).add_(_GOLDEN).add(key))
 
 
 def derived(key: Tensor, purpose: int) -> Tensor:
-    """A key of its own for each key and purpose: `bits` for one counter, without making a tensor of it."""
+    """A key of its own for each key [...] and purpose: `bits` for one counter, no tensor made of it."""
     step = ((purpose + 1) * _GOLDEN) & _WORD
     return mix_(key + (step - (1 << 64) if step >> 63 else step))
 
 
 def below(words: Tensor, n: int | Tensor) -> Tensor:
-    """Integers 0 .. n - 1 from random words (n below 2^31): floor(n * upper half / 2^32)."""
+    """Integers 0 .. n - 1 from random words [...] (n below 2^31): floor(n * upper half / 2^32)."""
     return _shift_right(words, 32).mul_(n) >> 32
 
 
 def uniform(words: Tensor) -> Tensor:
-    """Float64 in [0, 1) with 53 random bits."""
+    """Float64 in [0, 1) with 53 random bits, from words [...]."""
     return _shift_right(words, 11).to(torch.float64) * 2.0**-53
 
 
 def normal(words: Tensor) -> Tensor:
-    """Float64, nearly standard normal and never beyond 3.5: the sum of a word's four 16-bit quarters."""
+    """Float64 [...], nearly standard normal never beyond 3.5: the sum of a word's four 16-bit quarters."""
     quarters = sum((_shift_right(words, by) & 0xFFFF for by in (16, 32, 48)), words & 0xFFFF)
     return (quarters.to(torch.float64) * 2.0**-16 - (2.0 - 2.0**-15)) * 3.0**0.5
 
 
 def gaussian(words: Tensor) -> Tensor:
-    """Float64, standard normal, of any size: Box & Muller's from two uniform numbers a word."""
+    """Float64 [...], standard normal, of any size: Box & Muller's from two uniform numbers a word."""
     far, turn = 1 - uniform(derived(words, 0)), uniform(derived(words, 1))
     return (-2 * far.log()).sqrt() * torch.cos(2 * torch.pi * turn)
 

@@ -126,7 +126,7 @@ def called(y: Array, where: str) -> list[str]:
 
 
 def alike(parts: Sequence[DomainPart], where: str) -> list[Tensor]:
-    """Rows of several domains in one form: grey pictures beside coloured ones get three channels.
+    """Rows [n, *shape] of several domains in one form: grey pictures beside coloured ones get three channels.
 
     Bytes where all are bytes, float32 otherwise. Raises MetatlError for shapes that differ in anything else.
     """

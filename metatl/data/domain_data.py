@@ -122,7 +122,7 @@ class DomainData(Data):
         return rows.batch("meta_train", size, seed, step)._replace(y=None)
 
     def rows(self, split: Split) -> Tensor:
-        """All rows, class by class."""
+        """All rows [n, *shape], class by class."""
         return self.labelled.rows(split)
 
     def pixels(self) -> tuple[float, float] | None:

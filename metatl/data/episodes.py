@@ -75,7 +75,7 @@ def batch_rows(bank: Bank, order: Tensor, key: int, positions: Tensor) -> tuple[
 
 
 def epoch_order(bank: Bank, key: int, epoch: int) -> Tensor:
-    """All rows of the bank in the random order of this epoch."""
+    """All rows of the bank [n] in the random order of this epoch."""
     n = bank.x.shape[0] // bank.turns
     own = torch.tensor(number(key, _EPOCH, epoch), device=bank.x.device)
     return first_of_shuffle(own, n, n, n)

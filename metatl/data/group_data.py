@@ -119,7 +119,7 @@ class GroupData(Data):
         return digest.hexdigest()[:16]
 
     def rows(self, split: Split) -> Tensor:
-        """All rows, group by group."""
+        """All rows [n, *shape], group by group."""
         return self.groups[split].x
 
     def batch(self, split: Split, size: int, seed: int, step: int) -> Batch:

@@ -47,7 +47,7 @@ class ManyTargets(Data):
         return tree.at(self.parts[split], order[at : at + size])
 
     def rows(self, split: Split) -> Tensor:
-        """All rows."""
+        """All rows [n, *shape]."""
         return self.parts[split].x
 
     def classes(self, split: Split) -> int:

@@ -30,6 +30,6 @@ class MixedUp(Bridge):
             raise MetatlError(f"MixedUp: share is {self.share}; give a value from 0 to 1")
 
     def mixed(self, key: int, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean of both rows at this share."""
+        """The mean of both rows [n, *shape] at this share."""
         share = source.new_full((len(source),), self.share)
         return self.share * source + (1.0 - self.share) * target, share

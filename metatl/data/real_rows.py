@@ -86,7 +86,7 @@ class RealRows(Data):
         return Batch(part.x[rows], part.y[rows])
 
     def rows(self, split: Split) -> Tensor:
-        """All rows."""
+        """All rows [n, *shape]."""
         return self._part(split).x
 
     def describe(self) -> dict[str, Any]:

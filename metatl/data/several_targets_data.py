@@ -67,7 +67,7 @@ class SeveralTargetsData(Data):
         return self.learned.batch(split, size, seed, step)
 
     def rows(self, split: Split) -> Tensor:
-        """All rows of a split."""
+        """All rows [n, *shape] of a split."""
         return self.learned.rows(split)
 
     def classes(self, split: Split) -> int:

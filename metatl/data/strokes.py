@@ -125,7 +125,7 @@ def trace(program: Programs, control: Tensor, slip: Tensor | float = 0.0) -> Ten
 
 
 def framed(points: Tensor, clean: Tensor, present: Tensor) -> Tensor:
-    """Points moved and scaled as the clean drawing must be to fill the box from -1 to 1 (with a margin)."""
+    """Points [..., 2] moved and scaled as the clean drawing must be to fill -1 to 1 (with a margin)."""
     absent = ~present[:, None, :, None, None]
     low = clean.masked_fill(absent, 9.0).amin((2, 3), keepdim=True)
     high = clean.masked_fill(absent, -9.0).amax((2, 3), keepdim=True)

@@ -79,7 +79,7 @@ def as_leaves(variables: Params) -> Params:
 
 
 def gradient_of(loss: Tensor, variables: list[Tensor]) -> list[Tensor]:
-    """d loss / d variables, zero for a variable that the loss does not touch."""
+    """d loss (0-d) / d variables, zero for a variable that the loss does not touch."""
     if not loss.requires_grad:
         return [torch.zeros_like(v) for v in variables]
     found = torch.autograd.grad(loss, variables, allow_unused=True)

@@ -100,7 +100,7 @@ def answers(
     split: Split,
     count: int,
 ) -> Iterator[tuple[Any, Tensor, list[int]]]:
-    """What `one` says of the first `count` episodes, several at once: answers, targets y, their numbers."""
+    """What `one` says of the first `count` episodes, several at once: answers, y [n], their numbers."""
     for first in range(0, count, evaluation.chunk):
         some = min(evaluation.chunk, count - first)
         drawn = data.draw(split, evaluation.tasks, evaluation.seed, first, some)

@@ -41,5 +41,5 @@ def statistics(
 
 
 def uncompared(net: Net, name: str, one: Tensor) -> Tensor:
-    """The guide of a tensor that is not compared: 1 for the output layer's, else 0."""
+    """The guide (0-d) of a tensor that is not compared: 1 for the output layer's, else 0."""
     return one if net.is_head(name) else one * 0.0

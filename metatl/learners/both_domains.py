@@ -19,7 +19,7 @@ def standard(scale: dict[str, Tensor], x: Tensor) -> Tensor:
 
 
 def both_domains(scale: dict[str, Tensor], rows: Batch, found: TwoDomains, classes: int) -> DomainData:
-    """Both domains, standardised; the labelled rows class by class."""
+    """Both domains [n, d], standardised; the labelled rows class by class."""
 
     def bank(x: Tensor, sizes: list[int], names: list[str]) -> Bank:
         return Bank.sorted_by_class(standard(scale, x), sizes, names)

@@ -36,7 +36,7 @@ class Displacements:
         return named(found.to(tree.first(self.like).device), self.like)
 
     def memory(self, keys: Tensor, left_out: Tensor, k: int) -> Params:
-        """`<role>.<weight>` of their mean, k directions and variance (see `Spread`); keys: of all groups."""
+        """`<role>.<weight>` of their mean, k directions and variance (see `Spread`); keys: of groups [n]."""
         groups = [bytes(row) for row in keys.tolist()]
         good = torch.ones(self._rows.count(groups), dtype=torch.bool)
         good[left_out.cpu()] = False

@@ -41,7 +41,7 @@ class BranchingTrunk(nn.Module):
         self.register_buffer("route", torch.zeros(len(targets), self.depth, dtype=torch.int64))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """x [n, *shape] -> outputs [n, outputs of the target] by target."""
+        """x [n, *shape] -> outputs [n, k] by target, k its own."""
         passed: dict[tuple[int, ...], Tensor] = {(): x}
         routes: list[list[int]] = self.route.tolist()
         for depth in range(self.depth):

@@ -46,7 +46,7 @@ class CrossStitch(nn.Module):
         self.heads = heads(shape, targets, filters, hidden)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """x [n, *shape] -> outputs [n, outputs of the target] by target."""
+        """x [n, *shape] -> outputs [n, k] by target, k its own."""
         each = [x] * len(self.names)
         for depth, alpha in enumerate(self.alphas):
             stacked = torch.stack([net[depth](x) for net, x in zip(self.nets, each, strict=True)])  # pyright: ignore[reportIndexIssue]

@@ -48,7 +48,7 @@ class MaskedTrunk(nn.Module):
             self.register_buffer(f"masks_{depth}", masks)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """x [n, *shape] -> outputs [n, outputs of the target] by target: a pass for each."""
+        """x [n, *shape] -> outputs [n, k] by target, k its own: a pass for each."""
         found: dict[str, Tensor] = {}
         for i, name in enumerate(self.names):
             own = x

@@ -45,7 +45,7 @@ class ModuleGrid(nn.Module):
         self.register_buffer("on", torch.ones(len(targets), self.depth, modules, dtype=torch.bool))
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """x [n, *shape] -> outputs [n, outputs of the target] by target."""
+        """x [n, *shape] -> outputs [n, k] by target, k its own."""
         found: dict[str, Tensor] = {}
         passed: dict[tuple[int, ...], Tensor] = {}  # by the path so far, and the module: shared among targets
         for i, name in enumerate(self.names):

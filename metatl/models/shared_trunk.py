@@ -41,7 +41,7 @@ class SharedTrunk(nn.Module):
         self.heads = heads(shape, targets, filters, hidden)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """x [n, *shape] -> outputs [n, outputs of the target] by target."""
+        """x [n, *shape] -> outputs [n, k] by target, k its own."""
         x = self.trunk(x)
         return {
             name: self.heads[str(i)](self.nets[str(i)](x).flatten(1)) for i, name in enumerate(self.names)

@@ -53,7 +53,7 @@ def everyones(value: T) -> list[T]:
 
 
 def summed(x: Tensor) -> Tensor:
-    """The sum over all processes, the same bits in each."""
+    """The sum [...] over all processes, the same bits in each."""
     if world() == 1:
         return x
     with reaching():

@@ -70,7 +70,7 @@ class Beside:
         return Streams(Batch(seen.source[apart], self.y[apart]), unlabelled, paired)
 
     def apart(self, judging: Index) -> Tensor | slice:
-        """The source's rows that are of nothing that judges."""
+        """The source's rows that are of nothing that judges, as places [n] or all."""
         if self.pair is None:
             return slice(None)
         return torch.from_numpy(np.flatnonzero(~np.isin(self.pair, judging)))

@@ -49,7 +49,7 @@ class Computed(Features):
         return self.held.shape[1]
 
     def of(self, places: Index, labelled: Index) -> Tensor:
-        """These rows; where they follow one another as they are held, with nothing copied."""
+        """These rows [n, width]; where they follow one another as they are held, with nothing copied."""
         if len(places) and (np.diff(places) == 1).all():
             return self.held[int(places[0]) : int(places[-1]) + 1]
         return self.held[torch.from_numpy(places)]
@@ -73,7 +73,7 @@ class Encoded(Features):
         return self.of(np.arange(1), np.arange(self.columns.rows)).shape[1]
 
     def of(self, places: Index, labelled: Index) -> Tensor:
-        """These rows, in numbers that the labelled ones define."""
+        """These rows [n, width], in numbers that the labelled ones define."""
         key = labelled.tobytes()
         if key not in self._held:
             made = self.fit(self.columns.take(labelled))(self.columns)

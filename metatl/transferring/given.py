@@ -26,12 +26,12 @@ class Given(Head):
     bias: Tensor
 
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
-        """The given ones."""
+        """The given ones, [n] of the support and of the source."""
         return self.weight, self.bias
 
 
 def taught(teacher: ClosedForm, labelled: Labelled) -> dict[str, Tensor]:
-    """Labels beside a teacher's logits, as `Distillation` takes them: an output layer on its frozen features.
+    """Labels [n] beside a teacher's logits, as `Distillation` takes them: a layer on its frozen features.
 
     Raises MetatlError where there is no teacher.
     """

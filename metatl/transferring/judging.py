@@ -37,11 +37,11 @@ class Scale:
         return Scale(y.mean(0), torch.where(spread > 0, spread, torch.ones_like(spread)))
 
     def down(self, y: Tensor) -> Tensor:
-        """(y - mean) / deviation of real targets; others as they are."""
+        """(y - mean) / deviation of real targets [n, outputs]; others as they are."""
         return (y - self.mean) / self.deviation if y.is_floating_point() else y
 
     def up(self, outputs: Tensor) -> Tensor:
-        """Outputs in the targets' own units."""
+        """Outputs [n, outputs] in the targets' own units."""
         return outputs * self.deviation + self.mean
 
     def told(self, outputs: Predictive) -> Predictive:
@@ -67,14 +67,14 @@ class Judged:
 
 
 def kind_of(y: Tensor) -> Kind:
-    """What targets mean, by their type."""
+    """What targets [n] or [n, outputs] mean, by their type."""
     if y.is_floating_point():
         return "real"
     return "labels" if y.dtype == torch.bool else "classes"
 
 
 def score_of(y: Tensor) -> Score:
-    """The score that ways are compared by."""
+    """The score that ways are compared by, for targets [n] or [n, outputs]."""
     return default(y)
 
 

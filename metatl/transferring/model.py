@@ -50,7 +50,7 @@ class Transferred(nn.Module):
         self.eval()
 
     def forward(self, x: Any) -> Tensor:
-        """Outputs for prepared rows; none depends on the others."""
+        """Outputs [n, outputs] for prepared rows; none depends on the others."""
         with moments_from(Rows(frozen=True)):
             outputs = self.readout(passed(self.body, x))
         return outputs * self.get_buffer("deviation") + self.get_buffer("mean")

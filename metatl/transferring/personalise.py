@@ -123,7 +123,7 @@ def _way(model: SavedModel) -> Descent:
 
 
 def personalise_model(model: SavedModel, x: Any, y: Tensor) -> tuple[Transfer, Transfer]:
-    """A saved model before and after it is adapted to prepared rows x with targets y.
+    """A saved model before and after it is adapted to prepared rows x with targets y [n].
 
     All weights move, held near the model's own predictions where targets are classes (`KLAnchor`).
     """

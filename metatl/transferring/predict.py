@@ -138,7 +138,7 @@ def columns(model: Predicting) -> list[str]:
 
 
 def cells(model: Predicting, row: Tensor) -> tuple[str, ...]:
-    """Labels with their probabilities, the most probable first; all labels' probabilities; or values."""
+    """Of a row [outputs] labels by probability, the most probable first; all probabilities; or values."""
     if model.kind == "real":
         return tuple(f"{value:.6g}" for value in row.tolist())
     if model.kind == "labels":
@@ -154,7 +154,7 @@ def cells(model: Predicting, row: Tensor) -> tuple[str, ...]:
 
 
 def between(row: Tensor, spread: Tensor) -> tuple[str, ...]:
-    """The ends of every value's 95 % interval, lower and upper in turn."""
+    """The ends of the 95 % interval of every value [outputs], lower and upper in turn."""
     ends = torch.stack(Predictive(row, spread).interval(LEVEL), -1)
     return tuple(f"{end:.6g}" for end in ends.flatten().tolist())
 

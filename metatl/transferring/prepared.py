@@ -63,11 +63,11 @@ class Held(Prepared):
     x: Tensor
 
     def one(self, place: int) -> Tensor:
-        """The row."""
+        """The row [*shape]."""
         return self.x[place]
 
     def some(self, places: Index) -> Tensor:
-        """The rows."""
+        """The rows [n, *shape]."""
         return self.x[torch.from_numpy(places)]
 
 

@@ -68,7 +68,7 @@ def _share(weight: Tensor) -> Tensor:
 
 
 def widened(noise: Tensor, degrees: Tensor) -> Tensor:
-    """The variance of the normal whose 95 % interval is that of Student's t with these degrees of freedom.
+    """The variance [outputs] of the normal whose 95 % interval is Student's t's with these degrees, 0-d.
 
     Where the variance `noise` was estimated from as many independent differences, a new row's predictive is a
     Student's t: with it as scale, an interval covers what it says in spite of the estimate (Zellner 1971).

@@ -118,5 +118,5 @@ class NormBackBack(torch.autograd.Function):
 
 
 def normalise(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
-    """(x - mean) / sqrt(var + eps) over these axes (from 0); biased variance; differentiable twice."""
+    """(x - mean) / sqrt(var + eps) of x [...] over axes (from 0); biased variance; differentiable twice."""
     return Norm.apply(NormSpec(tuple(a + 1 for a in axes), eps), x.unsqueeze(0))[0].squeeze(0)

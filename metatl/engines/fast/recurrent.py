@@ -22,7 +22,7 @@ Step = Callable[[Tensor, tuple[Tensor, ...], Sequence[Tensor]], tuple[Tensor, ..
 def lstm_cell(
     x: Tensor, hx: tuple[Tensor, Tensor], w_ih: Tensor, w_hh: Tensor, b_ih: Maybe = None, b_hh: Maybe = None
 ) -> tuple[Tensor, Tensor]:
-    """torch.lstm_cell."""
+    """torch.lstm_cell: x [n, inputs], states [n, hidden]."""
     h, c = hx
     i, f, g, o = (F.linear(x, w_ih, b_ih) + F.linear(h, w_hh, b_hh)).chunk(4, -1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
@@ -32,7 +32,7 @@ def lstm_cell(
 def gru_cell(
     x: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Maybe = None, b_hh: Maybe = None
 ) -> Tensor:
-    """torch.gru_cell."""
+    """torch.gru_cell: x [n, inputs], h [n, hidden]."""
     r, z, n = F.linear(x, w_ih, b_ih).chunk(3, -1)
     r_h, z_h, n_h = F.linear(h, w_hh, b_hh).chunk(3, -1)
     z = (z + z_h).sigmoid()

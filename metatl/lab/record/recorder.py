@@ -59,7 +59,7 @@ class Recorder(ABC):
         """What a person should know now, in a line."""
 
     def histogram(self, tag: str, values: Tensor, step: int) -> None:  # noqa: B027
-        """Many numbers, shown by their distribution."""
+        """Many numbers [...], shown by their distribution."""
 
     def hparams(self, config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:  # noqa: B027
         """The resolved configuration, and the metrics to show beside it; once, at the end of a run."""
