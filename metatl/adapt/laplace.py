@@ -4,30 +4,19 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from metatl.adapt.around import Around
-from metatl.adapt.layer_covariance import (
-    MOST,
-    USUAL,
-    LayerCovariance,
-    OfPrecision,
-    by_numbers,
-    by_rows,
-    kronecker,
-    variance,
-)
+from metatl.adapt.layer_covariance import Form, LayerCovariance, kronecker, of_classes, variance
 from metatl.adapt.prediction import predict_with
 from metatl.adapt.solvers.evidence import best_ridge, widened
 from metatl.adapt.support import at_the_door, check_some
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.types import Batch, Episode, MetatlError, Transfer
-
-Form = Literal["auto", "full", "kronecker"]
 
 
 class OfValues(NamedTuple):
@@ -120,7 +109,7 @@ class Laplace(Around):
         chance = outputs.double().softmax(-1)
         half = chance.sqrt()
         root = (torch.diag_embed(half) - chance[:, :, None] * half[:, None]) * scale[:, None, None]
-        return fitted, self._of_classes(rows, root, counts)
+        return fitted, of_classes(self.covariance, rows, root, counts)
 
     def finished(self, begun: tuple[Any, Any]) -> OfValues | OfClasses:
         """The posterior under this precision."""
@@ -158,18 +147,6 @@ class Laplace(Around):
         if self.noise is not None:
             return rows.new_full((y.shape[1],), self.noise)
         return best_ridge(rows, y, weight)[1].detach()
-
-    def _of_classes(self, rows: Tensor, root: Tensor, weight: Tensor) -> OfPrecision:
-        """weight: w [n]."""
-        each, own = root.shape[0] * root.shape[1], root.shape[1] * rows.shape[1]
-        if self.covariance == "kronecker" or (self.covariance == "auto" and min(each, own) > USUAL):
-            return kronecker(rows, root, weight)
-        if min(each, own) > MOST:
-            raise MetatlError(
-                f"Laplace: {len(rows)} rows of {root.shape[1]} classes are {each} equations, and the layer's "
-                f"numbers {own}; {MOST} at most (covariance: kronecker needs none)"
-            )
-        return (by_rows if each <= own else by_numbers)(rows, root)
 
     def _weights(self, net: Net, transfer: Transfer, fitted: Any) -> Any:
         return self.adaptation.adapted(net, transfer, fitted).params

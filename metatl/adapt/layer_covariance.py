@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from metatl.types import MetatlError
+
+Form = Literal["auto", "full", "kronecker"]
+"""How the covariance is made (`of_classes`)."""
 MOST = 6000
 """Unknowns of exact equations, at most: a matrix of 288 MB."""
 USUAL = 500
@@ -29,6 +33,22 @@ class LayerCovariance(NamedTuple):
 
 OfPrecision = Callable[[float], LayerCovariance]
 """The covariance under a prior of this precision; what does not depend on it is computed once."""
+
+
+def of_classes(form: Form, rows: Tensor, root: Tensor, weight: Tensor) -> OfPrecision:
+    """By the equations that are fewer, or by Kronecker factors where both are many.
+
+    rows: [n, d + 1]; root: R_i [n, c, c]; weight: w [n]. `full` raises MetatlError beyond 6,000 equations.
+    """
+    each, own = root.shape[0] * root.shape[1], root.shape[1] * rows.shape[1]
+    if form == "kronecker" or (form == "auto" and min(each, own) > USUAL):
+        return kronecker(rows, root, weight)
+    if min(each, own) > MOST:
+        raise MetatlError(
+            f"Laplace: {len(rows)} rows of {root.shape[1]} classes are {each} equations, and the layer's "
+            f"numbers {own}; {MOST} at most (covariance: kronecker needs none)"
+        )
+    return (by_rows if each <= own else by_numbers)(rows, root)
 
 
 def by_rows(rows: Tensor, root: Tensor) -> OfPrecision:

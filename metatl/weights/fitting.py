@@ -130,7 +130,7 @@ def of_channels(weight: Tensor, channels: int) -> Tensor:
 
 
 def in_channels(leaf: Tensor, like: Tensor) -> tuple[Tensor, str] | None:
-    """A first convolution [out, in, h, w] for the channels of the net's (`of_channels`), and what was done."""
+    """A first convolution [out, in, h, w] for the channels of the net's (`of_channels`), and what is done."""
     if leaf.dim() != like.dim() or leaf.shape[:1] + leaf.shape[2:] != like.shape[:1] + like.shape[2:]:
         return None
     return of_channels(leaf, like.shape[1]), f"made for {like.shape[1]} channels out of {leaf.shape[1]}"
