@@ -4,14 +4,16 @@
 
 ALPaCA, deep kernel transfer, a net that was trained on all waves at once and MAML, both with a last-layer
 Laplace approximation, a conditional and an attentive neural process and a transformer that reads points
-(configs/sinusoid), three seeds each; 1,000 new waves, the same for all, noise variance 0.02. Resumable;
---share 0.05 for a twentieth of the 20,000 steps, --rows for some.
+(configs/sinusoid), three seeds each; 1,000 new waves, the same for all, noise variance 0.02. Values that a
+config leaves open are chosen by NLL on waves of meta-val. Resumable; --share 0.05 for a twentieth of the
+20,000 steps, --rows for some.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import study
@@ -20,11 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metatl import tree
+from metatl.adapt import Adaptation
 from metatl.data import Fewer, Sinusoid
 from metatl.evaluation.statistics import estimate
 from metatl.lab import config, store
+from metatl.lab.experiment import candidates
 from metatl.lab.run import Run, learn, prepare
-from metatl.types import Batch, Episode, MetatlError
+from metatl.types import Batch, Episode, MetatlError, Split
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "sinusoid"
 ROWS = (
@@ -45,32 +49,52 @@ ABOUT = (
 
 @dataclass(frozen=True)
 class Told:
-    """Scores of one net: [points, 3, waves]."""
+    """Scores of one net: [points, 3, waves], and what was chosen on meta-val."""
 
     values: NDArray[np.float64]
+    selected: dict[str, Any]
 
 
 def made(row: str, seed: int, runs: str, steps: int) -> Told:
     """Learned, or loaded where that was done, and evaluated."""
     own = ["--runs", runs, "--seed", str(seed), "--learner.init_args.steps", str(steps)]
     run = prepare(config.load(CONFIGS / f"{row}.yaml", own), own)
-    place = run.folder / "evaluations" / "sure.json"
+    told = config.describe(run.experiment)
+    key = config.digest([run.digest, *(told[name] for name in ("adaptation", "evaluation", "select"))])
+    place = run.folder / "evaluations" / f"sure-{key}.json"
     if not place.is_file():
-        store.write_json(place, {"values": [judged(run, count).tolist() for count in POINTS]})
-    return Told(np.array(store.read_json(place)["values"], dtype=np.float64))
+        way, said = chosen(run)
+        values = [judged(run, way, "meta_test", count, WAVES).tolist() for count in POINTS]
+        store.write_json(place, {"values": values, "selected": config.describe(said)})
+    kept = store.read_json(place)
+    return Told(np.array(kept["values"], dtype=np.float64), kept["selected"])
 
 
-def judged(run: Run, count: int) -> NDArray[np.float64]:
-    """MSE, NLL and coverage [3, waves] from the first `count` of ten points."""
+def chosen(run: Run) -> tuple[Adaptation, dict[str, Any]]:
+    """The adaptation of least NLL on waves of meta-val, over all numbers of points, and its values."""
+    options = candidates(run.experiment)
+    if len(options) == 1:
+        return run.experiment.adaptation, {}
+    count = run.experiment.evaluation.select_episodes
+    losses = [
+        np.nanmean([judged(run, way, "meta_val", points, count)[1] for points in POINTS])
+        for _, way in options
+    ]
+    values, way = options[int(np.nanargmin(losses))]
+    return way, values
+
+
+def judged(run: Run, way: Adaptation, split: Split, points: int, waves: int) -> NDArray[np.float64]:
+    """MSE, NLL and coverage [3, waves] from the first so many of ten points."""
     transfer, _ = learn(run)
-    ask, way = run.experiment.evaluation, run.experiment.adaptation
+    ask = run.experiment.evaluation
     net = run.engine.ready(run.net).with_outputs(1)
     source = run.experiment.data
     source = source.of if isinstance(source, Fewer) else source
     assert isinstance(source, Sinusoid)
-    noisy = source.load().draw("meta_test", ask.tasks, ask.seed, 0, WAVES)
-    clean = replace(source, noise=0.0).load().draw("meta_test", ask.tasks, ask.seed, 0, WAVES)
-    some = tree.apply(lambda leaf: leaf[:, :count], noisy.support)
+    noisy = source.load().draw(split, ask.tasks, ask.seed, 0, waves)
+    clean = replace(source, noise=0.0).load().draw(split, ask.tasks, ask.seed, 0, waves)
+    some = tree.apply(lambda leaf: leaf[:, :points], noisy.support)
 
     def one(given: tuple[Episode, Tensor]) -> Tensor:
         episode, wave = given
@@ -85,9 +109,9 @@ def judged(run: Run, count: int) -> NDArray[np.float64]:
             episodes = (Episode(Batch(some.x, some.y), noisy.query), clean.query.y)
             return run.engine.map(one, episodes).T.numpy()
     except MetatlError:
-        if count:
+        if points:
             raise
-        return np.full((len(SCORES), WAVES), np.nan)  # the row has no answer without points
+        return np.full((len(SCORES), waves), np.nan)  # the row has no answer without points
 
 
 def table(found: dict[str, list[Told]]) -> str:
@@ -128,9 +152,11 @@ def main() -> None:
     found = {row: [made(row, seed, given.runs, steps) for seed in range(given.seeds)] for row in rows}
     about = ABOUT.format(steps=steps, whole=STEPS, seeds=given.seeds, waves=WAVES)
     text = "\n\n".join(["# Sinusoids by learners that say how sure they are", about, table(found)])
-    store.write_text(Path(given.out) / "table.md", text + "\n")
+    picked = {row: [one.selected for one in own] for row, own in found.items() if own[0].selected}
+    notes = [f"- {row} chose on meta-val, by NLL, for each seed: {said}" for row, said in picked.items()]
+    store.write_text(Path(given.out) / "table.md", "\n".join([text, *[""][: len(notes)], *notes, ""]))
     values = {row: [one.values.mean(-1).tolist() for one in own] for row, own in found.items()}
-    told = {"about": about, "points": POINTS, "scores": SCORES, "means_by_seed": values}
+    told = {"about": about, "points": POINTS, "scores": SCORES, "means_by_seed": values, "selected": picked}
     store.write_json(Path(given.out) / "report.json", told)
 
 

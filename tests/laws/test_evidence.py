@@ -48,6 +48,24 @@ def test_the_ridge_is_the_posterior_mean_of_its_log_by_brute_force() -> None:
     assert noise.item() == pytest.approx(t @ np.linalg.solve(np.eye(8) + a / wanted, t) / 8, rel=1e-9)
 
 
+@pytest.mark.parametrize("known", [1e-3, 0.25, 4.0])
+def test_the_ridge_of_a_known_noise_by_brute_force(known: float) -> None:
+    x, y = drawn(9)
+    found, noise = best_ridge(x, y, torch.ones(9, dtype=torch.float64), known)
+    x, y = x - x.mean(0), y - y.mean(0)
+    basis = np.linalg.svd(np.eye(9) - 1 / 9)[0][:, :8]
+    a, t = basis.T @ (x @ x.T).numpy() @ basis, basis.T @ y.numpy()[:, 0]
+    larger = max(1.0, float(t @ t) / 8 / known)
+    ridges = float(x.square().sum()) / 9 / larger * np.logspace(-4, 4, 49)
+    covariances = [known * (np.eye(8) + a / ridge) for ridge in ridges]
+    density = np.array([-(t @ np.linalg.solve(c, t) + np.linalg.slogdet(c)[1]) / 2 for c in covariances])
+    chance = np.exp(density - density.max())
+    wanted = np.exp((chance * np.log(ridges)).sum() / chance.sum())
+    one = torch.ones((), dtype=torch.float64)
+    assert found.item() == pytest.approx(wanted / widened(one, 8 * one).item(), rel=1e-6)
+    assert noise.tolist() == [known]
+
+
 def test_a_kernel_of_products_is_a_ridge_and_weights_are_repetitions() -> None:
     x, y = drawn(6)
     weight = torch.tensor([1.0, 2.0, 1.0, 3.0, 1.0, 1.0], dtype=torch.float64)
@@ -60,10 +78,17 @@ def test_a_kernel_of_products_is_a_ridge_and_weights_are_repetitions() -> None:
         torch.testing.assert_close(other, one)
 
 
-@pytest.mark.parametrize("solver", [BayesianLinear(), GaussianProcess()], ids=["linear", "process"])
+@pytest.mark.parametrize(
+    ("solver", "least"),
+    [(BayesianLinear(), 0.89), (GaussianProcess(), 0.89), (BayesianLinear(noise=0.09), 0.86)],
+    ids=["linear", "process", "known noise"],
+)
 @pytest.mark.parametrize("n", [2, 3, 5, 10, 30])
-def test_intervals_of_few_rows_hold_about_what_they_say(solver: Solver, n: int) -> None:
-    """100 tasks of 5 numbers, 40 new rows each: 95 % said, 89 % held (70 % of 2 rows, were noise known)."""
+def test_intervals_of_few_rows_hold_about_what_they_say(solver: Solver, least: float, n: int) -> None:
+    """100 tasks of 5 numbers, 40 new rows each: 95 % said. Of 2 rows 70 % if estimated noise counts as known.
+
+    With the noise known, 41 % of 2 rows if the ridge is that of an estimated noise.
+    """
     held = list[float]()
     for seed in range(100):
         made = torch.Generator().manual_seed(seed)
@@ -72,7 +97,7 @@ def test_intervals_of_few_rows_hold_about_what_they_say(solver: Solver, n: int) 
         fitted = solver.fit(x[:n], y[:n], 1)
         half = NORMAL * solver.spread(fitted, x[n:]).sqrt()
         held.append(float(((solver.predict(fitted, x[n:]) - y[n:]).abs() <= half).float().mean()))
-    assert np.mean(held) >= 0.89, np.mean(held)
+    assert np.mean(held) >= least, np.mean(held)
 
 
 def test_a_process_of_real_targets_has_their_unit() -> None:

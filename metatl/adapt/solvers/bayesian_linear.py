@@ -31,8 +31,8 @@ class BayesianLinear(Solver):
     K ~ MN(K0, L0^-1, S), L0 = R R^T, gives L = L0 + P^T P, mean L^-1 (P^T Y + L0 K0), and for a new row
     y ~ N(mean^T p, (1 + p^T L^-1 p) S). S is diagonal. Learned over tasks with the features, K0, R (and S,
     where `noise` is None) make ALPaCA (Harrison, Sharma & Pavone 2018, arXiv 1807.08912). Without a learned
-    prior K0 is 0, L0 is r I (nothing for the constant), and r and S are those under which the rows at hand
-    are likeliest (`evidence.best_ridge`). No row gives the prior's answer.
+    prior K0 is 0, L0 is r I (nothing for the constant), and r and S (r alone where `noise` is given) are
+    those under which the rows at hand are likeliest (`evidence.best_ridge`). No row gives the prior's answer.
 
     Args:
         noise: variance of e, in the targets' unit squared; None to learn it, or to choose it by evidence.
@@ -59,9 +59,8 @@ class BayesianLinear(Solver):
         _check_real(y)
         x, target = features.double(), y.double().reshape(-1, outputs)
         counts = row_weights(features, weight)
-        ridge, noise = best_ridge(x, target, counts)
-        wide = widened(noise, counts.sum() - 1)
-        noise = wide if self.noise is None else torch.full_like(noise, self.noise)
+        ridge, noise = best_ridge(x, target, counts, self.noise)
+        noise = widened(noise, counts.sum() - 1) if self.noise is None else noise
         flat = ridge.new_full((1,), 1e-6)
         root = torch.diag(torch.cat([ridge.expand(x.shape[1]), flat]).sqrt())
         return self._posterior(x.new_zeros(x.shape[1] + 1, outputs), root, noise, features, y, weight)
