@@ -41,6 +41,7 @@ class Score:
     unit: Literal["%", ""] = ""
     worst: float | None = None
     spread: bool = False
+    least: float | None = None
 
     @property
     def per_row(self) -> bool:
@@ -128,7 +129,7 @@ SCORES: Mapping[str, Score] = {
         ),
         Score("macro F1", "higher", _BOTH, by_set=formulas.macro_f1, unit="%", worst=0.0),
         Score("AUROC", "higher", _BOTH, by_set=formulas.auroc, worst=0.0),
-        Score("log loss", "lower", _BOTH, formulas.log_loss),
+        Score("log loss", "lower", _BOTH, formulas.log_loss, least=0.0),
         Score("calibration error", "lower", _CLASSES, by_set=formulas.calibration_error, worst=1.0),
         Score("averaged precision", "higher", _LABELS, label_ranking, unit="%", worst=0.0),
         Score(
@@ -139,8 +140,8 @@ SCORES: Mapping[str, Score] = {
             unit="%",
             worst=0.0,
         ),
-        Score("MSE", "lower", _REAL, formulas.squared),
-        Score("MAE", "lower", _REAL, formulas.absolute),
+        Score("MSE", "lower", _REAL, formulas.squared, least=0.0),
+        Score("MAE", "lower", _REAL, formulas.absolute, least=0.0),
         Score("NLL", "lower", _REAL, formulas.negative_log_likelihood, spread=True),
         Score("coverage", "higher", _REAL, formulas.coverage, unit="%", worst=0.0, spread=True),
         Score("interval score", "lower", _REAL, formulas.interval_score, spread=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,11 @@ def mean(scores: Matrix) -> float:
 
 
 def interval(score: Score, scores: Matrix, whole: bool) -> Range:
-    """The mean with its interval (`evaluation.statistics.crossed`), shares in percent; whole: all labels."""
-    return _in_units(score, crossed(scores, 0.0 if score.unit == "%" else None, whole))
+    """The mean with its interval (`evaluation.crossed.crossed`), shares in percent; whole: all labels."""
+    found = _in_units(score, crossed(scores, 0.0 if score.unit == "%" else None, whole))
+    if found.ci95 is None or score.least is None:
+        return found
+    return replace(found, ci95=(max(found.ci95[0], score.least), found.ci95[1]))
 
 
 def difference(score: Score, scores: Matrix, other: Matrix, whole: bool) -> Range:

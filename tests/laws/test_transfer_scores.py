@@ -41,6 +41,15 @@ def test_p_is_small_with_a_clear_difference_and_large_with_an_even_one() -> None
     assert (difference(ACCURACY, even, even[:, ::-1], whole=False).p or 0) > 0.9
 
 
+def test_an_interval_of_squared_errors_ends_at_0_and_their_difference_does_not() -> None:
+    errors = np.array([[0.1, 0.2], [0.1, 0.3], [9.0, 11.0]])
+    found, gap = interval(SCORES["MSE"], errors, False), difference(SCORES["MSE"], errors, 0 * errors, False)
+    assert found.ci95 is not None
+    assert gap.ci95 is not None
+    assert gap.ci95[0] < 0 == found.ci95[0]
+    assert found.ci95[1] == gap.ci95[1]
+
+
 def test_photos_that_do_not_judge_do_not_count() -> None:
     first = (np.array([0, 1]), np.array([1.0, 0.0]))
     second = (np.array([2, 3]), np.array([1.0, 1.0]))
