@@ -135,7 +135,7 @@ CASES = {
     "amazon_reviews": Case(
         reviews,
         "--target y --drop split --labelled 50 --methods logistic-regression",
-        ("logistic-regression", 60),
+        ("logistic-regression", 55),
         "y",
         ("-1", "1"),
     ),
