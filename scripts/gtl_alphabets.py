@@ -4,8 +4,8 @@
 
 Lake's split: learned on 25 background alphabets, rates chosen on 5 others, tested once on the 20 evaluation
 alphabets. Every config in configs/gtl-alphabets is evaluated on the same episodes of four shapes; a scout is
-a random subset of source characters. Resumable; `--settings 5w1s,5w5s` runs some. Half an hour to one and a
-half of one core for three nets of each kind.
+a random subset of source characters. Resumable: every report is kept beside the table; `--settings 5w1s,5w5s`
+runs some. Half an hour to one and a half of one core for three nets of each kind.
 
 Expected: from pre-trained nets the guide within 0.2 points of its controls (scaled to a mean of 1, within
 0.5 of its own), all rows far above scratch; from MAML 1 to 5 points above its
@@ -24,6 +24,7 @@ import study
 import torch
 from gtl_alphabets_table import PAIRS
 from gtl_nets import by_net, reported
+from reports import Reports
 from tqdm import tqdm
 
 from metatl.evaluation import compare
@@ -70,11 +71,13 @@ SETTINGS = {
 }
 
 
-def reports(setting: Setting, runs: str, nets: int) -> dict[str, Report]:
-    """Every config's report in this setting, kept beside its run; the mean over nets, episode by episode."""
+def reports(setting: Setting, runs: str, nets: int, kept: Reports) -> dict[str, Report]:
+    """Every config's report in this setting; the mean over nets, episode by episode."""
     paths = sorted(CONFIGS.glob("*.yaml"))
     with tqdm(paths, desc=setting.name) as bar:
-        return {path.stem: reported(path, nets, setting.words(runs, path), beside=True) for path in bar}
+        return {
+            path.stem: reported(path, nets, setting.words(runs, path), beside=True, kept=kept) for path in bar
+        }
 
 
 def contrasts(found: dict[str, Report], setting: str) -> list[dict[str, Any]]:
@@ -114,7 +117,8 @@ def main() -> None:
     )
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    found = {name: reports(SETTINGS[name], given.runs, given.nets) for name in given.settings}
+    kept = Reports(Path(given.out) / "reports.json")
+    found = {name: reports(SETTINGS[name], given.runs, given.nets, kept) for name in given.settings}
     tests = [test for name, made in found.items() for test in contrasts(made, name)]
     gtl_alphabets_table.write(Path(given.out), found, tests)
 

@@ -19,9 +19,11 @@ CONTROLS = ("permuted", "layer-mean", "constant")
 """What a guide is held against beside plain transfer."""
 
 
-def reported(path: Path, nets: int, words: Sequence[str], beside: bool = False) -> Report:
+def reported(
+    path: Path, nets: int, words: Sequence[str], beside: bool = False, kept: Reports | None = None
+) -> Report:
     """The report of a config over seeds 0, 1, ...; facts: each net's mean, the rate chosen for each."""
-    return joined(each(path, nets, words, beside))
+    return joined(each(path, nets, words, beside, kept))
 
 
 def each(
