@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from metatl.adapt.adaptation import Adaptation
+from metatl.adapt.solvers.evidence import NORMAL
 from metatl.adapt.support import at_the_door
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
@@ -112,10 +113,15 @@ class InContext(Adaptation):
         return self.bars is not None
 
     def spread(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Tensor) -> Tensor:
-        """The variance [n, 1] of the bars, noise included; MetatlError without bars."""
+        """The variance [n, 1] of the normal whose 95 % interval is as wide as the bars' middle 95 %.
+
+        Noise included; far bars of little weight make their own variance wider. MetatlError without bars.
+        """
         if self.bars is None:
             return super().spread(net, transfer, fitted, support, x)
-        return self.bars.variance(self._pass(net, transfer, fitted, x))
+        output = self._pass(net, transfer, fitted, x)
+        low, high = (self.bars.quantile(output, share) for share in (0.025, 0.975))
+        return ((high - low) / (2 * NORMAL)).square()
 
     def _pass(self, net: Net, transfer: Transfer, fitted: dict[str, Tensor], x: Tensor) -> Any:
         with moments_from(Rows(frozen=True)):

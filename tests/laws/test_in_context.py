@@ -114,6 +114,20 @@ def test_a_net_that_reads_no_support_rows_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("process", [False, True])
+def test_an_interval_is_as_wide_as_the_middle_of_the_bars(process: bool) -> None:
+    """Whatever little weight lies far away: a variance alone would be much wider."""
+    bars, (x, y, asked) = BarDistribution(-3, 3, 8), rows(real=True)
+    net = Net.of(reader(process, classes=False, bars=8)).with_outputs(1)
+    episode = Episode(Batch(x, y), Batch(asked))
+    told = InContext(bars=bars).predictive(net, net.start(), episode)
+    output = net.module(x, y, asked)
+    wide = bars.quantile(output, 0.975) - bars.quantile(output, 0.025)
+    low, high = told.interval(0.95)
+    torch.testing.assert_close(high - low, wide, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close((low + high) / 2, bars.mean(output))
+
+
+@pytest.mark.parametrize("process", [False, True])
 @pytest.mark.parametrize("bars", [None, BarDistribution(-3, 3, 8)])
 def test_it_keeps_the_laws_of_adaptations(bars: BarDistribution | None, process: bool) -> None:
     made = torch.Generator().manual_seed(2)
