@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def headers(root: Path) -> dict[Path, str]:
     changes |= _headers(root, "configs/gtl-family", "gtl-family", _cells)
     for data in ("omniglot", "hapt"):
         changes |= _headers(root, f"configs/fish/{data}", f"fish-{data}", _densities)
+        changes |= _headers(root, f"configs/calibration/{data}", "calibration", partial(_calibrated, data))
     return changes
 
 
@@ -84,6 +86,15 @@ def _cells(report: dict[str, Any]) -> Reached:
         if "-d" in row["method"] and not row["method"].endswith("permuted")
     ]
     return {**_rows(report), "cell": f"{min(cells):.1f} to {max(cells):.1f} %, by cell"}
+
+
+def _calibrated(data: str, report: dict[str, Any]) -> Reached:
+    """Log loss as it is and at the temperature, in every setting of the data."""
+    found = defaultdict[str, list[str]](list)
+    for setting, own in report["settings"].items():
+        for name, row in own["rows"].items() if setting.startswith(data) else ():
+            found[name].append(f"{row['nll']:.3f}, at T {row['nll_tempered']:.3f} ({setting})")
+    return {name: f"log loss {'; '.join(said)}" for name, said in found.items()}
 
 
 def _densities(report: dict[str, Any]) -> Reached:
