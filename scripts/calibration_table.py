@@ -27,7 +27,7 @@ ABOUT = (
     "tasks for all rows, 15 queries a class. HAPT: every one of the 30 people left out once in six folds, a "
     "person's windows of one recording as support, of the other as queries; a 1-D net of 12k weights; rows "
     "that learn over people do so on 5 windows. Inductive. Values are chosen by log loss on meta-val (other "
-    "characters, other people), the temperature is fitted there behind them."
+    "characters, other people), the temperature is fitted there afterwards."
 )
 LEGEND = (
     "NLL: mean of -log p of the label, nats a query row; ECE: calibration error over all rows, 15 bins, in "

@@ -18,6 +18,7 @@ DEFAULT = (
     "labelled {unit}s of each draw, or have nothing to choose."
 )
 
+BEST = "the best of the rows with most draws"
 SOURCE = "Without labels rows chose by held-out {unit}s of the source; {unit}s that judge were not seen."
 
 
@@ -37,7 +38,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     parts = [
         f"# Ways of transferring on {protocol['data']}",
         _sentence(protocol),
-        f"{_of(protocol)} with its 95 % interval, by {_labels(protocol)}; bold: the best of most draws.",
+        f"{_of(protocol)} with its 95 % interval, by {_labels(protocol)}; bold: {BEST}.",
         _grid([head, *scores]),
         f"Difference to {reference} on the same draws{form.points}, and p (Holm).",
         _grid([head, *gaps]),
@@ -74,11 +75,8 @@ def _heading(k: Any, protocol: Mapping[str, Any]) -> str:
 
 
 def _labels(protocol: Mapping[str, Any]) -> str:
-    return (
-        "labels of each class"
-        if protocol["targets"] == "classes"
-        else f"labelled {protocol['unit_of_data']}s"
-    )
+    rows = f"labelled {protocol['unit_of_data']}s"
+    return "labels of each class" if protocol["targets"] == "classes" else rows
 
 
 def _of(protocol: Mapping[str, Any]) -> str:
