@@ -14,7 +14,7 @@ from metatl.transferring.judged import judged
 from metatl.transferring.rows import rows
 from metatl.transferring.span import in_span
 
-ROWS = {name: row for name, row in rows().items() if row.adaptation.rotation_invariant}
+ROWS = {name: row.of("classes") for name, row in rows().items() if row.adaptation.rotation_invariant}
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 

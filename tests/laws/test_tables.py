@@ -185,9 +185,12 @@ def test_columns_that_play_no_part_are_told(tmp_path: Path) -> None:
     found = without_part(table(tmp_path, "n,empty,one,free,kind\n" + rows))
     said = "empty (no value), one (the same value in every row), free (nearly every value differs)"
     assert found == (f"columns that play no part where all rows are labelled: {said}",)
-    many = without_part(table(tmp_path, ",".join(f"c{i}" for i in range(9)) + "\n" + "1," * 9 + "\n"))
+    names, alike = ",".join([*(f"c{i}" for i in range(9)), "n"]), "1," * 9
+    many = without_part(table(tmp_path, f"{names}\n{alike}1\n{alike}2\n"))
     assert many[0].endswith("c5 (the same value in every row) and 3 more")
     assert without_part(table(tmp_path, "n,kind\n1,x\n2,y\n")) == ()
+    with pytest.raises(MetatlError, match="no column tells its 2 rows apart"):
+        without_part(table(tmp_path, "n,kind\n1,x\n1,x\n"))
 
 
 def test_files_that_are_not_there_or_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
