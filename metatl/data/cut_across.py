@@ -35,7 +35,7 @@ class CutAcross(Bridge):
             raise MetatlError(f"CutAcross: area is {self.area}; give a share above 0 and below 1")
 
     def mixed(self, key: int, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Target rows [n, c, h, w] with a piece of the source's; MetatlError for other rows."""
+        """Target rows with a piece of the source's; raises MetatlError for rows that are no such thing."""
         if source.dim() not in (2, 4):
             raise MetatlError(
                 "CutAcross cuts pictures [channels, h, w] and columns [d]; the rows are neither"

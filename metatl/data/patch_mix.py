@@ -43,7 +43,7 @@ class PatchMix(Bridge):
             )
 
     def mixed(self, key: int, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows [n, c, h, w] of patches of both; raises MetatlError for rows without whole patches."""
+        """Rows of patches of both; raises MetatlError for rows without whole patches."""
         sides = source.shape[2:] if source.dim() == 4 else source.shape[1:]
         if source.dim() not in (2, 4) or any(side % self.patch for side in sides):
             raise MetatlError(

@@ -46,12 +46,12 @@ class Standardised(ABC):
             raise MetatlError(f"preparation: deviations are above 0; they are {self.deviation[:6]}")
 
     def stacked(self, rows: Sequence[Tensor]) -> Tensor:
-        """Prepared signals as one batch [n, channels, length]."""
+        """Prepared signals as one batch [n, ...]."""
         return torch.stack(list(rows)) if rows else self.example()[:0]
 
     @abstractmethod
     def example(self) -> Tensor:
-        """Two prepared signals of nothing [2, channels, length]: a pass over them tells layers by use."""
+        """Two prepared signals of nothing: a pass over them tells layers by use."""
 
     def values(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Plain values, and no tensors, from which `of` makes it again."""

@@ -66,7 +66,7 @@ class Judging:
         }
 
     def cost(self, outputs: Mapping[str, Tensor]) -> float:
-        """Mean over targets [n, k] of the error on rows that choose, in shares of their deviation."""
+        """Mean over targets of the error on the rows that choose, in shares of the targets' deviation."""
         found: list[float] = []
         for name, output in outputs.items():
             value = self.score(name, output, "val")

@@ -15,7 +15,7 @@ def claim(true: bool, said: str) -> None:
 
 
 def close(found: Tensor, expected: Tensor, said: str, tolerance: float | None = None) -> None:
-    """Claim equality of tensors [...] up to a tolerance, by default rounding's in passes of this type."""
+    """Claim equality up to a tolerance, by default that of rounding in passes of this type."""
     bound = tolerance or (1e-4 if torch.finfo(expected.dtype).eps > 1e-10 else 1e-8)
     gap = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
     size = float(expected.abs().max())

@@ -26,7 +26,7 @@ class Given(Head):
     bias: Tensor
 
     def weights(self, net: Net, transfer: Transfer, support: Batch) -> tuple[Tensor, Tensor]:
-        """The given ones, [n] of the support and of the source."""
+        """The given ones: [outputs, d] and [outputs]."""
         return self.weight, self.bias
 
 

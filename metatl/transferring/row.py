@@ -112,7 +112,7 @@ class Row:
         return replace(self, select={path: values for path, values in each.items() if values} or None)
 
     def chosen_by(self, y: Tensor) -> Score:
-        """The score by which values are chosen, for targets like y [n]; MetatlError for no name."""
+        """The score by which values are chosen, for targets like y; MetatlError for an unknown name."""
         by = self.by.get(target_of(y)) if isinstance(self.by, dict) else self.by
         return default(y) if by is None else named(by)
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 @cache
 def nf4() -> Tensor:
-    """The values, [n] with n = 16, of NF4: quantiles of a normal distribution, 0, and the largest as 1.
+    """The values [16] of NF4: quantiles of a normal distribution, 0, and the largest as 1.
 
     Source: Dettmers et al. 2023, arXiv 2305.14314, with the offset of their code.
     """
@@ -30,7 +30,7 @@ def int8() -> Tensor:
 
 @cache
 def dynamic() -> Tensor:
-    """256 values [n]: in 7 decades up to 1 the middles of 1, 2, 4, ... 64 equal parts, both signs; 0 and 1.
+    """256 values: in 7 decades up to 1 the middles of 1, 2, 4, ... 64 equal parts, both signs; 0 and 1.
 
     Source: Dettmers 2016, arXiv 1511.04561.
     """

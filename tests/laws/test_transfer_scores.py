@@ -7,6 +7,7 @@ import pytest
 
 from metatl.evaluation.crossed import Range
 from metatl.evaluation.scores import SCORES
+from metatl.transferring import tables
 from metatl.transferring.scores import difference, interval, matrix, mean, rounded, worse
 
 ACCURACY = SCORES["accuracy"]
@@ -48,6 +49,14 @@ def test_an_interval_of_squared_errors_ends_at_0_and_their_difference_does_not()
     assert gap.ci95 is not None
     assert gap.ci95[0] < 0 == found.ci95[0]
     assert found.ci95[1] == gap.ci95[1]
+
+
+def test_bold_is_the_best_of_the_rows_with_most_draws() -> None:
+    row = {"method": "a", "labelled": 5, "score": 80.0, "draws": 10}
+    rows = [row, {**row, "method": "b", "score": 70.0}, {**row, "method": "c", "score": 95.0, "draws": 3}]
+    for better, wanted in (("higher", 80.0), ("lower", 70.0)):
+        assert tables._best(rows, 5, {"better": better}) == wanted  # pyright: ignore[reportPrivateUsage]
+    assert tables._best(rows, 1, {"better": "higher"}) is None  # pyright: ignore[reportPrivateUsage]
 
 
 def test_photos_that_do_not_judge_do_not_count() -> None:

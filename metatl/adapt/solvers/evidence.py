@@ -81,12 +81,14 @@ def _share(weight: Tensor) -> Tensor:
 
 
 def widened(noise: Tensor, degrees: Tensor) -> Tensor:
-    """The variance [outputs] of the normal whose 95 % interval is Student's t's with these degrees, 0-d.
+    """The variance of the normal whose 95 % interval is that of Student's t with these degrees of freedom.
 
     Where the variance `noise` was estimated from as many independent differences, a new row's predictive is a
     Student's t: with it as scale, an interval covers what it says in spite of the estimate (Zellner 1971).
     noise (t / z)^2, t and z the 97.5 % quantiles; t = z + g_1 / d + ... + g_4 / d^4 (Abramowitz & Stegun
     26.7.5; within 0.8 % from 2 degrees on), and its own value at 1 degree, the fewest that are counted.
+
+    noise: [outputs]; degrees: of freedom, 0-d.
     """
     z, d = NORMAL, degrees.clamp_min(1.0)
     first = (z**3 + z) / 4

@@ -19,7 +19,7 @@ from metatl.engines.fast.tasks import Maybe
 
 
 def covers(x: Tensor, w: Tensor, by_x: bool) -> bool:
-    """Whether kernels convolve x [tasks, n, c, h, w]; by_x: its gradient by x takes part too."""
+    """Whether there are kernels for this convolution; by_x: its gradient by x takes part too."""
     if x.device.type != "cpu" or x.dtype != w.dtype:
         return False
     lib = library(x.dtype)
