@@ -1,6 +1,6 @@
 # make demo | test | lint | docs | package | house | mutants | clean. The environment is made once, in .venv, and used from there: nothing to activate.
 VENV ?= .venv
-DEMO_CONFIGS ?= configs/demo/*.yaml
+DEMO_CONFIGS ?= configs/demo.yaml
 DEMO_OUT ?= runs/demo
 DEMO_ARGS ?=
 DEMO_MINUTES ?= 1.5

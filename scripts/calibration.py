@@ -2,7 +2,7 @@
 
     METATL_DATA=<folder with omniglot/ and hapt/> python scripts/calibration.py --out results/calibration
 
-The rows of configs/calibration on 5-way 1-shot Omniglot (600 new tasks, the same for all rows and nets) and
+The rows of configs/calibration/ on 5-way 1-shot Omniglot (600 new tasks, the same for all rows and nets) and
 on the people of HAPT from 1 and 5 windows an activity, every one of the 30 left out once. Values are chosen
 by log loss and the temperature is fitted on meta-val: other characters, other people. Every row stands
 beside the one that it goes around; `-of-nets` averages the probabilities of a row's nets. Writes table.md,
@@ -35,18 +35,18 @@ from tqdm import tqdm
 
 from metatl.evaluation.calibration import temperature_of
 from metatl.evaluation.predicted import outputs_of
-from metatl.lab import config, store
+from metatl.lab import config, grids, store
 from metatl.lab.experiment import candidates
 from metatl.lab.run import Run, learn, prepare
 from metatl.types import MetatlError, Split
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "calibration"
 SETTINGS: dict[str, tuple[str, int]] = {
-    "omniglot": ("omniglot", 1),
-    "hapt-1": ("hapt", 1),
-    "hapt-5": ("hapt", 5),
+    "omniglot": ("omniglot.yaml", 1),
+    "hapt-1": ("hapt.yaml", 1),
+    "hapt-5": ("hapt.yaml", 5),
 }
-"""The folder of configs, and examples of each class in a support set."""
+"""The grid of configs, and examples of each class in a support set."""
 JOINED = ("protonet", "maml", "fine-tune")
 """Rows whose nets are also averaged, where there are several."""
 
@@ -62,8 +62,10 @@ class Cell:
 
 def words_of(setting: str, runs: str) -> list[list[str]]:
     """Overrides of every part of a setting: the folds of people, or one."""
-    folder, shot = SETTINGS[setting]
-    return folds(runs, shot) if folder == "hapt" else [["--runs", runs, "--evaluation.tasks.shot", str(shot)]]
+    grid, shot = SETTINGS[setting]
+    return (
+        folds(runs, shot) if grid == "hapt.yaml" else [["--runs", runs, "--evaluation.tasks.shot", str(shot)]]
+    )
 
 
 def made(path: Path, words: Sequence[str], net: int, share: float, episodes: int | None) -> Cell:
@@ -139,11 +141,14 @@ def row_of(cells: Mapping[int, Sequence[Cell]]) -> dict[str, Any]:
 
 def names(setting: str, rows: str | None) -> list[str]:
     """The rows of a setting, those asked for of them."""
-    there = sorted(path.stem for path in (CONFIGS / SETTINGS[setting][0]).glob("*.yaml"))
+    every = {
+        grid: sorted(path.name for path in grids.configs(CONFIGS / grid)) for grid, _ in SETTINGS.values()
+    }
+    there = every[SETTINGS[setting][0]]
     if rows is None:
         return there
     for name in rows.split(","):
-        if not any((CONFIGS / folder / f"{name}.yaml").is_file() for folder, _ in SETTINGS.values()):
+        if not any(name in known for known in every.values()):
             raise MetatlError(f"{name!r} is no row; there are {', '.join(there)}")
     return [name for name in there if name in rows.split(",")]
 
@@ -166,7 +171,7 @@ def main() -> None:
     work = [(setting, row) for setting in settings for row in names(setting, given.rows)]
     for setting, row in (bar := tqdm(work)):
         bar.set_description(f"{setting}, {row}")
-        path, cells = CONFIGS / SETTINGS[setting][0] / f"{row}.yaml", dict[int, list[Cell]]()
+        path, cells = CONFIGS / SETTINGS[setting][0] / row, dict[int, list[Cell]]()
         for net in range(given.nets):
             asks = words_of(setting, given.runs)
             cells[net] = [made(path, own, net, given.share, given.episodes) for own in asks]

@@ -23,7 +23,7 @@ from PIL import Image
 from metatl.data import Glyphs
 from metatl.lab import cli, config, run
 
-CONFIG = Path("configs/demo/fine-tune.yaml")
+CONFIG = Path("configs/demo.yaml/fine-tune")
 CLASSES, EACH = 10, 20
 """Characters of an alphabet of meta_test; photos of each to learn from, and as many to judge."""
 ASKED = ("--labelled", "1,5,all", "--draws", "5")

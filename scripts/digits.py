@@ -2,7 +2,7 @@
 
     METATL_DATA=<folder with mnist/, mnist_m/ and usps/> python scripts/digits.py --out results/digits
 
-The rows of configs/digits on MNIST to MNIST-M (28 pixels, in colour), MNIST to USPS and back (16 pixels,
+The rows of configs/digits.yaml on MNIST to MNIST-M (28 pixels, in colour), MNIST to USPS and back (16 pixels,
 grey), with the small net of Ganin & Lempitsky; MNIST-M has 6,000 training images here, of 59,000 published.
 Every row has one value of each setting, chosen by nothing but the published ones: no target label is read but
 to judge. Resumable: reports.json beside the table keeps every net's report under the digest of its values, so
@@ -26,7 +26,7 @@ from metatl.evaluation.evaluate import Report
 from metatl.lab import config
 from metatl.lab.run import Run, learn, prepare, report
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "digits"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "digits.yaml"
 STEPS = 2000
 PAIRS = {
     "mnist-to-mnist-m": ("mnist", "mnist-m", 28, 10),
@@ -66,7 +66,7 @@ def ready(pair: str, row: str, seed: int, runs: str, steps: int, start: Run | No
         words += ["--start", str(start.folder.absolute() / "config.yaml")]
     else:
         words += ["--learner.init_args.steps", str(steps)]
-    return prepare(config.load(CONFIGS / f"{row}.yaml", words), words)
+    return prepare(config.load(CONFIGS / row, words), words)
 
 
 def found_of(kept: Reports, pair: str, row: str, seed: int, runs: str, steps: int) -> Report:
@@ -74,7 +74,7 @@ def found_of(kept: Reports, pair: str, row: str, seed: int, runs: str, steps: in
     if row not in CARRIED:
         return kept.of(ready(pair, row, seed, runs, steps))
     start = ready(pair, "source-norms", seed, runs, steps)
-    told = config.describe(config.load(CONFIGS / f"{row}.yaml", []))
+    told = config.describe(config.load(CONFIGS / row, []))
     own = config.digest([told["adaptation"], told["guide"]])
 
     def made() -> Report:

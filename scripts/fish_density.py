@@ -3,9 +3,9 @@
     METATL_DATA=../shared/data python scripts/fish_density.py omniglot
     METATL_DATA=../shared/data python scripts/fish_density.py hapt
 
-Every config of configs/fish/<data> masks the body of one shared net: the largest Fisher information of the
-task's support set or of source data, empirical or true, a random draw, the largest weights; 0.05 to 100 % of
-the body moves. The output layer always moves, is not ranked, and counts in the published budget. Rates are
+Every config of configs/fish/<data>.yaml masks the body of one shared net: the largest Fisher information of
+the task's support set or of source data, empirical or true, a random draw, the largest weights; 0.05 to 100 %
+of the body moves. The output layer always moves, is not ranked, and counts in the published budget. Rates are
 chosen on meta-val for every mask and density; all are scored on the same meta-test episodes. Five adapted
 models of each are stored as deltas, read back, and held against the weights bit by bit. Resumable: what is
 done is not done again. `--sgd` adds arms with plain SGD at 1 and 5 %.
@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--sgd", action="store_true", help="some of the arms with SGD too")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    folder, words = ROOT / "configs" / "fish" / given.data, ["--runs", given.runs]
+    folder, words = ROOT / "configs" / "fish" / f"{given.data}.yaml", ["--runs", given.runs]
     arms = [*ENDS.items(), *((mask, share) for share in SHARES for mask in MASKS)]
     again = [*ENDS.items(), *((mask, share) for share in SGD_SHARES for mask in SGD_MASKS)]
     again = again if given.sgd else []
@@ -166,13 +166,13 @@ def main() -> None:
     with tqdm(total=len(arms) + len(again)) as bar:
         for mask, share in arms:
             bar.set_description(f"{mask}, {100 * share:g} %")
-            points.append(point(config.load(folder / f"{mask}.yaml", words), share, words))
+            points.append(point(config.load(folder / mask, words), share, words))
             bar.update()
         for mask, share in again:
             bar.set_description(f"{mask}, {100 * share:g} %, SGD")
-            others.append(point(plainly(config.load(folder / f"{mask}.yaml", words)), share, words))
+            others.append(point(plainly(config.load(folder / mask, words)), share, words))
             bar.update()
-    sizes = body_and_head(prepare(config.load(folder / "fine-tune.yaml", words), words))
+    sizes = body_and_head(prepare(config.load(folder / "fine-tune", words), words))
     fish_density_table.write(
         Path(given.out or f"results/fish-{given.data}"), given.data, (points, others), *sizes
     )

@@ -3,9 +3,9 @@
     METATL_DATA=<folder with omniglot/> python scripts/gtl_alphabets.py --out results/gtl-alphabets
 
 Lake's split: learned on 25 background alphabets, rates chosen on 5 others, tested once on the 20 evaluation
-alphabets. Every config in configs/gtl-alphabets is evaluated on the same episodes of four shapes; a scout is
-a random subset of source characters. Resumable: every report is kept beside the table; `--settings 5w1s,5w5s`
-runs some. Half an hour to one and a half of one core for three nets of each kind.
+alphabets. Every config in configs/gtl-alphabets.yaml is evaluated on the same episodes of four shapes; a
+scout is a random subset of source characters. Resumable: every report is kept beside the table; `--settings
+5w1s,5w5s` runs some. Half an hour to one and a half of one core for three nets of each kind.
 
 Expected: from pre-trained nets the guide within 0.2 points of its controls (scaled to a mean of 1, within
 0.5 of its own), all rows far above scratch; from MAML 1 to 5 points above its
@@ -29,9 +29,9 @@ from tqdm import tqdm
 
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
-from metatl.lab import config
+from metatl.lab import config, grids
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-alphabets"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-alphabets.yaml"
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ SETTINGS = {
 
 def reports(setting: Setting, runs: str, nets: int, kept: Reports) -> dict[str, Report]:
     """Every config's report in this setting; the mean over nets, episode by episode."""
-    paths = sorted(CONFIGS.glob("*.yaml"))
+    paths = sorted(grids.configs(CONFIGS))
     with tqdm(paths, desc=setting.name) as bar:
         return {
-            path.stem: reported(path, nets, setting.words(runs, path), beside=True, kept=kept) for path in bar
+            path.name: reported(path, nets, setting.words(runs, path), beside=True, kept=kept) for path in bar
         }
 
 

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from metatl.evaluation.evaluate import Report
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-family"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-family.yaml"
 STATISTICS = {
     "fisher": "1 step,\n1 example",
     "steps-1": "1 step,\n50 examples",
@@ -55,12 +55,12 @@ def words_of(place: Place, permuted: bool) -> list[str]:
     guide = {"class_path": "InTurn", "init_args": {"guides": turns}}
     name = f"family-{statistic}-p{power:g}-d{density:g}{'-permuted' * permuted}"
     named = ["--name", name, "--family", "controls" if permuted else "guided"]
-    return [*named, "--start", str(CONFIGS / "start" / f"{statistic}.yaml"), "--guide", json.dumps(guide)]
+    return [*named, "--start", str(CONFIGS / statistic), "--guide", json.dumps(guide)]
 
 
 def cell(place: Place, permuted: bool, nets: int, words: list[str]) -> Report:
     """A cell's report over all nets, or that of its permuted control."""
-    made = reported(CONFIGS / "cell.yaml", nets, [*words, *words_of(place, permuted)])
+    made = reported(CONFIGS / "cell", nets, [*words, *words_of(place, permuted)])
     return replace(made, method=made.method.removeprefix("family-"))
 
 
@@ -72,9 +72,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     shared, nets = ["--runs", given.runs], given.nets
-    plain = [
-        reported(CONFIGS / f"{name}.yaml", nets, shared) for name in ("fine-tune", "head-only", "scratch")
-    ]
+    plain = [reported(CONFIGS / name, nets, shared) for name in ("fine-tune", "head-only", "scratch")]
     guided, permuted = dict[Place, Report](), dict[Place, Report]()
     with tqdm(PLACES, desc="cells") as bar:
         for place in bar:

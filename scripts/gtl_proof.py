@@ -5,7 +5,7 @@
 
 Every repetition draws patterns, subsets and the net anew and pre-trains until 80 % are right (a net that
 does not get there in 1,400 epochs is counted and left out). 15 scouts then make the guide, and the configs
-in configs/gtl-proof are evaluated on the scouts' own subsets (as published) and on 15 others; rates are
+in configs/gtl-proof.yaml are evaluated on the scouts' own subsets (as published) and on 15 others; rates are
 chosen on 5 further ones. Resumable; about 20 minutes of one core.
 
 Expected on held-out subsets, after 10 epochs: plain transfer 93 to 96 %; the guide before Adam within
@@ -36,11 +36,11 @@ from metatl import guides
 from metatl.adapt import Descent, displacement
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
-from metatl.lab import config, store
+from metatl.lab import config, grids, store
 from metatl.lab.run import Run, learn, prepare, report
 from metatl.types import Transfer
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-proof"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-proof.yaml"
 
 
 def repetitions(count: int, words: list[str], scouts: Path) -> Iterator[tuple[int, list[str], Run]]:
@@ -60,7 +60,7 @@ def repetitions(count: int, words: list[str], scouts: Path) -> Iterator[tuple[in
 
 def displacements(run: Run) -> dict[str, dict[str, list[float]]]:
     """Median |displacement| with the guide over that without, by bin of the guide, at the published rate."""
-    published = config.load(CONFIGS / "published.yaml").adaptation
+    published = config.load(CONFIGS / "published").adaptation
     asked = [repr(published), config.describe(run.experiment)["evaluation"], EDGES, run.digest]
     place = run.folder / "evaluations" / f"displacements-{config.digest(asked)}.json"
     if not place.is_file():
@@ -123,12 +123,12 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="scouts of 1,400 epochs, as published, not 300")
     words = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    scouts = CONFIGS / "start" / ("scouts-full.yaml" if words.full else "scouts.yaml")
+    scouts = CONFIGS / ("scouts-full" if words.full else "scouts")
     found, moved, seeds = dict[str, list[Report]](), list[dict[str, Any]](), list[int]()
     every = repetitions(words.repetitions, ["--runs", words.runs], scouts)
     with tqdm(every, total=words.repetitions, desc="repetitions") as bar:
         for seed, own, run in bar:
-            for path in sorted(CONFIGS.glob("*.yaml")):
+            for path in sorted(grids.configs(CONFIGS)):
                 made = report(prepare(config.load(path, own), own))
                 found.setdefault(made.method, []).append(made)
             moved.append(displacements(run))

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from metatl.evaluation import compare
-from metatl.lab import render, store
+from metatl.lab import grids, render, store
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 SHOTS = (1, 5)
@@ -49,15 +49,15 @@ def main() -> None:
     parser = study.parser("GTL with scouts on subsets of the people of HAPT.", "results/gtl-hapt")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    paths = sorted((CONFIGS / "groups").glob("*.yaml"))
+    paths = sorted(grids.configs(CONFIGS.with_name("hapt-groups.yaml")))
     others = (NONE, PLAIN, "gtl", *(f"gtl-{control}" for control in CONTROLS), *OTHERS)
-    paths += [CONFIGS / f"{name}.yaml" for name in others]
+    paths += [CONFIGS / name for name in others]
     found = dict[int, Any]()
     with tqdm(total=len(SHOTS) * len(paths)) as bar:
         for shot in SHOTS:
             for path in paths:
-                bar.set_description(f"{shot} windows, {path.stem}")
-                found.setdefault(shot, {})[path.stem] = tested(path, given.runs, shot)
+                bar.set_description(f"{shot} windows, {path.name}")
+                found.setdefault(shot, {})[path.name] = tested(path, given.runs, shot)
                 bar.update()
     write(Path(given.out), found)
 

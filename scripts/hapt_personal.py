@@ -2,13 +2,13 @@
 
     METATL_DATA=../shared/data python scripts/hapt_personal.py --out results/hapt-personal
 
-Every config of configs/hapt adapts shared nets to each of the 9 official test people, from 1, 2, 5 and 10
-labelled windows per activity of one recording, and is scored on that person's other recording: five draws a
-person, the same for every method. Values are chosen in four folds of the 21 training people, with nets that
+Every config of configs/hapt.yaml adapts shared nets to each of the 9 official test people, from 1, 2, 5 and
+10 labelled windows per activity of one recording, and is scored on that person's other recording: five draws
+a person, the same for every method. Values are chosen in four folds of the 21 training people, with nets that
 did not learn from those they are tried on; then nets of all 21 are adapted with them. Six folds then leave
 every one of the 30 people out once; in them plain and anchored personalisation also go on for 100 steps at
-one rate, too high for plain, to see who over-fits. Resumable: what is done is not done again; half an hour
-of one core.
+one rate, too high for plain, to see who over-fits. Resumable: what is done is not done again; half an hour of
+one core.
 
 Expected: 93 to 96 % for all methods over the 9 people, 92 to 94.5 over all 30; the anchor within a point of
 fine-tuning. At the one rate, with the person's moments, alpha 0.9 is 2 to 4 points above plain; with running
@@ -31,12 +31,12 @@ from hapt_personal_measure import Found, by_person, outputs, people
 from hapt_personal_table import windows
 from tqdm import tqdm
 
-from metatl.lab import config, store
+from metatl.lab import config, grids, store
 from metatl.lab.run import Run, prepare, report
 from metatl.objectives import KLAnchor
 from metatl.rules import Adam
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "hapt"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "hapt.yaml"
 SHOTS, SEEDS = (1, 2, 5, 10), (0, 1, 2)
 FOLDS, FOLD_SHOTS = 6, (1, 5)
 FOLD_METHODS = ("no-personalisation", "moments-only", "fine-tune", "kl-anchor", "l2-sp", "head-only", "gtl")
@@ -99,7 +99,7 @@ def long_run(runs: str, shot: int, moments: str, alpha: float) -> dict[int, dict
 
 
 def _long(own: list[str], moments: str, alpha: float) -> dict[int, dict[str, list[float]]]:
-    run = prepare(replace(config.load(CONFIGS / "kl-anchor.yaml", own), select=None), own)
+    run = prepare(replace(config.load(CONFIGS / "kl-anchor", own), select=None), own)
     values: dict[str, Any] = dict(terms=(KLAnchor(alpha),), rule=Adam(RATE), steps=LONG[-1], moments=moments)
     adaptation = replace(run.experiment.adaptation, **values)
     who = people(run, run.experiment.evaluation.episodes)
@@ -115,7 +115,7 @@ def main() -> None:
     parser = study.parser("KL-anchored personalisation on the people of HAPT.", "results/hapt-personal")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    methods = [path.stem for path in sorted(CONFIGS.glob("*.yaml"))]
+    methods = [path.name for path in sorted(grids.configs(CONFIGS))]
     official, everybody, long = dict[int, Any](), dict[int, Any](), dict[str, Any]()
     with tqdm(total=len(SHOTS) * len(methods) + len(FOLD_SHOTS) * (len(FOLD_METHODS) + 2)) as bar:
         for shot in FOLD_SHOTS:
@@ -126,14 +126,14 @@ def main() -> None:
                 bar.update()
             for method in FOLD_METHODS:
                 bar.set_description(f"{shot} windows, every person left out, {method}")
-                own = CONFIGS / f"{method}.yaml", words(given.runs, shot)
+                own = CONFIGS / method, words(given.runs, shot)
                 found = kept(*own, "left out", functools.partial(left_out, own[0], given.runs, shot))
                 everybody.setdefault(shot, {})[method] = found
                 bar.update()
         for shot in SHOTS:
             for method in methods:
                 bar.set_description(f"{shot} windows, {method}")
-                path = CONFIGS / f"{method}.yaml"
+                path = CONFIGS / method
                 official.setdefault(shot, {})[method] = tested(path, given.runs, shot)
                 bar.update()
     hapt_personal_table.write(Path(given.out), official, everybody, long)

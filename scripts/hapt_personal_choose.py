@@ -40,7 +40,7 @@ EVERYBODY = divided(OFFICIAL, [])
 
 def kept(path: Path, words: list[str], kind: str, make: Callable[[], Found]) -> Found:
     """What was found for a config under overrides before; made if it was not. words[1]: where runs lie."""
-    place = Path(words[1]) / "hapt" / f"{path.stem}-{config.digest([_values(path), words, kind])}"
+    place = Path(words[1]) / "hapt" / f"{path.name}-{config.digest([_values(path), words, kind])}"
     if not (place / "people.json").is_file():
         found = make()
         store.save_report(place, found.report)
@@ -62,7 +62,7 @@ def made(path: Path, words: list[str], seeds: Sequence[int]) -> Found:
     options = selection(path, words)
     whole = [option for option in options if option["meta_val"] is not None]
     if options and not whole:
-        raise MetatlError(f"{path.stem}: adaptation diverges at every value of `select`; add lower ones")
+        raise MetatlError(f"{path.name}: adaptation diverges at every value of `select`; add lower ones")
     chosen = max(whole, key=lambda option: option["meta_val"])["values"] if whole else {}
     parts = [on_everybody(path, [*words, *EVERYBODY, "--seed", str(seed)], chosen) for seed in seeds]
     first, costs = parts[0].report, ("ms_per_task", "seconds_to_learn")

@@ -32,7 +32,7 @@ from metatl.types import Batch, Episode, MetatlError
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 PRIORS = {
     "linear-functions": "in-context/linear-functions.yaml",
-    "sinusoids": "sinusoid/in-context.yaml",
+    "sinusoids": "sinusoid.yaml/in-context",
     "small-tables": "in-context/little-pfn.yaml",
     "omniglot-sequences": "in-context/omniglot-sequences.yaml",
     "mnist-projections": "in-context/mnist-projections.yaml",

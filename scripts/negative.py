@@ -48,7 +48,7 @@ TERMS: dict[str, Term] = {
     "MMD": MMD(),
     "pseudo-labels": PseudoLabels(),
 }
-"""As in configs/digits."""
+"""As in configs/digits.yaml."""
 ON_FEATURES: dict[str, Alignment] = {
     "refitted": AsItIs(),
     "CORAL": CORAL(),

@@ -4,13 +4,13 @@
     python scripts/omniglot_maml.py --only maml_5w1s maml_5w5s protonet_5w1s protonet_20w1s --seeds 3
     python scripts/omniglot_maml.py --share 1 --device cuda --precision tf32
 
-Every config of configs/omniglot/maml-family is a row: learned once, evaluated three times on 1,000 meta-test
-episodes: transductive (batch norm sees all queries at once) with as many queries a class as shots, which is
-how MAML was published; transductive with 15; inductive with the same 15. The configs' schedules are for a
-CPU, minutes to two hours of one core a row (each says how long), 7 to 10 together; --share takes a share of
-the published iterations instead, with the published meta-batch, queries and inner steps. Resumable: ctrl-C
-loses nothing, a kill at most 20 seconds. The table is written after every row and holds all that were ever
-finished: rows.json and episodes.npz in the folder --out keep what other machines found, and that is not
+Every config of configs/omniglot/maml-family.yaml is a row: learned once, evaluated three times on 1,000
+meta-test episodes: transductive (batch norm sees all queries at once) with as many queries a class as shots,
+which is how MAML was published; transductive with 15; inductive with the same 15. The configs' schedules are
+for a CPU, minutes to two hours of one core a row (each says how long), 7 to 10 together; --share takes a
+share of the published iterations instead, with the published meta-batch, queries and inner steps. Resumable:
+ctrl-C loses nothing, a kill at most 20 seconds. The table is written after every row and holds all that were
+ever finished: rows.json and episodes.npz in the folder --out keep what other machines found, and that is not
 learned again. One thread, so that a second run finds the same digits; two shells with rows of their own use
 two cores better than one row on both.
 
@@ -38,11 +38,11 @@ from tqdm import tqdm
 
 from metatl.engines import Loop
 from metatl.evaluation.evaluate import Report, evaluate
-from metatl.lab import config, store
+from metatl.lab import config, grids, store
 from metatl.lab.run import Run, learn, prepare, report
 from metatl.norm import Rows, moments_from
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "omniglot" / "maml-family"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "omniglot" / "maml-family.yaml"
 MODES = {"transductive": "batch", "transductive, 15 queries": "batch", "inductive": "support"}
 """Evaluations, and where each takes batch norm's moments from."""
 QUERIES = 15
@@ -52,7 +52,7 @@ BATCHES = 100
 
 def names() -> list[str]:
     """Every row's config, `<method>_<way>w<shot>s`, settings in order of their cost."""
-    found = [path.stem for path in CONFIGS.glob("*.yaml")]
+    found = [path.name for path in grids.configs(CONFIGS)]
     order = ("5w1s", "5w5s", "20w1s", "20w5s")
     return sorted(found, key=lambda name: (order.index(name.partition("_")[2]), name))
 
@@ -68,7 +68,7 @@ def prepared(name: str, seed: int, mode: str, given: argparse.Namespace) -> Run:
     own += ["--adaptation.moments", "frozen" if frozen else MODES[mode]]
     if mode != "transductive":
         own += ["--evaluation.tasks.query", str(QUERIES)]
-    return prepare(config.load(CONFIGS / f"{name}.yaml", own), own)
+    return prepare(config.load(CONFIGS / name, own), own)
 
 
 def as_published(method: str, setting: str, share: float) -> list[str]:

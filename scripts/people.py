@@ -4,11 +4,12 @@
 
 Six folds leave every one of HAPT's 30 people out once, with the draws of hapt_personal.py (whose runs are
 used where they are there). Scouts are the shared net personalised to the people who are learned from; a new
-person is 5, 10 or 20 numbers along their principal directions (configs/people), beside random, permuted and
-shuffled directions, E[d] alone, Gaussians of people, and fine-tuning, the KL anchor, the output layer alone
-and batch norm's moments alone (configs/hapt). Values are chosen on the five people of meta_val in every fold.
-Writes table.md (accuracy, bytes a person, who is harmed), report.json and plot.png. Resumable, row by row and
-fold by fold; `--rows` with some names does these alone. One to three minutes of one core a row, 40 in all.
+person is 5, 10 or 20 numbers along their principal directions (configs/people.yaml), beside random, permuted
+and shuffled directions, E[d] alone, Gaussians of people, and fine-tuning, the KL anchor, the output layer
+alone and batch norm's moments alone (configs/hapt.yaml). Values are chosen on the five people of meta_val in
+every fold. Writes table.md (accuracy, bytes a person, who is harmed), report.json and plot.png. Resumable,
+row by row and fold by fold; `--rows` with some names does these alone. One to three minutes of one core a
+row, 40 in all.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from hapt_personal_choose import kept
 from hapt_personal_stats import NONE, PLAIN
 from tqdm import tqdm
 
+from metatl.lab import grids
 from metatl.types import MetatlError
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "people"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "people.yaml"
 OTHERS = (
     *(NONE, PLAIN, "moments-only", "kl-anchor", "l2-sp", "head-only", "gtl"),
     *(f"{PLAIN}-frozen", "kl-anchor-frozen"),
@@ -37,8 +39,8 @@ OTHERS = (
 
 def paths() -> dict[str, Path]:
     """The config of every row; those that all others are held against come first."""
-    others = {name: hapt_personal.CONFIGS / f"{name}.yaml" for name in OTHERS}
-    return {**others, **{path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}}
+    others = {name: hapt_personal.CONFIGS / name for name in OTHERS}
+    return {**others, **{path.name: path for path in sorted(grids.configs(CONFIGS))}}
 
 
 def asked(rows: str | None) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""What every config is expected to reach, in the line `# Expected:` of its header: read from results/."""
+"""What every row of a grid is expected to reach, in the line `# Expected:` above it: read from results/."""
 
 from __future__ import annotations
 
@@ -9,44 +9,54 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from metatl.lab.render.tables import plus_minus
 
 Reached = dict[str, str]
-"""By a config's file name: what its method reached."""
+"""By a row's name: what its method reached."""
 
-FOLDERS = {
-    "configs/demo": "demo",
-    "configs/omniglot/quick": "omniglot-quick",
-    "configs/gtl-mnist": "gtl-mnist",
-    "configs/hapt": "hapt-personal",
-    "configs/hapt/groups": "gtl-hapt",
+GRIDS = {
+    "configs/demo.yaml": "demo",
+    "configs/omniglot/quick.yaml": "omniglot-quick",
+    "configs/gtl-mnist.yaml": "gtl-mnist",
+    "configs/hapt.yaml": "hapt-personal",
+    "configs/hapt-groups.yaml": "gtl-hapt",
 }
-"""Configs, and the study of results/ that has one row for each of them."""
+"""Grids, and the study of results/ that has one row for each of theirs."""
 
 
 def headers(root: Path) -> dict[Path, str]:
-    """Every config that a study has rows of, with its header as the committed results say it."""
+    """Every grid that a study has rows of, with its lines as the committed results say them."""
     changes: dict[Path, str] = {}
-    for folder, study in FOLDERS.items():
-        changes |= _headers(root, folder, study, _rows)
-    changes |= _headers(root, "configs/omniglot/maml-family", "omniglot-maml", _family)
-    changes |= _headers(root, "configs/gtl-alphabets", "gtl-alphabets", _settings)
-    changes |= _headers(root, "configs/gtl-family", "gtl-family", _cells)
+    for grid, study in GRIDS.items():
+        changes |= _headers(root, grid, study, _rows)
+    changes |= _headers(root, "configs/omniglot/maml-family.yaml", "omniglot-maml", _family)
+    changes |= _headers(root, "configs/gtl-alphabets.yaml", "gtl-alphabets", _settings)
+    changes |= _headers(root, "configs/gtl-family.yaml", "gtl-family", _cells)
     for data in ("omniglot", "hapt"):
-        changes |= _headers(root, f"configs/fish/{data}", f"fish-{data}", _densities)
-        changes |= _headers(root, f"configs/calibration/{data}", "calibration", partial(_calibrated, data))
+        changes |= _headers(root, f"configs/fish/{data}.yaml", f"fish-{data}", _densities)
+        changes |= _headers(
+            root, f"configs/calibration/{data}.yaml", "calibration", partial(_calibrated, data)
+        )
     return changes
 
 
-def _headers(root: Path, folder: str, study: str, read: Any) -> dict[Path, str]:
-    report = root / "results" / study / "report.json"
+def _headers(root: Path, grid: str, study: str, read: Any) -> dict[Path, str]:
+    report, path = root / "results" / study / "report.json", root / grid
     reached: Reached = read(json.loads(report.read_text())) if report.is_file() else {}
-    found: dict[Path, str] = {}
-    for path in sorted((root / folder).glob("*.yaml")):
-        if path.stem in reached:
-            line = f"# Expected: {reached[path.stem]} (results/{study}/table.md)"
-            found[path] = re.sub(r"^# Expected:.*$", line, path.read_text(), count=1, flags=re.M)
-    return found
+    found = path.read_text()
+    for name, row in yaml.safe_load(found)["rows"].items():
+        controls = [one for one in row.get("controls", []) if f"{name}-{one}" in reached]
+        if name in reached:
+            said = [
+                reached[name],
+                *(f"{one} {reached[f'{name}-{one}'].partition(' on ')[0]}" for one in controls),
+            ]
+            line = f"  # Expected: {'; '.join(said)} (results/{study}/table.md)"
+            above = rf"^  # Expected:.*$(?=(?:\n  #.*)*\n  {re.escape(name)}:)"
+            found = re.sub(above, lambda _, line=line: line, found, count=1, flags=re.M)
+    return {path: found}
 
 
 def _of(row: dict[str, Any]) -> str:
@@ -79,7 +89,7 @@ def _shape(said: str) -> tuple[int, ...]:
 
 
 def _cells(report: dict[str, Any]) -> Reached:
-    """One config is all cells of the grid; the others have rows of their own."""
+    """One row is all cells; the others have rows of their own."""
     cells = [
         row["accuracy"]
         for row in report["rows"]

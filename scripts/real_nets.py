@@ -3,11 +3,12 @@
     METATL_DATA=<folder with cifar10/, weights/, mnist/ and mnist_m/> python scripts/real_nets.py
     METATL_DATA=<folder with clinc150/> python scripts/real_nets.py --net minilm
 
-resnet20 (configs/real-nets): the published net goes to 5-way 5-shot tasks of MNIST-M's digits; 64 scouts on
-sub-problems of CIFAR-10; values are chosen on tasks of MNIST's digits. minilm (configs/real-nets-minilm): the
-sentence encoder goes to 15-way 1-shot tasks of intents of two domains of CLINC150; 64 scouts on intents of
-six other domains move low-rank additions alone, whose mean, directions, priors and guides these are; values
-are chosen on intents of two more domains. The same tasks for all rows, beside controls.
+resnet20 (configs/real-nets.yaml): the published net goes to 5-way 5-shot tasks of MNIST-M's digits; 64 scouts
+on sub-problems of CIFAR-10; values are chosen on tasks of MNIST's digits. minilm
+(configs/real-nets-minilm.yaml): the sentence encoder goes to 15-way 1-shot tasks of intents of two domains of
+CLINC150; 64 scouts on intents of six other domains move low-rank additions alone, whose mean, directions,
+priors and guides these are; values are chosen on intents of two more domains. The same tasks for all rows,
+beside controls.
 
 Writes table.md and report.json. `--draws` draws scouts anew; the nets are one each, as published. Resumable,
 row by row and draw by draw: `--rows` with some names does these alone, so that the work can be done in
@@ -78,12 +79,12 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
     net = nets[given.net]
-    paths = {path.stem: path for path in scouts_directions.asked(net.configs, given.rows)}
-    paths = {AGAINST: net.configs / f"{AGAINST}.yaml", **paths}
+    paths = {path.name: path for path in scouts_directions.asked(net.configs, given.rows)}
+    paths = {AGAINST: net.configs / AGAINST, **paths}
     episodes = given.episodes or net.episodes
     told = ["--runs", given.runs, *net.words(Path(given.runs)), "--evaluation.episodes", str(episodes)]
     about = net.about.format(tasks=episodes, counted=scouts_runs.counted(1, given.draws))
-    found, drawn = dict[str, scouts_runs.Runs](), Path(given.runs) / "drawn" / net.configs.name
+    found, drawn = dict[str, scouts_runs.Runs](), Path(given.runs) / "drawn" / net.configs.stem
     out = Path(given.out or net.out)
     kept = Reports(out / "reports.json")
     for name, path in tqdm(paths.items(), desc="rows"):

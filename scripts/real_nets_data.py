@@ -93,7 +93,7 @@ def of_intents(runs: Path) -> list[str]:
 
 NETS = {
     "resnet20": RealNet(
-        CONFIGS / "real-nets",
+        CONFIGS / "real-nets.yaml",
         "results/real_nets",
         100,
         of_things,
@@ -102,7 +102,7 @@ NETS = {
         "CIFAR-10's classes, 5 pictures of each. Values are chosen on 8 tasks of MNIST's digits. {counted}",
     ),
     "minilm": RealNet(
-        CONFIGS / "real-nets-minilm",
+        CONFIGS / "real-nets-minilm.yaml",
         "results/real_nets/minilm",
         60,
         of_intents,

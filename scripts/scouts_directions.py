@@ -5,13 +5,13 @@
     ... scripts/scouts_directions.py --way 20 --episodes 20    # 20-way 5-shot
     ... scripts/scouts_directions.py --source alphabets        # to held-out alphabets
 
-The configs in configs/scouts (from MNIST) or configs/scouts-alphabets (from Omniglot's background alphabets,
-Lake's split), from `--nets` nets (seeds 0, 1, ...) and `--draws` draws of scouts from each, the same tasks
-for all rows; values are chosen on meta_val, row by row, net by net, draw by draw. Rows called -maml start
-from MAML's weights. `--way`, `--shot` and `--episodes` are of the tasks that judge alone: nets, MAML and
-scouts are learned once and serve every setting. A row whose start has no scouts is not run again for other
-draws. Writes table.md, report.json and plot.png (accuracy against the number of directions, and of scouts)
-to results/scouts_directions, settings other than 5-way 5-shot from MNIST to folders in it.
+The configs in configs/scouts.yaml (from MNIST) or configs/scouts-alphabets.yaml (from Omniglot's background
+alphabets, Lake's split), from `--nets` nets (seeds 0, 1, ...) and `--draws` draws of scouts from each, the
+same tasks for all rows; values are chosen on meta_val, row by row, net by net, draw by draw. Rows called
+-maml start from MAML's weights. `--way`, `--shot` and `--episodes` are of the tasks that judge alone: nets,
+MAML and scouts are learned once and serve every setting. A row whose start has no scouts is not run again for
+other draws. Writes table.md, report.json and plot.png (accuracy against the number of directions, and of
+scouts) to results/scouts_directions, settings other than 5-way 5-shot from MNIST to folders in it.
 
 Resumable, row by row, net by net and draw by draw, on another machine too (reports.json beside the table
 keeps what was found): `--rows` with some names does these alone, and what was done before is read, so that
@@ -39,6 +39,7 @@ import torch
 from reports import Reports
 from tqdm import tqdm
 
+from metatl.lab import grids
 from metatl.types import MetatlError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -55,9 +56,9 @@ class Route:
 
 
 SOURCES = {
-    "mnist": Route(CONFIGS / "scouts", "MNIST", "Omniglot's meta_test", "meta_train"),
+    "mnist": Route(CONFIGS / "scouts.yaml", "MNIST", "Omniglot's meta_test", "meta_train"),
     "alphabets": Route(
-        CONFIGS / "scouts-alphabets",
+        CONFIGS / "scouts-alphabets.yaml",
         "the characters of Omniglot's background alphabets",
         "its evaluation alphabets",
         "the background alphabets",
@@ -105,7 +106,7 @@ PAIRS = (
 
 def asked(folder: Path, rows: str | None) -> list[Path]:
     """The configs of these rows, with commas between them, or all; MetatlError for a name that is none."""
-    every = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    every = {path.name: path for path in sorted(grids.configs(folder))}
     names = [*every] if rows is None else rows.split(",")
     if unknown := sorted({*names} - {*every}):
         raise MetatlError(f"there is no row {', '.join(unknown)}; rows are {', '.join(every)}")
@@ -143,8 +144,8 @@ def main() -> None:
     found = dict[str, scouts_runs.Runs]()
     kept = Reports(out / "reports.json")
     for path in tqdm(asked(route.configs, given.rows), desc="rows"):
-        drawn = Path(given.runs) / "drawn" / route.configs.name
-        found[path.stem] = scouts_runs.runs(path, given.nets, given.draws, words, drawn, kept)
+        drawn = Path(given.runs) / "drawn" / route.configs.stem
+        found[path.name] = scouts_runs.runs(path, given.nets, given.draws, words, drawn, kept)
         if AGAINST in found:  # written row by row, as rows take minutes
             reports = {name: one.report for name, one in found.items()}
             tests = scouts_runs.contrasts(found, PAIRS)

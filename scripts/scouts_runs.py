@@ -48,7 +48,7 @@ def redrawn(path: Path, folder: Path, draw: int) -> Path | None:
     """The config with other scouts in what it starts from; None where it starts from none."""
     start, values = config.read(path).get("start"), dict[str, Any]()
     before = None if start is None else redrawn(Path(start), folder, draw)
-    file = folder / f"draw-{draw}" / path.resolve().parent.name / path.name
+    file = folder / f"draw-{draw}" / path.resolve().parent.stem / f"{path.stem}.yaml"
     if before is not None:
         values["start"] = os.path.relpath(before, file.parent)
     if isinstance(config.load(path).learner, Scout):

@@ -2,11 +2,11 @@
 
     python scripts/sinusoid.py --out results/sinusoid
 
-Both nets of configs/sinusoid learn for the published 70,000 iterations from three seeds each; 600 new waves,
-the same for both, are then fitted from 5, 10 and 20 points. MAML learns on 10 points and keeps its published
-rate throughout; the pre-trained net's rate is chosen on meta-val, anew for every number of points. Waves on
-which a net diverges are counted and left out for both.
-Resumable; about 30 minutes of one core (--share 0.1 for a tenth of the iterations).
+Both nets of configs/sinusoid.yaml learn for the published 70,000 iterations from three seeds each; 600 new
+waves, the same for both, are then fitted from 5, 10 and 20 points. MAML learns on 10 points and keeps its
+published rate throughout; the pre-trained net's rate is chosen on meta-val, anew for every number of points.
+Waves on which a net diverges are counted and left out for both. Resumable; about 30 minutes of one core
+(--share 0.1 for a tenth of the iterations).
 
 Expected, squared error after 10 steps on 10 points: MAML 0.05 to 0.3, the pre-trained net 1 to 2; MAML's
 first step does most of it; further ones, which it was not trained for, help on most waves and throw a few off
@@ -35,7 +35,7 @@ from metatl.lab.experiment import candidates
 from metatl.lab.run import Run, learn, prepare
 from metatl.types import Episode, Split
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "sinusoid"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "sinusoid.yaml"
 METHODS, SHOTS, PUBLISHED = ("maml", "pretrained"), (5, 10, 20), 70_000
 
 
@@ -51,7 +51,7 @@ def made(method: str, shot: int, seed: int, runs: str, steps: int) -> Found:
     """Learned and evaluated, or loaded where that was done."""
     own = ["--runs", runs, "--seed", str(seed), "--evaluation.tasks.shot", str(shot)]
     own += ["--learner.init_args.steps", str(steps)]
-    run = prepare(config.load(CONFIGS / f"{method}.yaml", own), own)
+    run = prepare(config.load(CONFIGS / method, own), own)
     told, evaluation = config.describe(run.experiment), run.experiment.evaluation
     key = config.digest([told[name] for name in ("adaptation", "evaluation", "select")])
     place = run.folder / "evaluations" / f"by-step-{key}.json"

@@ -4,8 +4,8 @@
 
 ALPaCA, deep kernel transfer, a net that was trained on all waves at once and MAML, both with a last-layer
 Laplace approximation, a conditional and an attentive neural process and a transformer that reads points
-(configs/sinusoid), three seeds each; 1,000 new waves, the same for all, noise variance 0.02. Values that a
-config leaves open are chosen by NLL on waves of meta-val. Resumable; --share 0.05 for a twentieth of the
+(configs/sinusoid.yaml), three seeds each; 1,000 new waves, the same for all, noise variance 0.02. Values that
+a config leaves open are chosen by NLL on waves of meta-val. Resumable; --share 0.05 for a twentieth of the
 20,000 steps, --rows for some.
 """
 
@@ -30,7 +30,7 @@ from metatl.lab.experiment import candidates
 from metatl.lab.run import Run, learn, prepare
 from metatl.types import Batch, Episode, MetatlError, Split
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "sinusoid"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "sinusoid.yaml"
 ROWS = (
     *("alpaca", "dkt", "laplace", "maml-laplace"),
     *("conditional-neural-process", "neural-process", "in-context"),
@@ -58,7 +58,7 @@ class Told:
 def made(row: str, seed: int, runs: str, steps: int) -> Told:
     """Learned, or loaded where that was done, and evaluated."""
     own = ["--runs", runs, "--seed", str(seed), "--learner.init_args.steps", str(steps)]
-    run = prepare(config.load(CONFIGS / f"{row}.yaml", own), own)
+    run = prepare(config.load(CONFIGS / row, own), own)
     told = config.describe(run.experiment)
     key = config.digest([run.digest, *(told[name] for name in ("adaptation", "evaluation", "select"))])
     place = run.folder / "evaluations" / f"sure-{key}.json"

@@ -8,7 +8,7 @@ aggregate, cross-stitch, soft sharing, branching and helpers, each with as many 
 from (rates; fixed weights: rates, and the weights at the best of them). Targets are not scaled, so that a
 size in units 100 times as small (`size x 100`) shows which ways notice the unit. Writes results/stars.
 Resumable: every way and draw is a file in runs/stars. --write FILE.npz writes the pictures with a third
-target, whether a star is sharp or blunt, for configs/several-targets.
+target, whether a star is sharp or blunt, for configs/several-targets.yaml.
 
 With 300 steps on 2,000 pictures single nets hardly learn to count (27 %, chance is 17); these budgets have
 twice the steps and four times the pictures.

@@ -6,7 +6,7 @@ Writes folders with train.csv and test.csv to runs/clinc150 (the sentences of tr
 those of test judge; out-of-scope ones are left out) and runs `metatl transfer` on each: the fifteen intents
 of the banking domain without a label and with 1, 5 and 10 sentences of each, and all 150 intents with none
 and 10.
-`--tables` writes the tables alone, and all sentences in one for the episodes of configs/clinc.
+`--tables` writes the tables alone, and all sentences in one for the episodes of configs/clinc.yaml.
 Resumable: what is done is not done again, and `--minutes` above 1 go on with what they did not reach.
 
 Duration: 25 minutes. Expected of banking: 69 to 77 % without a label, 72 to 78 with one of each,

@@ -31,6 +31,7 @@ LEVELS = (
     | {f"lab.{name}" for name in ("record", "store", "render", "experiment", "provenance", "yaml_values")},
     {
         "lab.config",
+        "lab.grids",
         "lab.describe",
         "lab.families",
         "lab.said",

@@ -1,6 +1,6 @@
 """HAPT: what is in the file of smartphone motion of 30 people in 6 activities (Reyes-Ortiz et al. 2016).
 
-It is an npz file with columns, and `GroupArrays` reads it: see configs/hapt/base/common.yaml.
+It is an npz file with columns, and `GroupArrays` reads it: see configs/hapt.yaml.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from metatl import importing, processes
-from metatl.lab import arguments, benchmark, config
+from metatl.lab import arguments, benchmark, config, grids
 from metatl.lab.provenance import recording_diff
 from metatl.lab.refusals import guarded
 from metatl.lab.run import complete, forget, learn, note, prepare, report
@@ -22,7 +22,7 @@ from metatl.types import MetatlError
 
 def _run(words: argparse.Namespace, rest: list[str]) -> None:
     if not words.config and not words.help_config:
-        raise MetatlError("run: name a config, configs/demo/maml.yaml say; --help-config lists all its keys")
+        raise MetatlError("run: name a config, configs/demo.yaml/maml say; --help-config lists all its keys")
     if words.help_config:
         from metatl.lab import families
 
@@ -50,14 +50,13 @@ def _run(words: argparse.Namespace, rest: list[str]) -> None:
 
 def _benchmark(words: argparse.Namespace, rest: list[str]) -> None:
     if not words.configs:
-        raise MetatlError("benchmark: name at least one config, configs/demo/*.yaml say")
+        raise MetatlError("benchmark: name at least one config, configs/demo.yaml say")
     out = Path(words.out) if words.out else None
-    found = benchmark.benchmark(
-        [Path(path) for path in words.configs], rest, out, words.reference, words.no_transfer
-    )
+    paths = [one for path in words.configs for one in grids.configs(Path(path))]
+    found = benchmark.benchmark(paths, rest, out, words.reference, words.no_transfer)
     say(found.table)
     say_ends({row["method"]: row for row in found.rows})
-    runs = config.load(Path(words.configs[0]), rest).runs
+    runs = config.load(paths[0], rest).runs
     if out is not None:
         say("")
         files = ("table.md", "report.json", "plot.png", "report.html")

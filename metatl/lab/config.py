@@ -12,7 +12,7 @@ from typing import Any, cast
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser
 
-from metatl.lab import store
+from metatl.lab import grids
 from metatl.lab.describe import completed, describe, merged, named
 from metatl.lab.experiment import MOST, Experiment
 from metatl.lab.instances import instance
@@ -29,24 +29,21 @@ SHARED = ("data", "model", "seed", "device", "engine", "runs")
 def read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A config's values, merged over those of its `base` (a path, or several, relative to the file).
 
-    above: the files whose bases led here. Raises MetatlError in one line for a file that holds no config.
+    path: of a file, or of an entry of a grid (`grid.yaml/maml`, see `metatl.lab.grids`). above: the configs
+    whose bases led here. Raises MetatlError in one line for a file that holds no config.
     """
     return _read(path, above, [])
 
 
 def _read(path: Path, above: tuple[Path, ...], seen: list[Path]) -> dict[str, Any]:
-    """seen: every file that was read so far, each as often as it was."""
-    text = store.read_text(path, "config")
+    """seen: every config that was read so far, each as often as it was."""
     if path.resolve() in above:
         raise MetatlError(f"base {path} leads back to itself; let one of its files have no base")
     seen.append(path)
     if len(seen) > _FILES:
         raise MetatlError(f"{path}: its bases are more than {_FILES} files; a config has fewer")
-    values = yaml_values(text, str(path)) or {}
-    if not isinstance(values, dict):
-        raise MetatlError(f"{path} holds no keys; a config is a YAML mapping")
-    values = cast(dict[str, Any], values)
-    bases, start = values.pop("base", []), values.get("start")
+    found = grids.entry(path)
+    bases, start = found.values.pop("base", []), found.values.get("start")
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
         raise MetatlError(f"{path}: base is {bases!r}; give the path of a config, or a list of them")
@@ -54,10 +51,10 @@ def _read(path: Path, above: tuple[Path, ...], seen: list[Path]) -> dict[str, An
         raise MetatlError(f"{path}: start is {start!r}; give the path of a config")
     under: dict[str, Any] = {}
     for base in bases:
-        under = merged(under, _read(path.parent / base, (*above, path.resolve()), seen))
+        under = merged(under, _read(found.at(base), (*above, path.resolve()), seen))
     if start is not None:
-        values["start"] = str(path.parent / start)
-    return merged(under, values)
+        found.values["start"] = str(found.at(start))
+    return found.completed(under)
 
 
 def parser(program: str = "metatl run") -> ArgumentParser:

@@ -16,7 +16,7 @@ class Entropy(TargetAlone):
     """weight * mean over rows of H(p) = -sum p log p, p = softmax(output); no label is looked at.
 
     Minimised over the norms' scale and shift alone, with moments of the target's rows, it is Tent
-    (`configs/digits/tent.yaml`). Sources: Grandvalet & Bengio 2005; Wang et al. 2021, arXiv 2006.10726.
+    (`configs/digits.yaml/tent`). Sources: Grandvalet & Bengio 2005; Wang et al. 2021, arXiv 2006.10726.
 
     Args:
         weight: factor of the term.

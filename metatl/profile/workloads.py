@@ -18,7 +18,7 @@ from metatl.data.source import Tasks
 from metatl.engines import Engine
 from metatl.engines.chunk_size import Fitting
 from metatl.engines.engine import task, tasks_of
-from metatl.lab import config
+from metatl.lab import config, grids
 from metatl.lab.run import prepare
 from metatl.learners import Episodic, State
 from metatl.models import MLP, Conv4
@@ -145,7 +145,7 @@ def variants_of(name: str, overrides: Sequence[str] = ()) -> list[Variant]:
     """The variants of a workload, or the one of a config; raises MetatlError for what is neither."""
     if name in SHAPES:
         return [Variant(name, steps, queries) for steps, queries in SHAPES[name].variants]
-    if not name.endswith((".yaml", ".yml")):
+    if not grids.is_config(Path(name)):
         raise MetatlError(
             f"unknown workload '{name}'; choose of {', '.join(SHAPES)}, evaluation, scouts, sampling, "
             "transfer, or a config (a .yaml file)"

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from metatl import importing, tree
-from metatl.lab import config
+from metatl.lab import config, grids
 from metatl.lab.experiment import ModelMaker
 from metatl.lab.run import prepare
 from metatl.lab.run.build import examples
@@ -68,7 +68,7 @@ def subject_of(what: str, size: int | None = None, shapes: bool = False) -> Back
     for what is neither.
     """
     path = Path(what)
-    if path.suffix not in (".yaml", ".yml"):
+    if not grids.is_config(path):
         return backbone(what, size)
     if size is not None:
         raise MetatlError("size is of nets by name; a config's data or shape says what its net reads")

@@ -1,4 +1,4 @@
-"""The episodes of configs/clinc: intents of other domains, ProtoNet and MAML through LoRA, at tiny size."""
+"""The episodes of configs/clinc.yaml: intents of other domains, ProtoNet and MAML through LoRA, tiny."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.commands import metatl, only
 
 pytest.importorskip("transformers")
 pytestmark = pytest.mark.data
-CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "clinc"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "clinc.yaml"
 FEW = ["--learner.steps", "2", "--evaluation.episodes", "3", "--evaluation.select_episodes", "1"]
 
 
@@ -40,7 +40,7 @@ def place(data_root: Path, tmp_path_factory: pytest.TempPathFactory, own_cache: 
 
 def test_no_domain_is_in_two_splits(data_root: Path) -> None:
     held = json.loads(gzip.decompress((data_root / "clinc150/clinc150.json.gz").read_bytes()))
-    source = config.load(CONFIGS / "protonet.yaml").data
+    source = config.load(CONFIGS / "protonet").data
     parts = [{*getattr(source, name)} for name in ("train", "val", "test")]
     assert [len(part) for part in parts] == [90, 30, 30]
     for own in held["domains"].values():
@@ -51,7 +51,7 @@ def test_no_domain_is_in_two_splits(data_root: Path) -> None:
 def test_a_config_of_intents_runs(name: str, place: Path, tmp_path: Path) -> None:
     words = ["--data.init_args.path", place / "intents.csv", "--runs", tmp_path]
     words += ["--data.init_args.net", place / "net", "--model.init_args.net", place / "net"]
-    found = metatl("run", CONFIGS / f"{name}.yaml", *words, *FEW)
+    found = metatl("run", CONFIGS / name, *words, *FEW)
     assert found.code == 0, found
     run = only(tmp_path)
     assert len(np.load(run / "episodes.npy")) == 3

@@ -1,4 +1,4 @@
-"""The configs of configs/digits on small made files: every row is whole, and one of each kind runs."""
+"""The configs of configs/digits.yaml on small made files: every row is whole, and one of each kind runs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metatl.lab import config, store
+from metatl.lab import config, grids, store
 from metatl.lab.run import prepare
 from tests.commands import metatl, only
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "digits"
-ROWS = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "digits.yaml"
+ROWS = sorted(path.name for path in grids.configs(CONFIGS))
 FEW = ["--evaluation.episodes", "2"]
 
 
@@ -31,19 +31,19 @@ def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_is_whole(row: str, words: list[str]) -> None:
-    run = prepare(config.load(CONFIGS / f"{row}.yaml", words), words)
+    run = prepare(config.load(CONFIGS / row, words), words)
     assert run.experiment.learner.steps == (0 if row in ("adabn", "tent") else 2000)
     assert "labels" not in run.data.describe()["unlabelled"]
 
 
 def test_an_adversary_runs_and_a_domain_without_a_file_is_refused(words: list[str], tmp_path: Path) -> None:
     words = [*words, "--learner.init_args.steps", "2", "--learner.init_args.batch_size", "8"]
-    found = metatl("run", CONFIGS / "dann.yaml", *words)
+    found = metatl("run", CONFIGS / "dann", *words)
     assert found.code == 0, found
     assert (
         store.load_transfer(only(tmp_path / "runs") / "transfer.safetensors").params["head.weight"].shape[0]
         == 10
     )
-    refused = metatl("run", CONFIGS / "dann.yaml", *words, "--data.init_args.target", "uspss")
+    refused = metatl("run", CONFIGS / "dann", *words, "--data.init_args.target", "uspss")
     assert refused.code == 2
     assert "nearest: usps" in " ".join(refused.lines)

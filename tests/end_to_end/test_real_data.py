@@ -185,7 +185,7 @@ def test_mnist_in_both_layouts(home: Path, tmp_path: Path) -> None:
         Mnist(images=60000).load()
 
 
-HAPT = Path(__file__).resolve().parents[2] / "configs" / "hapt" / "fine-tune.yaml"
+HAPT = Path(__file__).resolve().parents[2] / "configs" / "hapt.yaml" / "fine-tune"
 
 
 def hapt(**changed: Any) -> GroupData:

@@ -13,7 +13,7 @@ from torch import nn
 from metatl import models
 from metatl.guides import ByName, Unfreeze
 from metatl.heads import Prototypes, Zeros
-from metatl.lab import config
+from metatl.lab import config, grids
 from metatl.lab.experiment import Experiment, candidates, with_value
 from metatl.lab.run import prepare
 from metatl.learners import Episodic, Scout
@@ -95,13 +95,12 @@ select: {rule.lr: [0.1, 0.3], steps: [1, 2]}
 
 CONFIGS = [
     path
-    for folder in ("demo", "omniglot/quick")
-    for path in sorted((ROOT / "configs" / folder).rglob("*.yaml"))
-    if "name:" in path.read_text()
+    for grid in ("demo.yaml", "omniglot/quick.yaml")
+    for path in [*grids.configs(ROOT / "configs" / grid), ROOT / "configs" / grid / "scouts"]
 ]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.stem}-{path.name}")
 def test_what_is_dumped_is_read_back_the_same(path: Path, tmp_path: Path) -> None:
     values = config.read(path)
     made = config.parse(values, (), str(path))

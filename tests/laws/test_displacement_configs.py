@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metatl import load
-from metatl.lab import config, store
+from metatl.lab import config, grids, store
 from metatl.lab.experiment import candidates
 from metatl.lab.run import Run, prepare
 from tests.commands import config_of, metatl, only, refused, written
@@ -20,7 +20,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 STUDIES = [
     path
     for study in ("scouts", "scouts-alphabets", "people", "real-nets", "real-nets-minilm")
-    for path in sorted((CONFIGS / study).glob("*.yaml"))
+    for path in grids.configs(CONFIGS / f"{study}.yaml")
 ]
 STEPS: dict[str, Any] = {"steps": 2, "head": {"class_path": "Zeros"}}
 
@@ -46,7 +46,7 @@ def ready(values: dict[str, Any]) -> Run:
     return prepare(config.parse(values))
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: f"{path.parent.stem}/{path.name}")
 def test_every_row_of_the_studies_has_values_to_choose_from(path: Path) -> None:
     """A value of `select` that a row's rule does not have would end the study in the middle."""
     experiment = config.load(path, [])

@@ -7,13 +7,13 @@ import pytest
 from metatl.lab import config
 from metatl.lab.experiment import Experiment
 
-FOLDER = Path(__file__).resolve().parents[2] / "configs" / "omniglot" / "maml-family"
+GRID = Path(__file__).resolve().parents[2] / "configs" / "omniglot" / "maml-family.yaml"
 METHODS = ("maml", "fomaml", "anil", "meta-sgd", "reptile", "protonet", "proto-maml")
 SETTINGS = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1), "20w5s": (20, 5)}
 
 
 def row(method: str, setting: str) -> Experiment:
-    return config.load(FOLDER / f"{method}_{setting}.yaml")
+    return config.load(GRID / f"{method}_{setting}")
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -11,6 +11,7 @@ from scipy.io import savemat
 
 from metatl.data import Domains
 from metatl.data.domain_arrays import DomainFile
+from metatl.lab import grids
 from metatl.types import MetatlError
 
 RNG = np.random.default_rng(0)
@@ -123,10 +124,10 @@ def test_folders_that_are_none_of_these_are_one_line(tmp_path: Path) -> None:
     line(tmp_path / "s", "is no file with its class")
 
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "dann-pairs"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "dann-pairs.yaml"
 
 
-@pytest.mark.parametrize("pair", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+@pytest.mark.parametrize("pair", sorted(path.name for path in grids.configs(CONFIGS)))
 def test_configs_of_the_published_pairs_are_whole(
     pair: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +148,7 @@ def test_configs_of_the_published_pairs_are_whole(
     words = [w for name, n in few.items() for w in (f"--evaluation.tasks.{name}", str(n))]
     words += ["--runs", str(tmp_path / "runs"), "--evaluation.episodes", "2"]
     words += ["--evaluation.select_episodes", "1"]
-    run = prepare(config.load(CONFIGS / f"{pair}.yaml", words), words)
+    run = prepare(config.load(CONFIGS / pair, words), words)
     source, _, target = run.data.name.partition(" to ")
     assert pair == f"{source}-to-{target}"
     assert run.data.shape[0] == 3

@@ -13,9 +13,10 @@ from metatl.evaluation.evaluate import Report
 from metatl.lab import config
 
 ROOT = Path(__file__).resolve().parents[2]
-SCOUTED = ("scouts/subspace-64-path", "scouts/diagonal-maml", "scouts-alphabets/mean-alone",
-           "real-nets/subspace-16", "real-nets-minilm/subspace-16-shuffled")  # fmt: skip
-PLAIN = ("scouts/fine-tune", "scouts/fine-tune-maml", "scouts-alphabets/l2-sp", "real-nets-minilm/fine-tune")
+SCOUTED = ("scouts.yaml/subspace-64-path", "scouts.yaml/diagonal-maml", "scouts-alphabets.yaml/mean-alone",
+           "real-nets.yaml/subspace-16", "real-nets-minilm.yaml/subspace-16-shuffled")  # fmt: skip
+PLAIN = ("scouts.yaml/fine-tune", "scouts.yaml/fine-tune-maml", "scouts-alphabets.yaml/l2-sp",
+         "real-nets-minilm.yaml/fine-tune")  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +38,7 @@ def made(nets: int, draws: int, net: float, draw: float, tasks: int = 40, seed: 
 def test_another_draw_changes_scouts_and_nothing_else(row: str, tmp_path: Path) -> None:
     from scouts_runs import redrawn
 
-    own: Path | None = ROOT / "configs" / f"{row}.yaml"
+    own: Path | None = ROOT / "configs" / row
     again, learners = redrawn(own, tmp_path, 2), list[str]()
     while again is not None and again.is_relative_to(tmp_path):
         assert own is not None
@@ -57,7 +58,7 @@ def test_another_draw_changes_scouts_and_nothing_else(row: str, tmp_path: Path) 
 def test_a_row_without_scouts_has_one_draw(row: str, tmp_path: Path) -> None:
     from scouts_runs import redrawn
 
-    assert redrawn(ROOT / "configs" / f"{row}.yaml", tmp_path, 1) is None
+    assert redrawn(ROOT / "configs" / row, tmp_path, 1) is None
     assert not list(tmp_path.iterdir())
 
 

@@ -88,13 +88,13 @@ def test_no_step_and_no_labelled_row_are_refused() -> None:
 @pytest.mark.parametrize("folder", TABLES)
 def test_every_few_shot_table_has_the_baselines_of_today(folder: str) -> None:
     found = {
-        name: config.load(CONFIGS / folder / f"{name}.yaml")
+        name: config.load(CONFIGS / f"{folder}.yaml" / name)
         for name in ("centroids", "rfs", "baseline-plus-plus")
     }
     solvers = [type(one.adaptation.solver).__name__ for one in found.values()]  # type: ignore[attr-defined]
     assert solvers == ["NearestCentroid", "UnitLogistic", "CosineClassifier"]
     assert all(isinstance(one.learner, Keep) for one in found.values())
-    start = config.load(CONFIGS / folder / "start" / "source-mean.yaml")
+    start = config.load(CONFIGS / f"{folder}.yaml" / "source-mean")
     assert isinstance(start.learner, SourceMean)
     assert found["centroids"].start is not None
-    assert found["centroids"].start.endswith("source-mean.yaml")
+    assert found["centroids"].start.endswith("source-mean")

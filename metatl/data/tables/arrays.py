@@ -14,7 +14,8 @@ import numpy as np
 from metatl.data.bounds import check_bytes
 from metatl.data.cache import NPZ_ERRORS, read_arrays
 from metatl.data.tables.columns import Array, Columns
-from metatl.data.tables.formats import Typed, typed
+from metatl.data.tables.decimals import settle
+from metatl.data.tables.formats import NUMBERS, Typed, typed
 from metatl.data.tables.matrices import as_columns
 from metatl.data.tables.sparse import with_dense
 from metatl.data.windows import window_columns, windows_of
@@ -40,10 +41,24 @@ def from_arrays(arrays: Mapping[Any, Any], where: str, given: Formats) -> Column
     if not len(next(iter(held.values()))):
         raise MetatlError(f"{where} has no row")
     read = {name: _typed(array, name, where, given.get(name)) for name, array in held.items()}
+    settle(read, _texts(held, read, given), lambda i: f"{where} row {i + 1}")
     notes = (*said, *notes, *(one.note for one in read.values() if one.note))
     formats = {name: one.format for name, one in read.items()}
     found = {name: one.array for name, one in read.items()}
     return Columns(found, where, notes, formats, signals=signals)
+
+
+def _texts(
+    held: Mapping[str, Array], read: Mapping[str, Typed], given: Formats
+) -> dict[str, list[str | None]]:
+    """The columns of text that were read as numbers, without a given format."""
+    found = dict[str, list[str | None]]()
+    for name, one in read.items():
+        if name not in given and one.format in NUMBERS and held[name].dtype.kind in "OU":
+            values = [_plain(value) for value in held[name].tolist()]
+            if all(value is None or isinstance(value, str) for value in values):
+                found[name] = values
+    return found
 
 
 def from_frame(frame: Any, where: str, given: Formats) -> Columns:

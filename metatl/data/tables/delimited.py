@@ -18,12 +18,13 @@ _SAID = re.compile(r"sep=(.)\r?\n")
 
 
 class Records(NamedTuple):
-    """names [k]; rows, k fields each; lines: where each row begins, from 1."""
+    """names [k]; rows, k fields each; lines: where each row begins, from 1; delimiter: between fields."""
 
     names: list[str]
     rows: list[list[str]]
     lines: list[int]
     notes: tuple[str, ...] = ()
+    delimiter: str = ","
 
 
 def records(text: str, where: str) -> Records:
@@ -57,7 +58,8 @@ def records(text: str, where: str) -> Records:
         )
     if not rows:
         raise MetatlError(f"{where} has no row below its names {', '.join(names[:6])}")
-    return Records(names, [row for _, row in rows], [line for line, _ in rows], (note,) if note else ())
+    notes = (note,) if note else ()
+    return Records(names, [row for _, row in rows], [line for line, _ in rows], notes, delimiter)
 
 
 def _delimiter(sample: str, where: str) -> str:

@@ -56,9 +56,7 @@ def typed(
     """
     if given == "text":
         return Typed(_objects(["" if value is None else value for value in values]), given)
-    stripped = [None if value is None else value.strip() for value in values]
-    sign = "+" in stripped
-    read = [None if v is None or (v.lower() in MISSING and not (sign and v == "-")) else v for v in stripped]
+    read = stripped(values)
     known = {value for value in read if value is not None}
     form, note = (given, "") if given not in (None, "missing") else _inferred(known, name, read, where)
     if form == "missing":
@@ -73,6 +71,13 @@ def typed(
             "or leave the field empty"
         )
     return Typed(_array([None if v is None else parsed[v] for v in read], form), form, note)
+
+
+def stripped(values: Sequence[str | None]) -> list[str | None]:
+    """The values without blanks around them; None for missing ones."""
+    bare = [None if value is None else value.strip() for value in values]
+    sign = "+" in bare
+    return [None if v is None or (v.lower() in MISSING and not (sign and v == "-")) else v for v in bare]
 
 
 def check(formats: Mapping[str, str]) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from metatl.data.tables.arrays import from_arrays, from_frame, from_npz, from_parquet
-from metatl.data.tables.columns import Array, Columns
+from metatl.data.tables.columns import Columns
+from metatl.data.tables.decimals import settle
 from metatl.data.tables.decoding import decoded, read_bytes
 from metatl.data.tables.delimited import Records, records
-from metatl.data.tables.formats import MISSING, NUMBERS, parse, typed
+from metatl.data.tables.formats import MISSING, NUMBERS, Typed, parse, typed
 from metatl.types import MetatlError
 
 
@@ -73,8 +74,11 @@ def _typed(found: Records, path: Path, given: Mapping[str, str], notes: list[str
     where, lines = str(path), np.array(found.lines, np.int64)
     _check_names(found, where)
     columns = dict(zip(_named(found.names), map(list, zip(*found.rows, strict=True)), strict=True))
-    arrays: dict[str, Array] = {}
-    formats: dict[str, str] = {}
+    read: dict[str, Typed] = {}
+
+    def line(row: int) -> str:
+        return f"{where} line {found.lines[row]}"
+
     like_another = any(form != "text" for form in given.values())
     notes += found.notes
     for name, values in columns.items():
@@ -83,11 +87,13 @@ def _typed(found: Records, path: Path, given: Mapping[str, str], notes: list[str
             if any(values):
                 notes.append(f"{name} has no name and counts the rows: left out")
             continue
-        read = typed(values, name, lambda i: f"{where} line {found.lines[i]}", given.get(name))
+        read[name] = typed(values, name, line, given.get(name))
         if name not in given and not like_another:
-            _check_second_header(values, read.format, name, found, where)
-        arrays[name], formats[name] = read.array, read.format
-        notes += [read.note] if read.note else []
+            _check_second_header(values, read[name].format, name, found, where)
+    settle(read, {name: columns[name] for name in read if name not in given}, line, found.delimiter)
+    notes += [one.note for one in read.values() if one.note]
+    arrays = {name: one.array for name, one in read.items()}
+    formats = {name: one.format for name, one in read.items()}
     if len(arrays) == 1 and (mark := next((m for m in (":", " ", "^") if m in next(iter(arrays))), None)):
         notes.append(f"{where} has one column; {mark!r} separates no fields: use , ; | or a tab")
     return Columns(arrays, where, tuple(notes), formats, lines, "line")

@@ -1,0 +1,76 @@
+"""Numbers that can be read in two ways are read as the other columns of their table say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metatl.data.tables import read_table
+from metatl.data.tables.columns import Columns
+from metatl.data.tables.decimals import two_ways
+from metatl.types import MetatlError
+
+
+def table(folder: Path, text: str, **given: str) -> Columns:
+    path = folder / "t.csv"
+    path.write_text(text)
+    return read_table(path, formats=given)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (["1,234", "12"], True),
+        (["1.234", "-12,500"], False),  # both marks: one of them is decimal
+        (["1,234", "1,23"], False),
+        (["0,234", "1,234"], False),
+        (["1,234,567", "1,234"], False),
+        (["1.234", "999.000"], True),
+        (["12", "13"], False),
+        (["1,234.5"], False),
+    ],
+)
+def test_what_can_be_read_in_two_ways(values: list[str], found: bool) -> None:
+    assert two_ways(values) == found
+
+
+def test_a_column_that_tells_decides(tmp_path: Path) -> None:
+    found = table(tmp_path, "a;price\n1,5;100,990\n-0,25;99,500\n")
+    assert found["price"].tolist() == [100.99, 99.5]
+    assert found.formats["price"] == "number 1.234,5"
+    assert "column price: commas are decimal (1,234 is 1.234), as in column a" in found.notes
+    found = table(tmp_path, 'a,price\n1.5,"100,990"\n-0.25,"99,500"\n')
+    assert found["price"].tolist() == [100990, 99500]
+    assert any(note.endswith("as points are decimal in column a") for note in found.notes)
+
+
+def test_points_between_thousands_where_commas_are_decimal(tmp_path: Path) -> None:
+    found = table(tmp_path, "a;pop\n1,5;900\n-0,25;1.250\n")
+    assert found["pop"].tolist() == [900, 1250]
+    assert "column pop: points separate thousands (1.234 is 1234), as in column a" in found.notes
+    assert table(tmp_path, "a;pop\n1.5;900\n-0.25;1.250\n")["pop"].tolist() == [900, 1.25]
+
+
+def test_semicolons_say_that_commas_are_decimal_where_no_column_tells(tmp_path: Path) -> None:
+    found = table(tmp_path, "n;price\n1;100,990\n2;99,500\n")
+    assert found["price"].tolist() == [100.99, 99.5]
+    assert any(note.endswith("as semicolons separate the fields") for note in found.notes)
+    found = table(tmp_path, 'n,price\n1,"100,990"\n2,"99,500"\n')
+    assert found["price"].tolist() == [100990, 99500]
+    assert any(
+        "which no other column tells; write 1.234 where they are decimal" in note for note in found.notes
+    )
+
+
+def test_a_given_format_stays_and_refuses_what_is_written_otherwise(tmp_path: Path) -> None:
+    text = "a;price\n1,5;100,990\n"
+    assert table(tmp_path, text, price="number 1,234.5")["price"].tolist() == [100990]
+    with pytest.raises(MetatlError, match="line 2: a is '1,5'"):
+        table(tmp_path, text, a="number 1,234.5")
+
+
+def test_arrays_of_text_likewise() -> None:
+    found = read_table({"a": ["1,5", "2,25", None], "b": ["100,990", None, "3"], "n": np.arange(3)})
+    assert found["b"][[0, 2]].tolist() == [100.99, 3]
+    assert np.isnan(found["b"][1])
+    assert found["n"].tolist() == [0, 1, 2]
