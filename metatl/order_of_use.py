@@ -86,21 +86,26 @@ def blocks_in_order(net: Net, params: Params) -> list[list[str]]:
     """The names of weights by block, in the order of `weights_in_order`; the output layer is the last.
 
     A block is a group that the module tells of itself (`group_matcher`), else what shares its name up to the
-    first number in it (`encoder.layer.11`), or a layer whose name has none. What has no weight with two axes
-    or more (a norm of its own) belongs to the block before it.
+    first number in it (`encoder.layer.11`), or a layer whose name has none; where all that is numbered are
+    layers, and parts of the net are modules of layers with names (`stage3.conv2`), these. What has no weight
+    with two axes or more (a norm of its own), or is no layer's (a position embedding of the whole net),
+    belongs to the block before it.
     """
     groups: Any = getattr(net.module, "group_matcher", None)
     ordinal = _ordinal(groups()) if callable(groups) else None
+    parts = [] if callable(groups) else _named_parts(net.module)
     homes = {name: f"{one.layer}." for one in net.additions for name in one.names()}
 
     def block(name: str) -> Hashable:
         if net.is_head(name):
             return "head"
         name = homes.get(name, name)
-        return _numbered(name) if ordinal is None else ordinal(name)
+        part = next((one for one in parts if name.startswith(f"{one}.")), None)
+        return part or _numbered(name) if ordinal is None else ordinal(name)
 
     names = weights_in_order(net, params)
-    own = {block(name) for name in names if params[name].dim() > 1}
+    whole = {name for name, one in net.module.named_modules() if any(one.children())}
+    own = {block(name) for name in names if params[name].dim() > 1 and name.rpartition(".")[0] not in whole}
     found: dict[Hashable, list[str]] = {}
     last = block(names[0])
     for name in names:
@@ -109,6 +114,26 @@ def blocks_in_order(net: Net, params: Params) -> list[list[str]]:
         last = last if joins else here
         found.setdefault(last, []).append(name)
     return list(found.values())
+
+
+def _named_parts(module: nn.Module) -> list[str]:
+    """Names of the modules that are made of layers with names, two or more side by side, nearest the top.
+
+    None where the net has a numbered module that is more than a layer: numbers say what its blocks are.
+    """
+    holding = {name: one for name, one in module.named_modules() if any(True for _ in one.parameters())}
+    if any(name.rpartition(".")[2].isdigit() and any(one.children()) for name, one in holding.items()):
+        return []
+    inside, front = module, ""
+    while True:
+        parts = [
+            (name, one)
+            for name, one in inside.named_children()
+            if any(not own.isdigit() and f"{front}{name}.{own}" in holding for own, _ in one.named_children())
+        ]
+        if len(parts) != 1:
+            return [front + name for name, _ in parts]
+        inside, front = parts[0][1], f"{front}{parts[0][0]}."
 
 
 def _numbered(name: str) -> tuple[str, ...]:

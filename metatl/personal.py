@@ -75,6 +75,8 @@ class Personal:
         Of a regression its value (several: a list); of several labels a list of booleans: whether each is
         more probable than not.
         """
+        if not len(x):
+            return []
         outputs = self.outputs(x)
         if self.several:
             return (outputs > 0).tolist()

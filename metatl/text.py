@@ -74,6 +74,11 @@ def near(word: str, names: Iterable[str], most: int = 3) -> str:
     return said if known else ""
 
 
+def counted(count: float, what: str) -> str:
+    """1 draw, 2 draws, 0.5 minutes: a number of things whose plural ends in s."""
+    return f"{count:g} {what}{'s' * (count != 1)}"
+
+
 def say(text: str, file: TextIO | None = None) -> None:
     """Print a line, or the lines of a table whose cells have a terminal's form already."""
     print("\n".join(map(terminal, text.split("\n"))), file=file or sys.stdout, flush=True)

@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LEVELS = (
     {"deadline", "errors", "front_door", "opening", "text", "types", "tree", "threads", "recorded"}
-    | {"positive", "words"},
+    | {"positive", "fields"},
     {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
     | {"arithmetic", "layer_inputs"},
     {"data", "density_ratio", "importing", "language", "peers", "processes", "views", "weights"},

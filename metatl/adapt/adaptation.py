@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from metatl.fields import Checked
 from metatl.net import Net
 from metatl.objectives.predictive import Predictive
 from metatl.types import Batch, Episode, MetatlError, Moments, Params, Transfer
@@ -17,7 +18,7 @@ Fitted = Any
 """What a task was fitted to: nested tuples and dicts of tensors, or what an outside estimator keeps."""
 
 
-class Adaptation(ABC):
+class Adaptation(Checked, ABC):
     """A way of using what is carried on a new task: fit it to the support set, then predict.
 
     Descent moves weights by gradients, ClosedForm solves for an output layer, InContext keeps the support set

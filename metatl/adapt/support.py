@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, ValuesView
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +23,8 @@ def at_the_door(net: Net, support: Batch, terms: tuple[Term, ...] = (), none: bo
     that one of the terms cannot take, and for row weights that are all 0, unless `none` allows it. Under
     vmap, where no value can be read, only the type changes: there the rows come from a sampler.
     """
+    for name, values in (("x", support.x), ("y", support.y)):
+        _check_tensors(name, values)
     if support.weight is not None and _readable(support.weight):
         weight = support.weight
         some = none or bool(weight.sum() > 0)
@@ -31,6 +35,24 @@ def at_the_door(net: Net, support: Batch, terms: tuple[Term, ...] = (), none: bo
         for term in terms:
             term.check(y)
     return support._replace(y=tree.apply(lambda y: _target(net, y, labels), support.y))
+
+
+def _check_tensors(name: str, values: Any) -> None:
+    """Raise MetatlError for what is no tensor, nor a mapping or sequence of tensors, and for x with gaps."""
+    inside = values.values() if isinstance(values, Mapping) else values
+    for one in inside if isinstance(inside, tuple | list | ValuesView) else [inside]:
+        if isinstance(one, Mapping | tuple | list):
+            _check_tensors(name, one)
+        elif not isinstance(one, Tensor) and one is not None:
+            raise MetatlError(
+                f"a batch holds tensors, and {name} is a {type(values).__name__}; give torch.as_tensor of it"
+            )
+        elif name == "x" and one is not None and not _finite(one):
+            raise MetatlError("x holds NaN or infinite values; fill them in, or leave their rows out")
+
+
+def _finite(x: Tensor) -> bool:
+    return not x.is_floating_point() or not _readable(x) or bool(x.isfinite().all())
 
 
 def check_some(support: Batch, labels: bool = True) -> None:

@@ -9,25 +9,21 @@ from torch import Tensor
 from torch.func import grad
 
 from metatl import tree
+from metatl.fields import Checked
 from metatl.heads import Head, Ridge
 from metatl.net import Net
 from metatl.objectives.task_loss import nll
 from metatl.types import Batch, Guide, Params
-from metatl.words import check_words
 
 Outputs = Callable[..., Tensor]
 """(weights, rows) -> outputs [n, ...] of the net for a Batch of rows; (weights) for all support rows."""
 
 
-class SupportGuide(ABC):
+class SupportGuide(Checked, ABC):
     """A guide computed anew for every task from its support set (FISH masks, relative gradient norms)."""
 
     head: Head = Ridge()
     """Stands in for a blind output layer: behind one of zeros every gradient of the body is 0."""
-
-    def __post_init__(self) -> None:
-        """Refuse words that are not offered."""
-        check_words(self)
 
     @abstractmethod
     def __call__(self, net: Net, params: Params, output: Outputs, support: Batch) -> Guide:

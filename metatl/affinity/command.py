@@ -17,7 +17,7 @@ from metatl.affinity.report import report
 from metatl.affinity.written import summary, write
 from metatl.estimates import TransferabilityEstimate
 from metatl.lab.record.console import Console
-from metatl.text import near, say, terminal
+from metatl.text import counted, near, say, terminal
 from metatl.transferring.opened import Words
 from metatl.types import MetatlError
 
@@ -74,7 +74,7 @@ def affinity(
     draws = kept.draws(tasks, asked.draws)
     if not draws:
         raise MetatlError(
-            f"the {asked.minutes:g} minutes did not reach a single draw of all pairs; give more (--minutes): "
+            f"{counted(asked.minutes, 'minute')} reached no draw of all pairs; give more (--minutes): "
             "the same command goes on"
         )
     found = report(work, kept, draws, _facts(name, asked, net.facts, notes, draws))

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.engines.engine import Engine
+from metatl.fields import Checked
 from metatl.loss import Loss
 from metatl.types import Metrics, Params
 
 
-class Aggregate(ABC):
+class Aggregate(Checked, ABC):
     """(gradients [k, ...], losses [k], state) -> gradient, state; of k losses with shared variables.
 
     The losses may be those of the tasks of a meta-batch, or of the targets of a mini-batch. state: tensors

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from metatl.fields import Checked
 from metatl.types import Batch
 
 
@@ -25,7 +26,7 @@ class TwoDomains(NamedTuple):
     paired: tuple[Tensor, Tensor] | None = None
 
 
-class Alignment(ABC):
+class Alignment(Checked, ABC):
     """A way to bring a source to a target."""
 
     reads: ClassVar[tuple[str, ...]] = ("source", "unlabelled")

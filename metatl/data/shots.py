@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metatl.data.counter import number
+from metatl.fields import Checked
 from metatl.types import MetatlError
 
 _SIZE, _WEIGHTS = range(2)
 
 
-class Shots(ABC):
+class Shots(Checked, ABC):
     """Query rows of an episode's classes, and the support rows of each, from the classes' sizes.
 
     A class needs two rows or more; of the smallest class at most half are query rows.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from metatl.data.balance import Balance
 from metatl.data.shapes import Tasks
+from metatl.fields import Checked
 from metatl.types import Batch, Episode, Labels, MetatlError, Ragged, Split
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Further(NamedTuple):
     lost: tuple[tuple[int, str], ...] = ()
 
 
-class Source(ABC):
+class Source(Checked, ABC):
     """What a config's `data:` names; concrete ones are frozen dataclasses with plain typed fields."""
 
     embedded = False

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from metatl.data.counter import number
 from metatl.data.source import Data
+from metatl.fields import Checked
 from metatl.types import Batch, MetatlError, Split
 from metatl.views import View, viewed
 
 _VIEWS = 13
 
 
-class Stream(ABC):
+class Stream(Checked, ABC):
     """A named source of rows: what a step draws depends on (seed, step) only.
 
     One that is named `source` stands in the place of the labelled rows.

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from metatl.fields import Checked
 from metatl.types import MetatlError
 
 FACTORS = (0.3, 0.6, 1.0, 1.5)
@@ -15,7 +16,7 @@ SEEN = 1000
 """Rows that a median distance is taken over, at most."""
 
 
-class DensityRatio(ABC):
+class DensityRatio(Checked, ABC):
     """An estimate of w(x) = p_T(x) / p_S(x) at the rows of S."""
 
     @abstractmethod

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from metatl import tree
+from metatl.fields import Checked
 from metatl.loss import Loss
 from metatl.net import Net
 from metatl.types import MetatlError, Metrics, Params, Ragged
@@ -28,7 +29,7 @@ class Each(NamedTuple):
     metrics: Metrics
 
 
-class Engine(ABC):
+class Engine(Checked, ABC):
     """A way to run the tasks of a meta-batch; all engines give the same gradients.
 
     It knows tasks (nested tensors with a leading task axis), variables and a loss of both (`Loss`), and

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from metatl.fields import Checked
 from metatl.types import MetatlError
 
 Values = NDArray[np.float64]
@@ -36,7 +37,7 @@ class Pair:
         return self.y.dtype.kind in "iu"
 
 
-class TransferabilityEstimate(ABC):
+class TransferabilityEstimate(Checked, ABC):
     """One number for a pair of tasks: the higher, the more the source should help the target.
 
     Numbers of different targets are not on one scale: compare sources of one target.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from metatl.guides.guide import Depth, TransferGuide, by_depth, check_depth, filled
 from metatl.net import Net
-from metatl.types import Guide, Transfer
+from metatl.types import Guide, MetatlError, Transfer
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class DepthDecay(TransferGuide):
     def __post_init__(self) -> None:
         """Refuse a negative factor, and what cannot be counted."""
         super().__post_init__()
+        if not 0 < self.factor < math.inf:
+            raise MetatlError(f"DepthDecay: factor is {self.factor}; give a finite number above 0")
         check_depth(self, self.by, self.parts)
 
     def __call__(self, net: Net, transfer: Transfer) -> Guide:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import torch
 
+from metatl.fields import Checked
 from metatl.net import Net
 from metatl.order_of_use import blocks_in_order, weights_in_order
 from metatl.types import Guide, MetatlError, Params, Transfer, check_rates
@@ -16,7 +17,7 @@ Depth = Literal["layer", "block"]
 """In what depth is counted: `layers`, or blocks as `order_of_use.blocks_in_order` finds them."""
 
 
-class TransferGuide(ABC):
+class TransferGuide(Checked, ABC):
     """A guide made once from what is carried, before any task."""
 
     def __post_init__(self) -> None:

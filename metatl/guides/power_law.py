@@ -11,7 +11,6 @@ from torch import Tensor
 from metatl import tree
 from metatl.guides.shape import Shape, TopK
 from metatl.types import Guide, MetatlError, Params
-from metatl.words import check_words
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,6 @@ class PowerLaw(Shape):
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        check_words(self)
         if self.power < 0 or (self.mean is not None and self.mean <= 0):
             raise MetatlError("PowerLaw: power must be 0 or more, mean above 0 (or left out)")
         TopK(self.density)

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from metatl import tree
+from metatl.fields import Checked
 from metatl.types import Guide, MetatlError, Params
-from metatl.words import check_words
 
 Focus = Literal["zero_enforced_and_normalized", "raw", "zero_enforced", "normalized"]
 Temperature = Literal["freezing", "step", "icy", "chilly", "room", "warm", "evaporating", "custom"]
 
 
-class Shape(ABC):
+class Shape(Checked, ABC):
     """A map from a raw statistic (mean squared displacement, Fisher information) to a guide."""
 
     @abstractmethod
@@ -93,10 +93,6 @@ class MinMax(Shape):
     power: float = 1.0
     factor: float = 1.0
     threshold: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse words that are not offered."""
-        check_words(self)
 
     def __call__(self, raw: Params, always: int = 0) -> Guide:
         """The shaped guide, same shapes as raw."""

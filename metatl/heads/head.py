@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from metatl.fields import Checked
 from metatl.net import Net
 from metatl.types import Batch, Guide, MetatlError, Params, Transfer
 
 
-class Head(ABC):
+class Head(Checked, ABC):
     """A way to start a task's output layer."""
 
     fresh: bool = True

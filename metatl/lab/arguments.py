@@ -53,7 +53,11 @@ class _Parser(argparse.ArgumentParser):
     """argparse that raises MetatlError in one line instead of leaving with its usage."""
 
     def error(self, message: str) -> NoReturn:
-        raise MetatlError(f"{message}; '{self.prog} --help' says how to use it")
+        front, wrong, value = message.partition("invalid int value: ")
+        said = f"{front}{value} is no whole number" if wrong else message
+        front, wrong, value = message.partition("invalid float value: ")
+        said = f"{front}{value} is no number" if wrong else said
+        raise MetatlError(f"{said}; '{self.prog} --help' says how to use it")
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -12,12 +12,12 @@ from torch import Tensor
 from metatl import tree
 from metatl.data.source import Data
 from metatl.engines.engine import Engine
+from metatl.fields import Checked
 from metatl.net import Net
 from metatl.rules import Rule, RuleState
 from metatl.rules.clipping import check_clip_norm, clipped
 from metatl.threads import SMALL, few_threads
 from metatl.types import Labels, MetatlError, Metrics, Params, Transfer, check_rates
-from metatl.words import check_words
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,13 @@ class State:
     memory: dict[str, Params]
 
 
-class Learner(ABC):
+class Learner(Checked, ABC):
     """A way of learning a Transfer: init, then `steps` steps, then finish."""
 
     steps: int
 
     def __post_init__(self) -> None:
         """Raise MetatlError for a negative rate, a bound that is none, and a word that is not offered."""
-        check_words(self)
         check_rates(self, "rate", "guide_rate", "moment_rate")
         check_clip_norm(getattr(self, "clip_norm", None), type(self).__name__)
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from metatl import positive, tree
 from metatl.objectives.term import Anchor, Term
 from metatl.types import Batch, MetatlError, Params, check_rates
-from metatl.words import check_words
 
 Form = Literal["diagonal", "low_rank"]
 
@@ -45,7 +44,6 @@ class GaussianPrior(Term):
 
     def __post_init__(self) -> None:
         """Refuse a pull that pushes, and a variance of nothing."""
-        check_words(self)
         check_rates(self, "alpha", "beta")
         if not 0 < self.floor < float("inf"):
             raise MetatlError(f"GaussianPrior: floor is {self.floor}; give a share above 0")

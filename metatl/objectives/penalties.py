@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.objectives.term import Anchor, Term
-from metatl.types import Batch, Params
+from metatl.types import Batch, Params, check_rates
 
 
 def _half_square(params: Params, like: Tensor) -> Tensor:
@@ -26,6 +26,10 @@ class L2(Term):
     """
 
     weight: float = 1e-4
+
+    def __post_init__(self) -> None:
+        """Refuse a pull that pushes."""
+        check_rates(self, "weight")
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The penalty."""
@@ -49,6 +53,10 @@ class L2SP(Term):
     beta: float = 0.01
 
     needs_anchor = True
+
+    def __post_init__(self) -> None:
+        """Refuse a pull that pushes."""
+        check_rates(self, "alpha", "beta")
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The penalty."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from metatl.fields import Checked
 from metatl.net import Net, Pass
 from metatl.text import near
 from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
@@ -88,7 +89,7 @@ class Seen:
     progress: float | Tensor
 
 
-class Term:
+class Term(Checked):
     """One summand of an objective: (params, output, batch, anchor) -> scalar.
 
     All terms of an objective share one forward pass a stream. What a term needs of the frozen reference is

@@ -38,10 +38,7 @@ def pretrained(name: str, size: int | None = None) -> Pretrained:
         return _of_text(name, size)
     asked, _, weights = name.partition("@")
     file = Path(weights).expanduser() if weights else None
-    if size is not None and size < 1:
-        raise MetatlError(f"size is a number of pixels, 1 or more; it is {size}")
-    if name.endswith("@"):
-        raise MetatlError(f"{name}: the weights file is missing after the @")
+    recipes.check_name(name, asked, file, size)
     if asked == recipes.DEFAULT:
         made = _lite0(size, file)
     elif asked.startswith("timm:"):

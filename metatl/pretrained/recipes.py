@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +16,9 @@ from torch import nn
 from metatl import importing, language, models
 from metatl.models.factory import makes_nets
 from metatl.pretrained import vision
+from metatl.text import near
 from metatl.types import MetatlError
+from metatl.weights.files import ENDINGS
 
 DEFAULT = "efficientnet_lite0"
 _SEED = 0
@@ -63,6 +67,22 @@ def known() -> list[str]:
     ]
 
 
+def check_name(name: str, asked: str, file: Path | None, size: int | None) -> None:
+    """Refuse what no net is called, asked being the name before the @ of its file."""
+    if size is not None and size < 1:
+        raise MetatlError(f"size is a number of pixels, 1 or more; it is {size}")
+    if not asked.strip():
+        raise MetatlError(
+            f"the net has no name ({name!r}); 'metatl transfer --help' lists what one is called"
+        )
+    if asked == language.DEFAULT:
+        raise MetatlError(f"{asked} has weights of its own and takes none after an @; name {asked} alone")
+    if Path(name).suffix in ENDINGS and file is None and Path(name).expanduser().is_file():
+        raise MetatlError(f"{name} holds weights and no net; name its class: my_package.MyNet@{name}")
+    if name.endswith("@"):
+        raise MetatlError(f"{name}: the weights file is missing after the @")
+
+
 def nearest(name: str) -> MetatlError:
     """The line for a name that is none of a net's."""
     bare = name.removeprefix("timm:")
@@ -95,7 +115,9 @@ def found(path: str) -> Callable[..., nn.Module]:
             raise MetatlError(f"{where} cannot be imported: {error}") from error
         raise nearest(path) from error
     except AttributeError as error:
-        raise MetatlError(f"{where} has no {name}") from error
+        held = vars(sys.modules[where]) if where in sys.modules else {}
+        known = [own for own, one in held.items() if makes_nets(one) or inspect.isclass(one)]
+        raise MetatlError(f"{where} has no {name}{near(name, known)}") from error
     except Exception as error:  # whatever a module raises as it is imported
         raise MetatlError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
     if not (inspect.isclass(made) and issubclass(made, nn.Module)) and not inspect.isfunction(made):
@@ -131,8 +153,8 @@ def _built_in(name: str, recipe: Mapping[str, Any]) -> nn.Module:
 def _own(name: str, recipe: Mapping[str, Any], own: str | None) -> nn.Module:
     if own != name and not importing.trusted() and not importing.loaded(name):
         raise MetatlError(
-            f"the net is {name}, code that a file does not run by itself: name it (own='{name}'), import "
-            f"its module {name.rpartition('.')[0]} first, or trust the file (--trust, in Python trust=True)"
+            f"the net is {name}, code that a file does not run by itself: name it (--own {name}, in "
+            f"Python own='{name}'), import its module first, or trust the file (--trust, trust=True)"
         )
     with importing.received(trust=True):
         made = found(name)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from metatl import tree
+from metatl.fields import Checked
 from metatl.norm_calls import transformed
 from metatl.types import Params, check_rates
 
@@ -14,7 +15,7 @@ RuleState = dict[str, Params]
 """What a rule remembers, by role and weight name; only tensors, so that a checkpoint holds it as it is."""
 
 
-class Rule(ABC):
+class Rule(Checked, ABC):
     """A way to turn gradients into proposed updates: theta <- theta + guide * update."""
 
     differentiable: bool = True

@@ -10,13 +10,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from metatl.fields import Checked
 from metatl.types import MetatlError
 
 Named = Literal["constant", "linear", "cosine"]
 """Short names of `WarmUp`, `LinearDecay` and `CosineDecay` as they stand."""
 
 
-class Schedule(ABC):
+class Schedule(Checked, ABC):
     """(step, steps) -> factor on the proposed update, hence on the rate; step 0 is the first of `steps`.
 
     The step is a number, or a 0-d tensor of a captured run, whose factor then is a 0-d tensor too.

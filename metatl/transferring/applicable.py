@@ -118,7 +118,7 @@ def _unfit(row: Row, problem: Problem) -> str:
         pool = problem.task.pool
         width = encoded.of(pool[:1], pool).shape[1]
         if width > most:
-            return f"takes {most} columns at most, and these are {width} as numbers"
+            return f"takes {most} columns at most, and these are {width} as numbers; leave some out"
     try:
         _tried(row, problem)
     except MetatlError as error:

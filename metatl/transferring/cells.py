@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metatl.lab import store
+from metatl.text import counted
 from metatl.transferring.judging import Judged
 from metatl.transferring.rows import Row
 from metatl.types import MetatlError
@@ -105,7 +106,7 @@ class Cells:
             raise MetatlError(" ".join(self.stopped))
         if not self.held:
             raise MetatlError(
-                f"the {minutes:g} minutes did not reach a single fit; give more (--minutes), or fewer labels "
+                f"{counted(minutes, 'minute')} did not reach a fit; give more (--minutes), or fewer labels "
                 "(--labelled)"
             )
 

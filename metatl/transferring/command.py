@@ -57,6 +57,8 @@ def transfer(words: argparse.Namespace) -> None:
         )
     saved, lacking = found.report["protocol"]["saved"], found.report["protocol"]["missing"]
     say(tables.console(found.report))
+    if "random" in (weights := found.report["protocol"]["weights"]):
+        say(f"weights: {weights}")
     if lacking:
         cells = sum(one["draws_missing"] for one in lacking)
         say(f"the minutes did not reach {cells} fits, named in table.md; more --minutes goes on with them")
@@ -67,7 +69,9 @@ def transfer(words: argparse.Namespace) -> None:
     say(f"saved model: {saved['method']}, {saved['how']}")
     say(f"written to {found.folder}: {', '.join(found.files)}")
     where, what = shlex.quote(str(found.folder)), found.model.reader.place
-    say(f"use it: metatl predict {where} {what} --out predictions.csv")
+    recipe = found.model.recipe
+    own = f" --own {recipe['name']}" if recipe["kind"] == "own" else ""
+    say(f"use it: metatl predict {where} {what}{own} --out predictions.csv")
 
 
 def _to_people(words: argparse.Namespace) -> None:

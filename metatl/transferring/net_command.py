@@ -58,6 +58,8 @@ def net(words: argparse.Namespace) -> None:
         say(json.dumps(asdict(found), indent=2))
     else:
         _say(found, words.method, row)
+        if weights := subject.facts.get("weights"):
+            say(f"from: {weights}")
 
 
 def subject_of(what: str, size: int | None = None, shapes: bool = False) -> Backbone:

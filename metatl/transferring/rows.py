@@ -75,6 +75,8 @@ def rows(chosen: Sequence[str] = (ALL,)) -> dict[str, Row]:
     """
     known = files()
     for name in chosen:
+        if not name.strip():
+            raise MetatlError("methods: a name is empty; name rows of 'metatl methods', or leave methods out")
         if name not in (*known, ALL, USUAL, DOMAINS) and Path(name).suffix not in OWN:
             raise MetatlError(f"method {name!r} is none of 'metatl methods'{near(name, known)}")
     found = {name: read(path) for name, path in known.items() if _asked(name, path, chosen)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from metatl.adapt import check_outputs
 from metatl.data.fixed import MOST_FOLDS, Part
-from metatl.text import near
+from metatl.text import counted, near
 from metatl.transferring.budget import Budget
 from metatl.transferring.cells import Cells, Key
 from metatl.transferring.choose import Choice, surely
@@ -134,7 +134,7 @@ def settle(study: Study, cells: Cells, budget: Budget) -> Settled:
     best = max(candidates, key=lambda name: of.sign * score[name])
     score = {name: shown(of, value) for name, value in score.items()}
     count = int(folds.max()) + 1
-    how = f"best of {len(candidates)} rows in {len(common)} of {count} folds of the labelled "
+    how = f"best of {counted(len(candidates), 'row')} in {len(common)} of {count} folds of the labelled "
     how += f"{study.problem.unit}s"
     others = [name for name in study.rows if name not in judged and name not in cells.refused]
     how += f"; not in the choice, for want of minutes: {', '.join(others)}" if others else ""

@@ -158,10 +158,12 @@ def _grid(lines: Sequence[Sequence[str]]) -> str:
 
 def _sentence(protocol: Mapping[str, Any]) -> str:
     net, unit = " ".join(filter(None, (protocol["net"], protocol["input"]))), protocol["unit_of_data"]
-    outputs = {"classes": "classes", "labels": "labels", "real": "real targets"}[protocol["targets"]]
+    one, count = {"labels": "label", "real": "real target"}.get(protocol["targets"]), len(protocol["classes"])
+    told = text.counted(count, one) if one else f"{count} classes"
     return (
-        f"{net}, {len(protocol['classes'])} {outputs}, {protocol['labelled_rows']} labelled {unit}s, "
-        f"{protocol['judging_rows']} to judge ({protocol['test_part']}), at most {protocol['draws']} draws, "
+        f"{net}, {told}, {protocol['labelled_rows']} labelled {unit}s, "
+        f"{protocol['judging_rows']} to judge ({protocol['test_part']}), at most "
+        f"{text.counted(protocol['draws'], 'draw')}, "
         f"seed {protocol['seed']}, {protocol['mode']}."
     )
 
@@ -180,9 +182,8 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
         notes.append("Without an interval: one or two draws say nothing about other draws.")
     notes += [f"Left out: {said}." for said in protocol["left_out"]]
     notes += list(protocol["notes"])
-    notes += [
-        f"The {protocol['minutes']:g} minutes did not reach {said}." for said in _lacking(protocol["missing"])
-    ]
+    minutes = text.counted(protocol["minutes"], "minute")
+    notes += [f"The {minutes} did not reach {said}." for said in _lacking(protocol["missing"])]
     return notes
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ from metatl.transforms.targets import (
     nothing_meant,
 )
 from metatl.transforms.transform import Transform
+from metatl.types import MetatlError
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class LowRankAdditions(Transform):
         check_rank(name, self.r)
         check_pattern(name, self.targets)
         check_share(name, self.dropout)
+        if not math.isfinite(self.alpha):
+            raise MetatlError(f"{name}: alpha is {self.alpha}; give a finite number, r say")
 
     def layers(self, net: Net) -> list[str]:
         """The names of the layers that are meant; MetatlError where there is none."""

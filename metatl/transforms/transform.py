@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from metatl.additions import Addition, attach_
+from metatl.fields import Checked
 from metatl.net import Net
 from metatl.transforms.quantised_linear import QuantisedLinear
 from metatl.types import Buffers, MetatlError, Params, Transfer
 
 
-class Transform(ABC):
+class Transform(Checked, ABC):
     """A change of what is carried: weights that are added, replaced, quantised or tied.
 
     Learners, adaptations and engines see the new pair and know nothing of the change. What a transform adds

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.data.counter import bits, first_of_shuffle, number, uniform
+from metatl.fields import Checked
 from metatl.types import Batch, MetatlError
 
 
-class View(ABC):
+class View(Checked, ABC):
     """A change of a step's rows that keeps what they mean; with probability 0 it is the identity.
 
     What it draws is a hash of the key and of a row's place in the batch: no generator is asked, so a resumed

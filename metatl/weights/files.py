@@ -57,7 +57,10 @@ def _content(path: Path) -> Any:
         ) from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         said = next(iter(str(error).splitlines()), type(error).__name__)
-        raise MetatlError(f"{path} cannot be read as a weights file ({said[:200]})") from error
+        raise MetatlError(
+            f"{path} is no weights file, or it is damaged or cut short ({said[:200]}); get it again, or save "
+            "it with torch.save(net.state_dict(), file)"
+        ) from error
 
 
 def _mappings(content: Any, place: str, depth: int) -> Iterator[tuple[str, dict[str, Tensor]]]:

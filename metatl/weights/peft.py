@@ -41,7 +41,7 @@ class PeftAdapter:
         """alpha / r of a layer, or alpha / sqrt(r) with `use_rslora`; alpha by its pattern, if any."""
         patterns = cast(Mapping[str, float], self.config.get("alpha_pattern") or {})
         fits = (alpha for key, alpha in patterns.items() if re.match(rf"(.*\.)?({key})$", layer))
-        alpha = float(next(fits, self.config.get("lora_alpha", 8)))
+        alpha = next(fits, self.config.get("lora_alpha", 8))
         return alpha / (math.sqrt(r) if self.config.get("use_rslora") else r)
 
     def before(self, layer: str) -> bool:
@@ -67,8 +67,17 @@ def read_peft(folder: Path) -> PeftAdapter:
         raise MetatlError(f"{path} is no mapping of settings")
     config = cast(dict[str, Any], config)
     _check_known(path, config)
+    _check_numbers(path, config)
     layers, rest = dict[str, dict[str, Tensor]](), dict[str, Tensor]()
     for name, leaf in held(folder / TENSORS)[""].items():
+        if leaf.is_floating_point() and not bool(leaf.isfinite().all()):
+            raise MetatlError(
+                f"{folder / TENSORS}: {name} holds values that are not finite; the file is damaged"
+            )
+        if "lora_embedding_" in name:
+            raise MetatlError(
+                f"{folder}: it adds to an embedding ({name}), which is not read; merge it with peft"
+            )
         name = name.removeprefix(PREFIX).replace(".base_layer.", ".")
         found = _OWN.search(name)
         if found is None:
@@ -88,6 +97,24 @@ def placed(adapter: PeftAdapter, known: Collection[str], folder: Path) -> str:
         why = "fits at several places of the net" if fits else f"adds to layer '{lost}', which the net lacks"
         raise MetatlError(f"{folder} {why if first else 'adds nothing to any layer'}")
     return fits[0]
+
+
+def _check_numbers(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse settings that are no numbers, and patterns that are none."""
+    patterns, dropout = config.get("alpha_pattern") or {}, config.get("lora_dropout", 0.0)
+    if not isinstance(patterns, Mapping):
+        raise MetatlError(f"{path}: alpha_pattern is {patterns!r}; it maps patterns of layers to numbers")
+    given = {"lora_alpha": config.get("lora_alpha", 8), "lora_dropout": dropout, **patterns}
+    for name, value in cast(Mapping[str, Any], given).items():
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise MetatlError(f"{path}: {name} is {value!r}, which is no number")
+    if not 0 <= dropout < 1:
+        raise MetatlError(f"{path}: lora_dropout is {dropout}; it is a share from 0 to below 1")
+    for pattern in cast(Mapping[str, Any], patterns):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise MetatlError(f"{path}: '{pattern}' is not a regular expression ({error})") from error
 
 
 def _check_known(path: Path, config: Mapping[str, Any]) -> None:

@@ -188,7 +188,7 @@ def test_a_file_that_is_no_config_is_one_line(here: Path, text: bytes, said: str
         (["profile"], "workloads"),
         (["profile", "W9"], "W9"),
         (["profile", "W3", "--engines", "warp"], "warp"),
-        (["profile", "W3", "--repeats", "x"], "invalid int value"),
+        (["profile", "W3", "--repeats", "x"], "'x' is no whole number"),
         (["profile", "waves.yaml", "--seed", "x"], "seed"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -178,3 +178,57 @@ def test_the_order_of_use_is_told_by_a_single_row(side: int) -> None:
     """Also where maps of one place give a batch norm a single value a channel."""
     module, x = models.Conv4((1, side, side), 3), torch.rand(5, 1, side, side)
     assert Net.of(module, None, x[:1]).order == Net.of(module, None, x).order != ()
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.c1, self.c2, self.norm = nn.Linear(width, width), nn.Linear(width, width), nn.LayerNorm(width)
+        self.shortcut = nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.c2(self.c1(x)) + self.shortcut(x))
+
+
+class _Staged(nn.Module):
+    """Stages that are attributes with names, as many write them; wrapped once more where asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.place = nn.Linear(4, 6), nn.Parameter(torch.zeros(1, 6))
+        self.l1, self.l2, self.fc = _Residual(6), _Residual(6), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.l2(self.l1(self.stem(x) + self.place)))
+
+
+class _Wrapped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = _Staged()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+@pytest.mark.parametrize(("made", "front"), [(_Staged, ""), (_Wrapped, "net.")])
+def test_stages_with_names_are_blocks_shortcut_and_all(made: type[nn.Module], front: str) -> None:
+    net = Net.of(made(), example=torch.zeros(2, 4))
+    found = [
+        {name.removeprefix(front) for name in block} for block in blocks_in_order(net, net.start().params)
+    ]
+    assert [{name.split(".")[0] for name in block} for block in found] == [
+        {"stem", "place"},
+        {"l1"},
+        {"l2"},
+        {"fc"},
+    ]
+    assert sum(map(len, found)) == len(net.start().params)
+
+
+@pytest.mark.parametrize("made", [models.Conv4, models.CNN, models.ResNet12])
+def test_own_nets_keep_the_blocks_of_their_numbers(made: type[nn.Module]) -> None:
+    net = Net.of(made((1, 28, 28), 3), example=torch.zeros(2, 1, 28, 28))  # type: ignore[call-arg]
+    found = [block for block in blocks_in_order(net, net.start().params) if not net.is_head(block[0])]
+    assert all(len({tuple(name.split(".")[:2]) for name in block}) <= 2 for block in found)
+    assert len(found) > 1

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from metatl.fields import Checked
 from metatl.types import MetatlError, Params
 
 ABSENT = -1e30
@@ -21,7 +22,7 @@ class Linear(NamedTuple):
     bias: Tensor
 
 
-class Solver(ABC):
+class Solver(Checked, ABC):
     """A way to fit an output layer to features [n, d] that stay as they are."""
 
     batched: ClassVar[bool] = True

@@ -17,6 +17,8 @@ PARTS = ("year", "month", "weekday", "days")
 DIFFERS = "nearly every value differs"
 _TEXT_LIKE, _TEXT_ROWS = 0.9, 20
 _NAMED = 6
+LARGEST = 1e150
+"""The largest number of a column: squares of larger ones are infinite."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,15 @@ def as_numbers(columns: Columns, name: str) -> Array:
     values = columns[name]
     if values.dtype.kind != "f" and not missing(values).all():
         raise changed(columns, name, "numbers")
-    return values if values.dtype.kind == "f" else np.full(len(values), np.nan)
+    if values.dtype.kind != "f":
+        return np.full(len(values), np.nan)
+    large = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(large):
+        raise MetatlError(
+            f"{columns.name}: column {name} holds {values[large[0]]:g} ({columns.where(int(large[0]))}), too "
+            "large to be squared; give it in a larger unit, or leave the column out"
+        )
+    return values
 
 
 def as_booleans(columns: Columns, name: str) -> Array:

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from metatl.data.tables.columns import Array, Columns, as_text, missing
+from metatl.data.tables.formats import parse
 from metatl.data.targets import Kind, Targets
 from metatl.types import MetatlError
 
 MOST_CLASSES, ROWS_EACH = 20, 5
+_ODD = 0.1
+"""The share of values of a column of numbers that may be none before it is one of words."""
 _UNLIKE = 10.0
 """Of standard deviations: from here on one target has a hundred times the share of another in an MSE."""
 _EMPTY = "NA, null, ? and - stand for an empty cell: a class that is called so needs another name"
@@ -108,6 +111,8 @@ def _single(rows: Columns, name: str, kind: Kind | None) -> tuple[Targets, list[
     values = rows[name]
     if values.dtype.kind == "O" and kind == "real":
         raise MetatlError(f"{rows.name}: {name} is {values[0]!r} ({rows.where(0)}); real targets are numbers")
+    if values.dtype.kind == "O" and kind is None:
+        _refuse_odd(rows, name)
     distinct = np.unique(values) if values.dtype.kind != "O" else values
     if values.dtype.kind == "f" and kind != "classes":
         whole = bool((values == np.round(values)).all())
@@ -120,8 +125,18 @@ def _single(rows: Columns, name: str, kind: Kind | None) -> tuple[Targets, list[
     place = {one: i for i, one in enumerate(found)}
     labels = torch.tensor([place[one] for one in texts])
     told = [f"target {name} is classes ({len(found)} different whole numbers)"]
-    told = told if values.dtype.kind == "f" and kind is None else _alike(name, found)
+    numbers = values.dtype.kind == "f" and not rows.formats.get(name, "").startswith("boolean")
+    told = told if numbers and kind is None else _alike(name, found)
     return Targets("classes", _spelt(found, values, rows.formats.get(name, "")), labels), told
+
+
+def _refuse_odd(rows: Columns, name: str) -> None:
+    """Refuse a column of many different numbers but for a few values that are none."""
+    texts = as_text(rows[name])
+    odd = [i for i, text in enumerate(texts) if parse(str(text), "number") is None]
+    if odd and len(odd) <= _ODD * len(texts) and len({*texts}) > MOST_CLASSES:
+        told = f"{texts[odd[0]]!r} ({rows.where(odd[0])}) is no number, as other values of target {name} are"
+        raise MetatlError(f"{rows.name}: {told}; correct it, or leave the field empty")
 
 
 def _unlike(names: Sequence[str], values: Tensor) -> list[str]:
