@@ -41,9 +41,7 @@ def is_plain(module: nn.Module) -> bool:
 def own_copy(module: nn.Module, example: Any = None) -> nn.Module:
     """A copy in eval mode that counts no batches; raises MetatlError for what cannot be copied or used."""
     if not isinstance(module, nn.Module):
-        raise MetatlError(
-            f"{str(module)[:60]} is no net; give a module, an object of a subclass of nn.Module"
-        )
+        raise MetatlError(f"{str(module)[:60]} is no net; give an object of a subclass of nn.Module")
     for name, layer in module.named_modules():
         for key, value in vars(layer).items():
             if isinstance(value, Tensor) and (value.grad_fn is not None or _computed(layer, key)):

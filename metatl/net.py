@@ -103,9 +103,7 @@ class Net:
         return {n: torch.zeros_like(g) if n in self.frozen else g for n, g in guide.items()}
 
     def __call__(self, params: Params, buffers: Buffers, x: Any) -> Any:
-        """The output for x under these weights; differentiable in them. Buffers are never written.
-
-        Batch norms take the moments of these rows, as in training; `norm.moments_from` says others."""
+        """The output for x, differentiable in the weights. Buffers stay; batch norms take x's own moments."""
         if self.passes is None:
             return self._run(params, buffers, x)
         kind, low = next(iter(params.values())).dtype, partial(_lower, kind=self.passes)

@@ -109,7 +109,7 @@ def _chosen(name: str, row: Mapping[str, Any]) -> str:
 
 
 def picture(told: Mapping[str, Any]) -> Figure:
-    """A line of panels for each setting: NLL and ECE before and behind the temperature, error left."""
+    """A line of panels for each setting: NLL and ECE before and after the temperature, error left."""
     height = 4.4 * len(told) + 0.7
     names = sorted({row for of in told.values() for row in of["rows"]})
     styles = {row: _style(place) for place, row in enumerate(names)}
@@ -132,10 +132,10 @@ def picture(told: Mapping[str, Any]) -> Figure:
 
 def _dumbbells(axes: Axes, rows: Mapping[str, Any], styles: Styles, key: str, name: str) -> None:
     for place, (row, of) in enumerate(rows.items()):
-        before, behind, colour = of[key], of[f"{key}_tempered"], styles[row][0]
-        axes.plot([before, behind], [-place] * 2, color=LINE, linewidth=2, zorder=1)
+        before, tempered, colour = of[key], of[f"{key}_tempered"], styles[row][0]
+        axes.plot([before, tempered], [-place] * 2, color=LINE, linewidth=2, zorder=1)
         axes.plot([before], [-place], "o", color=colour, markerfacecolor="white", markersize=6)
-        axes.plot([behind], [-place], "o", color=colour, markersize=6)
+        axes.plot([tempered], [-place], "o", color=colour, markersize=6)
     axes.set_yticks([])
     axes.set_xlim(left=0)
     axes.grid(axis="x", color=LINE, linewidth=0.6)

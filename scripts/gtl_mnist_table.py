@@ -66,7 +66,7 @@ def write(
     nets, episodes = len(digits["pretrain"]), len(ordered[0].scores)
     rows = compare.rows(ordered, "fine-tune", "scratch")
     protocol = compare.protocol(ordered, "fine-tune", "scratch") | {"nets": nets}
-    told = "; ".join(f"{_values(digits[key])} % behind {name}" for key, name in STARTS.items())
+    told = "; ".join(f"{_values(digits[key])} % after {name}" for key, name in STARTS.items())
     counts = {"nets": nets, "last": nets - 1, "episodes": episodes, "draws": episodes // nets}
     about = ABOUT.format(**counts, digits=told)
     rules = RULES.format(scaled=_values([6.4 * own["all"]["mean"] for own in seen["gtl"]], ".2f"))

@@ -23,7 +23,7 @@ BINS = [f"{low:g} – {high:g}" for low, high in itertools.pairwise(EDGES)]
 ABOUT = (
     "{count} repetitions, each with patterns, subsets and a net of its own (seeds {seeds}; {left} of "
     "{tried} nets did not reach 80 % in 1,400 epochs and were left out). The guide: 15 scouts of 4 of 10 "
-    "categories, {epochs:,} epochs each (published: 1,400). Score: accuracy behind 10 epochs on the "
+    "categories, {epochs:,} epochs each (published: 1,400). Score: accuracy after 10 epochs on the "
     "patterns that were learned; these labels can be memorised and nothing else. Every interval is over "
     "repetitions (means of 15 subsets)."
 )

@@ -62,10 +62,10 @@ def contrasts(by: By, wanted: Sequence[tuple[str, str]] = PAIRS) -> list[dict[st
     return made
 
 
-def anchored(long: Mapping[str, Any], behind: Sequence[int] = (10, 100)) -> list[dict[str, Any]]:
+def anchored(long: Mapping[str, Any], after: Sequence[int] = (10, 100)) -> list[dict[str, Any]]:
     """Anchored minus plain after as many steps at one rate, over people, Holm-corrected over a column."""
     made: list[dict[str, Any]] = []
-    for measure, step in itertools.product(("accuracy", "ece"), behind):
+    for measure, step in itertools.product(("accuracy", "ece"), after):
         pairs = {
             (kind, alpha): (100 * np.array(run[step][measure]), 100 * np.array(by_alpha[0.0][step][measure]))
             for kind, by_alpha in long.items()

@@ -51,11 +51,11 @@ ECE = (
 STEPS = (
     "Plain and anchored personalisation for 100 steps of Adam at rate 0.003, chosen on nothing, every one of "
     "the {count} people with the net of the fold that leaves the person out: accuracy in % / expected "
-    "calibration error in points / negative log-likelihood, behind so many steps. Over-fitting shows as "
+    "calibration error in points / negative log-likelihood, after so many steps. Over-fitting shows as "
     "values that get worse with steps."
 )
 ANCHORED = (
-    "The same runs: anchored minus plain behind as many steps at the same rate, in points, mean over people "
+    "The same runs: anchored minus plain after as many steps at the same rate, in points, mean over people "
     "± half of its 95 % interval, and p. To be read beside the tables above, where rates are chosen."
 )
 MEASURES = {"accuracy": "accuracy", "ece": "calibration error"}

@@ -67,7 +67,7 @@ def refitted(
     own: Batch,
     weight: float,
 ) -> Tensor:
-    """Logistic regression on the source net's features, behind an alignment.
+    """Logistic regression on the source net's features, after an alignment.
 
     target: windows without labels; own: those with labels, which count as `weight` of the source's.
     """

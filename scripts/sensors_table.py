@@ -21,7 +21,7 @@ ABOUT = (
     "labels, or with 1 or 5 labelled windows of each activity (five draws), the other judges; both ways "
     "round. Rows without a label: AdaBN: batch norm's moments from that recording; DANN, Deep CORAL: a "
     "net a person, learned with those windows beside the source, used with their moments; refitted: "
-    "logistic regression on the source net's features; CORAL: the same behind the target's covariance. "
+    "logistic regression on the source net's features; CORAL: the same at the target's covariance. "
     "Windows with labels: 10 steps of Adam on all weights, moments of those windows, of the whole recording "
     "(AdaBN) or the source's; or beside the source's windows in the logistic regression (refitted), each "
     "counting as so many of these. Values were chosen with the labels of five further "

@@ -31,7 +31,7 @@ ABOUT = (
 LEGEND = (
     "maml: one step of rate 0.01 on 10 points in training, the same rate in evaluation, as published. "
     "pretrained: trained on points of all waves at once; its rate is the one of nine that is best on meta-"
-    "val behind 10 steps. Difference: MAML minus pre-trained behind 10 steps, paired by wave, p Holm-"
+    "val after 10 steps. Difference: MAML minus pre-trained after 10 steps, paired by wave, p Holm-"
     "corrected within a number of points. Diverged: waves, seed by seed, on which the net's error passed "
     "1,000 within 10 steps; they are left out of both rows. Finn, Abbeel & Levine (2017, arXiv 1703.03400) "
     "print curves and no numbers."
