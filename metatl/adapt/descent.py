@@ -89,9 +89,10 @@ class Descent(Adaptation):
         return last(self.trajectory(net, transfer, self._given(net, support), unroll))
 
     def _given(self, net: Net, support: Batch) -> Batch:
+        support = at_the_door(net, support, self.terms)
         if self.steps:
             check_some(support, any(term.reads_labels for term in self.terms))
-        return at_the_door(net, support, self.terms)
+        return support
 
     def fit(self, net: Net, transfer: Transfer, support: Batch, key: int = 0) -> Params:
         """The adapted weights of one task, outside every graph; what is frozen runs once a row."""

@@ -314,7 +314,7 @@ def test_runs_that_are_not_finished_or_not_whole(here: Path) -> None:
     (run / name).write_bytes(whole[name][:-3])
     (run / "report.json").unlink()
     assert "is damaged" in (line := refused("evaluate", run))
-    assert "delete it and run its config again" in line
+    assert "delete it and run what made it again" in line
     (run / name).unlink()
     assert f"is not finished; 'metatl run {run}/config.yaml' goes on" in refused("evaluate", run)
     assert "holds no report.json" in refused("compare", run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +47,33 @@ def test_it_is_the_adaptation_of_the_evaluation() -> None:
     assert torch.equal(found.outputs(new), expected)
     torch.testing.assert_close(found.outputs(new[:1])[0], expected[0])
     assert torch.equal(made.adapt(x.double().numpy(), y.tolist()).outputs(new.numpy()), expected)
+
+
+def test_no_examples_get_no_predictions() -> None:
+    for head in (Zeros(), Prototypes()):
+        assert (
+            person(head).adapt(torch.randn(6, INPUTS), ["a", "b"] * 3).predict(torch.zeros(0, INPUTS)) == []
+        )
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "said"),
+    [
+        (torch.zeros(4, INPUTS), [0, 1, 0, 1], "y is a list; give torch.as_tensor of it"),
+        (np.zeros((4, INPUTS)), torch.tensor([0, 1, 0, 1]), "x is a ndarray; give torch.as_tensor of it"),
+        (torch.full((4, INPUTS), torch.nan), torch.tensor([0, 1, 0, 1]), "x holds NaN or infinite values"),
+    ],
+)
+def test_a_batch_of_something_else_is_one_line(x: Any, y: Any, said: str) -> None:
+    made = person(Zeros())
+    with pytest.raises(MetatlError, match=said):
+        made.adaptation(made.net, made.transfer, Batch(x, y))
+
+
+@pytest.mark.parametrize("made", [3, MLP, {"a": torch.zeros(1)}])
+def test_a_net_is_a_module(made: Any) -> None:
+    with pytest.raises(MetatlError, match="is no net; give an object of a subclass"):
+        Net.of(made)
 
 
 def test_a_carried_layer_keeps_its_classes() -> None:

@@ -147,6 +147,11 @@ def test_a_wrapper_around_the_net_is_found_by_itself() -> None:
         ({"init_lora_weights": "pissa"}, "may have changed the base"),
         ({"use_qalora": True}, "'use_qalora' is set"),
         ({"use_dora": True}, "lora_magnitude_vector' is missing"),
+        ({"lora_alpha": None}, "lora_alpha is None, which is no number"),
+        ({"lora_alpha": "x"}, "lora_alpha is 'x', which is no number"),
+        ({"alpha_pattern": {"(": 32}}, "is not a regular expression"),
+        ({"alpha_pattern": [1]}, "maps patterns of layers to numbers"),
+        ({"lora_dropout": 2}, "lora_dropout is 2"),
     ],
 )
 def test_other_adapters_are_one_line(change: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -168,6 +173,8 @@ def test_tensors_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
         "base_model.model.nowhere.lora_A.weight": (torch.zeros(2, 6), "'nowhere', which the net lacks"),
         "base_model.model.out.lora_B.weight": (torch.zeros(5, 3), r"has shape \[5, 3\]; the layer takes"),
         "base_model.model.norm.bias": (torch.zeros(5), "no place for 'norm.bias'"),
+        "base_model.model.out.lora_A.weight": (torch.full((2, 6), torch.nan), "not finite"),
+        "base_model.model.tokens.lora_embedding_A": (torch.zeros(2, 6), "adds to an embedding"),
     }
     for name, (leaf, said) in wrong.items():
         save_file(first | {name: leaf}, path)
@@ -197,3 +204,26 @@ def test_a_run_is_named_by_what_the_folder_holds(
         assert all(torch.equal(run.first.params[name], params[name]) for name in own)
         digests.append(run.digest)
     assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize("wrong", [{"weight": (9, 7), "bias": (9,)}, {"weight": (9, 6), "bias": (7,)}])
+def test_an_output_layer_that_cannot_be_one_is_refused(
+    wrong: dict[str, tuple[int, ...]], tmp_path: Path
+) -> None:
+    """Of another width than the features, or with a weight and a bias of unequal rows."""
+    module = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    net = Net.of(module, example=torch.zeros(2, 4))
+    net, start = LoRA(2, targets="^0$")(net, net.start())
+    save_peft(tmp_path, net, start)
+    path = tmp_path / "adapter_model.safetensors"
+    first = {key: leaf for key, leaf in load_file(path).items() if "lora" in key}
+
+    def read(shapes: dict[str, tuple[int, ...]]) -> Transfer:
+        own = {f"base_model.model.2.{name}": torch.zeros(size) for name, size in shapes.items()}
+        save_file(first | own, path)
+        plain = Net.of(module, example=torch.zeros(2, 4))
+        return FromPeft(str(tmp_path))(plain, plain.start())[1]
+
+    assert read({"weight": (9, 6), "bias": (9,)}).params["2.weight"].shape == (9, 6)
+    with pytest.raises(MetatlError, match="there is no place for"):
+        read(wrong)

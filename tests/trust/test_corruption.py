@@ -111,7 +111,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Path, finished: t
         (run / name).unlink()
     line = refused(*words)
     assert "last.ckpt" in line
-    assert "delete it and run its config again" in line
+    assert "delete it and run what made it again" in line
     for name in ("last.ckpt", "last.ckpt.previous"):
         (run / name).unlink()
     assert metatl(*words).code == 0

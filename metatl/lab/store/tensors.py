@@ -118,7 +118,7 @@ def _whole(meta: dict[str, str], found: str) -> bool:
 
 
 def _damaged(path: Path, why: str) -> DamagedError:
-    return DamagedError(f"{path} is damaged ({why}); restore it, or delete it and make it again")
+    return DamagedError(f"{path} is damaged ({why}); restore it, or delete it and run what made it again")
 
 
 @contextmanager
