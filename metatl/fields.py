@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 from metatl.errors import MetatlError
-from metatl.text import near
 
 _NUMBERS = {int: (numbers.Integral, "a whole number"), float: (numbers.Real, "a number")}
 
@@ -27,14 +26,10 @@ def check_fields(value: object) -> None:
         held = getattr(value, name)
         if any(_fits(held, kind) for kind in kinds):
             continue
-        words = [
-            str(word)
-            for kind in kinds
-            if typing.get_origin(kind) is Literal
-            for word in typing.get_args(kind)
-        ]
-        said = near(str(held), words) if words else f"; give {' or '.join(map(_called, kinds))}"
-        raise MetatlError(f"{type(value).__name__}: {name} is {_shown(held)}{said}")
+        words = [word for kind in kinds for word in _called(kind)]
+        *some, last = words
+        given = f"{', '.join(some)} or {last}" if some else last
+        raise MetatlError(f"{type(value).__name__}: {name} is {_shown(held)}; give {given}")
 
 
 class Checked:
@@ -45,7 +40,7 @@ class Checked:
         super().__init_subclass__(**given)
         own = vars(cls).get("__post_init__")
         if own is not None:
-            cls.__post_init__ = _looked_at(own)
+            setattr(cls, "__post_init__", _looked_at(own))  # noqa: B010 - of whatever class
 
     def __post_init__(self) -> None:
         """Raise MetatlError where a field holds what its type does not offer."""
@@ -70,11 +65,13 @@ def _fits(held: Any, kind: Any) -> bool:
     return isinstance(held, (tuple, list) if made is tuple else made)
 
 
-def _called(kind: Any) -> str:
+def _called(kind: Any) -> list[str]:
+    if typing.get_origin(kind) is Literal:
+        return [str(word) for word in typing.get_args(kind)]
     if kind in _NUMBERS:
-        return _NUMBERS[kind][1]
+        return [_NUMBERS[kind][1]]
     made = typing.get_origin(kind) or kind
-    return "null" if made is types.NoneType else f"a {made.__name__}"
+    return ["null" if made is types.NoneType else f"a {made.__name__}"]
 
 
 def _shown(held: Any) -> str:

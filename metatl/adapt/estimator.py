@@ -58,11 +58,6 @@ class Estimator(Adaptation):
 
     def __post_init__(self) -> None:
         """Refuse what is no estimator, before it is needed."""
-        if self.on not in get_args(On) or self.moments not in get_args(Moments):
-            raise MetatlError(
-                f"Estimator: on is one of {', '.join(get_args(On))}, moments one of "
-                f"{', '.join(get_args(Moments))}; they are {self.on!r} and {self.moments!r}"
-            )
         pair = self._pair()
         if pair is not None and {*pair} != {*_PAIR}:
             raise MetatlError(f"Estimator: of two, name {' and '.join(_PAIR)}; these are {', '.join(pair)}")

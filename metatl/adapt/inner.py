@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from metatl import tree
-from metatl.adapt.anew import Anew, renewal, started
+from metatl.adapt.anew import renewal, started
 from metatl.adapt.carried import importance_in
-from metatl.adapt.descend import Guided
-from metatl.data.balance import balanced_epoch, check_balance, part_of
+from metatl.data.balance import balanced_epoch, part_of
 from metatl.data.counter import first_of_shuffle, number
 from metatl.net import Net
 from metatl.norm_calls import transformed
 from metatl.objectives.task_loss import TaskLoss
 from metatl.objectives.term import Anchor, Term, total
 from metatl.rules.clipping import check_clip_norm
-from metatl.types import Batch, Guide, MetatlError, Moments, Params, Transfer
+from metatl.types import Batch, Guide, MetatlError, Params, Transfer
 from metatl.views import View, check_views, viewed
 
 if TYPE_CHECKING:
@@ -131,20 +130,11 @@ def check_given(descent: Descent) -> None:
     """Raise MetatlError for values of a descent that mean nothing."""
     if descent.steps < 0 or (descent.batch_size is not None and descent.batch_size < 1):
         raise MetatlError("adaptation: steps must be 0 or more, batch_size 1 or more (or left out)")
-    if descent.moments not in get_args(Moments) or descent.guided not in get_args(Guided):
-        raise MetatlError(
-            f"adaptation: moments is one of {', '.join(get_args(Moments))}, guided one of "
-            f"{', '.join(get_args(Guided))}; they are {descent.moments!r} and {descent.guided!r}"
-        )
     if not descent.terms:
         raise MetatlError("adaptation: terms is empty; TaskLoss is the plain objective")
-    if descent.anew not in get_args(Anew) or not 0.0 <= descent.average <= 1.0:
-        raise MetatlError(
-            f"adaptation: anew is one of {', '.join(get_args(Anew))}, average a share from 0 to 1; they are "
-            f"{descent.anew!r} and {descent.average}"
-        )
+    if not 0.0 <= descent.average <= 1.0:
+        raise MetatlError(f"adaptation: average is a share from 0 to 1; it is {descent.average}")
     check_clip_norm(descent.clip_norm, "adaptation")
-    check_balance(descent.balance, "adaptation")
 
 
 def check_whole(descent: Descent) -> None:

@@ -4,7 +4,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -68,9 +68,6 @@ class Laplace(Around):
         """Refuse a precision or noise that is not above 0."""
         if not (self.precision > 0 and (self.noise is None or self.noise > 0)):
             raise MetatlError("Laplace: precision and noise must be above 0")
-        if self.covariance not in get_args(Form):
-            forms = ", ".join(get_args(Form))
-            raise MetatlError(f"Laplace: covariance is one of {forms}; it is {self.covariance!r}")
 
     @property
     def spreads(self) -> bool:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from metatl.data.counter import first_of_shuffle, number
-from metatl.types import MetatlError
 
 Balance = Literal["over", "under"]
 """An epoch has as many rows of every class as the largest one (rows of others again and again), or as the
 smallest one (other rows of the larger ones in every epoch)."""
 _WITHIN, _ALL = range(2)
-
-
-def check_balance(balance: Balance | None, where: str) -> None:
-    """Raise MetatlError for a word that is none of them."""
-    if balance is not None and balance not in get_args(Balance):
-        raise MetatlError(f"{where}: balance is {balance!r}; it is over or under, or left out")
 
 
 def balanced_epoch(labels: Tensor, balance: Balance, key: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -48,11 +48,9 @@ class Masked(Stream):
     tell: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a probability of nothing or everything, and other fills."""
+        """Refuse a probability of nothing or everything, and no rows to swap with."""
         if not 0 < self.probability < 1:
             raise MetatlError(f"Masked: probability is {self.probability}; give one between 0 and 1")
-        if self.fill not in get_args(Fill):
-            raise MetatlError(f"Masked: fill is {self.fill!r}; give one of {', '.join(get_args(Fill))}")
         if self.size < 2:
             raise MetatlError(f"Masked: size is {self.size}; give 2 rows a step or more")
 

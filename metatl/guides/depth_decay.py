@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from metatl.guides.guide import Depth, TransferGuide, by_depth, check_depth, filled
+from metatl.guides.guide import Depth, TransferGuide, by_depth, check_parts, filled
 from metatl.net import Net
 from metatl.types import Guide, MetatlError, Transfer
 
@@ -36,7 +36,7 @@ class DepthDecay(TransferGuide):
         super().__post_init__()
         if not 0 < self.factor < math.inf:
             raise MetatlError(f"DepthDecay: factor is {self.factor}; give a finite number above 0")
-        check_depth(self, self.by, self.parts)
+        check_parts(self, self.parts)
 
     def __call__(self, net: Net, transfer: Transfer) -> Guide:
         """One 0-d entry a weight; the output layer's is 1."""

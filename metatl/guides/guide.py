@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 
@@ -45,11 +45,10 @@ def layers(net: Net, params: Params) -> list[list[str]]:
     return groups
 
 
-def check_depth(of: object, by: Depth, parts: int | None) -> None:
-    """Raise MetatlError for a way to count depth that there is not."""
-    if by not in get_args(Depth) or (parts is not None and parts < 1):
-        name = type(of).__name__
-        raise MetatlError(f"{name}: by is layer or block, parts 1 or more; they are {by!r} and {parts}")
+def check_parts(of: object, parts: int | None) -> None:
+    """Raise MetatlError for no parts."""
+    if parts is not None and parts < 1:
+        raise MetatlError(f"{type(of).__name__}: parts is {parts}; give 1 or more")
 
 
 def by_depth(net: Net, params: Params, by: Depth = "layer", parts: int | None = None) -> list[list[str]]:

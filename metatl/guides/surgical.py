@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from metatl.guides.guide import TransferGuide, by_depth, filled
 from metatl.net import Net
@@ -32,12 +32,9 @@ class Surgical(TransferGuide):
     parts: int = 3
 
     def __post_init__(self) -> None:
-        """Refuse a place that is none, and parts that have no middle."""
-        if self.place not in get_args(Place) or self.parts < 2:
-            raise MetatlError(
-                f"Surgical: place is first, middle or last, parts 2 or more; they are {self.place!r} and "
-                f"{self.parts}"
-            )
+        """Refuse parts that have no middle."""
+        if self.parts < 2:
+            raise MetatlError(f"Surgical: parts is {self.parts}; give 2 or more")
 
     def __call__(self, net: Net, transfer: Transfer) -> Guide:
         """One 0-d entry a weight."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from metatl.guides.guide import Depth, TransferGuide, by_depth, check_depth
+from metatl.guides.guide import Depth, TransferGuide, by_depth, check_parts
 from metatl.net import Net
 from metatl.types import Guide, Transfer
 
@@ -30,7 +30,7 @@ class Unfreeze(TransferGuide):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be counted."""
-        check_depth(self, self.by, self.parts)
+        check_parts(self, self.parts)
 
     def __call__(self, net: Net, transfer: Transfer) -> Guide:
         """Entries [steps, 1, ...]; the last row serves all later steps."""

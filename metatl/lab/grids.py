@@ -29,7 +29,7 @@ ENDS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
-class Entry:
+class GridEntry:
     """A config's values as its file says them; at: where `base` and `start` of them lie."""
 
     values: dict[str, Any]
@@ -59,7 +59,7 @@ def is_config(path: Path) -> bool:
     return path.suffix in ENDS or path.parent.suffix in ENDS
 
 
-def entry(path: Path) -> Entry:
+def entry(path: Path) -> GridEntry:
     """A config file, or an entry of a grid; MetatlError in one line for what is neither."""
     if path.parent.suffix not in ENDS or path.parent.is_dir():
         values = _mapping(path)
@@ -68,7 +68,7 @@ def entry(path: Path) -> Entry:
             raise MetatlError(
                 f"{path} is a grid of {len(names)} rows; name one of them, {path}/{names[0]} say"
             )
-        return Entry(values, None, path.parent)
+        return GridEntry(values, None, path.parent)
     grid, name = path.parent, path.name
     values = _mapping(grid)
     every = _entries(values, grid)
@@ -76,7 +76,7 @@ def entry(path: Path) -> Entry:
         raise MetatlError(f"{grid} has no entry {name!r}{near(name, every)}")
     own = {"name": name, **every[name]}
     control = own.pop("control", None)
-    return Entry(own, grid, grid.parent, control)
+    return GridEntry(own, grid, grid.parent, control)
 
 
 def _entries(values: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
@@ -117,7 +117,7 @@ def configs(path: Path) -> list[Path]:
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    grid = path.parent.with_suffix(ENDS[0])
+    grid = path.parent.parent / f"{path.parent.name}{ENDS[0]}"
     if not path.exists() and grid.is_file():
         raise MetatlError(f"{path} is not there; {grid} is a grid, whose entry is {grid / path.stem}")
     values = yaml_values(store.read_text(path, "config"), str(path)) or {}

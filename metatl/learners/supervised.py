@@ -11,7 +11,7 @@ from torch import Tensor
 from metatl import tree
 from metatl.adapt import check_mixing, score
 from metatl.aggregates import Aggregate
-from metatl.data.balance import Balance, check_balance
+from metatl.data.balance import Balance
 from metatl.data.counter import number
 from metatl.data.source import Data
 from metatl.data.streams import Stream
@@ -73,7 +73,6 @@ class Supervised(Learner):
     def check(self, net: Net, start: Transfer, data: Data) -> None:
         """The carried output layer must have a row for every source class; no term may hold a start."""
         check_mixing(self.views, self.terms, data.kind == "classification")
-        check_balance(self.balance, "Supervised")
         if self.balance is not None:
             data.balanced("meta_train", 1, 0, 0, self.balance)
         for term in self.terms:

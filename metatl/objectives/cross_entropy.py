@@ -37,8 +37,6 @@ class CrossEntropy(Term):
         if not 0.0 <= self.smoothing <= 1.0:
             raise MetatlError(f"CrossEntropy: smoothing is {self.smoothing}; give a value from 0 to 1")
         losses.check_factors(self, "classes", () if isinstance(self.classes, str) else self.classes or ())
-        if isinstance(self.classes, str) and self.classes != "balanced":
-            raise MetatlError(f"CrossEntropy: classes is {self.classes!r}; give numbers, or balanced")
 
     def __call__(self, params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss; raises MetatlError for targets that are no classes, and other numbers of weights."""

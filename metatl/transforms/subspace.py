@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -64,10 +64,9 @@ class Subspace(Scouted):
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        if self.k < 1 or not 0 < self.explained <= 1 or self.along not in get_args(Along):
+        if self.k < 1 or not 0 < self.explained <= 1:
             raise MetatlError(
-                f"Subspace: k is 1 or more, explained a share above 0, along one of "
-                f"{', '.join(get_args(Along))}; they are {self.k}, {self.explained} and {self.along!r}"
+                f"Subspace: k is 1 or more, explained a share above 0; they are {self.k} and {self.explained}"
             )
 
     def outline(self, net: Net, transfer: Transfer) -> tuple[Net, Transfer]:

@@ -72,7 +72,7 @@ class _Later(_Own):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"word": "twoo"}, "word is 'twoo'; nearest: two"),
+        ({"word": "twoo"}, "word is 'twoo'; give one or two"),
         ({"count": "3"}, "count is '3'; give a whole number"),
         ({"count": 1.5}, "count is 1.5; give a whole number"),
         ({"count": True}, "count is True; give a whole number"),

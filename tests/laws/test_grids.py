@@ -65,10 +65,12 @@ def test_an_entry_is_what_a_file_of_its_own_says(grid: Path, tmp_path: Path) -> 
 def test_a_control_puts_the_guide_of_its_row_through_another() -> None:
     own = {"class_path": "Shaped"}
     permuted = {"class_path": "Permuted"}
-    found = grids.Entry({"name": "a"}, None, Path(), permuted).completed({"guide": own, "family": "guided"})
+    found = grids.GridEntry({"name": "a"}, None, Path(), permuted).completed(
+        {"guide": own, "family": "guided"}
+    )
     guides = {"class_path": "InTurn", "init_args": {"guides": [own, permuted]}}
     assert found == {"name": "a", "guide": guides, "family": "controls"}
-    assert grids.Entry({}, None, Path(), permuted).completed({})["guide"] == permuted
+    assert grids.GridEntry({}, None, Path(), permuted).completed({})["guide"] == permuted
 
 
 def test_controls_differ_from_their_row_in_the_guide_alone(grid: Path) -> None:

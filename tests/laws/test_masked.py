@@ -173,7 +173,7 @@ def test_refusals_are_one_line() -> None:
     data = table(6)
     for wrong, said in [
         (lambda: Masked(probability=1.0), "between 0 and 1"),
-        (lambda: Masked(fill="noise"), "one of zero, marginal"),  # pyright: ignore[reportArgumentType]
+        (lambda: Masked(fill="noise"), "give zero, marginal"),  # pyright: ignore[reportArgumentType]
         (lambda: Masked(size=1), "2 rows"),
         (lambda: Reconstruction(-1.0), "weights of 0 or more"),
         (

@@ -167,7 +167,7 @@ def test_a_learner_takes_the_loss_of_its_query_rows() -> None:
 REFUSED: dict[str, tuple[Any, str]] = {
     "smoothing": (lambda: CrossEntropy(smoothing=1.5), "from 0 to 1"),
     "class weights": (lambda: CrossEntropy(classes=(1.0, -1.0)), "finite numbers, 0 or more"),
-    "a word": (lambda: CrossEntropy(classes="balance"), "or balanced"),  # type: ignore[arg-type]
+    "a word": (lambda: CrossEntropy(classes="balance"), "balanced or null"),  # type: ignore[arg-type]
     "gamma": (lambda: Focal(gamma=-1.0), "0 or more"),
     "delta": (lambda: Huber(delta=0.0), "above 0"),
     "no module": (lambda: Own("no_such_module.loss"), "cannot be imported"),

@@ -358,7 +358,7 @@ def test_wrong_files_are_one_line(wrong: str, tmp_path: Path) -> None:
         "not finite": "conv1.weight holds values that are not finite",
         "no tensors": "holds no named tensors",
         "a module": "save its state_dict instead",
-        "damaged": "cannot be read",
+        "damaged": "damaged or cut short",
         "a .txt": "a weights file ends in one of",
     }
     assert words[wrong] in refused(f"{OWN}.resnet20@{file}", 32)

@@ -114,7 +114,10 @@ def test_the_name_of_a_run_knows_its_transforms() -> None:
     [
         ([{"class_path": "LoRA", "init_args": {"r": 0}}], "give a rank of 1 or more"),
         ([{"class_path": "LoRA", "init_args": {"rank": 2}}], "LoRA has no key 'rank'"),
-        ([{"class_path": "LoRA", "init_args": {"targets": "zzz"}}], "linear layers are body.0, body.2, head"),
+        (
+            [{"class_path": "LoRA", "init_args": {"targets": "zzz"}}],
+            "linear layers are body.0, body.2 but 'head', which gives the output",
+        ),
         ([{"class_path": "LoRA", "init_args": {"targets": "("}}], "not a regular expression"),
         ([LORA, LORA], "has such an addition already"),
         (["MLP"], "transforms"),

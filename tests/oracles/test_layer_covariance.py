@@ -102,7 +102,7 @@ def test_a_large_head_is_answered_saved_and_read() -> None:
 
 
 def test_forms_are_taken_by_their_size_and_refused_by_name() -> None:
-    with pytest.raises(MetatlError, match="auto, full, kronecker"):
+    with pytest.raises(MetatlError, match="give auto, full or kronecker"):
         Laplace(covariance="diagonal")  # pyright: ignore[reportArgumentType]
     way = Laplace(ClosedForm(LogisticRegression()))
     for rows, numbers in ((2, False), (40, True)):

@@ -64,9 +64,9 @@ def test_parts_that_a_net_has_not_are_refused() -> None:
         MetatlError, match="the net has 1 blocks below its output layer, which make no 2 parts"
     ):
         Surgical()(net, net.start())
-    with pytest.raises(MetatlError, match="place is first, middle or last"):
+    with pytest.raises(MetatlError, match="give first, middle or last"):
         Surgical("top")  # type: ignore[arg-type]
-    with pytest.raises(MetatlError, match="by is layer or block"):
+    with pytest.raises(MetatlError, match="give layer or block"):
         DepthDecay(by="stage")  # type: ignore[arg-type]
 
 
@@ -258,7 +258,7 @@ def test_weights_between_start_and_end() -> None:
     zeros = replace(descent, head=Zeros())
     head = zeros(net, start, task.support)["head.weight"]
     assert torch.equal(replace(zeros, average=0.5)(net, start, task.support)["head.weight"], head / 2)
-    with pytest.raises(MetatlError, match="average a share from 0 to 1"):
+    with pytest.raises(MetatlError, match="average is a share from 0 to 1"):
         replace(descent, average=1.5)
 
 
