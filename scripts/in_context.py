@@ -114,17 +114,17 @@ def nearest(x: Tensor, y: Tensor, new: Tensor) -> Tensor:
 
 
 def spread(each: Tensor) -> list[float]:
-    """Mean with its 95 % interval over functions (normal)."""
+    """Mean with its 95 % interval over functions (normal), which ends at 0 as errors do."""
     mean, half = float(each.mean()), 1.96 * float(each.std()) / len(each) ** 0.5
-    return [mean, mean - half, mean + half]
+    return [mean, max(mean - half, 0.0), mean + half]
 
 
 def table(found: dict[str, Errors], functions: int, steps: int) -> str:
     """Errors as a table."""
     lines = [
         f"Squared error over d scale^2: mean of {functions} functions of 10 queries, 95 % interval; d is 5",
-        f"where nothing else is said. Each net learned {steps} steps of 64 functions with 0 to 2 d examples;",
-        "at least 20,000 were planned.",
+        f"where nothing else is said. One net for each d, of one seed, {steps:,} steps of 64 functions with",
+        "0 to 2 d examples; the first three tables are one net.",
         "",
     ]
     for name, ways in found.items():
