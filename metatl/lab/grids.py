@@ -26,6 +26,7 @@ from metatl.text import near
 from metatl.types import MetatlError
 
 ENDS = (".yaml", ".yml")
+KEYS = ("about", "bases", "starts", "controls", "rows")
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def _entries(values: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]
 def rows_of(values: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
     """The rows of a grid with their controls, by name, in the order in which they stand there."""
     controls, found = values.get("controls") or {}, dict[str, dict[str, Any]]()
+    if other := [key for key in values if key not in KEYS]:
+        raise MetatlError(f"{path}: a grid has no {other[0]!r}{near(str(other[0]), KEYS)}")
     if not isinstance(controls, Mapping):
         raise MetatlError(f"{path}: controls are guides by name, {{permuted: Permuted}} say")
     for name, own in _section(values, "rows", path).items():

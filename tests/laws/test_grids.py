@@ -89,9 +89,10 @@ def test_controls_differ_from_their_row_in_the_guide_alone(grid: Path) -> None:
         ("base: gtl", "base: steep", "steep", "leads back to itself"),
         ("scouts:\n", "gtl:\n", "gtl", "two entries 'gtl'"),
         ("tune: {base: common, family: fine-tuning}", "tune: 3", "gtl", "fine-tune of rows holds no keys"),
-        ("controls:\n  permuted: Permuted\n", "controls: 3\nx:\n", "gtl", "controls are guides by name"),
+        ("controls:\n  permuted: Permuted\n", "controls: 3\nabout:\n", "gtl", "controls are guides by name"),
         ("controls: [permuted]", "controls: 4", "gtl", "controls of row steep are names"),
         ("permuted: Permuted", "permuted: Permutd", "gtl-permuted", "Permutd"),
+        ("starts:", "start:", "gtl", "a grid has no 'start'; nearest: starts"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_line(old: str, new: str, entry: str, said: str, grid: Path) -> None:
