@@ -20,11 +20,12 @@ def check_fields(value: object) -> None:
     """Raise MetatlError where a field holds what its type does not offer.
 
     Looked at are words (`Literal`), numbers, tuples, and members of metatl's families; of a field of several
-    kinds each is one, and a field whose type only a checker of types can read takes anything.
+    kinds each is one, and a field whose type only a checker of types can read takes anything. None is not
+    looked at: a config names the key that is null.
     """
     for name, kinds in _offered(type(value)).items():
         held = getattr(value, name)
-        if any(_fits(held, kind) for kind in kinds):
+        if held is None or any(_fits(held, kind) for kind in kinds):
             continue
         words = [word for kind in kinds for word in _called(kind)]
         *some, last = words

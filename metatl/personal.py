@@ -75,7 +75,7 @@ class Personal:
         Of a regression its value (several: a list); of several labels a list of booleans: whether each is
         more probable than not.
         """
-        if not len(x):
+        if hasattr(x, "__len__") and not len(x):
             return []
         outputs = self.outputs(x)
         if self.several:

@@ -37,12 +37,12 @@ def read(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 def _read(path: Path, above: tuple[Path, ...], seen: list[Path]) -> dict[str, Any]:
     """seen: every config that was read so far, each as often as it was."""
+    found = grids.entry(path)
     if path.resolve() in above:
         raise MetatlError(f"base {path} leads back to itself; let one of its files have no base")
     seen.append(path)
     if len(seen) > _FILES:
         raise MetatlError(f"{path}: its bases are more than {_FILES} files; a config has fewer")
-    found = grids.entry(path)
     bases, start = found.values.pop("base", []), found.values.get("start")
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
