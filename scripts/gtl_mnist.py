@@ -134,7 +134,7 @@ def main() -> None:
         for seed in range(given.nets):
             words = ["--runs", given.runs, "--seed", str(seed)]
             for start in gtl_mnist_table.STARTS:
-                digits.setdefault(start, []).append(100 * kept.of(ready(f"start/{start}", words)).mean)
+                digits.setdefault(start, []).append(100 * kept.of(ready(start, words)).mean)
             drawn = [*words, "--evaluation.seed", str(seed)]
             other = masks(ready("gtl", drawn), drawn)
             for name in names:
