@@ -47,7 +47,7 @@ ABOUT = (
 
 
 def words_of(place: Place, permuted: bool) -> list[str]:
-    """What a cell of the grid, or its permuted control, overrides in cell.yaml."""
+    """What a cell of the grid, or its permuted control, overrides in the row `cell`."""
     statistic, power, density = place
     shape = {"class_path": "PowerLaw", "init_args": {"power": power, "density": density, "mean": 1.0}}
     turns: list[Any] = [{"class_path": "Permuted"}] * permuted
