@@ -21,7 +21,7 @@ def test_anchored_minus_plain_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
         0.3: {10: {"accuracy": [0.91, 0.83], "ece": [0.05, 0.05]}},  # 1 and 3 points above, 0 and 2 below
         0.9: {10: {"accuracy": [0.94, 0.86], "ece": [0.04, 0.04]}},  # 4 and 6 above, 1 and 3 below
     }
-    found = hapt_personal_stats.anchored({"5 windows": run}, behind=(10,))
+    found = hapt_personal_stats.anchored({"5 windows": run}, after=(10,))
     said = {(test["measure"], test["alpha"]): test for test in found}
     assert set(said) == {(m, a) for m in ("accuracy", "ece") for a in (0.3, 0.9)}
     p = {
