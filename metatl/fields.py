@@ -84,15 +84,16 @@ def _offered(kind: type) -> Mapping[str, tuple[Any, ...]]:
     """The kinds of values that fields take, by name, of those that can be looked at."""
     found: dict[str, tuple[Any, ...]] = {}
     for base in reversed(kind.__mro__):
+        known = vars(sys.modules[base.__module__]) if base.__module__ in sys.modules else {}
         for name, said in vars(base).get("__annotations__", {}).items():
+            found.pop(name, None)
             one = SimpleNamespace(__annotations__={name: said})
             try:
-                hint = typing.get_type_hints(one, vars(sys.modules[base.__module__])).get(name)
-            except (NameError, TypeError):  # a name of checkers of types alone; a ClassVar
+                hint = typing.get_type_hints(one, known).get(name)
+            except Exception:  # a name of checkers of types alone, a ClassVar, whatever somebody writes
                 continue
             several = typing.get_origin(hint) in (typing.Union, types.UnionType)
             kinds = typing.get_args(hint) if several else (hint,)
-            found.pop(name, None)
             if all(map(_can_be_looked_at, kinds)):
                 found[name] = kinds
     return found
@@ -102,8 +103,5 @@ def _can_be_looked_at(kind: Any) -> bool:
     made = typing.get_origin(kind) or kind
     if made is Literal or made in (int, float, tuple, types.NoneType):
         return True
-    return isinstance(made, type) and made.__module__.startswith("metatl.") and not _structural(made)
-
-
-def _structural(made: type) -> bool:
-    return getattr(made, "_is_protocol", False)
+    ours = isinstance(made, type) and made.__module__.startswith("metatl.")
+    return ours and not getattr(made, "_is_protocol", False)

@@ -119,7 +119,7 @@ def blocks_in_order(net: Net, params: Params) -> list[list[str]]:
 def _named_parts(module: nn.Module) -> list[str]:
     """Names of the modules that are made of layers with names, two or more side by side, nearest the top.
 
-    None where the net has a numbered module that is more than a layer: numbers say what its blocks are.
+    Empty where the net has a numbered module that is more than a layer: numbers say what its blocks are.
     """
     holding = {name: one for name, one in module.named_modules() if any(True for _ in one.parameters())}
     if any(name.rpartition(".")[2].isdigit() and any(one.children()) for name, one in holding.items()):

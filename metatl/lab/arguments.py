@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import NoReturn, final
 
@@ -53,10 +54,8 @@ class _Parser(argparse.ArgumentParser):
     """argparse that raises MetatlError in one line instead of leaving with its usage."""
 
     def error(self, message: str) -> NoReturn:
-        front, wrong, value = message.partition("invalid int value: ")
-        said = f"{front}{value} is no whole number" if wrong else message
-        front, wrong, value = message.partition("invalid float value: ")
-        said = f"{front}{value} is no number" if wrong else said
+        said = re.sub(r"invalid int value: (.*)", r"\1 is no whole number", message)
+        said = re.sub(r"invalid float value: (.*)", r"\1 is no number", said)
         raise MetatlError(f"{said}; '{self.prog} --help' says how to use it")
 
 

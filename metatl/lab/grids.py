@@ -27,6 +27,8 @@ from metatl.types import MetatlError
 
 ENDS = (".yaml", ".yml")
 KEYS = ("about", "bases", "starts", "controls", "rows")
+Entries = dict[str, tuple[dict[str, Any], Any]]
+"""By name, values and the guide of a control, None for other entries."""
 
 
 @dataclass(frozen=True)
@@ -57,66 +59,78 @@ class GridEntry:
 
 def is_config(path: Path) -> bool:
     """Whether a path is that of a config by its name: of a YAML file, or of an entry of one."""
-    return path.suffix in ENDS or path.parent.suffix in ENDS
+    return path.suffix in ENDS or _in_grid(path)
 
 
 def entry(path: Path) -> GridEntry:
     """A config file, or an entry of a grid; MetatlError in one line for what is neither."""
-    if path.parent.suffix not in ENDS or path.parent.is_dir():
+    if not _in_grid(path):
         values = _mapping(path)
         if "rows" in values:
-            names = [*rows_of(values, path)]
+            names = [*_rows(values, path)]
             raise MetatlError(
                 f"{path} is a grid of {len(names)} rows; name one of them, {path}/{names[0]} say"
             )
         return GridEntry(values, None, path.parent)
     grid, name = path.parent, path.name
-    values = _mapping(grid)
-    every = _entries(values, grid)
+    every = _entries(_mapping(grid), grid)
     if name not in every:
         raise MetatlError(f"{grid} has no entry {name!r}{near(name, every)}")
-    own = {"name": name, **every[name]}
-    control = own.pop("control", None)
-    return GridEntry(own, grid, grid.parent, control)
-
-
-def _entries(values: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
-    """All of a grid, by name."""
-    found = dict[str, dict[str, Any]]()
-    for some in (_section(values, "bases", path), _section(values, "starts", path), rows_of(values, path)):
-        if twice := found.keys() & some.keys():
-            raise MetatlError(f"{path} has two entries {min(twice)!r}; give one another name")
-        found |= some
-    return found
-
-
-def rows_of(values: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
-    """The rows of a grid with their controls, by name, in the order in which they stand there."""
-    controls, found = values.get("controls") or {}, dict[str, dict[str, Any]]()
-    if other := [key for key in values if key not in KEYS]:
-        raise MetatlError(f"{path}: a grid has no {other[0]!r}{near(str(other[0]), KEYS)}")
-    if not isinstance(controls, Mapping):
-        raise MetatlError(f"{path}: controls are guides by name, {{permuted: Permuted}} say")
-    for name, own in _section(values, "rows", path).items():
-        asked = own.pop("controls", [])
-        if not isinstance(asked, list):
-            raise MetatlError(
-                f"{path}: controls of row {name} are names, [{', '.join(map(str, controls))}] say"
-            )
-        found[name] = own
-        for control in asked:
-            if control not in controls:
-                raise MetatlError(f"{path}: row {name} has no control {control!r}{near(control, controls)}")
-            found[f"{name}-{control}"] = {"base": name, "control": cast(Any, controls)[control]}
-    return found
+    own, guide = every[name]
+    return GridEntry({"name": name, **own}, grid, grid.parent, guide)
 
 
 def configs(path: Path) -> list[Path]:
     """The configs that a path stands for: those of a grid's rows, or itself."""
-    if path.suffix not in ENDS or path.parent.suffix in ENDS:
+    if path.suffix not in ENDS or _in_grid(path):
         return [path]
     values = _mapping(path)
-    return [path / name for name in rows_of(values, path)] if "rows" in values else [path]
+    return [path / name for name in _rows(values, path)] if "rows" in values else [path]
+
+
+def _in_grid(path: Path) -> bool:
+    return path.parent.suffix in ENDS and not path.parent.is_dir()
+
+
+def _entries(values: Mapping[str, Any], path: Path) -> Entries:
+    """All of a grid, by name."""
+    if "rows" not in values:
+        raise MetatlError(f"{path} is no grid, whose entries stand under rows; name the file alone")
+    found = Entries()
+    for section in ("bases", "starts"):
+        for name, own in _section(values, section, path).items():
+            _add(found, name, own, None, path)
+    for name, (own, guide) in _rows(values, path).items():
+        _add(found, name, own, guide, path)
+    return found
+
+
+def _rows(values: Mapping[str, Any], path: Path) -> Entries:
+    """The rows of a grid with their controls, by name, in the order in which they stand there."""
+    if other := [key for key in values if key not in KEYS]:
+        raise MetatlError(f"{path}: a grid has no {other[0]!r}{near(str(other[0]), KEYS)}")
+    controls, found = values.get("controls") or {}, Entries()
+    if not isinstance(controls, Mapping):
+        raise MetatlError(f"{path}: controls are guides by name, {{permuted: Permuted}} say")
+    known = {str(name): guide for name, guide in cast(Mapping[Any, Any], controls).items()}
+    for name, own in _section(values, "rows", path).items():
+        asked = own.pop("controls", [])
+        if not isinstance(asked, list):
+            raise MetatlError(f"{path}: controls of row {name} are names, [{', '.join(known)}] say")
+        _add(found, name, own, None, path)
+        for control in map(str, cast(list[Any], asked)):
+            if control not in known:
+                raise MetatlError(f"{path}: row {name} has no control {control!r}{near(control, known)}")
+            _add(found, f"{name}-{control}", {"base": name}, known[control], path)
+    if not found:
+        raise MetatlError(f"{path} is a grid without rows; give one or more")
+    return found
+
+
+def _add(found: Entries, name: str, own: dict[str, Any], guide: Any, path: Path) -> None:
+    if name in found:
+        raise MetatlError(f"{path} has two entries {name!r}; give one another name")
+    found[name] = own, guide
 
 
 def _mapping(path: Path) -> dict[str, Any]:

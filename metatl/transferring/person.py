@@ -52,7 +52,8 @@ def personalise(words: argparse.Namespace) -> None:
         count = _save(open_model(model, words.own, words.trust), examples, words.target, out)
     size = out.stat().st_size
     say(f"written: {out}, {size} bytes, adapted to {count} rows")
-    say(f"use it: metatl predict {words.base} NEW --delta {words.out} --out predictions.csv")
+    own = f" --own {words.own}" if words.own else ""
+    say(f"use it: metatl predict {words.base} NEW --delta {words.out}{own} --out predictions.csv")
 
 
 def _save(model: SavedModel, examples: Path, target: str | None, out: Path) -> int:

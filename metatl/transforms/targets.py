@@ -50,7 +50,7 @@ def nothing_meant(who: str, net: Net, takes: Callable[[nn.Module], bool], patter
     known = [name for name, layer in net.module.named_modules() if takes(layer)]
     kind = "convolutions that it takes" if takes is spatial else "linear layers"
     shown = ", ".join(name for name in known[:8] if name != net.head) or "none"
-    but = f" but '{net.head}', which gives the output" if net.head in known else ""
+    but = f"; '{net.head}' gives the output and is never meant" if net.head in known else ""
     return MetatlError(f"{who}: no layer is meant by targets '{pattern}'; {kind} are {shown}{but}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from metatl.transferring import running
 from metatl.transferring import transfer as transferring
 from metatl.transferring.study import Study
 from tests.commands import metatl, refused, small_cache
+from tests.own_nets import Small
 from tests.photos import drawn
 
 ROWS = "nearest-centroid,logistic-regression,ridge,fine-tuning"
@@ -218,6 +220,9 @@ def test_without_a_test_part_there_are_folds(cache: Path, tmp_path: Path) -> Non
         (("--methods", "magic"), "'magic' is none of"),
         (("--net", "Conv5"), "no net 'Conv5'"),
         (("--draws", "0"), "draws must be 1 or more"),
+        (("--draws", "x"), "'x' is no whole number"),
+        (("--minutes", "x"), "'x' is no number"),
+        (("--methods", ","), "a name is empty"),
         (("--minutes", "0"), "minutes above 0"),
         (("--source", "x"), "none of nearest-centroid"),
         (("--methods", "gtl"), "give it with --source"),
@@ -231,6 +236,24 @@ def test_a_wrong_option_is_one_line(
     flat = [word for pair in given.items() for word in pair]
     assert said in refused("transfer", photos, *flat, "--out", tmp_path / "o")
     assert not (tmp_path / "o").exists()
+
+
+def test_weights_that_stay_random_are_said_and_the_command_that_uses_an_own_net_works(
+    cache: Path, photos: Path, tmp_path: Path
+) -> None:
+    held = Small().state_dict() | {"body.weight": torch.zeros(7, 4)}
+    torch.save(held, tmp_path / "w.pt")
+    words = ("--labelled", "2", "--draws", "1", "--methods", "ridge", "--out", tmp_path / "o")
+    found = metatl("transfer", photos, "--net", f"tests.own_nets.Small@{tmp_path / 'w.pt'}", *words)
+    assert found.code == 0, found
+    assert "weights: 5 of 6 tensors from w.pt; of another shape or kind, random: body.weight" in found.out
+    (use,) = [line for line in found.out.splitlines() if line.startswith("use it: metatl ")]
+    assert use.endswith(" --own tests.own_nets.Small --out predictions.csv")
+    said = shlex.split(use.removeprefix("use it: metatl ").replace("PHOTO_OR_FOLDER", str(photos)))
+    assert metatl(*said[:-1], tmp_path / "p.csv").code == 0
+    assert (tmp_path / "p.csv").is_file()
+    shown = metatl("net", f"tests.own_nets.Small@{tmp_path / 'w.pt'}")
+    assert "from: 5 of 6 tensors from w.pt" in shown.out
 
 
 def test_few_minutes_cut_rows_alike_and_say_what_is_missing(

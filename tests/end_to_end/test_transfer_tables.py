@@ -109,6 +109,14 @@ def test_a_mistake_on_a_table_is_one_line(done: Path, tmp_path: Path, words: Any
     assert said in refused("transfer", done / "patients.csv", *words, "--out", tmp_path / "o")
 
 
+def test_a_number_that_cannot_be_squared_is_named(tmp_path: Path) -> None:
+    rows = [[str(i), "1e300" if i == 4 else str(i / 3), "ab"[i % 2]] for i in range(40)]
+    table = written(tmp_path / "t.csv", ["i", "large", "y"], rows)
+    line = refused("transfer", table, "--target", "y", "--methods", "ridge", "--out", tmp_path / "o")
+    assert "column large holds 1e+300" in line
+    assert "line 6), too large to be squared" in line
+
+
 def test_a_column_that_is_gone_or_changed_is_one_line(done: Path, tmp_path: Path) -> None:
     rows = [["p1", "south", "2024-01-01", "yes", "1.5"], ["p2", "north", "2024-01-02", "no", "2"]]
     lacking = written(tmp_path / "a.csv", ["id", "ward", "since", "smokes", "dose"], rows)

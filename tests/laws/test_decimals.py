@@ -41,7 +41,7 @@ def test_a_column_that_tells_decides(tmp_path: Path) -> None:
     assert "column price: commas are decimal (1,234 is 1.234), as in column a" in found.notes
     found = table(tmp_path, 'a,price\n1.5,"100,990"\n-0.25,"99,500"\n')
     assert found["price"].tolist() == [100990, 99500]
-    assert any(note.endswith("as points are decimal in column a") for note in found.notes)
+    assert any(note.endswith(", as column a says") for note in found.notes)
 
 
 def test_points_between_thousands_where_commas_are_decimal(tmp_path: Path) -> None:

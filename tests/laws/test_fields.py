@@ -2,8 +2,10 @@
 
 import dataclasses
 import inspect
+import runpy
 import typing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -97,6 +99,20 @@ def test_what_a_field_takes_passes(kind: Any) -> None:
     assert kind(rate=None).rate is None
     with pytest.raises(MetatlError):
         dataclasses.replace(made, word="three")
+
+
+def test_what_cannot_be_read_of_a_type_takes_anything(tmp_path: Path) -> None:
+    """A class of a file that is run, not imported; an annotation that means nothing where it stands."""
+    text = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "from metatl.objectives import Term\n\n"
+        "@dataclass(frozen=True)\nclass Mine(Term):\n    rate: float = 1.0\n    odd: nowhere.Thing = 'x'\n"
+    )
+    (tmp_path / "mine.py").write_text(text)
+    made = runpy.run_path(str(tmp_path / "mine.py"), run_name="a_module_that_nobody_imports")["Mine"]
+    assert made(odd=3).odd == 3
+    with pytest.raises(MetatlError, match="rate is 'x'; give a number"):
+        made(rate="x")
 
 
 def test_pieces_of_another_kind_are_one_line() -> None:

@@ -93,6 +93,10 @@ def test_controls_differ_from_their_row_in_the_guide_alone(grid: Path) -> None:
         ("controls: [permuted]", "controls: 4", "gtl", "controls of row steep are names"),
         ("permuted: Permuted", "permuted: Permutd", "gtl-permuted", "Permutd"),
         ("starts:", "start:", "gtl", "a grid has no 'start'; nearest: starts"),
+        ("  steep:", "  gtl-permuted:", "gtl", "two entries 'gtl-permuted'"),
+        ("rows:", "rows: {}\nabout:", "gtl", "is a grid without rows"),
+        ("[permuted]", "[3]", "gtl", "row steep has no control '3'"),
+        ("    guide: {", "    control: Permuted\n    guide: {", "steep", "control"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_line(old: str, new: str, entry: str, said: str, grid: Path) -> None:
@@ -107,6 +111,16 @@ def test_a_grid_is_no_experiment_and_an_entry_of_none_is_not_there(grid: Path) -
         config.load(grid.with_name("none.yaml") / "gtl")
     with pytest.raises(MetatlError, match=r"is a grid, whose entry is .*grid\.yaml/gtl"):
         config.load(grid.with_suffix("") / "gtl.yaml")
+
+
+def test_a_file_without_rows_has_no_entries_and_a_grid_without_rows_is_none(tmp_path: Path) -> None:
+    (tmp_path / "plain.yaml").write_text("name: plain\n")
+    assert "is no grid, whose entries stand under rows" in refused("run", tmp_path / "plain.yaml" / "gtl")
+    (tmp_path / "empty.yaml").write_text("rows: {}\n")
+    for command in ("run", "benchmark"):
+        assert "empty.yaml is a grid without rows; give one or more" in refused(
+            command, tmp_path / "empty.yaml"
+        )
 
 
 def test_a_benchmark_of_a_grid_is_one_of_its_rows(

@@ -94,6 +94,27 @@ def test_lists_of_labels(table: Columns) -> None:
     assert rest.rows == 30
 
 
+def test_one_value_that_is_no_number_makes_no_classes(tmp_path: Any) -> None:
+    """Of many different numbers; where they are few and come again, or most are words, they are classes."""
+    values = [f"{i / 7:.3f}" for i in range(60)]
+    file = tmp_path / "t.csv"
+    file.write_text("a,y\n" + "".join(f"{i},{v}\n" for i, v in enumerate([*values, "inf"])))
+    with pytest.raises(
+        MetatlError, match=r"'inf' \(.*line 62\) is no number, as other values of target y are"
+    ):
+        target(read_table(file), "y")
+    file.write_text("a,y\n" + "".join(f"{i},{i % 3 or 'none'}x\n" for i in range(60)))
+    assert target(read_table(file), "y")[0].kind == "classes"
+
+
+def test_yes_and_no_with_gaps_are_no_whole_numbers(tmp_path: Any) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("a,y\n" + "".join(f"{i},{('yes', 'no', '')[i % 3]}\n" for i in range(30)))
+    found, rest = target(read_table(file), "y")
+    assert set(found.names) == {"yes", "no"}
+    assert not any("whole numbers" in note for note in rest.notes)
+
+
 def test_booleans_keep_their_spelling(tmp_path: Any) -> None:
     path = tmp_path / "t.csv"
     path.write_text("x,y\n1,Yes\n2,No\n")

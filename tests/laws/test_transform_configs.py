@@ -116,7 +116,7 @@ def test_the_name_of_a_run_knows_its_transforms() -> None:
         ([{"class_path": "LoRA", "init_args": {"rank": 2}}], "LoRA has no key 'rank'"),
         (
             [{"class_path": "LoRA", "init_args": {"targets": "zzz"}}],
-            "linear layers are body.0, body.2 but 'head', which gives the output",
+            "linear layers are body.0, body.2; 'head' gives the output and is never meant",
         ),
         ([{"class_path": "LoRA", "init_args": {"targets": "("}}], "not a regular expression"),
         ([LORA, LORA], "has such an addition already"),

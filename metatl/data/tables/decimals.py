@@ -54,7 +54,7 @@ def settle(
             found = typed(texts[name], name, where, COMMA)
             read[name] = found._replace(note=f"column {name}: {_MARKS[dotted]}, {reason}")
         elif points and not commas and before:
-            read[name] = read[name]._replace(note=f"{before}, as points are decimal in column {points[0]}")
+            read[name] = read[name]._replace(note=f"{before}, as column {points[0]} says")
         elif before:
             told = f"{before}, which no other column tells; write 1.234 where they are decimal"
             read[name] = read[name]._replace(note=told)

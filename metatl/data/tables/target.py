@@ -163,11 +163,11 @@ def _alike(name: str, classes: Sequence[str]) -> list[str]:
 
 
 def _spelt(names: list[str], values: Array, form: str) -> tuple[str, ...]:
-    """Booleans as the file writes them, `no/yes` say."""
-    if values.dtype.kind != "b" or not form.startswith("boolean "):
+    """Booleans as the file writes them, `no/yes` say; they are numbers where rows have none."""
+    if values.dtype.kind not in "bf" or not form.startswith("boolean "):
         return tuple(names)
     no, _, yes = form.removeprefix("boolean ").partition("/")
-    return tuple({"false": no, "true": yes}[name] for name in names)
+    return tuple({"false": no, "true": yes, "0": no, "1": yes}[name] for name in names)
 
 
 def _lists(texts: Sequence[str | None], mark: str) -> Targets:
