@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 from metatl.evaluation.calibration import temperature_of
 from metatl.evaluation.predicted import outputs_of
-from metatl.lab import config, grids, store
+from metatl.lab import config, store
 from metatl.lab.experiment import candidates
 from metatl.lab.run import Run, learn, prepare
 from metatl.types import MetatlError, Split
@@ -141,9 +141,7 @@ def row_of(cells: Mapping[int, Sequence[Cell]]) -> dict[str, Any]:
 
 def names(setting: str, rows: str | None) -> list[str]:
     """The rows of a setting, those asked for of them."""
-    every = {
-        grid: sorted(path.name for path in grids.configs(CONFIGS / grid)) for grid, _ in SETTINGS.values()
-    }
+    every = {grid: [*study.rows(CONFIGS / grid)] for grid, _ in SETTINGS.values()}
     there = every[SETTINGS[setting][0]]
     if rows is None:
         return there

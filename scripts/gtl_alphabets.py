@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
-from metatl.lab import config, grids
+from metatl.lab import config
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-alphabets.yaml"
 
@@ -73,7 +73,7 @@ SETTINGS = {
 
 def reports(setting: Setting, runs: str, nets: int, kept: Reports) -> dict[str, Report]:
     """Every config's report in this setting; the mean over nets, episode by episode."""
-    paths = sorted(grids.configs(CONFIGS))
+    paths = study.rows(CONFIGS).values()
     with tqdm(paths, desc=setting.name) as bar:
         return {
             path.name: reported(path, nets, setting.words(runs, path), beside=True, kept=kept) for path in bar

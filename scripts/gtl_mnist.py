@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
-from metatl.lab import config, grids
+from metatl.lab import config
 from metatl.lab.run import Run, learn, prepare
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "gtl-mnist.yaml"
@@ -129,7 +129,7 @@ def main() -> None:
     found = dict[str, list[Report]]()
     digits, kept = dict[str, list[float]](), Reports(Path(given.out) / "reports.json")
     seen = dict[str, list[dict[str, Any]]]()
-    names = sorted(path.name for path in grids.configs(CONFIGS))
+    names = [*study.rows(CONFIGS)]
     with tqdm(total=given.nets * len(names), desc="methods") as bar:
         for seed in range(given.nets):
             words = ["--runs", given.runs, "--seed", str(seed)]

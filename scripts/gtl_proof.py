@@ -36,7 +36,7 @@ from metatl import guides
 from metatl.adapt import Descent, displacement
 from metatl.evaluation import compare
 from metatl.evaluation.evaluate import Report
-from metatl.lab import config, grids, store
+from metatl.lab import config, store
 from metatl.lab.run import Run, learn, prepare, report
 from metatl.types import Transfer
 
@@ -128,7 +128,7 @@ def main() -> None:
     every = repetitions(words.repetitions, ["--runs", words.runs], scouts)
     with tqdm(every, total=words.repetitions, desc="repetitions") as bar:
         for seed, own, run in bar:
-            for path in sorted(grids.configs(CONFIGS)):
+            for path in study.rows(CONFIGS).values():
                 made = report(prepare(config.load(path, own), own))
                 found.setdefault(made.method, []).append(made)
             moved.append(displacements(run))

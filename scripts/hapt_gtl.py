@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from metatl.evaluation import compare
-from metatl.lab import grids, render, store
+from metatl.lab import render, store
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 SHOTS = (1, 5)
@@ -49,7 +49,7 @@ def main() -> None:
     parser = study.parser("GTL with scouts on subsets of the people of HAPT.", "results/gtl-hapt")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    paths = sorted(grids.configs(CONFIGS.with_name("hapt-groups.yaml")))
+    paths = [*study.rows(CONFIGS.with_name("hapt-groups.yaml")).values()]
     others = (NONE, PLAIN, "gtl", *(f"gtl-{control}" for control in CONTROLS), *OTHERS)
     paths += [CONFIGS / name for name in others]
     found = dict[int, Any]()

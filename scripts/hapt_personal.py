@@ -31,7 +31,7 @@ from hapt_personal_measure import Found, by_person, outputs, people
 from hapt_personal_table import windows
 from tqdm import tqdm
 
-from metatl.lab import config, grids, store
+from metatl.lab import config, store
 from metatl.lab.run import Run, prepare, report
 from metatl.objectives import KLAnchor
 from metatl.rules import Adam
@@ -115,7 +115,7 @@ def main() -> None:
     parser = study.parser("KL-anchored personalisation on the people of HAPT.", "results/hapt-personal")
     given = parser.parse_args()
     torch.set_num_threads(1)  # sums over more threads differ in the last digit
-    methods = [path.name for path in sorted(grids.configs(CONFIGS))]
+    methods = [*study.rows(CONFIGS)]
     official, everybody, long = dict[int, Any](), dict[int, Any](), dict[str, Any]()
     with tqdm(total=len(SHOTS) * len(methods) + len(FOLD_SHOTS) * (len(FOLD_METHODS) + 2)) as bar:
         for shot in FOLD_SHOTS:

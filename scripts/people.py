@@ -26,7 +26,6 @@ from hapt_personal_choose import kept
 from hapt_personal_stats import NONE, PLAIN
 from tqdm import tqdm
 
-from metatl.lab import grids
 from metatl.types import MetatlError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "people.yaml"
@@ -40,7 +39,7 @@ OTHERS = (
 def paths() -> dict[str, Path]:
     """The config of every row; those that all others are held against come first."""
     others = {name: hapt_personal.CONFIGS / name for name in OTHERS}
-    return {**others, **{path.name: path for path in sorted(grids.configs(CONFIGS))}}
+    return {**others, **study.rows(CONFIGS)}
 
 
 def asked(rows: str | None) -> dict[str, Path]:

@@ -39,7 +39,6 @@ import torch
 from reports import Reports
 from tqdm import tqdm
 
-from metatl.lab import grids
 from metatl.types import MetatlError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -104,9 +103,9 @@ PAIRS = (
 """Each row, and what it is held against."""
 
 
-def asked(folder: Path, rows: str | None) -> list[Path]:
+def asked(grid: Path, rows: str | None) -> list[Path]:
     """The configs of these rows, with commas between them, or all; MetatlError for a name that is none."""
-    every = {path.name: path for path in sorted(grids.configs(folder))}
+    every = study.rows(grid)
     names = [*every] if rows is None else rows.split(",")
     if unknown := sorted({*names} - {*every}):
         raise MetatlError(f"there is no row {', '.join(unknown)}; rows are {', '.join(every)}")

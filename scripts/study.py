@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from metatl.evaluation.evaluate import Report
+from metatl.lab import grids
 from metatl.lab.refusals import guarded
 from metatl.types import MetatlError
 
@@ -55,6 +56,11 @@ def data(file: str) -> Path:
     if home is None or not (Path(home) / file).exists():
         raise MetatlError(f"{file} is not there: put it into the folder that METATL_DATA names")
     return Path(home) / file
+
+
+def rows(grid: Path) -> dict[str, Path]:
+    """The configs of a grid's rows, sorted by name."""
+    return {path.name: path for path in sorted(grids.configs(grid))}
 
 
 def shown(path: Path) -> str:
