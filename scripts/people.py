@@ -33,7 +33,7 @@ OTHERS = (
     *(NONE, PLAIN, "moments-only", "kl-anchor", "l2-sp", "head-only", "gtl"),
     *(f"{PLAIN}-frozen", "kl-anchor-frozen"),
 )
-"""Rows of configs/hapt: what a few numbers are held against."""
+"""Rows of configs/hapt.yaml: what a few numbers are held against."""
 
 
 def paths() -> dict[str, Path]:

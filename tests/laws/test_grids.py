@@ -1,6 +1,7 @@
 """Grids: entries are configs, controls put a guide through another, whatever is wrong is one line."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from metatl.lab import config, grids
 from metatl.types import MetatlError
 from tests.commands import metatl, refused
 
+ROOT = Path(__file__).resolve().parents[2]
 SHARED = """
     data:
       class_path: Glyphs
@@ -134,3 +136,29 @@ def test_a_benchmark_of_a_grid_is_one_of_its_rows(
     assert found.code == 0, found.lines
     told = json.loads((tmp_path / "out/report.json").read_text())["rows"]
     assert {row["method"] for row in told} == {"half", "all", "all-constant"}
+
+
+def _named() -> set[str]:
+    """Configs that pages, scripts and configs name, `configs/demo.yaml/maml` say."""
+    places = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "Makefile"]
+    for folder, end in (
+        ("docs", "md"),
+        ("results", "md"),
+        ("scripts", "*"),
+        ("configs", "yaml"),
+        ("metatl", "py"),
+    ):
+        places += [path for path in (ROOT / folder).rglob(f"*.{end}") if path.suffix != ".pyc"]
+    return {
+        name
+        for path in places
+        for name in re.findall(r"configs/[\w/-]+(?:\.yaml)?(?:/[\w-]+)?", path.read_text(encoding="utf-8"))
+    }
+
+
+def test_every_config_that_is_named_is_there() -> None:
+    named = _named()
+    assert len(named) > 50
+    for name in sorted(named):
+        path = ROOT / name.removesuffix("/ROW").rstrip("/")
+        assert path.exists() or config.read(path), name
