@@ -9,7 +9,8 @@ Drop-seq. `plate`: two mixtures of three lines (CEL-seq2, Drop-seq), then a plat
 Rows see the 1,000 genes that vary the most over the source's cells. `gtl` stands beside its permutation,
 the mean of every layer and one number for all, fine-tuning and L2-SP from the same net, the output layer
 alone, logistic regression on features and on the genes themselves, and the same net from random weights.
-Resumable: what is done is not done again, and `--minutes` above 1 go on with what they did not reach.
+Resumable: what is done is not done again, and `--minutes` above 1 go on with what they did not reach;
+`--case plate` does one alone, so that two processes can share the work.
 
 Duration: 25 minutes. The question is whether `gtl` lies above `gtl-constant` and `gtl-permuted`. In these
 minutes rows that move the body take their documented rates; begun with `--minutes 8` they choose them by
@@ -76,10 +77,12 @@ def main() -> None:
         "runs/gtl_unlabelled",
     )
     parser.add_argument("--minutes", type=study.share, default=1.0, help="a share of the minutes [1]")
+    parser.add_argument("--case", choices=[*CASES], help="this one alone [all]")
     given = parser.parse_args()
     with np.load(study.data("sc_mixology/sc_mixology_3000.npz"), allow_pickle=False) as file:
         held = dict(file)
-    for name, (target, source) in CASES.items():
+    for name in [given.case] if given.case else CASES:
+        target, source = CASES[name]
         place = Path(given.runs) / name
         write(place, target, source, held)
         words = [f"{place}.npz", "--target", "line", "--source", f"{place}-unlabelled.npz"]
@@ -87,6 +90,8 @@ def main() -> None:
         minutes = f"{given.minutes * MINUTES:g}"
         study.transfer([*words, "--minutes", minutes, "--out", str(Path(given.out) / name)])
     out = Path(given.out)
+    if not all((out / name / "report.json").exists() for name in CASES):
+        return
     said = beside.table({name: out / name for name in CASES}, "gtl", OTHERS, LABELLED.split(","), MOST_FOLDS)
     store.write_text(out / "README.md", HEAD + said)
 

@@ -56,7 +56,7 @@ LEVELS = (
     },
 )
 LEVEL = {room: height for height, rooms in enumerate(LEVELS) for room in rooms}
-FAMILIES = {  # folders whose members never import each other, and what all of a folder's members may share
+FAMILIES = {  # folders whose members never import each other, and the files there that are no members
     "aggregates": r"aggregate|gramian|weighing",
     "alignments": r"alignment|by_labels|correlations|latent",
     "density_ratio": r"ratio",
@@ -64,11 +64,12 @@ FAMILIES = {  # folders whose members never import each other, and what all of a
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",
     "guides": r"guide|ranked|shape",
     "heads": r"head",
-    "learners": r"learner|skipping|directions|displacements|both_domains|named_transfers",
-    "models": r"blocks|attention|picture_tokens",
-    "objectives": r"predictive|term|losses|task_loss|discriminator|target_alone",
+    "learners": r"learner|skipping|directions|displacements|both_domains|named_transfers|halves|row_gradients",
+    "models": r"blocks|attention|picture_tokens|table_rows",
+    "objectives": r"predictive|term|losses|task_loss|discriminator|target_alone|bars|named_target",
     "transforms": (
         r"transform|targets|low_rank(_kernel|_additions)?|decomposed|rescaled|residual|quantised_linear|codes|scouted"
+        r"|along_directions|spectrum|peft_layers"
     ),
     "views": r"view",
 }

@@ -2,13 +2,9 @@
 
 # No postponed annotations: a config's types are read in the module of every member, which may lack these.
 
-import copy
-import functools
-import hashlib
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,12 +12,10 @@ from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.estimator import Estimator
 from metatl.adapt.estimators import frozen, pack
 from metatl.adapt.estimators.classes import class_of
+from metatl.adapt.estimators.source_fits import fitted_source
 from metatl.adapt.named_streams import OfStreams, domains, none_of
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
-
-_HELD = 8
-"""Estimators of sources that stay in memory: folds and draws of a table share one."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +51,11 @@ class Continued(OfStreams):
         new = torch.zeros(0, dtype=torch.int64)
         if not real:
             new = torch.nonzero(~torch.isin(labelled.y, source.y)).flatten()
+        kind = "regressor" if real else "classifier"
         x, y = _numbers(torch.cat([source.x, labelled.x[new]]), torch.cat([source.y, labelled.y[new]]))
-        made = class_of(self.then)(source=_first(self, real, x, y), **self.then_options)
+        made = class_of(self.then)(
+            source=fitted_source(self.first[kind], self.options, x, y), **self.then_options
+        )
         if "random_state" in {one.name for one in fields(made)}:
             made.random_state = key
         made.fit(*_numbers(labelled.x, labelled.y))
@@ -71,34 +68,3 @@ class Continued(OfStreams):
 
 def _numbers(x: Tensor, y: Tensor) -> tuple[Any, Any]:
     return x.numpy(), y.flatten().numpy()
-
-
-def _first(way: Continued, real: bool, x: Any, y: Any) -> Any:
-    """A copy of the estimator of these source rows, fitted once."""
-    said = hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest()
-    path = way.first["regressor" if real else "classifier"]
-    key = (path, repr(sorted(way.options.items())), said, x.shape[1])
-    return copy.deepcopy(_fitted(key, _Rows(x, y, way.options)))
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Rows whose identity is that of the key beside them."""
-
-    x: Any
-    y: Any
-    options: dict[str, Any]
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Rows)
-
-
-@functools.lru_cache(maxsize=_HELD)
-def _fitted(key: tuple[Any, ...], rows: _Rows) -> Any:
-    made = class_of(key[0])(**rows.options)
-    if "random_state" in made.get_params() and made.get_params()["random_state"] is None:
-        made.set_params(random_state=0)
-    return made.fit(np.asarray(rows.x, np.float32), rows.y)

@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from metatl import tree
 from metatl.adapt.around import Around
+from metatl.adapt.bootstrap import bootstrapped
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
 
@@ -57,8 +56,11 @@ class Ensemble(Around):
         if not isinstance(y, Tensor):
             raise MetatlError("Ensemble fits one target; give y as one tensor")
         kind = 0 if y.is_floating_point() else 2 if y.dtype == torch.bool else 1
+        first = self.members * key
         fits = tuple(
-            self.adaptation.fit(net, transfer, self._seen(support, key, i), self.members * key + i)
+            self.adaptation.fit(
+                net, transfer, bootstrapped(support, key, i) if self.reweighted else support, first + i
+            )
             for i in range(self.members)
         )
         return Members(torch.tensor(kind, device=y.device), fits)
@@ -84,11 +86,3 @@ class Ensemble(Around):
         means = torch.stack([self.adaptation.predict(*row) for row in rows])
         within = torch.stack([self.adaptation.spread(*row) for row in rows]).mean(0)
         return within + means.var(0, correction=0)
-
-    def _seen(self, support: Batch, key: int, member: int) -> Batch:
-        if not self.reweighted:
-            return support
-        x = tree.first(support.x)
-        drawn = np.random.default_rng([key, member]).standard_exponential(len(x))  # torch's would not batch
-        weight = torch.from_numpy(len(x) * drawn / drawn.sum()).to(x.device, torch.float32)
-        return support._replace(weight=weight if support.weight is None else weight * support.weight)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from metatl.adapt.adaptation import Adaptation
+from metatl.adapt.reads_support import as_outputs, check_classes, check_reads
 from metatl.adapt.solvers.evidence import NORMAL
 from metatl.adapt.support import at_the_door
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
 from metatl.objectives.bar_distribution import BarDistribution
-from metatl.types import Batch, Episode, MetatlError, Transfer
+from metatl.types import Batch, Episode, Transfer
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,8 @@ class InContext(Adaptation):
     def check(self, net: Net, transfer: Transfer, real: bool) -> None:
         """A net that reads support rows; no more classes than it was trained for; bars for real targets."""
         check_reads(type(net.module))
-        most = net.rows(transfer.params)
-        if not real and self.bars is not None:
-            raise MetatlError(
-                "InContext: bars are weights of real values, and targets are classes; leave them"
-            )
-        if not real and net.outputs > most:
-            raise MetatlError(
-                f"{net.outputs} classes, and the net was trained for at most {most}; train it on more"
-            )
+        if not real:
+            check_classes(net.outputs, net.rows(transfer.params), self.bars is not None)
 
     def given(self, support: Batch, x: Any) -> dict[str, Any]:
         """Support and query rows, by the names of the module's arguments."""
@@ -87,15 +79,7 @@ class InContext(Adaptation):
     ) -> Tensor:
         """Outputs [n, outputs] for the rows x, from one pass; raises MetatlError for any other shape."""
         output = self.read(self._pass(net, transfer, fitted, x), fitted["support_y"])
-        if not fitted["support_y"].is_floating_point() and isinstance(output, Tensor) and output.dim() == 2:
-            output = output[:, : net.outputs]
-        if not isinstance(output, Tensor) or output.shape != (x.shape[0], net.outputs):
-            shape = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise MetatlError(
-                f"InContext: the net gives {shape} for {x.shape[0]} rows and {net.outputs} outputs; its "
-                "forward(support_x, support_y, x) must give [n, outputs] for the rows x"
-            )
-        return output
+        return as_outputs(output, len(x), net.outputs, first=not fitted["support_y"].is_floating_point())
 
     def learned_output(self, net: Net, transfer: Transfer, episode: Episode) -> Tensor:
         """The module's own outputs: [n, bars] where they are weights of bars."""
@@ -126,15 +110,3 @@ class InContext(Adaptation):
     def _pass(self, net: Net, transfer: Transfer, fitted: dict[str, Tensor], x: Tensor) -> Any:
         with moments_from(Rows(frozen=True)):
             return net(transfer.params, transfer.buffers, {**fitted, "x": x})
-
-
-@functools.cache
-def check_reads(made: type[nn.Module]) -> None:
-    """Raise MetatlError for a module whose forward takes no support rows."""
-    taken = inspect.signature(made.forward).parameters.values()
-    names = {one.name for one in taken}
-    if not {"support_x", "support_y"} <= names and not any(one.kind is one.VAR_KEYWORD for one in taken):
-        raise MetatlError(
-            f"InContext: {made.__name__} reads no support rows; its forward must take support_x, support_y "
-            "and x, as that of InContextTransformer does"
-        )

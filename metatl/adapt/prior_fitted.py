@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from metatl.adapt.adaptation import Adaptation
+from metatl.adapt.numberings import AskedTable, averaged, opened
 from metatl.adapt.support import at_the_door
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
 from metatl.weights.shipped import shipped
-
-if TYPE_CHECKING:
-    from metatl.models import InContextTransformer
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class PriorFitted(Adaptation):
         """Refuse an average over nothing, and a net that is not there."""
         if self.orders < 1:
             raise MetatlError(f"PriorFitted: orders is {self.orders}; give 1 or more")
-        _opened(self.net)  # here, since no net is made under vmap
+        opened(self.net)  # here, since no net is made under vmap
 
     @property
     def order_free(self) -> bool:
@@ -88,31 +82,8 @@ class PriorFitted(Adaptation):
         self, net: Net, transfer: Transfer, fitted: dict[str, Tensor], support: Batch, x: Tensor
     ) -> Tensor:
         """Log-probabilities [n, outputs] for the rows x."""
-        module, classes = _opened(self.net), net.outputs
-        near, far = fitted["support_x"], x.flatten(1).float()
+        near, far, weight = fitted["support_x"], x.flatten(1).float(), fitted.get("support_weight")
         if not len(near):  # what an average over all numberings of the classes gives
-            return x.new_full((len(far), classes), -math.log(classes))
-        found = list[Tensor]()
-        for shift, turn in _numberings(self.orders, far.shape[1], classes):
-            y = (fitted["support_y"] + turn) % classes
-            with torch.no_grad():
-                said = module(near.roll(shift, -1), y, far.roll(shift, -1), fitted.get("support_weight"))
-            found.append(said[:, :classes].roll(-turn, -1).log_softmax(-1))
-        mean = torch.stack(found).logsumexp(0) - math.log(len(found))
-        return mean.to(x.dtype)
-
-
-@cache
-def _opened(name: str) -> InContextTransformer:
-    from metatl.models import InContextTransformer  # brings what reads weights
-
-    card, tensors = shipped(name)
-    module = InContextTransformer((card["columns"],), card["classes"], **card["model"])
-    module.load_state_dict(tensors)
-    return module.eval().requires_grad_(False)
-
-
-def _numberings(orders: int, columns: int, classes: int) -> Iterator[tuple[int, int]]:
-    """By how many places columns and classes are turned round."""
-    for i in range(orders):
-        yield i * columns // orders, i % classes
+            return x.new_full((len(far), net.outputs), -math.log(net.outputs))
+        asked = AskedTable(near, fitted["support_y"], far, weight)
+        return averaged(opened(self.net), asked, net.outputs, self.orders).to(x.dtype)

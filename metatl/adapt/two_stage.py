@@ -15,11 +15,10 @@ from metatl.adapt.boosting import filled
 from metatl.adapt.closed_form import ClosedForm
 from metatl.adapt.named_streams import OfStreams, domains
 from metatl.adapt.solvers import RidgeRegression
+from metatl.adapt.two_stage_weights import held_out, shrunk, weight_of
 from metatl.alignments.alignment import together
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
-
-MOST_FOLDS, HALVINGS = 5, 60
 
 
 @dataclass(frozen=True)
@@ -76,38 +75,3 @@ class TwoStageTrAdaBoost(OfStreams):
         rows = net.features(transfer.params, transfer.buffers, x)
         found = median(self.base, fitted["rounds"], fitted["votes"], rows)
         return found.to(rows.dtype).expand(-1, net.outputs)
-
-
-def held_out(way: BoostedRegression, rows: Batch, weight: Tensor, n: int) -> float:
-    """The mean squared error on target rows left out in folds, under weights [n + m]; endless for m = 1."""
-    m = len(rows.x) - n
-    fold, total = torch.arange(m) % min(MOST_FOLDS, m), 0.0
-    if m < 2:
-        return math.inf
-    for one in fold.unique():
-        held = torch.cat([torch.zeros(n, dtype=torch.bool), fold == one])
-        inside = Batch(rows.x[~held], rows.y[~held])
-        found, votes = way.boosted(inside, weight[~held], n)
-        told = median(way.base, found, torch.tensor(votes, dtype=torch.float64), rows.x[held])
-        total += float((told - rows.y[held]).square().sum())
-    return total / m
-
-
-def weight_of(n: int, m: int) -> Tensor:
-    """The target alone: [n + m], 0 for the n source rows."""
-    return torch.cat([torch.zeros(n), torch.ones(m)]).double() / m
-
-
-def shrunk(weight: Tensor, error: Tensor, n: int, share: float) -> Tensor:
-    """weight [n + m] with the target's share raised to this one: w <- w beta^e of the n source rows."""
-    low, high = 0.0, 1.0
-    for _ in range(HALVINGS):
-        beta = (low + high) / 2
-        source = weight[:n] * beta ** error[:n]
-        if float(weight[n:].sum() / (source.sum() + weight[n:].sum())) > share:
-            low = beta
-        else:
-            high = beta
-    source = weight[:n] * high ** error[:n] if share < 1 else torch.zeros(n, dtype=torch.float64)
-    found = torch.cat([source, weight[n:]])
-    return found / found.sum()

@@ -35,7 +35,7 @@ INPUTS = ("text", "photo", "audio", "drop")
 """The words that say which columns a row is made of."""
 
 
-class _Rows(NamedTuple):
+class _UnitRows(NamedTuple):
     """The rows that stay: examples, features [n, d], digests of their content; names of the unreadable."""
 
     examples: Examples
@@ -158,7 +158,7 @@ class GroupFeatures(Source):
         check_unit(net, examples.inputs)
         return net, [*notes, *told]
 
-    def _rows(self, found: Examples, net: Backbone) -> _Rows:
+    def _rows(self, found: Examples, net: Backbone) -> _UnitRows:
         """The rows that can be read, of the classes that have enough of them."""
         kept, x, digests = _seen(found.inputs, net)
         sizes = np.bincount(found.targets.values.numpy()[kept], minlength=len(found.targets.names))
@@ -172,7 +172,7 @@ class GroupFeatures(Source):
         targets = replace(some.targets, names=names, values=now[some.targets.values])
         unreadable = [*found.left_out, *(f"{found.inputs.ids[i]} (cannot be read)" for i in lost)]
         own = [digests[int(i)] for i in kept[stay]]
-        return _Rows(replace(some, targets=targets), x[torch.from_numpy(stay)], own, unreadable)
+        return _UnitRows(replace(some, targets=targets), x[torch.from_numpy(stay)], own, unreadable)
 
 
 def _seen(inputs: Inputs, net: Backbone) -> tuple[Array, Tensor, list[str | None]]:

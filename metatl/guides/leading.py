@@ -9,7 +9,7 @@ import torch
 from metatl import tree
 from metatl.adapt import Outputs, SupportGuide
 from metatl.net import Net
-from metatl.transforms.subspace import Z
+from metatl.transforms.along_directions import Z
 from metatl.types import Batch, Guide, MetatlError, Params
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
-import torch
-from torch import Tensor
-
-from metatl.data import Bridge, CutAcross, Domain, MixedUp
+from metatl.data import Bridge, CutAcross, MixedUp
 from metatl.data.source import Data
 from metatl.engines.engine import Engine
+from metatl.learners.halves import Halves, learners, shares_of
 from metatl.learners.learner import Learner, State
 from metatl.learners.named_transfers import Memory, averaged, held, of_rule, rule_in, taken
 from metatl.net import Net
-from metatl.norm import Rows, moments_from
-from metatl.objectives import Bridged, TaskLoss
 from metatl.types import Batch, MetatlError, Metrics, Transfer
 
 Drawn = dict[str, dict[str, Batch]]
@@ -52,13 +48,11 @@ class DualPath(Learner):
     def __post_init__(self) -> None:
         """Refuse a round of no steps, and a share that is none."""
         if self.rounds < 1 or 0 < self.steps < 2 * self.rounds:
-            raise MetatlError(
-                f"DualPath: {self.rounds} rounds of two halves in {self.steps} steps; give each half 1"
-            )
+            said = f"{self.rounds} rounds of two halves in {self.steps} steps"
+            raise MetatlError(f"DualPath: {said}; give each half 1")
         if not {"batch_size", "terms", "streams"} <= {one.name for one in fields(cast(Any, self.path))}:
-            raise MetatlError(
-                f"DualPath: {type(self.path).__name__} has no terms over streams; give Supervised"
-            )
+            name = type(self.path).__name__
+            raise MetatlError(f"DualPath: {name} has no terms over streams; give Supervised")
         if not 0.0 <= self.keep < 1.0:
             raise MetatlError(f"DualPath: keep is {self.keep}; give a share from 0 to below 1")
 
@@ -76,7 +70,7 @@ class DualPath(Learner):
 
     def draw(self, data: Data, seed: int, step: int) -> Drawn:
         """What each of those learns from that learn in this half, by name."""
-        learners = self._of(self._half(step)[0])
+        learners = self._of(self._halves.place(step)[0])
         return {name: learner.draw(data, seed, step) for name, learner in learners.items()}
 
     def init(self, net: Net, start: Transfer) -> State:
@@ -85,12 +79,12 @@ class DualPath(Learner):
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Drawn) -> tuple[State, Metrics]:
         """A step of both paths, or of the student."""
-        half, place, last = self._half(state.step)
+        half, place, last = self._halves.place(state.step)
         carried, memory, told = state.transfer, dict(state.memory), list[Metrics]()
         for name, learner in self._of(half).items():
             teachers = [name] if half % 2 == 0 else ["one", "two"]
             rows = drawn[name]
-            likely = sum(_shares(net, taken(memory, f"{one}-teacher", carried), rows) for one in teachers)
+            likely = sum(shares_of(net, taken(memory, f"{one}-teacher", carried), rows) for one in teachers)
             bridge = rows["bridge"]
             rows = {**rows, "bridge": bridge._replace(y={**bridge.y, "likely": likely / len(teachers)})}
             own = State(taken(memory, name, carried), place, rule_in(memory, name))
@@ -110,14 +104,9 @@ class DualPath(Learner):
         mean = {key: sum(one[key] for one in told) / len(told) for key in told[0]}
         return State(carried, state.step + 1, memory), mean  # pyright: ignore[reportReturnType]
 
-    def _half(self, step: int) -> tuple[int, int, bool]:
-        """Which half it lies in, its place there, and whether it is the last one there."""
-        ends = self._ends()
-        half = next(i for i, end in enumerate(ends[1:]) if step < end)
-        return half, step - ends[half], step + 1 == ends[half + 1]
-
-    def _ends(self) -> list[int]:
-        return [self.steps * i // (2 * self.rounds) for i in range(2 * self.rounds + 1)]
+    @property
+    def _halves(self) -> Halves:
+        return Halves(self.steps, self.rounds)
 
     @property
     def _size(self) -> int:
@@ -125,17 +114,7 @@ class DualPath(Learner):
 
     def _of(self, half: int) -> dict[str, Any]:
         """Who learns in this half, by name."""
-        ends = self._ends()
-        plain: Any = replace(cast(Any, self.path), steps=ends[half + 1] - ends[half])
-        bridges = {"one": self.bridges[0], "two": self.bridges[1]}
-        if half % 2:
-            bridges = {"student": MixedUp(self._size, 0.0)}
-        terms = TaskLoss(), Bridged(threshold=0.0 if half % 2 else self.threshold)
-        target = Domain(size=self._size)
-        return {
-            name: replace(plain, terms=terms, streams={"target": target, "bridge": one})
-            for name, one in bridges.items()
-        }
+        return learners(self.path, self._halves, self.bridges, self.threshold, half)
 
     def _begun(self, net: Net, start: Transfer) -> Memory:
         """What both paths hold at the beginning of a round."""
@@ -144,9 +123,3 @@ class DualPath(Learner):
             memory |= held(name, start) | held(f"{name}-teacher", start)
             memory |= of_rule(name, learner.init(net, start).memory)
         return memory
-
-
-def _shares(net: Net, teacher: Transfer, rows: dict[str, Batch]) -> Tensor:
-    """Shares of classes [n, classes] of the target's rows, with running moments."""
-    with torch.no_grad(), moments_from(Rows(frozen=True)):
-        return net(teacher.params, teacher.buffers, rows["target"].x).softmax(-1)

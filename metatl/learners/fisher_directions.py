@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.func import vjp, vmap
 
 from metatl import tree
 from metatl.data.source import Data
 from metatl.engines.engine import Engine
 from metatl.learners.directions import in_place, spread
 from metatl.learners.learner import Learner, State, check_classifies
+from metatl.learners.row_gradients import row_gradients
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
-from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
+from metatl.types import Batch, MetatlError, Metrics, Transfer
 
 
 @dataclass(frozen=True)
@@ -78,16 +77,3 @@ class FisherDirections(Learner):
         good = torch.ones(len(rows), dtype=torch.bool)
         found = spread(lambda: iter([rows]), good, self.directions, about_zero=True)
         return in_place(state.transfer, found, {n: state.transfer.params[n] for n in held})
-
-
-def row_gradients(net: Net, carried: Transfer, names: tuple[str, ...], rows: Batch) -> Params:
-    """d log p(y | x) / d theta for every row, [rows, ...] of every named weight."""
-
-    def log_p(weights: Params) -> Tensor:
-        return net({**carried.params, **weights}, carried.buffers, rows.x).log_softmax(-1)
-
-    logs, back = vjp(log_p, {n: carried.params[n] for n in names})  # pyright: ignore[reportAssignmentType]
-    hot = torch.nn.functional.one_hot(rows.y, logs.shape[1]).to(logs.dtype)
-    pick = torch.eye(len(logs), dtype=logs.dtype, device=logs.device).unsqueeze(-1) * hot
-    (grads,) = vmap(back)(pick)
-    return grads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -42,9 +43,7 @@ class Importance(Learner):
         """Refuse a head through which nothing is seen, and tasks without query rows."""
         super().__post_init__()
         if self.head.blind or self.tasks.query < 1:
-            raise MetatlError(
-                "Importance: its tasks have query rows, and its head is not Zeros but Ridge, say"
-            )
+            raise MetatlError("Importance: its tasks have query rows, its head is not Zeros but Ridge, say")
 
     def outputs(self, data: Data) -> int:
         """What a task needs."""
@@ -65,9 +64,8 @@ class Importance(Learner):
     def init(self, net: Net, start: Transfer) -> State:
         """Sums of zero, in float32 at least."""
         body = tree.split(start.params, net.is_head)[1]
-        sums = {
-            n: torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32)) for n, p in body.items()
-        }
+        wide = {n: torch.promote_types(p.dtype, torch.float32) for n, p in body.items()}
+        sums = {n: torch.zeros_like(p, dtype=wide[n]) for n, p in body.items()}
         return State(start, 0, {"sum": sums})
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Episode | Ragged) -> tuple[State, Metrics]:
@@ -76,11 +74,9 @@ class Importance(Learner):
 
         def information(task: Episode) -> Params:
             with moments_from(Rows(frozen=True)):
-                params = tree.detach(self.head.init(net, carried, task.support)[0])
-                rows = task.query
-                return fisher(
-                    lambda p: net(p, carried.buffers, rows.x), params, rows.y, self.kind, rows.weight
-                )
+                params, rows = tree.detach(self.head.init(net, carried, task.support)[0]), task.query
+                run = partial(net, buffers=carried.buffers, x=rows.x)
+                return fisher(run, params, rows.y, self.kind, rows.weight)
 
         found = engine.map(information, drawn)
         sums = {n: s + found[n].sum(0).to(s.dtype) for n, s in state.memory["sum"].items()}
@@ -89,6 +85,6 @@ class Importance(Learner):
     def finish(self, net: Net, state: State) -> Transfer:
         """The start, with the information of its weights beside it."""
         sums, carried = state.memory["sum"], state.transfer
-        mean = tree.flat(sums).mean().clamp_min(1e-30)
-        memory = {f"importance.{name}": (leaf / mean).to(carried.params[name]) for name, leaf in sums.items()}
+        mean, own = tree.flat(sums).mean().clamp_min(1e-30), carried.params
+        memory = {f"importance.{name}": (leaf / mean).to(own[name]) for name, leaf in sums.items()}
         return replace(carried, memory={**carried.memory, **memory})

@@ -54,10 +54,8 @@ class Reptile(Learner):
         check_ways(self.adaptation.carries, self.tasks)
         rows = net.rows(start.params)
         if not self.adaptation.head.fresh and rows != self.outputs(data):
-            raise MetatlError(
-                f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}; "
-                "choose a fresh head (Zeros, Prototypes) or another start"
-            )
+            said = f"the start's output layer has {rows} rows but the episodes need {self.outputs(data)}"
+            raise MetatlError(f"{said}; choose a fresh head (Zeros, Prototypes) or another start")
 
     def draw(self, data: Data, seed: int, step: int) -> Episode | Ragged:
         """One meta-batch of meta_train, support rows only."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from metatl.models.attention import SupportAttention
 from metatl.models.picture_tokens import PictureTokens
+from metatl.models.table_rows import filled, one_hot, standardised, values
 from metatl.types import MetatlError
 
 
@@ -76,42 +77,14 @@ class InContextTransformer(nn.Module):
 
         Raises MetatlError for more columns than the net has.
         """
-        near, far = self._filled(support_x), self._filled(x)
+        near, far = (rows if self.pictures else filled(rows, self.columns) for rows in (support_x, x))
         weight = near.new_ones(near.shape[0]) if support_weight is None else support_weight.to(near.dtype)
         if self.standardise:
-            near, far = _standardised(near, far, weight)
-        rows = torch.cat([self.always, self.x(near) + self.y(self._targets(support_y, near))])
+            near, far = standardised(near, far, weight)
+        y = (one_hot if self.classes else values)(support_y, self.y.in_features).to(near.dtype)
+        rows = torch.cat([self.always, self.x(near) + self.y(y)])
         bias = torch.cat([weight.new_zeros(1), weight.clamp_min(1e-30).log()])
         asked = self.x(far)
         for block in self.blocks:
             rows, asked = block(rows, asked, bias)
         return self.head(self.norm(asked))
-
-    def _filled(self, x: Tensor) -> Tensor:
-        if self.pictures:
-            return x
-        x = x.flatten(1)
-        if x.shape[1] > self.columns:
-            raise MetatlError(
-                f"there are {x.shape[1]} columns, and the net was trained for at most {self.columns}; take "
-                "fewer columns, or another method"
-            )
-        return nn.functional.pad(x, (0, self.columns - x.shape[1]))
-
-    def _targets(self, y: Tensor, like: Tensor) -> Tensor:
-        if not self.classes:
-            return y.reshape(-1, self.y.in_features).to(like.dtype)
-        return (y.unsqueeze(-1) == torch.arange(self.y.in_features, device=y.device)).to(like.dtype)
-
-
-def _standardised(near: Tensor, far: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    total = weight.sum().clamp_min(1e-30)
-    mean = weight @ near / total
-    variance = weight @ (near - mean).square() / total
-    varies = variance > 1e-10 * (1e-2 + mean.square())
-    count = varies.sum(-1).clamp_min(1).to(near.dtype)
-    scale = torch.where(varies, variance.clamp_min(1e-30).rsqrt(), 1.0)
-    scale = scale * (near.shape[-1] / count).sqrt()
-    widest = 5.0 * (near.shape[-1] / count).sqrt()
-    near, far = (((x - mean) * scale).maximum(-widest).minimum(widest) for x in (near, far))
-    return near, far

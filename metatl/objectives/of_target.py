@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from metatl import tree
-from metatl.data.targets import MISSING
-from metatl.net import Net, Pass
+from metatl.net import Net
+from metatl.objectives.named_target import check_outputs, drawn_layer, of_rows, present, target_of
 from metatl.objectives.task_loss import TaskLoss, head
 from metatl.objectives.term import FEATURES, Anchor, Seen, Term, layer_of, width_of
 from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
@@ -35,8 +33,7 @@ class OfTarget(Term):
         stream: where rows with this target are drawn: tasks may have rows of their own.
         outputs: of a linear head of the term's own (a class each, 1 for a real value, a level each of
             Quantile); for None the net gives the output of this name.
-        layer: what that head sees: the `features` before the net's output layer, or what goes into the linear
-            layer of this name.
+        layer: what that head sees: the net's `features`, or what goes into the linear layer of this name.
     """
 
     target: str
@@ -48,10 +45,9 @@ class OfTarget(Term):
 
     def __post_init__(self) -> None:
         """Raise MetatlError for a weight below 0, and for a head without an output."""
-        if not self.weight >= 0:
-            raise MetatlError(f"OfTarget {self.target!r}: weight is {self.weight}; give a number, 0 or more")
-        if self.outputs is not None and self.outputs < 1:
-            raise MetatlError(f"OfTarget {self.target!r}: outputs is {self.outputs}; give 1 or more")
+        if not self.weight >= 0 or (self.outputs is not None and self.outputs < 1):
+            said = f"weight is {self.weight}, outputs is {self.outputs}"
+            raise MetatlError(f"OfTarget {self.target!r}: {said}; give 0 or more, and 1 output or more")
 
     @property
     def streams(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -60,23 +56,18 @@ class OfTarget(Term):
 
     def __call__(self, params: Params, output: Any, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss; raises MetatlError where rows or net have no such target."""
-        if not isinstance(batch.y, Mapping) or self.target not in batch.y:
-            known = ", ".join(map(str, batch.y)) if isinstance(batch.y, Mapping) else "one without a name"
-            raise MetatlError(f"rows have no target '{self.target}'; they have {known}")
-        y, there = present(batch.y[self.target])
+        y, there = present(target_of(batch.y, self.target))
         rows = there if batch.weight is None else there * batch.weight
         some = (rows > 0).any()
-        rows = torch.where(some, rows, torch.ones_like(rows))
-        given = Batch(batch.x, y, rows)
+        given = Batch(batch.x, y, torch.where(some, rows, torch.ones_like(rows)))
         return self.weight * some * self.term(params, head(output, self.target), given, anchor)
 
     def weights(self, net: Net, transfer: Transfer, key: int) -> Params:
         """Of a head of its own: weight [outputs, d], uniform in +-1 / sqrt(d), and bias [outputs], 0."""
         if self.outputs is None:
             return {}
-        like, wide = transfer.params[net.head_weight], width_of(net, transfer, self.layer)
-        drawn = torch.rand(self.outputs, wide, generator=torch.Generator().manual_seed(key)) * 2 - 1
-        return {"weight": (drawn / math.sqrt(wide)).to(like), "bias": like.new_zeros(self.outputs)}
+        like = transfer.params[net.head_weight]
+        return drawn_layer(self.outputs, width_of(net, transfer, self.layer), like, key)
 
     def over(self, params: Params, seen: Seen) -> Tensor:
         """The loss on the rows of its stream, 0-d."""
@@ -86,36 +77,14 @@ class OfTarget(Term):
         """The loss, as `loss of <target>`, and what the term tells of these rows."""
         output, batch = tree.apply(Tensor.detach, self._output(seen)), seen.batches[self.stream]
         value = self({}, output, batch, seen.anchor)
-        found = {f"loss of {self.target}": value.detach()}
-        y, there = present(batch.y[self.target])
-        held = there > 0
-        given = Pass(head(output, self.target)[held], torch.empty(0)), Batch(torch.empty(0), y[held])
-        own = replace(seen, passes={"source": given[0]}, batches={"source": given[1]})
-        return found | {f"{name} of {self.target}": one for name, one in self.term.told(own).items()}
+        own = of_rows(seen, head(output, self.target), batch.y[self.target])
+        told = {"loss": value.detach(), **self.term.told(own)}
+        return {f"{name} of {self.target}": one for name, one in told.items()}
 
     def _output(self, seen: Seen) -> Any:
         """By name: the net's, or that of a head of its own; MetatlError for a class without an output."""
         given = seen.passes[self.stream]
         if self.outputs is None:
             return given.output
-        found = F.linear(layer_of(given, self.layer), seen.own["weight"], seen.own["bias"])
-        y = seen.batches[self.stream].y
-        y = y.get(self.target) if isinstance(y, Mapping) else None
-        if not isinstance(y, Tensor) or y.dtype != torch.int64 or y.device.type != "cpu" or not len(y):
-            return {self.target: found}
-        if int(y.max()) >= self.outputs:
-            raise MetatlError(
-                f"target '{self.target}' has the class {int(y.max())}, counted from 0, and its head has "
-                f"{self.outputs} outputs; give it one for each class"
-            )
-        return {self.target: found}
-
-
-def present(y: Tensor) -> tuple[Tensor, Tensor]:
-    """Targets with 0 where they are missing, and whether rows have them: 1 or 0 [n]."""
-    if y.is_floating_point():
-        there = ~y.isnan().flatten(1).any(1) if y.dim() > 1 else ~y.isnan()
-        return y.nan_to_num(nan=0.0), there.to(y.dtype)
-    if y.dtype == torch.bool:
-        return y, torch.ones(y.shape[0], device=y.device)
-    return y.clamp(min=0), (y > MISSING).float()
+        check_outputs(seen.batches[self.stream].y, self.target, self.outputs)
+        return {self.target: F.linear(layer_of(given, self.layer), seen.own["weight"], seen.own["bias"])}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metatl.rules.factors import ahead
 from metatl.rules.rule import Rule, RuleState
 from metatl.types import Params
 
@@ -60,28 +61,16 @@ class MetaCurvature(Rule):
         """The other rule's update of M g."""
         mine = {role: held for role, held in state.items() if role.startswith(_FRONT)}
         theirs = {role: held for role, held in state.items() if role not in mine}
-        through = {n: self._ahead(n, g, mine) for n, g in grads.items()}
+        through = {
+            n: ahead(g, {a: mine[_FRONT + a][n] for a in _axes(g) if n in mine.get(_FRONT + a, {})})
+            for n, g in grads.items()
+        }
         updates, theirs = self.rule.update(through, theirs, params)
         return updates, {**theirs, **mine}
 
     def carried(self, state: RuleState) -> Params:
         """What the other rule carries."""
         return self.rule.carried({n: held for n, held in state.items() if not n.startswith(_FRONT)})
-
-    def _ahead(self, name: str, grad: Tensor, mine: RuleState) -> Tensor:
-        held = {
-            axis: leaf for axis in _axes(grad) if (leaf := mine.get(_FRONT + axis, {}).get(name)) is not None
-        }
-        if not held:
-            return grad
-        if "each" in held:
-            return (grad.reshape(-1) * held["each"]).view(grad.shape)
-        whole = grad.reshape(grad.shape[0], grad.shape[1], -1)
-        whole = torch.einsum("ab,bij->aij", held["out"], whole)
-        whole = torch.einsum("ab,iaj->ibj", held["in"].mT, whole)
-        if "k" in held:
-            whole = torch.einsum("ab,ijb->ija", held["k"], whole)
-        return whole.reshape(grad.shape)
 
 
 def _axes(leaf: Tensor) -> dict[str, int]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
 
+from metatl.rules.preconditioner import along, between, longest, sides_of
 from metatl.rules.rule import Rule, RuleState
 from metatl.types import MetatlError, Params, check_rates
 
@@ -60,50 +60,24 @@ class Preconditioned(Rule):
             return self.init(params)
         state = self.rule.resume(params, carried)
         if self.form == "low_rank":
-            longest = sum(leaf.flatten(1).square().sum(1) for leaf in found.values())
-            assert isinstance(longest, Tensor)
-            first = longest.max().clamp_min(1e-30).sqrt()
+            first = longest(found)
             return {**state, _DIRECTIONS: {n: leaf.to(params[n]) / first for n, leaf in found.items()}}
-        sides = {n: self._sides(torch.cat([d, carried[f"mean.{n}"][None]])) for n, d in found.items()}
+        sides = {n: sides_of(torch.cat([d, carried[f"mean.{n}"][None]]), self.rho) for n, d in found.items()}
         left, right = ({n: pair[side].to(params[n]) for n, pair in sides.items()} for side in range(2))
         return {**state, _LEFT: left, _RIGHT: right}
-
-    def _sides(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """rho I + L / |L| and rho I + R / |R| of displacements [n, out, ...]."""
-        if rows.dim() == 2:
-            power = rows.square().sum(0)
-            return torch.diag(self.rho + power / power.max().clamp_min(1e-30)), torch.ones(1, 1).to(rows)
-        rows = rows.flatten(2)
-        return self._side(rows.transpose(0, 1).flatten(1)), self._side(rows.permute(2, 0, 1).flatten(1))
-
-    def _side(self, rows: Tensor) -> Tensor:
-        product = rows @ rows.T
-        largest = torch.linalg.eigvalsh(product)[-1].clamp_min(1e-30)
-        return self.rho * torch.eye(len(rows)).to(rows) + product / largest
 
     def update(self, grads: Params, state: RuleState, params: Params) -> tuple[Params, RuleState]:
         """The other rule's update of P g."""
         mine = {role: state[role] for role in (_DIRECTIONS, _LEFT, _RIGHT) if role in state}
         theirs = {role: held for role, held in state.items() if role not in mine}
-        updates, theirs = self.rule.update({**grads, **self._ahead(grads, mine)}, theirs, params)
+        if self.form == "kronecker":
+            ahead = between(grads, mine[_LEFT], mine[_RIGHT])
+        else:
+            ahead = along(grads, mine[_DIRECTIONS], self.rho)
+        updates, theirs = self.rule.update({**grads, **ahead}, theirs, params)
         return updates, {**theirs, **mine}
 
     def carried(self, state: RuleState) -> Params:
         """What the other rule carries."""
         mine = (_DIRECTIONS, _LEFT, _RIGHT)
         return self.rule.carried({role: held for role, held in state.items() if role not in mine})
-
-    def _ahead(self, grads: Params, mine: RuleState) -> Params:
-        """P g of the weights that have directions."""
-        if self.form == "kronecker":
-            sides = zip(mine[_LEFT].items(), mine[_RIGHT].values(), strict=True)
-            return {
-                n: (left @ grads[n].reshape(len(left), -1) @ right).view(grads[n].shape)
-                for (n, left), right in sides
-            }
-        held = mine[_DIRECTIONS]
-        along = torch.stack([rows.flatten(1) @ grads[n].reshape(-1) for n, rows in held.items()]).sum(0)
-        return {
-            n: self.rho * grads[n] + (along @ rows.flatten(1)).view(grads[n].shape)
-            for n, rows in held.items()
-        }

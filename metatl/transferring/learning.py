@@ -64,7 +64,7 @@ def learn_on(work: Learning, learner: Learner, name: str, seconds: float) -> tup
     start = net.start()
     learner.check(net, start, data)
     state, spent = checkpoints.resume() or (learner.init(net, start), 0.0)
-    watch = _Watch(learner, checkpoints, work.budget, seconds, work.budget.gone - spent, state, name)
+    watch = _SourceWatch(learner, checkpoints, work.budget, seconds, work.budget.gone - spent, state, name)
     try:
         if not watch.over():
             train(learner, net, Loop(), state, data, work.seed, [watch])
@@ -89,7 +89,7 @@ class _OutOfTimeError(Exception):
     """The next step would end after the learner's share of the minutes."""
 
 
-class _Watch:
+class _SourceWatch:
     """After every step: whether there is time for another one, the bar, and now and then a checkpoint."""
 
     def __init__(

@@ -48,7 +48,7 @@ class Before:
         return usual_net(words) is not None or any(value is not None for value in vars(self).values())
 
 
-class _Rows(NamedTuple):
+class _PeopleRows(NamedTuple):
     """A source of all classes, the net as a config names it, and of each row class, person and part."""
 
     source: GroupArrays | GroupFeatures | Table
@@ -89,7 +89,7 @@ def people_of(
     return replace(found.source, smallest=smallest), found.net, left
 
 
-def _seen(path: Path, words: Words, group: str, target: str, seed: int, before: Before) -> _Rows:
+def _seen(path: Path, words: Words, group: str, target: str, seed: int, before: Before) -> _PeopleRows:
     """Rows of any kind as a frozen net sees them."""
     inputs = {name: said for name in INPUTS if (said := getattr(words, name))}
     net = before.net, before.size, before.source
@@ -97,10 +97,10 @@ def _seen(path: Path, words: Words, group: str, target: str, seed: int, before: 
     found = source.examples()
     label = np.array(found.targets.names)[found.targets.values.numpy()]
     assert found.group is not None
-    return _Rows(source, NUMBERS, label, found.group, found.part_of)
+    return _PeopleRows(source, NUMBERS, label, found.group, found.part_of)
 
 
-def _windows(path: Path, words: Words, group: str, target: str, seed: int) -> _Rows:
+def _windows(path: Path, words: Words, group: str, target: str, seed: int) -> _PeopleRows:
     wanted = [group, target, *([words.apart] if words.apart else [])]
     held = read_npz(path, ["x", "scale", *wanted])
     for name in wanted:
@@ -120,10 +120,10 @@ def _windows(path: Path, words: Words, group: str, target: str, seed: int) -> _R
         standardise=True,
     )
     label, whose = (held[name].astype(np.str_) for name in (target, group))
-    return _Rows(source, WINDOWS, label, whose, held.get(words.apart or ""))
+    return _PeopleRows(source, WINDOWS, label, whose, held.get(words.apart or ""))
 
 
-def _table(path: Path, words: Words, group: str, target: str, seed: int) -> _Rows:
+def _table(path: Path, words: Words, group: str, target: str, seed: int) -> _PeopleRows:
     columns = read_table(path)
     columns.require([target, group, *([words.apart] if words.apart else [])])
     label = np.array([one or "" for one in class_names(columns, target)])
@@ -131,7 +131,7 @@ def _table(path: Path, words: Words, group: str, target: str, seed: int) -> _Row
     part = None if words.apart is None else np.array([one or "" for one in as_text(columns[words.apart])])
     drop = tuple(name.strip() for name in (words.drop or "").split(",") if name.strip())
     source = Table(str(path), target, group, words.apart, drop, FRACTIONS, seed=seed, audio=words.audio)
-    return _Rows(source, NUMBERS, label, whose, part)
+    return _PeopleRows(source, NUMBERS, label, whose, part)
 
 
 def _enough(path: Path, group: Array, part: Array | None, words: Words) -> None:

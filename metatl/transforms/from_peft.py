@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import Tensor, nn
-
 from metatl.additions import Addition
 from metatl.net import Net
-from metatl.transforms.decomposed import decomposed
-from metatl.transforms.low_rank_kernel import kernel, product
-from metatl.transforms.rescaled import Rescaled
-from metatl.transforms.targets import adaptable, linear, weight_of
+from metatl.transforms.peft_layers import addition, fitted
+from metatl.transforms.targets import weight_of
 from metatl.transforms.transform import Transform, extended
 from metatl.types import MetatlError, Params, Transfer
-from metatl.weights.peft import PeftAdapter, placed, read_peft
+from metatl.weights.peft import placed, read_peft
 
 
 @dataclass(frozen=True)
@@ -42,12 +38,12 @@ class FromPeft(Transform):
         added, made = list[Addition](), Params()
         for layer, tensors in adapter.layers.items():
             name = before + layer
-            one = _addition(adapter, layer, name, net.module.get_submodule(name))
+            one = addition(adapter, layer, name, net.module.get_submodule(name))
             if one is None:
                 raise MetatlError(f"{folder}: layer '{name}' is neither linear nor a convolution here")
             weight = weight_of(net, transfer.params, name)
             added.append(one)
-            made |= _fitted(one, tensors, weight, folder)
+            made |= fitted(one, tensors, weight, folder)
         own = {before + name: leaf for name, leaf in adapter.rest.items()}
         rows = {len(leaf) for name, leaf in own.items() if net.is_head(name) and leaf.dim()}
         for name, leaf in own.items():
@@ -58,35 +54,3 @@ class FromPeft(Transform):
         own = {name: leaf.to(transfer.params[name]) for name, leaf in own.items()}
         new, carried = extended(net, transfer, added, made)
         return new, replace(carried, params=carried.params | own)
-
-
-def _addition(adapter: PeftAdapter, layer: str, name: str, module: nn.Module) -> Addition | None:
-    """The addition at a layer of the net; None where it cannot be there."""
-    tensors = adapter.layers[layer]
-    if "ia3_l" in tensors:
-        return Rescaled(name, "input" if adapter.before(layer) else "output") if linear(module) else None
-    scale, dora = adapter.scale(layer, len(tensors.get("lora_A.weight", ()))), adapter.config.get("use_dora")
-    if not (linear if dora else adaptable)(module) and not kernel(module):
-        return None
-    made = decomposed if dora else product
-    return made(module, name, scale, float(adapter.config.get("lora_dropout", 0)))
-
-
-def _fitted(one: Addition, tensors: dict[str, Tensor], weight: Tensor, folder: Path) -> Params:
-    """peft's tensors by our names; MetatlError where one is missing or of another shape."""
-    given = {f"{one.layer}.{own}": leaf.to(weight) for own, leaf in tensors.items()}
-    vectors = {name for name in given if name.endswith(("vector", "ia3_l"))}
-    found = {name: leaf.flatten() if name in vectors else leaf for name, leaf in given.items()}
-    rank = len(found.get(f"{one.layer}.lora_A.weight", ()))
-    sizes = {
-        "lora_A.weight": (rank, *weight.shape[1:]),
-        "lora_B.weight": (len(weight), rank, *(1 for _ in weight.shape[2:])),
-        "ia3_l": (weight.shape[1] if one == Rescaled(one.layer, "input") else len(weight),),
-        "lora_magnitude_vector": (len(weight),),
-    }
-    for name in one.names():
-        leaf, size = found.get(name), sizes[name.removeprefix(f"{one.layer}.")]
-        if leaf is None or tuple(leaf.shape) != size:
-            there = "is missing" if leaf is None else f"has shape {list(leaf.shape)}"
-            raise MetatlError(f"{folder}: '{name}' {there}; the layer takes {list(size)}")
-    return {name: found[name] for name in one.names()}

@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
-from torch import Tensor
 
 from metatl import tree
-from metatl.additions import Through
 from metatl.net import Net
+from metatl.transforms.along_directions import FRONT, Directions, Z
 from metatl.transforms.scouted import Scouted, role_in
+from metatl.transforms.spectrum import Along, explained, parts_of, turned
 from metatl.transforms.transform import extended
-from metatl.types import Buffers, MetatlError, Params, Transfer
-
-Z = "subspace.z"
-"""The name of the numbers that move."""
-_FRONT = "subspace."
-Along = Literal["scouts", "permuted", "random"]
-
-
-@dataclass(frozen=True)
-class Directions(Through):
-    """theta + sum_i z_i v_i, with directions v_i [k, ...] held as buffers of the weights that they move."""
-
-    def __call__(self, params: Params, buffers: Buffers) -> tuple[Params, Buffers]:
-        """The module's own weights and buffers."""
-        z = params[Z]
-        new = {name: leaf for name, leaf in params.items() if name != Z}
-        theirs = {name: key for name in new if (key := _FRONT + name) in buffers}
-        for name, key in theirs.items():
-            held = buffers[key]
-            new[name] = params[name] + (z.to(held) @ held.flatten(1)).view(held.shape[1:])
-        return new, {name: leaf for name, leaf in buffers.items() if name not in theirs.values()}
+from metatl.types import MetatlError, Params, Transfer
 
 
 @dataclass(frozen=True)
@@ -83,40 +62,19 @@ class Subspace(Scouted):
                 f"Subspace: k is {self.k}, and the start carries {have} directions; raise Scout's directions"
             )
         moved = tree.add(transfer.params, self.mean_of(transfer)) if self.mean else transfer.params
-        return self._along(net, replace(transfer, params=moved), self._directions(found, transfer))
-
-    def _directions(self, found: Params, transfer: Transfer) -> Params:
-        rows = torch.cat([leaf.flatten(1) for leaf in found.values()], 1)
-        power = rows.double().square().sum(1)
-        total = sum(float(leaf.sum()) for leaf in role_in("Subspace", transfer, "variance").values())
-        before = (power.cumsum(0) - power) / max(total, 1e-30)
-        counts = before < (self.explained if self.explained < 1 else 2.0)
-        rows = torch.where(counts[:, None], self._turned(rows, found), 0.0)[: self.k]
-        parts = rows.split([leaf[0].numel() for leaf in found.values()], 1)
-        return {
-            name: part.reshape(self.k, *leaf.shape[1:])
-            for (name, leaf), part in zip(found.items(), parts, strict=True)
-        }
-
-    def _turned(self, rows: Tensor, found: Params) -> Tensor:
-        """The directions, or their control, [k, numbers]."""
-        if self.along == "scouts":
-            return rows
-        generator = torch.Generator().manual_seed(self.seed)
-        if self.along == "permuted":
-            sizes, begin, places = [leaf[0].numel() for leaf in found.values()], 0, list[Tensor]()
-            for size in sizes:
-                places.append(begin + torch.randperm(size, generator=generator))
-                begin += size
-            return rows[:, torch.cat(places).to(rows.device)]
-        drawn = torch.randn(rows.shape[::-1], generator=generator, dtype=torch.float64)
-        turned = torch.linalg.qr(drawn)[0].T.to(rows)
-        return turned * rows.norm(dim=1)[: len(turned), None]
+        return self._along(net, replace(transfer, params=moved), self._kept(found, transfer))
 
     def _along(self, net: Net, transfer: Transfer, rows: Params) -> tuple[Net, Transfer]:
         if net.through:
             raise MetatlError("Subspace: the net moves along directions already, from a start or another one")
         z = {Z: tree.first(rows).new_zeros(self.k)}
-        held = {_FRONT + name: leaf for name, leaf in rows.items()}
+        held = {FRONT + name: leaf for name, leaf in rows.items()}
         net, transfer = extended(net, transfer, [], z, held)
         return replace(net, through=(Directions(),)), transfer
+
+    def _kept(self, found: Params, transfer: Transfer) -> Params:
+        """k directions or their control, 0 after the share of the variance that is to be explained."""
+        total = sum(float(leaf.sum()) for leaf in role_in("Subspace", transfer, "variance").values())
+        rows = turned(found, self.along, self.seed)
+        counts = explained(found, total, self.explained)
+        return parts_of(torch.where(counts[:, None], rows, 0.0)[: self.k], found)

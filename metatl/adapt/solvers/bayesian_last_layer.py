@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from metatl.adapt.solvers.bayesian_linear import BayesianLinear, Posterior
+from metatl.adapt.solvers.bayesian_linear import BayesianLinear
 from metatl.adapt.solvers.gaussian_classes import GaussianClasses
+from metatl.adapt.solvers.matrix_normal import Posterior
 from metatl.adapt.solvers.solver import Solver
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from metatl.adapt.solvers.cosine_descent import CosineDescent, unit
 from metatl.adapt.solvers.solver import (
     ABSENT,
     Solver,
@@ -71,42 +69,17 @@ class CosineClassifier(Solver):
         """The weights [outputs, d] after the last step; constant for derivatives."""
         check_labels(self, y)
         check_rows(features, y, outputs, weight)
-        x, rows = _unit(features.detach().double()), row_weights(features, weight)
+        x, rows = unit(features.detach().double()), row_weights(features, weight)
         target, share = one_hot(y, outputs), rows / rows.mean()
         scale = self.scale or (2.0 if outputs <= 200 else 10.0)
-        draw, d = np.random.default_rng(self.seed), x.shape[-1]
-        start = draw.uniform(-1 / math.sqrt(d), 1 / math.sqrt(d), (outputs, d))
-        v = torch.from_numpy(start).to(x.device)
-        g = v.norm(dim=-1, keepdim=True)
-        before: tuple[Tensor, Tensor] | None = None
-        for some in self._batches(len(x), draw):
-            unit, length = _unit(v), v.norm(dim=-1, keepdim=True)
-            logits = scale * x[some] @ (g * unit).T
-            error = (logits.softmax(-1) - target[some]) * share[some].unsqueeze(-1) / len(some)
-            by_weight = scale * error.T @ x[some]
-            by_g = (by_weight * unit).sum(-1, keepdim=True)
-            by_v = g / length * (by_weight - by_g * unit)
-            now = (by_v + self.decay * v, by_g + self.decay * g)
-            before = (
-                now if before is None else (0.9 * before[0] + 0.1 * now[0], 0.9 * before[1] + 0.1 * now[1])
-            )
-            v, g = v - self.lr * before[0], g - self.lr * before[1]
+        steps = -(-len(x) // self.batch_size)
+        epochs = max(min(self.epochs, self.most // steps), 1)
+        descent = CosineDescent(scale, self.lr, self.decay, self.batch_size, epochs, self.seed)
         seen = (target * rows.unsqueeze(-1)).sum(0) > 0
         missing = torch.where(seen, 0.0, ABSENT)
-        return Cosines(as_features(features, scale * g * _unit(v)), as_features(features, missing))
+        return Cosines(as_features(features, descent(x, target, share)), as_features(features, missing))
 
     def predict(self, fitted: Cosines, features: Tensor) -> Tensor:
         """scale g_c cos(v_c, x), [n, outputs]."""
-        z = _unit(features.double()).to(fitted.weight.dtype)
+        z = unit(features.double()).to(fitted.weight.dtype)
         return torch.where(fitted.missing == 0, z @ fitted.weight.T, fitted.missing)
-
-    def _batches(self, rows: int, draw: np.random.Generator) -> Iterator[Tensor]:
-        """The rows of every step."""
-        steps = -(-rows // self.batch_size)
-        for _ in range(max(min(self.epochs, self.most // steps), 1)):
-            order = torch.from_numpy(draw.permutation(rows))
-            yield from order.split(self.batch_size)
-
-
-def _unit(x: Tensor) -> Tensor:
-    return x / x.norm(dim=-1, keepdim=True).clamp_min(1e-12)

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from metatl.adapt.solvers.solver import Solver, as_features, check_labels, check_rows, one_hot, row_weights
+from metatl.adapt.solvers.class_posterior import ClassPosterior, ClassPrior, posterior, suggested
+from metatl.adapt.solvers.solver import Solver, as_features, check_labels, check_rows
 from metatl.types import MetatlError, Params
-
-
-class ClassPosterior(NamedTuple):
-    """means, variances [outputs, d] of a new row of each class; log_share [outputs]; power, 0-d."""
-
-    means: Tensor
-    variances: Tensor
-    log_share: Tensor
-    power: Tensor
 
 
 @dataclass(frozen=True)
@@ -55,20 +46,8 @@ class GaussianClasses(Solver):
         """Of features [n, d], under the prior that the rows themselves suggest."""
         check_rows(features, y, outputs, weight)
         check_labels(self, y)
-        x, rows = features.double(), row_weights(features, weight)
-        share, member = rows / rows.sum(), one_hot(y, outputs)
-        centre = share @ x
-        count = rows @ member
-        means = (member.T @ (rows.unsqueeze(-1) * x)) / count.clamp_min(1e-300).unsqueeze(-1)
-        size, x = x.shape[1], (x - centre)
-        between = (share @ x.square()).mean().clamp_min(1e-12)
-        inside = (rows @ (x + centre - member @ means).square()).mean()
-        within = (inside + between / 2) / ((rows.sum() - (count > 0).sum()).clamp_min(0) + 1)
-        scaled = share.sqrt().unsqueeze(-1) * x
-        spread = (scaled @ scaled.T).square().sum().clamp_min(1e-300)
-        power = ((size * between) ** 2 / spread / size).clamp(1 / size, 1.0)
-        same = torch.ones_like(centre)
-        return self._posterior(centre, within * same, between * same, power, features, y, outputs, weight)
+        before = suggested(features, y, outputs, weight)
+        return posterior(before, self.concentration, features, y, outputs, weight)
 
     def fit_under(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
@@ -78,7 +57,8 @@ class GaussianClasses(Solver):
         check_labels(self, y)
         within, between = (prior[name].double().exp() for name in ("log_within", "log_between"))
         power = torch.ones((), dtype=torch.float64, device=features.device)
-        return self._posterior(prior["centre"].double(), within, between, power, features, y, outputs, weight)
+        before = ClassPrior(prior["centre"].double(), within, between, power)
+        return posterior(before, self.concentration, features, y, outputs, weight)
 
     def predict(self, fitted: ClassPosterior, features: Tensor) -> Tensor:
         """log p(c | z), [n, outputs]."""
@@ -87,15 +67,3 @@ class GaussianClasses(Solver):
         far = z.square() @ precision.T - 2 * z @ (means * precision).T + (means.square() * precision).sum(-1)
         density = -(far.clamp_min(0.0) + variances.log().sum(-1)) / 2
         return as_features(features, (share + power * density).log_softmax(-1))
-
-    def _posterior(
-        self, centre: Tensor, within: Tensor, between: Tensor, power: Tensor,
-        features: Tensor, y: Tensor, outputs: int, weight: Tensor | None,
-    ) -> ClassPosterior:  # fmt: skip
-        member = one_hot(y, outputs) * row_weights(features, weight).unsqueeze(-1)
-        count = member.sum(0)
-        variance = 1 / (1 / between + count.unsqueeze(-1) / within)
-        means = variance * (centre / between + member.T @ features.double() / within)
-        share = count + self.concentration
-        found = means, variance + within, (share / share.sum()).log(), power
-        return ClassPosterior(*(as_features(features, value) for value in found))

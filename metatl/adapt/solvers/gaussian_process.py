@@ -9,18 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from metatl.adapt.solvers.evidence import best_noise, widened
-from metatl.adapt.solvers.process import (
-    Hyperparameters,
-    Kernel,
-    Process,
-    across,
-    kernel_of,
-    seen,
-    targets,
-    variance,
-)
-from metatl.adapt.solvers.solver import Solver, as_features, check_rows, columns, row_weights
+from metatl.adapt.solvers import process
+from metatl.adapt.solvers.process import Hyperparameters, Kernel, Process, evidence_of, seen, targets
+from metatl.adapt.solvers.solver import Solver, as_features, check_rows
+from metatl.adapt.solvers.suggested_kernel import suggested
 from metatl.types import MetatlError, Params
 
 
@@ -34,9 +26,8 @@ class GaussianProcess(Solver):
     Outputs are the posterior means, which is the published softmax; with `predictive`, for classes, the
     logits 2 mean / (variance + s): those of the labels' own densities N(+1), N(-1) under the process.
 
-    Without a learned prior l^2 is half of the rows' mean squared distance; for classes c is 1, s is `noise`
-    and the mean 0; of real targets the mean is that of all of them, and c and s come from the evidence, not
-    from `noise`, widened by what is not known of them (`evidence.best_noise`, `evidence.widened`).
+    Without a learned prior l^2 is half of the rows' mean squared distance; for classes c is 1, s `noise` and
+    the mean 0; of real targets the mean is theirs, c and s come from the evidence, widened (`suggested`).
 
     Args:
         kernel: as above.
@@ -58,30 +49,15 @@ class GaussianProcess(Solver):
 
     def prior(self, size: int, outputs: int) -> Params:
         """c = 1, l = sqrt(d), s = noise, mean 0."""
-        values = {
-            "log_scale": 0.0,
-            "log_length": math.log(size) / 2,
-            "log_noise": math.log(self.noise),
-            "mean": 0.0,
-        }
+        length, noise = math.log(size) / 2, math.log(self.noise)
+        values = {"log_scale": 0.0, "log_length": length, "log_noise": noise, "mean": 0.0}
         return {name: torch.tensor(value) for name, value in values.items()}
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Process:
         """With the default kernel on these rows [n, d]."""
         check_rows(features, y, outputs, weight, none=True)
-        x = features.double()
-        centre = x.mean(0) if len(x) > 1 else torch.zeros_like(x.sum(0))
-        square = (x - centre).square().sum(-1).sum() / max(len(x) - 1, 1)  # half of the mean over pairs
-        length = torch.where(square > 0, square, torch.ones_like(square)).sqrt()
-        one = torch.ones_like(length)
-        given = features, y, outputs, weight
-        if not y.is_floating_point():
-            return seen(self.kernel, *given, Hyperparameters(one, length, self.noise * one, 0 * one))
-        counts, target = row_weights(features, weight), columns(y, outputs).double()
-        ratio, noise = best_noise(kernel_of(self.kernel, x, x, one, length), target, counts)
-        wide = widened(noise.mean(), counts.sum() - 1)
-        mean = (counts @ target).mean() / counts.sum().clamp_min(1e-300)
-        return seen(self.kernel, *given, Hyperparameters(wide / ratio, length, wide, mean))
+        own = suggested(self.kernel, self.noise, features, y, outputs, weight)
+        return seen(self.kernel, features, y, outputs, weight, own)
 
     def fit_under(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
@@ -94,17 +70,16 @@ class GaussianProcess(Solver):
 
     def predict(self, fitted: Process, features: Tensor) -> Tensor:
         """mean + k(z, rows) (K + s)^-1 (y - mean), [n, outputs]; for classes as said above."""
-        near = across(self.kernel, fitted, features)
+        near = process.across(self.kernel, fitted, features)
         found = fitted.mean.double() + near @ fitted.solved.double()
         if self.predictive:
-            sharp = 2 * found / variance(self.kernel, fitted, features, near)
+            sharp = 2 * found / process.variance(self.kernel, fitted, features, near)
             found = torch.where(fitted.labels > 0, sharp, found)
         return as_features(features, found)
 
     def spread(self, fitted: Process, features: Tensor) -> Tensor:
         """k(z, z) - k(z, rows) (K + s)^-1 k(rows, z) + s, [n, outputs]."""
-        near = across(self.kernel, fitted, features)
-        found = variance(self.kernel, fitted, features, near)
+        found = process.variance(self.kernel, fitted, features, process.across(self.kernel, fitted, features))
         return as_features(features, found.expand(-1, fitted.solved.shape[1]))
 
     def evidence(
@@ -112,6 +87,4 @@ class GaussianProcess(Solver):
     ) -> Tensor:
         """log N(y; mean, K + s), 0-d: y [n, outputs] summed over outputs; rows count by weight [n]."""
         fitted = self.fit_under(prior, features.double(), y, outputs, weight)
-        target = targets(y, outputs, fitted.mean) * fitted.root.unsqueeze(-1)
-        half = fitted.factor.diagonal().log().sum() + len(target) * math.log(2 * math.pi) / 2
-        return -(target * fitted.solved).sum() / 2 - outputs * half
+        return evidence_of(fitted, targets(y, outputs, fitted.mean))

@@ -8,15 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metatl.adapt.solvers.solver import (
-    ABSENT,
-    Solver,
-    as_features,
-    check_labels,
-    check_rows,
-    one_hot,
-    row_weights,
-)
+from metatl.adapt.solvers import solver
+from metatl.adapt.solvers.solver import ABSENT, Solver, as_features
 from metatl.types import MetatlError, Params
 
 
@@ -65,13 +58,13 @@ class NearestCentroid(Solver):
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
     ) -> Centroids:
         """The same, centred by the prior's `centre` [d] where there is one."""
-        check_labels(self, y)
-        check_rows(features, y, outputs, weight)
-        x, rows = features.double(), row_weights(features, weight)
+        solver.check_labels(self, y)
+        solver.check_rows(features, y, outputs, weight)
+        x, rows = features.double(), solver.row_weights(features, weight)
         shift = torch.zeros_like(x[0])
         if self.centred:
             shift = prior["centre"].to(x) if "centre" in prior else rows @ x / rows.sum()
-        member = one_hot(y, outputs) * rows.unsqueeze(-1)
+        member = solver.one_hot(y, outputs) * rows.unsqueeze(-1)
         count = member.sum(0)
         means = member.T @ self._prepared(x, shift) / count.clamp_min(1e-300).unsqueeze(-1)
         missing = torch.where(count > 0, 0.0, ABSENT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import torch
@@ -72,6 +73,12 @@ def seen(
     solved = torch.cholesky_solve(target, factor)
     held = rows, root, factor, solved, own.scale, own.length, own.noise, mean, labels
     return Process(*(as_features(features, value) for value in held))
+
+
+def evidence_of(fitted: Process, target: Tensor) -> Tensor:
+    """log N(target; 0, K + s) summed over outputs, 0-d; target [n, outputs], see `targets`."""
+    half = fitted.factor.diagonal().log().sum() + len(target) * math.log(2 * math.pi) / 2
+    return -(target * fitted.root.unsqueeze(-1) * fitted.solved).sum() / 2 - target.shape[1] * half
 
 
 def across(kind: Kernel, fitted: Process, features: Tensor) -> Tensor:
