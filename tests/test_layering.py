@@ -64,7 +64,9 @@ FAMILIES = {  # folders whose members never import each other, and the files the
     "engines": r"engine|kept|chunk(_size)?|one_by_one|peer|fast",
     "guides": r"guide|ranked|shape",
     "heads": r"head",
-    "learners": r"learner|skipping|directions|displacements|both_domains|named_transfers|halves|row_gradients",
+    "learners": (
+        r"learner|skipping|directions|displacements|both_domains|named_transfers|halves|row_gradients"
+    ),
     "models": r"blocks|attention|picture_tokens|table_rows",
     "objectives": r"predictive|term|losses|task_loss|discriminator|target_alone|bars|named_target",
     "transforms": (
