@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -16,22 +17,22 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "evaluation": ("statistics", "protocol"),
     "learners": ("steps", "resume", "streams", "other_directions"),
     "aggregates": ("aggregates_exact", "routing"),
-    "heads": ("heads_and_terms"),
+    "heads": ("heads_and_terms",),
     "norm": ("norms",),
     "net": ("norms", "own_pictures", "heads_and_terms"),
     "train": ("steps", "streams"),
 }
 """Of each room, files of `tests/laws`."""
 ALWAYS = "defaults"
-MOST = 2
+MOST = 4
 
 
 def names_of(path: Path, root: Path) -> list[str]:
-    """What tests may call a file: its dotted name, its own in quotes, its public classes and functions."""
+    """What tests call a file: its dotted name, its own in quotes, its public classes."""
     dotted = ".".join(path.relative_to(root).with_suffix("").parts)
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    own = [n.name for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name[0] != "_"]
-    return [dotted, f'"{path.stem}"', *own]
+    classes = [n.name for n in tree.body if isinstance(n, ast.ClassDef) and not n.name.startswith("_")]
+    return [dotted, f'"{path.stem}"', *classes]
 
 
 @cache
@@ -42,15 +43,28 @@ def _texts(root: Path) -> dict[str, str]:
     return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in found}
 
 
-def laws_of(root: Path, file: str) -> list[str]:
-    """Test files for a source file, those that name it most often first."""
-    names = names_of(root / file, root)
-    pattern = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names))
+def named(file: Path, root: Path) -> Counter[str]:
+    """How often each test file names a source file."""
+    pattern = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names_of(file, root)))
     counts = {test: len(pattern.findall(text)) for test, text in _texts(root).items()}
-    most = sorted((test for test in counts if counts[test]), key=lambda test: (-counts[test], test))[:MOST]
+    return Counter({test: count for test, count in counts.items() if count})
+
+
+def importers(file: Path, root: Path) -> list[Path]:
+    """The files of the package that import this one."""
+    dotted = ".".join(file.relative_to(root).with_suffix("").parts)
+    wanted = re.compile(rf"^ *from {re.escape(dotted)} import", re.MULTILINE)
+    return [one for one in sorted((root / "metatl").rglob("*.py")) if wanted.search(one.read_text("utf-8"))]
+
+
+def laws_of(root: Path, file: str) -> list[str]:
+    """Test files for a source file: those that name it most often, then those of what imports it, ..."""
+    found, files, seen = dict[str, None](), [root / file], {root / file}
+    while files and len(found) < MOST:
+        counts = sum((named(one, root) for one in files), Counter[str]())
+        found |= dict.fromkeys(sorted(counts, key=lambda test: (-counts[test], test)))
+        files = sorted({user for one in files for user in importers(one, root)} - seen)
+        seen |= {*files}
     room = file.split("/")[1].removesuffix(".py")
-    return list(
-        dict.fromkeys(
-            LAWS.format(name) if "/" not in name else name for name in (ALWAYS, *most, *ROOMS[room])
-        )
-    )
+    own = [LAWS.format(name) for name in ROOMS[room]]
+    return list(dict.fromkeys([LAWS.format(ALWAYS), *list(found)[:MOST], *own]))
