@@ -53,7 +53,9 @@ def named(file: Path, root: Path) -> Counter[str]:
 def importers(file: Path, root: Path) -> list[Path]:
     """The files of the package that import this one."""
     dotted = ".".join(file.relative_to(root).with_suffix("").parts)
-    wanted = re.compile(rf"^ *from {re.escape(dotted)} import", re.MULTILINE)
+    above = dotted.rpartition(".")[0]
+    asked = rf"{re.escape(dotted)} import|{re.escape(above)} import .*\b{file.stem}\b"
+    wanted = re.compile(rf"^ *from (?:{asked})", re.MULTILINE)
     return [one for one in sorted((root / "metatl").rglob("*.py")) if wanted.search(one.read_text("utf-8"))]
 
 
