@@ -12,7 +12,7 @@ from metatl.net import Net
 from metatl.transforms.decomposed import decomposed
 from metatl.transforms.low_rank_kernel import kernel, product
 from metatl.transforms.rescaled import Rescaled
-from metatl.transforms.targets import adaptable, linear, weight_of
+from metatl.transforms.targets import adaptable, linear, shared, weight_of
 from metatl.transforms.transform import Transform, extended
 from metatl.types import MetatlError, Params, Transfer
 from metatl.weights.peft import PeftAdapter, placed, read_peft
@@ -39,9 +39,11 @@ class FromPeft(Transform):
         folder = Path(self.folder)
         adapter = read_peft(folder)
         before = placed(adapter, [name for name, _ in net.module.named_modules()], folder)
-        added, made = list[Addition](), Params()
+        added, made, apart = list[Addition](), Params(), shared(net.module)
         for layer, tensors in adapter.layers.items():
             name = before + layer
+            if name in apart:
+                raise MetatlError(f"{folder}: the weight of '{name}' is not that layer's alone in this net")
             one = _addition(adapter, layer, name, net.module.get_submodule(name))
             if one is None:
                 raise MetatlError(f"{folder}: layer '{name}' is neither linear nor a convolution here")

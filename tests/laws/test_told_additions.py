@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 import metatl
-from metatl import Net
+from metatl import MetatlError, Net
+from metatl.lab import store
 from metatl.transferring.backbone import backbone
 from metatl.transferring.rows import rows
 from metatl.transferring.told import told_of_additions
-from metatl.transforms import IA3, Adapters, LoRA, Quantised, Transform, told, transformed
+from metatl.transforms import IA3, Adapters, DoRA, FromPeft, LoRA, Quantised, Transform, told, transformed
+from metatl.transforms.quantised_linear import QuantisedLinear
 from tests.commands import metatl as command
 from tests.photos import drawn
 
@@ -94,3 +97,54 @@ def test_commands_and_python_say_it(tmp_path: Path) -> None:
     x = np.random.default_rng(0).integers(0, 255, (8, 20, 20, 3)).astype(np.uint8)
     with pytest.warns(UserWarning, match=CNN.replace("*", r"\*").replace("(2)", r"\(2\)")):
         metatl.Classifier("CNN", "lora", size=20, values={"rule.lr": 1e-3}).fit(x, np.arange(8) % 2)
+
+
+class Tied(nn.Module):
+    """Two layers with one weight, one whose weight is made of others, and one with its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.own = (nn.Linear(4, 4) for _ in range(3))
+        self.two.weight = self.one.weight
+        self.normed = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in (self.one, self.two, self.normed, self.own):
+            x = torch.tanh(layer(x))
+        return self.last(x)
+
+
+EVERY = [LoRA(), LoRA(targets="one|own"), DoRA(), IA3(".", "none"), IA3("none", "."), Adapters(targets="o")]
+
+
+@pytest.mark.parametrize("transform", EVERY)
+def test_a_weight_that_is_not_a_layers_alone_has_no_addition(transform: Transform) -> None:
+    """Its own would have been lost, or merged into the layers that share it, as another function."""
+    torch.manual_seed(0)
+    net = Net.of(Tied())
+    x = torch.randn(5, 4)
+    changed, carried = transform(net, net.start())
+    assert [one.layer for one in changed.additions] == ["own"]
+    params = {
+        name: p + 0.3 * torch.randn_like(p) if name not in changed.frozen else p
+        for name, p in carried.params.items()
+    }
+    merged, whole = transform.merge(changed, replace(carried, params=params))
+    torch.testing.assert_close(
+        merged(whole.params, whole.buffers, x), changed(params, carried.buffers, x), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_quantising_leaves_such_weights_and_naming_one_alone_is_said(tmp_path: Path) -> None:
+    net = Net.of(Tied())
+    coded, _ = Quantised()(net, net.start())
+    assert [name for name, one in coded.module.named_modules() if isinstance(one, QuantisedLinear)] == ["own"]
+    with pytest.raises(
+        MetatlError, match=r"linear layers are own.*one, two, normed: the weight is not the la"
+    ):
+        LoRA(targets="two")(net, net.start())
+    plain = Net.of(nn.ModuleDict({name: nn.Linear(4, 4) for name in ("one", "two", "last")}), "last")
+    store.save_peft(tmp_path, *transformed([LoRA(targets="two")], plain, plain.start()))
+    with pytest.raises(MetatlError, match="the weight of 'two' is not that layer's alone"):
+        FromPeft(str(tmp_path))(net, net.start())
