@@ -111,7 +111,7 @@ class Scout(Learner):
         start = replace(state.transfer, guide=net.held(tree.ones(state.transfer.params)))
         learned = partial(self._moves, net, engine, start, drawn)
         moves, rounds = self._kept(learned, state, net, engine, drawn) if self.directions else (learned(), {})
-        sizes = torch.stack([leaf.flatten(1).square().sum(1) for leaf in moves.values()]).sum(0).sqrt()
+        sizes = torch.stack([tree.lines(leaf).square().sum(1) for leaf in moves.values()]).sum(0).sqrt()
         finite = sizes.isfinite()
         good = finite & (sizes <= self.outlier * sizes[finite].median()) if bool(finite.any()) else finite
         power = torch.square if self.moment == "squared" else torch.abs

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from metatl import tree
 from metatl.rules.rule import Rule, RuleState
 from metatl.types import MetatlError, Params, check_rates
 
@@ -60,7 +61,7 @@ class Preconditioned(Rule):
             return self.init(params)
         state = self.rule.resume(params, carried)
         if self.form == "low_rank":
-            longest = sum(leaf.flatten(1).square().sum(1) for leaf in found.values())
+            longest = sum(tree.lines(leaf).square().sum(1) for leaf in found.values())
             assert isinstance(longest, Tensor)
             first = longest.max().clamp_min(1e-30).sqrt()
             return {**state, _DIRECTIONS: {n: leaf.to(params[n]) / first for n, leaf in found.items()}}
@@ -70,8 +71,8 @@ class Preconditioned(Rule):
 
     def _sides(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """rho I + L / |L| and rho I + R / |R| of displacements [n, out, ...]."""
-        if rows.dim() == 2:
-            power = rows.square().sum(0)
+        if rows.dim() < 3:
+            power = tree.lines(rows).square().sum(0)
             return torch.diag(self.rho + power / power.max().clamp_min(1e-30)), torch.ones(1, 1).to(rows)
         rows = rows.flatten(2)
         return self._side(rows.transpose(0, 1).flatten(1)), self._side(rows.permute(2, 0, 1).flatten(1))
@@ -102,8 +103,8 @@ class Preconditioned(Rule):
                 for (n, left), right in sides
             }
         held = mine[_DIRECTIONS]
-        along = torch.stack([rows.flatten(1) @ grads[n].reshape(-1) for n, rows in held.items()]).sum(0)
+        along = torch.stack([tree.lines(rows) @ grads[n].reshape(-1) for n, rows in held.items()]).sum(0)
         return {
-            n: self.rho * grads[n] + (along @ rows.flatten(1)).view(grads[n].shape)
+            n: self.rho * grads[n] + (along @ tree.lines(rows)).view(grads[n].shape)
             for n, rows in held.items()
         }

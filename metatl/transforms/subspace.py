@@ -32,7 +32,7 @@ class Directions(Through):
         theirs = {name: key for name in new if (key := _FRONT + name) in buffers}
         for name, key in theirs.items():
             held = buffers[key]
-            new[name] = params[name] + (z.to(held) @ held.flatten(1)).view(held.shape[1:])
+            new[name] = params[name] + (z.to(held) @ tree.lines(held)).view(held.shape[1:])
         return new, {name: leaf for name, leaf in buffers.items() if name not in theirs.values()}
 
 
@@ -86,7 +86,7 @@ class Subspace(Scouted):
         return self._along(net, replace(transfer, params=moved), self._directions(found, transfer))
 
     def _directions(self, found: Params, transfer: Transfer) -> Params:
-        rows = torch.cat([leaf.flatten(1) for leaf in found.values()], 1)
+        rows = torch.cat([tree.lines(leaf) for leaf in found.values()], 1)
         power = rows.double().square().sum(1)
         total = sum(float(leaf.sum()) for leaf in role_in("Subspace", transfer, "variance").values())
         before = (power.cumsum(0) - power) / max(total, 1e-30)
