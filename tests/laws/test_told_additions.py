@@ -29,7 +29,7 @@ class Odd(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.words, self.norm = nn.Embedding(9, 8), nn.LayerNorm((3, 8))
+        self.words, self.norm = nn.Embedding(9, 8), nn.LayerNorm([3, 8])
         self.frage, self.key, self.wert = (nn.Linear(8, 8) for _ in range(3))
         self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
         self.deep = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
