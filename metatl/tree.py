@@ -82,6 +82,11 @@ def flat(a: Mapping[str, Tensor]) -> Tensor:
     return torch.cat([leaf.reshape(-1) for leaf in a.values()])
 
 
+def lines(stacked: Tensor) -> Tensor:
+    """[n, ...] as [n, numbers]; [n], of a weight without axes, as [n, 1]."""
+    return stacked.flatten(1) if stacked.dim() > 1 else stacked.unsqueeze(1)
+
+
 def unflat(vector: Tensor, like: Mapping[str, Tensor]) -> Tree:
     """The inverse of `flat`: pieces of the vector [n] in the shapes of `like`."""
     pieces = torch.split(vector, [leaf.numel() for leaf in like.values()])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metatl import tree
 from metatl.aggregates.aggregate import Aggregate, combined, filled, gradients_of
 from metatl.types import MetatlError, Params
 
@@ -58,7 +59,7 @@ class GradNorm(Aggregate):
         return combined(weights, stacked), state
 
     def _weigh(self, shared: Params, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
-        counted = [leaf.flatten(1) for name, leaf in shared.items() if re.search(self.layer, name)]
+        counted = [tree.lines(leaf) for name, leaf in shared.items() if re.search(self.layer, name)]
         if not counted:
             raise MetatlError(f"GradNorm: no shared weight is called like {self.layer!r}")
         norms = torch.stack([leaf.double().norm(dim=1) for leaf in counted]).norm(dim=0).to(losses)

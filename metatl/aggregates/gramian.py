@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metatl import tree
 from metatl.aggregates.aggregate import Aggregate, combined
 from metatl.types import Params
 
@@ -35,7 +36,7 @@ class GramianAggregate(Aggregate):
 
 def gramian(gradients: Params) -> Matrix:
     """G [k, k] of gradients [k, ...] by variable."""
-    flat = [leaf.detach().flatten(1) for leaf in gradients.values()]
+    flat = [tree.lines(leaf.detach()) for leaf in gradients.values()]
     return torch.stack([(leaf @ leaf.T).double().cpu() for leaf in flat]).sum(0).numpy()
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from metatl import tree
 from metatl.types import Params, Transfer
 
 _NOTHING = 1e-12
@@ -63,7 +64,7 @@ def named(rows: Tensor, like: Params) -> Params:
     """[..., numbers] as named weights, [..., *shape] each."""
     parts = rows.split([leaf.numel() for leaf in like.values()], -1)
     return {
-        name: part.reshape(*rows.shape[:-1], *leaf.shape)
+        name: part.reshape((*rows.shape[:-1], *leaf.shape))
         for (name, leaf), part in zip(like.items(), parts, strict=True)
     }
 
@@ -87,7 +88,7 @@ def in_place(transfer: Transfer, found: Spread, like: Params) -> Transfer:
     if not before:
         return replace(transfer, memory={**held, **new})
     rows, old = (
-        torch.cat([leaf.flatten(1) for leaf in of.values()], 1)
+        torch.cat([tree.lines(leaf) for leaf in of.values()], 1)
         for of in ({name: new[f"directions.{name}"] for name in like}, before)
     )
     k = min(len(rows), len(old))

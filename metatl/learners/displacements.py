@@ -30,7 +30,7 @@ class Displacements:
         """Those of one group, [scouts, ...] each: learned where they do not lie there yet."""
         found = self._rows.made(
             key,
-            lambda: torch.cat([m.flatten(1) for m in learn().values()], 1),
+            lambda: torch.cat([*map(tree.lines, learn().values())], 1),
             _everywhere(self._rows.holds(key)),
         )
         return named(found.to(tree.first(self.like).device), self.like)

@@ -73,7 +73,7 @@ class FisherDirections(Learner):
     def finish(self, net: Net, state: State) -> Transfer:
         """The start, with the directions."""
         held = state.memory["gradients"]
-        rows = torch.cat([leaf.double().flatten(1) for leaf in held.values()], 1).cpu()
+        rows = torch.cat([tree.lines(leaf.double()) for leaf in held.values()], 1).cpu()
         good = torch.ones(len(rows), dtype=torch.bool)
         found = spread(lambda: iter([rows]), good, self.directions, about_zero=True)
         return in_place(state.transfer, found, {n: state.transfer.params[n] for n in held})

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from metatl import tree
 from metatl.engines.engine import Engine
 from metatl.learners.directions import in_place, spread
 from metatl.learners.learner import Learner, OverLearner, State
@@ -67,6 +68,6 @@ class PathDirections(OverLearner):
         held, snapshots = state.memory, state.memory[_PATH]
         like: Params = {n: held[_START][n] for n in snapshots}
         carried = replace(state.transfer, params=held[_START], buffers=held[_BUFFERS])
-        moves = torch.cat([(s - like[n]).double().flatten(1) for n, s in snapshots.items()], 1)
+        moves = torch.cat([tree.lines((s - like[n]).double()) for n, s in snapshots.items()], 1)
         good = torch.ones(len(moves), dtype=torch.bool)
         return in_place(carried, spread(lambda: iter([moves.cpu()]), good, self.directions), like)

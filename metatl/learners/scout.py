@@ -13,6 +13,7 @@ from metatl import tree
 from metatl.adapt import Descent, displacement
 from metatl.adapt.carried import check_ways
 from metatl.data.counter import number
+from metatl.data.identity import words_of
 from metatl.data.kept_rows import key_of
 from metatl.data.shuffled_labels import shuffled_labels
 from metatl.data.source import Data, Tasks
@@ -110,7 +111,7 @@ class Scout(Learner):
         start = replace(state.transfer, guide=net.held(tree.ones(state.transfer.params)))
         learned = partial(self._moves, net, engine, start, drawn)
         moves, rounds = self._kept(learned, state, net, engine, drawn) if self.directions else (learned(), {})
-        sizes = torch.stack([leaf.flatten(1).square().sum(1) for leaf in moves.values()]).sum(0).sqrt()
+        sizes = torch.stack([tree.lines(leaf).square().sum(1) for leaf in moves.values()]).sum(0).sqrt()
         finite = sizes.isfinite()
         good = finite & (sizes <= self.outlier * sizes[finite].median()) if bool(finite.any()) else finite
         power = torch.square if self.moment == "squared" else torch.abs
@@ -144,7 +145,8 @@ class Scout(Learner):
         """Displacements as they lie on disk, learned where they do not, and the keys of all groups so far."""
         carried = state.transfer
         moving = [name for name in carried.params if name not in net.frozen]
-        said = [repr(self.adaptation), repr(engine), repr(net.module), str(net.outputs), *moving]
+        of_net = net.additions, net.through, net.head, net.outputs, net.batch_moments, str(net.passes)
+        said = [repr(engine), *words_of(net.module, self.adaptation, *of_net), *moving]
         tasks = drawn.parts if isinstance(drawn, Ragged) else drawn
         key = key_of(said, carried.params, carried.buffers, carried.memory, tasks)
         own = torch.tensor(list(key), dtype=torch.uint8)[None]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from metatl import tree
 from metatl.aggregates.aggregate import filled, gradients_of
 from metatl.engines.engine import Engine
 from metatl.learners import State, Supervised
@@ -73,7 +74,7 @@ class Branching(Supervised):
         about = Seen(passes, drawn, Anchor({}, None), {}, 0.0)
         losses = [term.over(params, about) for term in self.terms if isinstance(term, OfTarget)]
         each = gradients_of(losses, leaves)
-        flat = torch.cat([filled(each, name, leaf).flatten(1) for name, leaf in leaves.items()], 1)
+        flat = torch.cat([tree.lines(filled(each, name, leaf)) for name, leaf in leaves.items()], 1)
         rows = normalize(flat.double(), dim=1)
         return rows @ rows.T
 

@@ -70,7 +70,7 @@ class GaussianPrior(Term):
         scale = variance.mean()
         if self.form == "diagonal":
             return (moved.square() * scale / (variance + self.floor * scale)).sum()
-        rows = torch.cat([anchor.memory[f"directions.{n}"].flatten(1) for n in names], 1)
+        rows = torch.cat([tree.lines(anchor.memory[f"directions.{n}"]) for n in names], 1)
         left = (variance - rows.square().sum(0)).clamp_min(0.0) + self.floor * scale
         thin = rows / left
         inside = torch.eye(len(rows)).to(rows) + thin @ rows.T

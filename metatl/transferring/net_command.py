@@ -123,5 +123,7 @@ def _say(found: Summary, method: str | None, row: Row | None) -> None:
     if row is not None:
         most = "" if row.mask is None and row.learner is None else "at most "
         say(f"{method} moves {most}{found.moved:,} of them, {100 * found.moved / found.weights:.3g} %")
+    if found.added:
+        say(f"{method} adds weights {found.added}")
     said = ", ".join(f"{name} {size / 2**20:.1f} MiB" for name, size in found.bytes.items())
     say(f"memory{' of a step' if len(found.bytes) > 1 else ''}: {said}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from metatl.transferring.rows import REFERENCES, Row, rows, scaled, spelt
 from metatl.transferring.settle import Settled, fit_all
 from metatl.transferring.source import distinct
 from metatl.transferring.study import Study
+from metatl.transferring.told import told_of_additions
 from metatl.transferring.written import model_of
 from metatl.types import MetatlError
 
@@ -62,7 +64,8 @@ def fit_one(
     """The way fitted to all rows that may be labelled, or to as many as it says.
 
     net: that which rows go through, by name or as it is; None: the usual one for such rows, of columns none,
-    or an MLP that is learned on the source. Raises MetatlError in one line for whatever cannot work.
+    or an MLP that is learned on the source. Warns in one line where the way adds weights at some of the net's
+    layers alone. Raises MetatlError in one line for whatever cannot work.
     """
     found, named = way.rows, [] if way.method is None else [*way.rows]
     usual = USUAL.get(examples.inputs.unit)
@@ -77,6 +80,8 @@ def fit_one(
     if problem.left_out:
         raise MetatlError(f"{problem.left_out[0]}; mend it or leave it out")
     kept, _ = applicable(found, named, net, problem)
+    for note in told_of_additions(kept, net):
+        warnings.warn(note, UserWarning, stacklevel=3)
     study = Study(problem, net, kept, [None], 1, way.seed, validated=True)
     name = study.reference
     choice, fitted, scale = fit_all(study, name, Budget(AGES))

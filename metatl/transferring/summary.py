@@ -19,6 +19,7 @@ from metatl.norm import Rows, moments_from
 from metatl.transferring.backbone import Backbone
 from metatl.transferring.fit import started
 from metatl.transferring.rows import Row
+from metatl.transforms import told
 from metatl.types import Batch, Params, Transfer
 
 
@@ -38,12 +39,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Summary:
-    """layers: in the order of a pass; weights, moved: in all; bytes: of a step, by what holds them."""
+    """layers: in the order of a pass; weights, moved: in all; bytes: of a step, by what holds them.
+
+    added: at which layers a method adds weights, where that is not at all of them (`transforms.told`).
+    """
 
     layers: tuple[Layer, ...]
     weights: int
     moved: int
     bytes: dict[str, int]
+    added: str = ""
 
 
 def summary(backbone: Backbone, row: Row | None = None, outputs: int | None = None) -> Summary:
@@ -68,7 +73,7 @@ def summary(backbone: Backbone, row: Row | None = None, outputs: int | None = No
     layers = _layers(net, held, x)
     moved = movable(params, guide, _STEPS)
     weights = sum(leaf.numel() for leaf in params.values())
-    return Summary(layers, weights, moved, _bytes(net, held, row, x, fixed))
+    return Summary(layers, weights, moved, _bytes(net, held, row, x, fixed), told(net))
 
 
 _STEPS = 1 << 20

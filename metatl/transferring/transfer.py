@@ -32,7 +32,7 @@ from metatl.transferring.source import SourceRows, distinct, ordered, source_row
 from metatl.transferring.study import Study, moving
 from metatl.transferring.sweep import Sweep, swept
 from metatl.transferring.teacher import learned_from, teachable, told_of
-from metatl.transferring.told import told_of_source
+from metatl.transferring.told import told_of_additions, told_of_source
 from metatl.transferring.unlabelled import check_clusters, with_clusters
 from metatl.transferring.unnamed import serving, unnamed
 from metatl.transferring.validation import unvalidated
@@ -121,7 +121,7 @@ def transfer(
         cells.note(budget.gone)
     learned = None if other is None else told(study.learned, other, near is not None)
     notes = [*told_of_net, *repeated, *clustered, *unlike, *notes, *idle, *cells.stopped, *large]
-    notes += [*told_of(larger), *told_of_source(study)]
+    notes += [*told_of(larger), *told_of_source(study), *told_of_additions(study.rows, made)]
     table = report(study, cells, protocol(study, settled, choice, minutes, notes, learned))
     model = model_of(study, settled, choice, (fitted, scale), examples.reader)
     return Transferring(table, model, folder, write(folder, study, cells, settled, table, model))

@@ -10,6 +10,7 @@ from metatl.transforms.parallel_adapters import ParallelAdapters
 from metatl.transforms.quantised import Quantised
 from metatl.transforms.series_adapters import SeriesAdapters
 from metatl.transforms.subspace import Subspace
+from metatl.transforms.told import told
 from metatl.transforms.transform import Transform, outlined, transformed
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "Subspace",
     "Transform",
     "outlined",
+    "told",
     "transformed",
 ]

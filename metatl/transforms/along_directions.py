@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from metatl import tree
 from metatl.additions import Through
 from metatl.types import Buffers, Params
 
@@ -24,5 +25,5 @@ class Directions(Through):
         theirs = {name: key for name in new if (key := FRONT + name) in buffers}
         for name, key in theirs.items():
             held = buffers[key]
-            new[name] = params[name] + (z.to(held) @ held.flatten(1)).view(held.shape[1:])
+            new[name] = params[name] + (z.to(held) @ tree.lines(held)).view(held.shape[1:])
         return new, {name: leaf for name, leaf in buffers.items() if name not in theirs.values()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from metatl.additions import Addition
 from metatl.net import Net
 from metatl.transforms.peft_layers import addition, fitted
-from metatl.transforms.targets import weight_of
+from metatl.transforms.targets import shared, weight_of
 from metatl.transforms.transform import Transform, extended
 from metatl.types import MetatlError, Params, Transfer
 from metatl.weights.peft import placed, read_peft
@@ -35,9 +35,11 @@ class FromPeft(Transform):
         folder = Path(self.folder)
         adapter = read_peft(folder)
         before = placed(adapter, [name for name, _ in net.module.named_modules()], folder)
-        added, made = list[Addition](), Params()
+        added, made, apart = list[Addition](), Params(), shared(net.module)
         for layer, tensors in adapter.layers.items():
             name = before + layer
+            if name in apart:
+                raise MetatlError(f"{folder}: the weight of '{name}' is not that layer's alone in this net")
             one = addition(adapter, layer, name, net.module.get_submodule(name))
             if one is None:
                 raise MetatlError(f"{folder}: layer '{name}' is neither linear nor a convolution here")

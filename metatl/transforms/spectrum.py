@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from metatl import tree
 from metatl.types import Params
 
 Along = Literal["scouts", "permuted", "random"]
@@ -46,4 +47,4 @@ def parts_of(rows: Tensor, like: Params) -> Params:
 
 
 def _rows(found: Params) -> Tensor:
-    return torch.cat([leaf.flatten(1) for leaf in found.values()], 1)
+    return torch.cat([tree.lines(leaf) for leaf in found.values()], 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 
 from torch import Tensor, nn
@@ -36,21 +37,40 @@ def check_share(who: str, dropout: float) -> None:
 def meant(net: Net, takes: Callable[[nn.Module], bool], pattern: str, every: str = "") -> list[str]:
     """Names of the layers but the output layer that a transform can act on and a pattern is found in.
 
-    every: the word that means all of them.
+    Layers whose weight is not theirs alone are none (see `shared`). every: the word that means all of them.
     """
+    apart = shared(net.module)
     return [
         name
         for name, layer in net.module.named_modules()
-        if takes(layer) and name != net.head and (pattern == every or re.search(pattern, name))
+        if takes(layer) and name not in (net.head, *apart) and (pattern == every or re.search(pattern, name))
     ]
+
+
+def shared(module: nn.Module) -> set[str]:
+    """Layers whose weight other layers hold too, or is made of others (weight norm).
+
+    It is no layer's own to change: merged into it, what is added at one layer would change the others.
+    """
+    held = Counter(id(p) for one in module.modules() for p in one.parameters(recurse=False))
+    return {
+        name
+        for name, one in module.named_modules()
+        if not isinstance(one, QuantisedLinear)
+        and isinstance(getattr(one, "weight", None), Tensor)
+        and held[id(dict(one.named_parameters(recurse=False)).get("weight"))] != 1
+    }
 
 
 def nothing_meant(who: str, net: Net, takes: Callable[[nn.Module], bool], pattern: str) -> MetatlError:
     """What is said where no layer is meant."""
-    known = [name for name, layer in net.module.named_modules() if takes(layer)]
+    apart = shared(net.module)
+    known = [name for name, layer in net.module.named_modules() if takes(layer) and name not in apart]
     kind = "convolutions that it takes" if takes is spatial else "linear layers"
     shown = ", ".join(name for name in known[:8] if name != net.head) or "none"
     but = f"; '{net.head}' gives the output and is never meant" if net.head in known else ""
+    some = ", ".join([name for name, one in net.module.named_modules() if takes(one) and name in apart][:8])
+    but += f"; {some}: the weight is not the layer's alone" if some else ""
     return MetatlError(f"{who}: no layer is meant by targets '{pattern}'; {kind} are {shown}{but}")
 
 
