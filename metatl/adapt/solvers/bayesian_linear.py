@@ -17,7 +17,7 @@ JITTER = 1e-8
 
 
 class Posterior(NamedTuple):
-    """K ~ MN(mean, covariance, diag(noise)): mean [d + 1, outputs], noise [outputs]."""
+    """K ~ MN(mean, covariance, diag(noise)): mean [d + 1, outputs], noise [outputs]; float64."""
 
     mean: Tensor
     covariance: Tensor
@@ -31,8 +31,9 @@ class BayesianLinear(Solver):
     K ~ MN(K0, L0^-1, S), L0 = R R^T, gives L = L0 + P^T P, mean L^-1 (P^T Y + L0 K0), and for a new row
     y ~ N(mean^T p, (1 + p^T L^-1 p) S). S is diagonal. Learned over tasks with the features, K0, R (and S,
     where `noise` is None) make ALPaCA (Harrison, Sharma & Pavone 2018, arXiv 1807.08912). Without a learned
-    prior K0 is 0, L0 is r I (nothing for the constant), and r and S (r alone where `noise` is given) are
-    those under which the rows at hand are likeliest (`evidence.best_ridge`). No row gives the prior's answer.
+    prior K0 is 0, L0 is r I (nothing for the constant at the rows' mean), and r and S (r alone where `noise`
+    is given) are those under which the rows at hand are likeliest (`evidence.best_ridge`). No row gives the
+    prior's answer.
 
     Args:
         noise: variance of e, in the targets' unit squared; None to learn it, or to choose it by evidence.
@@ -62,8 +63,14 @@ class BayesianLinear(Solver):
         ridge, noise = best_ridge(x, target, counts, self.noise)
         noise = widened(noise, counts.sum() - 1) if self.noise is None else noise
         flat = ridge.new_full((1,), 1e-6)
-        root = torch.diag(torch.cat([ridge.expand(x.shape[1]), flat]).sqrt())
-        return self._posterior(x.new_zeros(x.shape[1] + 1, outputs), root, noise, features, y, weight)
+        before = torch.diag(torch.cat([ridge.expand(x.shape[1]), flat]))
+        # Of rows less their mean, so that the constant is free wherever the features lie.
+        centre = counts @ x / counts.sum().clamp_min(1e-300)
+        start = x.new_zeros(x.shape[1] + 1, outputs)
+        found = self._posterior(start, before, noise, x - centre, y, weight)
+        back = torch.eye(len(start), dtype=x.dtype, device=x.device)
+        back = torch.cat([back[:-1], torch.cat([-centre, back.new_ones(1)]).unsqueeze(0)])
+        return Posterior(back @ found.mean, back @ found.covariance @ back.T, noise)
 
     def fit_under(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
@@ -72,16 +79,18 @@ class BayesianLinear(Solver):
         check_rows(features, y, outputs, weight, none=True)
         _check_real(y)
         mean = prior["mean"].double()
-        return self._posterior(mean, prior["root"].double(), self._noise(prior), features, y, weight)
+        before = _with_jitter(prior["root"].double())
+        return self._posterior(mean, before, self._noise(prior), features, y, weight)
 
     def predict(self, fitted: Posterior, features: Tensor) -> Tensor:
         """mean^T p, [n, outputs]."""
-        return _with_one(features.to(fitted.mean.dtype)) @ fitted.mean
+        return as_features(features, _with_one(features.to(fitted.mean.dtype)) @ fitted.mean)
 
     def spread(self, fitted: Posterior, features: Tensor) -> Tensor:
         """(1 + p^T L^-1 p) S, [n, outputs]."""
         p = _with_one(features.to(fitted.mean.dtype))
-        return (1 + ((p @ fitted.covariance) * p).sum(-1, keepdim=True).clamp_min(0)) * fitted.noise
+        known = ((p @ fitted.covariance) * p).sum(-1, keepdim=True).clamp_min(0)
+        return as_features(features, (1 + known) * fitted.noise)
 
     def added(self, fitted: Posterior, features: Tensor, y: Tensor) -> Posterior:
         """The posterior after one row more, features [d] and y [outputs], in O(d^2) (Sherman & Morrison)."""
@@ -113,15 +122,13 @@ class BayesianLinear(Solver):
         return prior["log_noise"].double().exp() if self.noise is None else given
 
     def _posterior(
-        self, mean: Tensor, root: Tensor, noise: Tensor, features: Tensor, y: Tensor, weight: Tensor | None
+        self, mean: Tensor, before: Tensor, noise: Tensor, features: Tensor, y: Tensor, weight: Tensor | None
     ) -> Posterior:
-        """By Cholesky, in float64."""
+        """By Cholesky, in float64, under L0 = before."""
         p, rows = _with_one(features.double()), row_weights(features, weight).unsqueeze(-1)
-        before = _with_jitter(root)
         factor = torch.linalg.cholesky(before + p.T @ (rows * p))
         target = p.T @ (rows * y.double().reshape(-1, mean.shape[1])) + before @ mean
-        found = torch.cholesky_solve(target, factor), torch.cholesky_inverse(factor), noise
-        return Posterior(*(as_features(features, value) for value in found))
+        return Posterior(torch.cholesky_solve(target, factor), torch.cholesky_inverse(factor), noise)
 
 
 def _with_jitter(root: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from metatl.adapt.solvers.evidence import NOTHING
 from metatl.adapt.solvers.solver import Solver, as_features, check_labels, check_rows, one_hot, row_weights
 from metatl.types import MetatlError, Params
 
@@ -61,7 +62,7 @@ class GaussianClasses(Solver):
         count = rows @ member
         means = (member.T @ (rows.unsqueeze(-1) * x)) / count.clamp_min(1e-300).unsqueeze(-1)
         size, x = x.shape[1], (x - centre)
-        between = (share @ x.square()).mean().clamp_min(1e-12)
+        between = (share @ x.square()).mean().clamp_min(NOTHING)
         inside = (rows @ (x + centre - member @ means).square()).mean()
         within = (inside + between / 2) / ((rows.sum() - (count > 0).sum()).clamp_min(0) + 1)
         scaled = share.sqrt().unsqueeze(-1) * x

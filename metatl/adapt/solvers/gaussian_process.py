@@ -35,8 +35,8 @@ class GaussianProcess(Solver):
     logits 2 mean / (variance + s): those of the labels' own densities N(+1), N(-1) under the process.
 
     Without a learned prior l^2 is half of the rows' mean squared distance; for classes c is 1, s is `noise`
-    and the mean 0; of real targets the mean is that of all of them, and c and s come from the evidence, not
-    from `noise`, widened by what is not known of them (`evidence.best_noise`, `evidence.widened`).
+    and the mean 0; of real targets every output has a mean, c and s of its own, with one c / s: by evidence,
+    not from `noise`, widened by what is not known of them (`evidence.best_noise`, `evidence.widened`).
 
     Args:
         kernel: as above.
@@ -79,9 +79,9 @@ class GaussianProcess(Solver):
             return seen(self.kernel, *given, Hyperparameters(one, length, self.noise * one, 0 * one))
         counts, target = row_weights(features, weight), columns(y, outputs).double()
         ratio, noise = best_noise(kernel_of(self.kernel, x, x, one, length), target, counts)
-        wide = widened(noise.mean(), counts.sum() - 1)
-        mean = (counts @ target).mean() / counts.sum().clamp_min(1e-300)
-        return seen(self.kernel, *given, Hyperparameters(wide / ratio, length, wide, mean))
+        wide = widened(noise, counts.sum() - 1)
+        mean = counts @ target / counts.sum().clamp_min(1e-300)
+        return seen(self.kernel, *given, Hyperparameters(wide.mean() / ratio, length, wide, mean))
 
     def fit_under(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
@@ -102,10 +102,10 @@ class GaussianProcess(Solver):
         return as_features(features, found)
 
     def spread(self, fitted: Process, features: Tensor) -> Tensor:
-        """k(z, z) - k(z, rows) (K + s)^-1 k(rows, z) + s, [n, outputs]."""
+        """k(z, z) - k(z, rows) (K + s)^-1 k(rows, z) + s, with the c and s of an output: [n, outputs]."""
         near = across(self.kernel, fitted, features)
-        found = variance(self.kernel, fitted, features, near)
-        return as_features(features, found.expand(-1, fitted.solved.shape[1]))
+        found, noise = variance(self.kernel, fitted, features, near), fitted.noise.double()
+        return as_features(features, (found * noise / noise.mean()).expand(-1, fitted.solved.shape[1]))
 
     def evidence(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
