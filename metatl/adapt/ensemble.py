@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from metatl.adapt.around import Around
 from metatl.adapt.bootstrap import bootstrapped
+from metatl.adapt.support import check_some
 from metatl.net import Net
 from metatl.types import Batch, MetatlError, Transfer
 
@@ -55,14 +57,13 @@ class Ensemble(Around):
         y = support.y
         if not isinstance(y, Tensor):
             raise MetatlError("Ensemble fits one target; give y as one tensor")
+        if self.needs_labels:
+            check_some(support)
         kind = 0 if y.is_floating_point() else 2 if y.dtype == torch.bool else 1
+        each = range(self.members)
+        seen = [bootstrapped(support, key, i) if self.reweighted else support for i in each]
         first = self.members * key
-        fits = tuple(
-            self.adaptation.fit(
-                net, transfer, bootstrapped(support, key, i) if self.reweighted else support, first + i
-            )
-            for i in range(self.members)
-        )
+        fits = tuple(self.adaptation.fit(net, transfer, seen[i], first + i) for i in each)
         return Members(torch.tensor(kind, device=y.device), fits)
 
     def predict(self, net: Net, transfer: Transfer, fitted: Any, support: Batch, x: Any) -> Tensor:
@@ -70,8 +71,8 @@ class Ensemble(Around):
         said = [self.adaptation.predict(net, transfer, one, support, x) for one in fitted.fits]
         outputs, kind = torch.stack(said), fitted.kind
         classes = outputs.log_softmax(-1).logsumexp(0) - math.log(self.members)
-        labels = outputs.sigmoid().mean(0).logit(1e-12)
-        return torch.where(kind == 0, outputs.mean(0), torch.where(kind == 1, classes, labels))
+        yes, no = (logsigmoid(sign * outputs).logsumexp(0) for sign in (1, -1))
+        return torch.where(kind == 0, outputs.mean(0), torch.where(kind == 1, classes, yes - no))
 
     def adapted(self, net: Net, transfer: Transfer, fitted: Any) -> Transfer:
         """What is carried, where no member moves it; MetatlError where each has weights of its own."""

@@ -9,7 +9,7 @@ import torch
 
 from metatl.data.tables.arrays import as_numpy
 from metatl.data.tables.columns import Array
-from metatl.data.targets import Targets
+from metatl.data.targets import MOST, Targets
 from metatl.types import MetatlError
 
 
@@ -46,11 +46,20 @@ def real_targets(y: Any) -> Targets:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise MetatlError("Unknown label type: real targets are numbers; use Classifier") from error
-    values = torch.from_numpy(array.reshape(len(array), -1).astype(np.float32))
-    if not bool(values.isfinite().all()):
+    values = torch.from_numpy(array.reshape(len(array), -1).astype(np.float64))
+    if not bool((values.abs() <= MOST).all()):
         raise MetatlError("y holds NaN, infinity or a value beyond 3e38; leave these rows out, or scale it")
     names = _names(y, values.shape[1]) if values.shape[1] > 1 else ("target",)
     return Targets("real", names, values)
+
+
+def as_given(y: Any) -> Array:
+    """Labels as an array; objects that are all numbers of one type are numbers."""
+    array = as_numpy(y)
+    if array.dtype.kind == "O" and array.size and len({type(one) for one in array.flat}) == 1:
+        plain = np.array(array.tolist())
+        array = plain if plain.dtype.kind in "iufb" and plain.shape == array.shape else array
+    return array
 
 
 def _labels(array: Array, y: Any) -> tuple[Targets, Array]:
@@ -74,6 +83,7 @@ def _array(y: Any) -> Array:
     array = as_numpy(y)
     if isinstance(y, list | tuple) and array.dtype.kind == "O" and all(isinstance(one, str) for one in y):
         array = array.astype(np.str_)
+    array = as_given(array)
     if array.dtype.kind == "c":
         raise MetatlError("Complex data not supported: give real targets")
     if array.ndim not in (1, 2) or not array.size:

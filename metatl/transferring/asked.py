@@ -186,7 +186,7 @@ def digests(
     def digest(value: Any) -> str:
         return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
-    values = problem.targets.values.tolist()
+    values = problem.targets.digits
     data = [problem.targets.names, values, problem.digests, problem.task.pool.tolist()]
     data += [] if problem.task.group is None else [problem.task.group.tolist()]
     data += [one.pair.tolist() for one in (problem, source) if one is not None and one.pair is not None]

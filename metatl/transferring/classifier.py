@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metatl.adapt import check_outputs
-from metatl.data.given_targets import class_targets
+from metatl.data.given_targets import as_given, class_targets
 from metatl.data.targets import Targets
 from metatl.transferring.estimating import TransferEstimator
-from metatl.transferring.input_errors import as_value_error
+from metatl.transferring.input_errors import InputError, as_value_error
 from metatl.transferring.model import SavedModel
 
 
@@ -52,8 +52,20 @@ class Classifier(TransferEstimator):
         return (shares >= 0.5).astype(bool if kind == "b" else float if kind == "f" else int)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of rows whose class, or all labels, are predicted correctly."""
-        right = self.predict(X) == np.asarray(y)
+        """Share of rows whose class, or all labels, are predicted correctly.
+
+        Raises MetatlError (a ValueError too) for y of another shape, and for words beside numbers.
+        """
+        found = self.predict(X)
+        with as_value_error():
+            true = as_given(y)
+        true = true[:, 0] if found.ndim == 1 and true.shape[1:] == (1,) else true  # as `fit` takes it
+        if found.shape != true.shape:
+            raise InputError(f"score: y is {list(true.shape)}, and predictions are {list(found.shape)}")
+        if (found.dtype.kind in "iufb") != (true.dtype.kind in "iufb"):
+            given, own = (part.reshape(-1)[:1].tolist() for part in (true, found))
+            raise InputError(f"score: y holds {given[0]!r}, and classes are {own[0]!r}; give one kind")
+        right = found == true
         return float(np.average(right if right.ndim == 1 else right.all(1), weights=sample_weight))
 
     def __sklearn_tags__(self) -> Any:

@@ -40,7 +40,7 @@ def doubts(kind: Kind, outputs: Tensor, spread: Tensor | None = None) -> Tensor:
         return 0.5 - (outputs.sigmoid() - 0.5).abs().amin(-1)
     if spread is None:
         return torch.full((len(outputs),), math.nan)
-    return spread.clamp_min(1e-30).log().mean(-1)
+    return spread.double().clamp_min(1e-300).log().mean(-1)
 
 
 def most(found: Sequence[D], count: int) -> list[D]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,10 @@ HUGE = 1e20
 
 @dataclass(frozen=True)
 class Scale:
-    """What real targets are standardised by; mean 0 and deviation 1 leaves others as they are."""
+    """What real targets are standardised by, [outputs] float64: float32 has 7 digits, and a date has 10.
+
+    Mean 0 and deviation 1 leaves others as they are.
+    """
 
     mean: Tensor
     deviation: Tensor
@@ -33,12 +37,15 @@ class Scale:
         """Of labelled rows [n, d]; of classes and labels, and of a column that does not vary, 1."""
         if not y.is_floating_point():
             return Scale(torch.zeros(()), torch.ones(()))
+        y = y.double()
         spread = y.std(0, correction=0)
-        return Scale(y.mean(0), torch.where(spread > 0, spread, torch.ones_like(spread)))
+        return Scale(
+            y.mean(0), torch.where(spread > 1e-14 * y.abs().amax(0), spread, torch.ones_like(spread))
+        )
 
     def down(self, y: Tensor) -> Tensor:
-        """(y - mean) / deviation of real targets [n, outputs]; others as they are."""
-        return (y - self.mean) / self.deviation if y.is_floating_point() else y
+        """(y - mean) / deviation of real targets [n, outputs], float32; others as they are."""
+        return ((y - self.mean) / self.deviation).float() if y.is_floating_point() else y
 
     def up(self, outputs: Tensor) -> Tensor:
         """Outputs [n, outputs] in the targets' own units."""
@@ -83,6 +90,21 @@ def shown(score: Score, value: float) -> float:
     return round(score.factor * value, 2) if score.unit else float(f"{value:.6g}")
 
 
+def kept(name: str, value: float) -> float | None:
+    """A further score as reports keep it: of real values, whose unit is free, seven digits."""
+    if SCORES[name].takes == ("real",):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
+    return round(value, 6) + 0.0 if abs(value) < HUGE else None
+
+
+def figures(value: float, deviation: float) -> str:
+    """A value with six digits, and five at least of its target's deviation: 1700000003.2543 if that is 2."""
+    more = 0
+    if math.isfinite(value) and value and deviation > 0:
+        more = min(max(math.floor(math.log10(abs(value)) - math.log10(deviation)), 0), 10)
+    return f"{value:.{6 + more}g}"
+
+
 def row_scores(outputs: Tensor, y: Tensor) -> Tensor:
     """[n]: the score of every row; where outputs are not finite its worst value, NaN where there is none."""
     score = score_of(y)
@@ -100,11 +122,12 @@ def judge(outputs: Tensor, y: Tensor, variance: Tensor | None = None) -> Judged:
         probability = sure.double().numpy().round(6).tolist()
     else:
         values = outputs.sigmoid() if kind == "labels" else outputs
+        unit = [1.0] * values.shape[-1] if kind == "labels" else Scale.of(y).deviation.tolist()
         predicted = [
-            [float(f"{v:.6g}") for v in row] if ok else None
+            [float(figures(v, of)) for v, of in zip(row, unit, strict=True)] if ok else None
             for row, ok in zip(values.tolist(), whole.tolist(), strict=True)
         ]
-    scores = [None if v != v else v for v in row_scores(outputs, y).numpy().round(9).tolist()]
+    scores = [None if v != v else float(f"{v:.10g}") for v in row_scores(outputs, y).tolist()]
     also = _also(outputs, y, bool(whole.all()), variance)
     return Judged(predicted, probability, scores, also, int((~whole).sum()))
 
@@ -118,5 +141,5 @@ def _also(outputs: Tensor, y: Tensor, whole: bool, variance: Tensor | None) -> d
     for name, score in SCORES.items():
         if name != own and kind in score.takes and not (score.spread and variance is None):
             value = score.of(Predictive(outputs, variance) if score.spread else outputs, y, rows)
-            found[name] = round(value, 6) if abs(value) < HUGE else None
+            found[name] = kept(name, value)
     return found

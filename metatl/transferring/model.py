@@ -98,6 +98,11 @@ class SavedModel:
         """Whether it says how far real targets may lie from its outputs."""
         return self.kind == "real" and self.module.readout.adaptation.spreads
 
+    @property
+    def deviations(self) -> list[float]:
+        """Of the real targets that it was fitted to, in their own units; of others 1."""
+        return self.module.get_buffer("deviation").expand(len(self.names)).tolist()
+
     def outputs(self, x: Any) -> Tensor:
         """[n, outputs] for prepared rows [n, ...], as they come."""
         return self._told(self.module, x)

@@ -65,7 +65,7 @@ def _save(model: SavedModel, examples: Path, target: str | None, out: Path) -> i
         check_known(tuple(labels), model.names, examples)
         y: Tensor = torch.tensor([model.names.index(one) for one in labels])
     else:
-        y = torch.tensor(labels, dtype=torch.float32)
+        y = torch.tensor(labels, dtype=torch.float64)
     if inputs.columns is not None:
         x: Any = model.preparation(inputs.columns)
     else:
@@ -102,6 +102,7 @@ class OfRun:
     id_name: str
     kind: Kind = "classes"
     spreads: bool = False
+    deviations: tuple[float, ...] = ()
 
 
 def predicted(words: argparse.Namespace) -> tuple[Predicting, list[Prediction], str]:

@@ -19,6 +19,7 @@ from metatl.data.targets import Kind
 from metatl.objectives.predictive import Predictive
 from metatl.transferring.doubt import doubts
 from metatl.transferring.features import BATCH
+from metatl.transferring.judging import figures
 from metatl.transferring.model import SavedModel
 from metatl.transferring.prepared import reads, remarks, whole
 from metatl.types import MetatlError
@@ -77,7 +78,7 @@ def _batch(
     unsure = doubts(model.kind, outputs, spread).tolist()
     for i, place in enumerate(read):
         if bool(outputs[i].isfinite().all()):
-            ends = () if spread is None else between(outputs[i], spread[i])
+            ends = () if spread is None else between(outputs[i], spread[i], model.deviations)
             found[place] = (*cells(model, outputs[i]), *ends), unsure[i]
         else:
             unreadable(f"{inputs.ids[place]}: the prediction is not finite, so that it says nothing")
@@ -127,6 +128,11 @@ class Predicting(Protocol):
         """Whether it says how far real targets may lie from its outputs."""
         ...
 
+    @property
+    def deviations(self) -> Sequence[float]:
+        """Of the real targets that it was fitted to, by which their digits are told."""
+        ...
+
 
 def columns(model: Predicting) -> list[str]:
     """The names of a line's cells, after that of the row."""
@@ -140,7 +146,7 @@ def columns(model: Predicting) -> list[str]:
 def cells(model: Predicting, row: Tensor) -> tuple[str, ...]:
     """Of a row [outputs] labels by probability, the most probable first; all probabilities; or values."""
     if model.kind == "real":
-        return tuple(f"{value:.6g}" for value in row.tolist())
+        return _figures(row.tolist(), model.deviations)
     if model.kind == "labels":
         sure = row.sigmoid().tolist()
         named = [name for name, p in zip(model.names, sure, strict=True) if p >= 0.5]
@@ -153,10 +159,14 @@ def cells(model: Predicting, row: Tensor) -> tuple[str, ...]:
     return tuple(found)
 
 
-def between(row: Tensor, spread: Tensor) -> tuple[str, ...]:
+def between(row: Tensor, spread: Tensor, deviations: Sequence[float]) -> tuple[str, ...]:
     """The ends of the 95 % interval of every value [outputs], lower and upper in turn."""
     ends = torch.stack(Predictive(row, spread).interval(LEVEL), -1)
-    return tuple(f"{end:.6g}" for end in ends.flatten().tolist())
+    return _figures(ends.flatten().tolist(), [one for one in deviations for _ in ENDS])
+
+
+def _figures(values: Sequence[float], deviations: Sequence[float]) -> tuple[str, ...]:
+    return tuple(figures(value, of) for value, of in zip(values, deviations, strict=True))
 
 
 def table(model: Predicting, predictions: Sequence[Prediction], shown: Callable[[str], str] = str) -> str:

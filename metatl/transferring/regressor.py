@@ -47,8 +47,8 @@ class Regressor(TransferEstimator):
         normal distribution; 0.95 gives those of `metatl predict`. Raises MetatlError (a ValueError too) for a
         level that is no share, and for a method that says values alone.
         """
-        if not 0 < level < 1:
-            raise InputError(f"level is {level}; give a share between 0 and 1, 0.95 say")
+        if not isinstance(level, float | int | np.number) or not 0 < level < 1:
+            raise InputError(f"level is {level!r}; give a share between 0 and 1, 0.95 say")
         if not self.model.spreads:
             raise InputError(
                 f"{self.model.made.get('method')} {NO_DOUBT}; choose one that does: method='bayes'"
@@ -62,21 +62,25 @@ class Regressor(TransferEstimator):
     def coverage(self, X: Any, y: Any, level: float = 0.95) -> float:
         """The share of values y, shaped as predictions, in their intervals: near `level` where these hold.
 
-        Errors as in `predict_interval`, and for values of another shape.
+        Errors as in `predict_interval`, and for values of another shape, NaN among them.
         """
-        values, (low, high) = np.asarray(y, np.float64), self.predict_interval(X, level)
-        if values.shape != low.shape:
-            raise InputError(f"coverage: y is {list(values.shape)}, and predictions are {list(low.shape)}")
+        low, high = self.predict_interval(X, level)
+        values = _beside(low, y, "coverage")
         return float(np.mean((low <= values) & (values <= high)))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R2 = 1 - sum (y - f)^2 / sum (y - mean y)^2, the mean over targets."""
-        values, found = np.asarray(y, np.float64), self.predict(X)
+        """R2 = 1 - sum (y - f)^2 / sum (y - mean y)^2, the mean over targets; errors as in `coverage`.
+
+        A target that does not vary counts 1 where it is met exactly, else 0, as in scikit-learn.
+        """
+        found = self.predict(X)
+        values = _beside(found, y, "score")
         middle = np.average(values, axis=0, weights=sample_weight)
         left, whole = (
             np.average((values - of) ** 2, axis=0, weights=sample_weight) for of in (found, middle)
         )
-        return float(np.mean(1 - left / np.where(whole > 0, whole, 1.0)))
+        varies = whole > 0
+        return float(np.mean(np.where(varies, 1 - left / np.where(varies, whole, 1.0), left == 0)))
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn wants to know."""
@@ -87,6 +91,16 @@ class Regressor(TransferEstimator):
     def _shaped(self, outputs: Tensor) -> NDArray[np.float64]:
         values = outputs.double().numpy()
         return values[:, 0] if self.model.made.get("flat", len(self.model.names) == 1) else values
+
+
+def _beside(found: NDArray[np.float64], y: Any, what: str) -> NDArray[np.float64]:
+    """True values as numbers, shaped as what was found; InputError for others, and for NaN."""
+    with as_value_error():
+        values = real_targets(y).values.numpy()
+    shape = list(np.shape(y))
+    if shape != list(found.shape):
+        raise InputError(f"{what}: y is {shape}, and predictions are {list(found.shape)}")
+    return values.reshape(found.shape)
 
 
 def _with_spread(model: SavedModel, x: Any) -> Tensor:

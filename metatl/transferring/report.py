@@ -11,7 +11,7 @@ import numpy as np
 from metatl.evaluation.scores import Score
 from metatl.evaluation.statistics import FEWEST_DRAWS, holm
 from metatl.transferring.cells import ALL, Cell, Cells
-from metatl.transferring.judging import score_of
+from metatl.transferring.judging import kept, score_of
 from metatl.transferring.rows import NO_TRANSFER
 from metatl.transferring.running import missing, wanted
 from metatl.transferring.scores import Matrix, difference, interval, matrix, rounded, worse
@@ -176,7 +176,9 @@ def _also(held: Sequence[Cell]) -> dict[str, float | None]:
     names = dict.fromkeys(name for cell in held for name in cell.also)
     found = {name: [cell.also.get(name) for cell in held] for name in names}
     return {
-        name: None if any(value is None for value in values) else rounded(np.mean(np.array(values, float)), 6)
+        name: None
+        if any(value is None for value in values)
+        else kept(name, float(np.mean(np.array(values, float))))
         for name, values in found.items()
     }
 

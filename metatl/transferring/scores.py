@@ -51,7 +51,8 @@ def matrix(draws: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]], rows:
 def worse(score: Score, row: Matrix, reference: Matrix) -> float:
     """Percent of draws whose score is strictly worse than the reference's in the same draw."""
     a, b = np.nanmean(row, axis=1), np.nanmean(reference, axis=1)
-    return float(100 * (score.sign * (a - b) < -1e-12).mean())
+    least = 1e-12 * np.maximum(np.abs(a), np.abs(b))
+    return float(100 * (score.sign * (a - b) < -least).mean())
 
 
 def rounded(value: Any, places: int = 2) -> Any:

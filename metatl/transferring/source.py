@@ -92,7 +92,7 @@ def source_rows(examples: Examples, problem: Problem) -> SourceRows:
                 f"source: {found.inputs.ids[place]} is the same {unit} as {own[digest]}; a source that holds "
                 f"{unit}s of the problem tells their labels beforehand: take them out of it"
             )
-    said = json.dumps([found.targets.names, found.targets.values.tolist(), digests])
+    said = json.dumps([found.targets.names, found.targets.digits, digests])
     names = () if found.targets.clusters else found.targets.names
     shared = tuple(name for name in names if name in problem.targets.names)
     key = hashlib.sha256(said.encode()).hexdigest()[:16]

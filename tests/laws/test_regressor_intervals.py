@@ -23,7 +23,7 @@ def drawn(count: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.fl
     return x, y + rng.normal(size=(count, 2)) * [2.0, 0.003]
 
 
-@pytest.mark.parametrize("method", ["bayes", "laplace", "ensemble"])
+@pytest.mark.parametrize("method", ["bayes", "laplace", "ensemble", "gaussian-process"])
 def test_intervals_hold_the_share_that_was_asked_for(method: str, tmp_path: Path) -> None:
     x, y = drawn(700)
     found = Regressor(method=method).fit(x[:100], y[:100])

@@ -64,7 +64,7 @@ def test_what_targets_are(table: Columns, name: str, kind: str, names: tuple[str
     shape, dtype = {
         "classes": ((N,), torch.int64),
         "labels": ((N, 2), torch.bool),
-        "real": ((N, len(parts)), torch.float32),
+        "real": ((N, len(parts)), torch.float64),
     }[kind]
     assert (tuple(found.values.shape), found.values.dtype) == (shape, dtype)
     if kind != "classes":

@@ -46,9 +46,7 @@ class BayesianLinear(Solver):
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Posterior:
         """The posterior of features [n, d] under the prior that evidence chooses."""
         _check(features, y, outputs, weight)
-        return normal.after(
-            normal.likeliest(features, y.reshape(-1, outputs), weight, self.noise), features, y, weight
-        )
+        return normal.likeliest(features, y.reshape(-1, outputs), weight, self.noise)
 
     def fit_under(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
@@ -78,9 +76,9 @@ class BayesianLinear(Solver):
         return normal.after_each(self._before(prior), features, y, weight, new)
 
     def _before(self, prior: Params) -> LayerPrior:
-        mean, root = prior["mean"].double(), prior["root"].double()
+        mean, precision = prior["mean"].double(), normal.with_jitter(prior["root"].double())
         given = torch.full_like(prior["mean"][0], self.noise or 1.0).double()
-        return LayerPrior(mean, root, prior["log_noise"].double().exp() if self.noise is None else given)
+        return LayerPrior(mean, precision, prior["log_noise"].double().exp() if self.noise is None else given)
 
 
 def _check(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from metatl.adapt.solvers.evidence import NOTHING
 from metatl.adapt.solvers.solver import as_features, one_hot, row_weights
 
 
@@ -36,7 +37,7 @@ def suggested(features: Tensor, y: Tensor, outputs: int, weight: Tensor | None) 
     count = rows @ member
     means = (member.T @ (rows.unsqueeze(-1) * x)) / count.clamp_min(1e-300).unsqueeze(-1)
     size, x = x.shape[1], (x - centre)
-    between = (share @ x.square()).mean().clamp_min(1e-12)
+    between = (share @ x.square()).mean().clamp_min(NOTHING)
     inside = (rows @ (x + centre - member @ means).square()).mean()
     within = (inside + between / 2) / ((rows.sum() - (count > 0).sum()).clamp_min(0) + 1)
     scaled = share.sqrt().unsqueeze(-1) * x

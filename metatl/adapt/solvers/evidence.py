@@ -9,6 +9,8 @@ NORMAL = 1.959963984540054
 """97.5 % of a normal variable lie below it."""
 CAUCHY = 12.706204736432095
 """The same of Student's t with one degree of freedom."""
+NOTHING = 1e-30
+"""A variance that counts as none in any unit; one of float32 still."""
 STRENGTHS = 49
 """Ridges that are looked at, from 1e-4 to 1e4 times the mean squared length of the centred rows."""
 
@@ -56,9 +58,9 @@ def likely(
     # eigh's derivative is not finite where eigenvalues repeat: a chosen ridge is a constant.
     lengths, vectors = torch.linalg.eigh(products.detach())
     parts, lengths = (vectors.T @ target).square(), lengths.clamp_min(0.0)
-    scale = (lengths.sum() / count.clamp_min(1.0)).clamp_min(1e-12)
+    scale = (lengths.sum() / count.clamp_min(1.0)).clamp_min(NOTHING)
     free = (count - 1).clamp_min(1.0)
-    floor = 1e-10 * parts.sum(0) / free + 1e-12
+    floor = 1e-10 * parts.sum(0) / free + NOTHING
     if known is not None:  # the grid lies about the ridge that explains targets of this size
         scale = scale / (parts.detach().sum(0) / free / given).mean().clamp_min(1.0)
     ridges = scale * torch.logspace(-4, 4, STRENGTHS, dtype=target.dtype, device=target.device)

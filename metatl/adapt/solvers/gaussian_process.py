@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from metatl.adapt.solvers import process
-from metatl.adapt.solvers.process import Hyperparameters, Kernel, Process, evidence_of, seen, targets
+from metatl.adapt.solvers.process import Hyperparameters, Kernel, Process, evidence_of, seen
 from metatl.adapt.solvers.solver import Solver, as_features, check_rows
 from metatl.adapt.solvers.suggested_kernel import suggested
 from metatl.types import MetatlError, Params
@@ -27,7 +27,7 @@ class GaussianProcess(Solver):
     logits 2 mean / (variance + s): those of the labels' own densities N(+1), N(-1) under the process.
 
     Without a learned prior l^2 is half of the rows' mean squared distance; for classes c is 1, s `noise` and
-    the mean 0; of real targets the mean is theirs, c and s come from the evidence, widened (`suggested`).
+    the mean 0; every real output has a mean, c and s of its own, with one c / s, by evidence (`suggested`).
 
     Args:
         kernel: as above.
@@ -49,9 +49,9 @@ class GaussianProcess(Solver):
 
     def prior(self, size: int, outputs: int) -> Params:
         """c = 1, l = sqrt(d), s = noise, mean 0."""
-        length, noise = math.log(size) / 2, math.log(self.noise)
-        values = {"log_scale": 0.0, "log_length": length, "log_noise": noise, "mean": 0.0}
-        return {name: torch.tensor(value) for name, value in values.items()}
+        values = {"scale": 0.0, "length": math.log(size) / 2, "noise": math.log(self.noise)}
+        found = {f"log_{name}": torch.tensor(value) for name, value in values.items()}
+        return {**found, "mean": torch.tensor(0.0)}
 
     def fit(self, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None) -> Process:
         """With the default kernel on these rows [n, d]."""
@@ -78,13 +78,13 @@ class GaussianProcess(Solver):
         return as_features(features, found)
 
     def spread(self, fitted: Process, features: Tensor) -> Tensor:
-        """k(z, z) - k(z, rows) (K + s)^-1 k(rows, z) + s, [n, outputs]."""
+        """k(z, z) - k(z, rows) (K + s)^-1 k(rows, z) + s, with the c and s of an output: [n, outputs]."""
         found = process.variance(self.kernel, fitted, features, process.across(self.kernel, fitted, features))
+        found = found * fitted.noise.double() / fitted.noise.double().mean()
         return as_features(features, found.expand(-1, fitted.solved.shape[1]))
 
     def evidence(
         self, prior: Params, features: Tensor, y: Tensor, outputs: int, weight: Tensor | None = None
     ) -> Tensor:
         """log N(y; mean, K + s), 0-d: y [n, outputs] summed over outputs; rows count by weight [n]."""
-        fitted = self.fit_under(prior, features.double(), y, outputs, weight)
-        return evidence_of(fitted, targets(y, outputs, fitted.mean))
+        return evidence_of(self.fit_under(prior, features.double(), y, outputs, weight), y, outputs)

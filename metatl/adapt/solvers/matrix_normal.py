@@ -15,7 +15,7 @@ JITTER = 1e-8
 
 
 class Posterior(NamedTuple):
-    """K ~ MN(mean, covariance, diag(noise)): mean [d + 1, outputs], noise [outputs]."""
+    """K ~ MN(mean, covariance, diag(noise)): mean [d + 1, outputs], noise [outputs]; float64."""
 
     mean: Tensor
     covariance: Tensor
@@ -23,31 +23,37 @@ class Posterior(NamedTuple):
 
 
 class LayerPrior(NamedTuple):
-    """The prior K ~ MN(mean, (root root^T)^-1, diag(noise)): mean [d + 1, outputs], root [d + 1, d + 1]."""
+    """K ~ MN(mean, precision^-1, diag(noise)): mean [d + 1, outputs], precision [d + 1, d + 1]; float64."""
 
     mean: Tensor
-    root: Tensor
+    precision: Tensor
     noise: Tensor
-
-
-def likeliest(features: Tensor, y: Tensor, weight: Tensor | None, noise: float | None) -> LayerPrior:
-    """Mean 0, and the ridge (and the noise, for None) of rows [n, d], y [n, outputs], by their evidence."""
-    x, counts = features.double(), row_weights(features, weight)
-    ridge, found = best_ridge(x, y.double(), counts, noise)
-    found = widened(found, counts.sum() - 1) if noise is None else found
-    root = torch.diag(torch.cat([ridge.expand(x.shape[1]), ridge.new_full((1,), 1e-6)]).sqrt())
-    return LayerPrior(x.new_zeros(len(root), y.shape[1]), root, found)
 
 
 def after(before: LayerPrior, features: Tensor, y: Tensor, weight: Tensor | None) -> Posterior:
     """The posterior of rows [n, d], y [n, outputs]: by Cholesky, in float64."""
-    mean, root, noise = before
+    mean, precision, noise = before
     p, rows = with_one(features.double()), row_weights(features, weight).unsqueeze(-1)
-    precision = _with_jitter(root)
     factor = torch.linalg.cholesky(precision + p.T @ (rows * p))
     target = p.T @ (rows * y.double().reshape(-1, mean.shape[1])) + precision @ mean
-    found = torch.cholesky_solve(target, factor), torch.cholesky_inverse(factor), noise
-    return Posterior(*(as_features(features, value) for value in found))
+    return Posterior(torch.cholesky_solve(target, factor), torch.cholesky_inverse(factor), noise)
+
+
+def likeliest(features: Tensor, y: Tensor, weight: Tensor | None, noise: float | None) -> Posterior:
+    """Under mean 0 and the ridge (and the noise, for None) of rows [n, d], y [n, outputs], by their evidence.
+
+    Fitted to the rows less their mean, so that the constant is free wherever the features lie.
+    """
+    x, counts = features.double(), row_weights(features, weight)
+    ridge, found = best_ridge(x, y.double(), counts, noise)
+    found = widened(found, counts.sum() - 1) if noise is None else found
+    precision = torch.diag(torch.cat([ridge.expand(x.shape[1]), ridge.new_full((1,), 1e-6)]))
+    centre = counts @ x / counts.sum().clamp_min(1e-300)
+    before = LayerPrior(x.new_zeros(len(precision), y.shape[1]), precision, found)
+    inner = after(before, x - centre, y, weight)
+    eye = torch.eye(len(precision), dtype=x.dtype, device=x.device)
+    back = torch.cat([eye[:-1], torch.cat([-centre, eye.new_ones(1)]).unsqueeze(0)])
+    return Posterior(back @ inner.mean, back @ inner.covariance @ back.T, found)
 
 
 def after_one(fitted: Posterior, features: Tensor, y: Tensor) -> Posterior:
@@ -66,7 +72,7 @@ def after_each(
     From one Cholesky factor: its leading blocks are those of the first rows.
     """
     mean, noise = before.mean, before.noise
-    covariance = torch.cholesky_inverse(torch.linalg.cholesky(_with_jitter(before.root)))
+    covariance = torch.cholesky_inverse(torch.linalg.cholesky(before.precision))
     root = row_weights(features, weight).sqrt().unsqueeze(-1)
     p, q = root * with_one(features.double()), with_one(new.double())
     eye = torch.eye(len(p), dtype=p.dtype, device=p.device)
@@ -80,7 +86,7 @@ def after_each(
     return as_features(features, found[0]), as_features(features, found[1])
 
 
-def _with_jitter(root: Tensor) -> Tensor:
+def with_jitter(root: Tensor) -> Tensor:
     """R R^T, which may have no inverse, and a little of its mean diagonal."""
     found = root @ root.T
     return found + JITTER * found.diagonal().mean() * torch.eye(

@@ -17,7 +17,10 @@ Kernel = Literal["rbf", "linear", "cosine"]
 
 
 class Hyperparameters(NamedTuple):
-    """c, l, s and the mean, 0-d each, float64."""
+    """c, l, s and the mean, 0-d each, float64; noise, mean [outputs] where every output has its own.
+
+    Then c is that beside the mean of the s, and that of an output is to c as its s to that mean.
+    """
 
     scale: Tensor
     length: Tensor
@@ -28,7 +31,7 @@ class Hyperparameters(NamedTuple):
 class Process(NamedTuple):
     """rows [n, d], root weights [n], factor [n, n] of kernel and noise, solved [n, outputs], the kernel.
 
-    scale, length, noise, mean: 0-d; labels: 1 where targets were +1 and -1, else 0.
+    scale, length: 0-d; noise, mean: 0-d, or [outputs]; labels: 1 where targets were +1 and -1, else 0.
     """
 
     rows: Tensor
@@ -68,17 +71,18 @@ def seen(
     kernel = root.unsqueeze(-1) * kernel_of(kind, rows, rows, own.scale, own.length) * root
     shown = kernel.diagonal().mean() if len(rows) else torch.zeros_like(own.scale)
     eye = torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
-    factor = torch.linalg.cholesky(kernel + (own.noise + JITTER * shown) * eye)
+    factor = torch.linalg.cholesky(kernel + (own.noise.mean() + JITTER * shown) * eye)
     target = targets(y, outputs, mean) * root.unsqueeze(-1)
     solved = torch.cholesky_solve(target, factor)
     held = rows, root, factor, solved, own.scale, own.length, own.noise, mean, labels
     return Process(*(as_features(features, value) for value in held))
 
 
-def evidence_of(fitted: Process, target: Tensor) -> Tensor:
-    """log N(target; 0, K + s) summed over outputs, 0-d; target [n, outputs], see `targets`."""
+def evidence_of(fitted: Process, y: Tensor, outputs: int) -> Tensor:
+    """log N(y; mean, K + s) summed over outputs, 0-d; y of the rows that it has seen."""
+    target = targets(y, outputs, fitted.mean)
     half = fitted.factor.diagonal().log().sum() + len(target) * math.log(2 * math.pi) / 2
-    return -(target * fitted.root.unsqueeze(-1) * fitted.solved).sum() / 2 - target.shape[1] * half
+    return -(target * fitted.root.unsqueeze(-1) * fitted.solved).sum() / 2 - outputs * half
 
 
 def across(kind: Kernel, fitted: Process, features: Tensor) -> Tensor:
@@ -88,8 +92,8 @@ def across(kind: Kernel, fitted: Process, features: Tensor) -> Tensor:
 
 
 def variance(kind: Kernel, fitted: Process, features: Tensor, near: Tensor) -> Tensor:
-    """Of the target of features [m, d], noise included; near: their `across`. [m, 1]."""
+    """Of the target of features [m, d], the mean noise included; near: their `across`. [m, 1]."""
     z, scale = features.double(), fitted.scale.double()
     own = scale * (z.square().sum(-1) if kind == "linear" else torch.ones_like(z[:, 0]))
     known = torch.linalg.solve_triangular(fitted.factor.double(), near.T, upper=False).square().sum(0)
-    return ((own - known).clamp_min(0.0) + fitted.noise.double()).unsqueeze(-1)
+    return ((own - known).clamp_min(0.0) + fitted.noise.double().mean()).unsqueeze(-1)

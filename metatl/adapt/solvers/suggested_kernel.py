@@ -15,8 +15,8 @@ def suggested(
 ) -> Hyperparameters:
     """l^2 half of the mean squared distance of features [n, d]; of classes c = 1, s = noise, mean 0.
 
-    Of real targets the mean is theirs, c and s those under which they are likeliest, both widened by what is
-    not known of them.
+    Every real output has a mean, c and s of its own, with one c / s: those under which all are likeliest,
+    c and s widened by what is not known of them.
     """
     x = features.double()
     centre = x.mean(0) if len(x) > 1 else torch.zeros_like(x.sum(0))
@@ -27,6 +27,6 @@ def suggested(
         return Hyperparameters(one, length, noise * one, 0 * one)
     counts, target = row_weights(features, weight), columns(y, outputs).double()
     ratio, found = best_noise(kernel_of(kind, x, x, one, length), target, counts)
-    wide = widened(found.mean(), counts.sum() - 1)
-    mean = (counts @ target).mean() / counts.sum().clamp_min(1e-300)
-    return Hyperparameters(wide / ratio, length, wide, mean)
+    wide = widened(found, counts.sum() - 1)
+    mean = counts @ target / counts.sum().clamp_min(1e-300)
+    return Hyperparameters(wide.mean() / ratio, length, wide, mean)

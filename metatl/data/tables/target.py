@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metatl.data.tables.columns import Array, Columns, as_text, missing
 from metatl.data.tables.formats import parse
-from metatl.data.targets import Kind, Targets
+from metatl.data.targets import MOST, Kind, Targets
 from metatl.types import MetatlError
 
 MOST_CLASSES, ROWS_EACH = 20, 5
@@ -182,7 +182,7 @@ def _is_yes_no(values: Array) -> bool:
 
 
 def _real(columns: Sequence[Array]) -> Tensor:
-    return torch.from_numpy(np.stack([values.astype(np.float64) for values in columns], 1)).float()
+    return torch.from_numpy(np.stack([values.astype(np.float64) for values in columns], 1))
 
 
 def _check_varied(found: Targets, where: str, name: str) -> None:
@@ -195,5 +195,5 @@ def _check_varied(found: Targets, where: str, name: str) -> None:
             "real": f"the same value in every row, {found.values[0].tolist()}",
         }[found.kind]
         raise MetatlError(f"{where}: target {name!r} has {said}; there is nothing to learn")
-    if not bool(found.values.isfinite().all()):
+    if found.kind == "real" and not bool((found.values.abs() <= MOST).all()):
         raise MetatlError(f"{where}: target {name!r} has a value beyond 3e38; scale it down")
