@@ -36,13 +36,33 @@ def check_share(who: str, dropout: float) -> None:
 def meant(net: Net, takes: Callable[[nn.Module], bool], pattern: str, every: str = "") -> list[str]:
     """Names of the layers but the output layer that a transform can act on and a pattern is found in.
 
-    every: the word that means all of them.
+    every: the word that means all of them. Raises MetatlError for a layer whose weight is another's too (what
+    is merged into it would act in both), and for one whose weight is computed (a weight norm).
     """
-    return [
+    found = [
         name
         for name, layer in net.module.named_modules()
         if takes(layer) and name != net.head and (pattern == every or re.search(pattern, name))
     ]
+    homes = dict[int, list[str]]()
+    for name, leaf in net.module.named_parameters(remove_duplicate=False):
+        homes.setdefault(id(leaf), []).append(name)
+    for name in found:
+        layer = net.module.get_submodule(name)
+        weight = layer.weight
+        if not isinstance(layer, QuantisedLinear) and id(weight) not in homes:
+            raise MetatlError(
+                f"layer '{name}' computes its weight of others (a parametrisation), which takes no addition; "
+                "remove that (torch's remove_parametrizations), or name other layers (targets)"
+            )
+        others = [own for own in homes.get(id(weight), []) if own != f"{name}.weight"]
+        if others:
+            other = others[0].rpartition(".")[0]
+            raise MetatlError(
+                f"layer '{name}' has its weight in common with '{other}', so that what is added to one would "
+                "be added to both; name layers with weights of their own (targets)"
+            )
+    return found
 
 
 def nothing_meant(who: str, net: Net, takes: Callable[[nn.Module], bool], pattern: str) -> MetatlError:

@@ -169,6 +169,11 @@ def test_state_that_is_no_tensor_stays_out(tmp_path: Path) -> None:
     assert report == f"{len(given) - 2} of {len(given) - 2} tensors from w.pt"
 
 
+def test_a_net_whose_state_is_more_than_tensors_is_one_line() -> None:
+    with pytest.raises(MetatlError, match=r"keeps state that is no tensor \(_extra_state\)"):
+        pretrained("tests.laws.test_weights_files.Noted")
+
+
 def test_averages_of_an_optimiser_are_no_weights(tmp_path: Path) -> None:
     with pytest.raises(MetatlError, match="holds no named tensors"):
         saved({"optimizer": {"exp_avg": drawn(Sorter())}, "step": 3}, tmp_path, Sorter())
