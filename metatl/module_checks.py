@@ -143,8 +143,8 @@ def _last_called(module: nn.Module, linear: Mapping[str, nn.Module], example: An
     return None if isinstance(output, Tensor) and output.shape[-1] != width else name
 
 
-def order_of_use(module: nn.Module, example: Any) -> tuple[str, ...]:
-    """Names of the weights as a pass over the example uses them."""
+def order_of_use(module: nn.Module, example: Any) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Names of the weights as a pass over the example uses them; those that it does not use."""
     with torch.no_grad():
         return used_in_order(module, lambda: _traced(module, example))
 

@@ -44,7 +44,7 @@ class Net:
     through: what carried weights go through before a pass (a subspace, say).
     passes: the type that passes are computed in (bfloat16, say), where it is not the weights' own.
     plain: whether all layers are torch's or ours, without hooks or norms that need care.
-    frozen: weights with requires_grad=False, whose guide is 0 everywhere.
+    frozen, unused: weights with requires_grad=False, whose guide is 0; those that a pass does not use.
     """
 
     module: nn.Module
@@ -58,6 +58,7 @@ class Net:
     additions: tuple[Addition, ...] = ()
     order: tuple[str, ...] = ()
     through: tuple[Through, ...] = ()
+    unused: frozenset[str] = field(default_factory=frozenset[str])
 
     @staticmethod
     def of(module: nn.Module, head: str | None = None, example: Any = None) -> Net:
@@ -80,7 +81,8 @@ class Net:
         if example is None:
             return net
         output = module_checks.same_as_eval(net, example)
-        net = replace(net, order=module_checks.order_of_use(module, example))
+        order, unused = module_checks.order_of_use(module, example)
+        net = replace(net, order=order, unused=unused)
         known = rows or not isinstance(output, Tensor) or output.dim() < 2
         return net if known else replace(net, own_outputs=output.shape[1])
 

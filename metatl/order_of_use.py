@@ -36,10 +36,11 @@ class _Uses(TorchFunctionMode):
         return output
 
 
-def used_in_order(module: nn.Module, call: Callable[[], Any]) -> tuple[str, ...]:
-    """Names of all weights by their first use in `call`, a pass of the module.
+def used_in_order(module: nn.Module, call: Callable[[], Any]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Names of all weights by their first use in `call`, a pass of the module; those not seen to be used.
 
-    A weight that no operation is seen to use stays after the one that is registered before it.
+    A weight that no operation is seen to use stays after the one that is registered before it. Where none is
+    seen (compiled code), none counts as not used.
     """
     with _Uses(module) as uses:
         call()
@@ -47,7 +48,8 @@ def used_in_order(module: nn.Module, call: Callable[[], Any]) -> tuple[str, ...]
     last, keys = -1, dict[str, int]()
     for name in uses.names.values():
         last = keys[name] = places.get(name, last)
-    return tuple(sorted(keys, key=keys.__getitem__))
+    unused = frozenset(name for name in keys if name not in places) if places else frozenset[str]()
+    return tuple(sorted(keys, key=keys.__getitem__)), unused
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -88,8 +90,8 @@ def blocks_in_order(net: Net, params: Params) -> list[list[str]]:
     A block is a group that the module tells of itself (`group_matcher`), else what shares its name up to the
     first number in it (`encoder.layer.11`), or a layer whose name has none; where all that is numbered are
     layers, and parts of the net are modules of layers with names (`stage3.conv2`), these. What has no weight
-    with two axes or more (a norm of its own), or is no layer's (a position embedding of the whole net),
-    belongs to the block before it.
+    with two axes or more (a norm of its own), is no layer's (a position embedding of the whole net), or is
+    not used by a pass (an auxiliary head), belongs to the block before it.
     """
     groups: Any = getattr(net.module, "group_matcher", None)
     ordinal = _ordinal(groups()) if callable(groups) else None
@@ -105,9 +107,10 @@ def blocks_in_order(net: Net, params: Params) -> list[list[str]]:
 
     names = weights_in_order(net, params)
     whole = {name for name, one in net.module.named_modules() if any(one.children())}
-    own = {block(name) for name in names if params[name].dim() > 1 and name.rpartition(".")[0] not in whole}
+    used = [name for name in names if name not in net.unused]
+    own = {block(name) for name in used if params[name].dim() > 1 and name.rpartition(".")[0] not in whole}
     found: dict[Hashable, list[str]] = {}
-    last = block(names[0])
+    last = block(next(iter(used), names[0]))
     for name in names:
         here = block(name)
         joins = here not in own or (isinstance(here, tuple) and here[-1:] == (_PREVIOUS,))

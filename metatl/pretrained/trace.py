@@ -26,7 +26,8 @@ class Trace:
 def traced(module: nn.Module, shape: tuple[int, ...], what: str) -> Trace:
     """One pass over zeros of this shape [channels, height, width]; order of use, not of registration.
 
-    Raises MetatlError where the net cannot read such pictures; what: the net's name in that line.
+    Raises MetatlError where the net cannot read such pictures, or keeps more than tensors; what: the net's
+    name in that line.
     """
     called: list[tuple[str, nn.Module]] = []
 
@@ -51,6 +52,12 @@ def traced(module: nn.Module, shape: tuple[int, ...], what: str) -> Trace:
             handle.remove()
     if not isinstance(output, Tensor):
         raise MetatlError(f"{what} gives a {type(output).__name__}; it has to give one tensor of outputs")
+    more = next((name for name, leaf in module.state_dict().items() if not isinstance(leaf, Tensor)), None)
+    if more is not None:
+        raise MetatlError(
+            f"{what} keeps state that is no tensor ({more}), which no file of weights here holds; leave "
+            "get_extra_state out, or let it be a buffer"
+        )
     convolutions = [name for name, layer in called if isinstance(layer, _CONVOLUTIONS)]
     linear = [name for name, layer in called if isinstance(layer, nn.Linear)]
     return Trace(next(iter(convolutions), None), linear[-1] if linear else None)

@@ -136,9 +136,9 @@ def started(row: Row, backbone: Backbone, start: nn.Module, outputs: int) -> tup
     net = Net.of(start, backbone.head, backbone.example()).with_outputs(outputs)
     transfer = replace(net.start(), memory=backbone.memory)
     if backbone.guide is not None:
-        transfer = replace(transfer, guide=backbone.guide)
+        transfer = replace(transfer, guide=net.held(backbone.guide))
     if row.guide is not None:
-        transfer = replace(transfer, guide=row.guide(net, transfer))
+        transfer = replace(transfer, guide=net.held(row.guide(net, transfer)))
     return (net, transfer) if row.transform is None else row.transform(net, transfer)
 
 

@@ -14,7 +14,7 @@ from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 
 SHOWN = 5
 """Rows in colour beside the reference."""
-_WIDE = 125
+WIDE = 125
 """Letters of a line that the picture is wide enough for."""
 
 
@@ -46,7 +46,7 @@ def scores(found: Mapping[str, Any]) -> Figure:
     name = protocol["score"][:1].upper() + protocol["score"][1:]
     title = f"{name} on {protocol['data']} by number of labels"
     figure.text(0.025, 0.93, title, fontsize=20, weight="bold", color=INK)
-    figure.text(0.025, 0.885, said, fontsize=12 * min(1.0, _WIDE / len(said)), color=FAINT)
+    figure.text(0.025, 0.885, said, fontsize=12 * min(1.0, WIDE / len(said)), color=FAINT)
     return figure
 
 

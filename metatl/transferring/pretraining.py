@@ -27,7 +27,7 @@ LEAST = 300
 """Steps at least, where nothing tells when to stop: few rows are a step or two a pass."""
 MOMENT_ROWS = 512
 """Rows of the source whose moments batch norms keep, at most."""
-LEARNED = 1
+LEARNED = 2
 """How nets are learned; another number where that changes, so that kept ones are not taken for new ones."""
 
 
@@ -76,13 +76,16 @@ def learned_on(source: Examples, problem: Examples, seed: int) -> tuple[Backbone
     }
     key = hashlib.sha256(said.encode()).hexdigest()[:24]
     if errors:
-        facts["weights"] = f"{facts['weights']}; masked values filled in, no label read, {_told(errors)}"
-    notes = [f"The net was learned on rows without labels: {_told(errors)}."] if errors else []
+        facts["weights"] = f"{facts['weights']}; masked values filled in, no label read, {how_well(errors)}"
+    notes = [f"The net was learned on rows without labels: {how_well(errors)}."] if errors else []
     return replace(made, key=key, facts=facts), [*notes, *sketch.notes]
 
 
-def _told(errors: Arrays) -> str:
+def how_well(errors: Arrays) -> str:
+    """How well masked values are filled in, in a few words."""
     masked, means = (float(errors[name]) for name in ERRORS)
+    if not means:
+        return "how well is not known, as the rows of the fifth that tells are alike"
     return f"squared error {masked:.3g} on the masked values of a fifth, {means:.3g} by the columns' means"
 
 

@@ -24,18 +24,20 @@ from metatl.types import Batch, MetatlError, Metrics, Transfer
 
 FEWEST = 10
 """Rows without labels from which a net is learned."""
-SHARE, EVERY = 5, 50
-"""One in so many rows is held out and tells which weights are best; steps between two looks at them."""
+SHARE, EVERY, LOOKED = 5, 50, 64
+"""One in so many rows is held out and tells which weights are best; steps between two looks at them; rows
+of a look, where fewer are held out each of them masked anew."""
 ERRORS = ("masked_error", "mean_error")
-"""On the rows held out: of the masked values, and by the columns' means."""
+"""On the rows held out: of the masked values, and by the columns' means over the other rows."""
 
 
 def filled_in(made: Backbone, sketch: Sketch, rows: Batch, steps: int, seed: int) -> Arrays:
     """Weights and moments by name, and ERRORS, after so many steps of filling masked values in.
 
     The loss is the squared error on the masked values (`Masked`: 0.3 of them, each replaced by that of
-    another row), by Adam with a rate that falls to 0; the best weights by a held-out fifth stay. y is not
-    read. Raises MetatlError for fewer than 10 rows.
+    another row), by Adam with a rate that falls to 0; the best weights by a held-out fifth stay (the last
+    ones where its rows are all alike: ERRORS are 0 then). y is not read. Raises MetatlError for fewer than
+    10 rows.
     """
     count = tree.rows(rows.x)
     if count < FEWEST:
@@ -48,7 +50,10 @@ def filled_in(made: Backbone, sketch: Sketch, rows: Batch, steps: int, seed: int
     learner = Supervised(steps, BATCH, Adam(rate), (term,), streams={"source": Masked(size=BATCH)})
     net = Net.of(made.module, made.head, made.example())
     learner.check(net, net.start(), used)
-    look = _Best(net, term, Masked(size=max(2, count // SHARE)).draw(held, seed, 0), steps)
+    means = tree.at(rows.x, order[count // SHARE :]).mean(0)
+    stream = Masked(size=max(2, count // SHARE))
+    looked = [stream.draw(held, seed, i) for i in range(-(-LOOKED // stream.size))]
+    look = _Best(net, term, tree.gather(looked, torch.cat), means, steps)
     with torch.random.fork_rng(devices=[]):
         train(learner, net, Loop(), learner.init(net, net.start()), used, seed, [look])
     found = {**look.transfer.params, **look.transfer.buffers, **look.errors}
@@ -60,10 +65,15 @@ def _data(x: Any) -> ClassData:
 
 
 class _Best:
-    """The transfer of the step with the least error on rows held out."""
+    """The transfer of the step with the least error on rows held out; means: of those that are learned from.
 
-    def __init__(self, net: Net, term: Reconstruction, held: Batch, steps: int) -> None:
+    The term's own `mean_error` would be by the means of the few rows held out, which know their values.
+    """
+
+    def __init__(self, net: Net, term: Reconstruction, held: Batch, means: torch.Tensor, steps: int) -> None:
         self.net, self.term, self.held, self.steps = net, term, held, steps
+        masked = held.y["masked"]
+        self.mean_error = (held.y["values"] - means).square()[masked].sum() / masked.sum().clamp_min(1)
         self.transfer: Transfer = net.start()
         self.errors: dict[str, torch.Tensor] = {}
 
@@ -76,6 +86,8 @@ class _Best:
         with torch.no_grad():
             passed = self.net.passed(carried.params, carried.buffers, self.held.x)
         seen = Seen({"source": passed}, {"source": self.held}, Anchor({}, None), {}, 1.0)
-        errors = {name: value for name, value in self.term.told(seen).items() if name in ERRORS}
-        if not self.errors or errors["masked_error"] < self.errors["masked_error"]:
+        told = {**self.term.told(seen), "mean_error": self.mean_error}
+        errors = {name: told[name] for name in ERRORS}
+        better = not self.errors or errors["masked_error"] < self.errors["masked_error"]
+        if better or not self.held.y["masked"].any():  # the last ones where nothing tells
             self.transfer, self.errors = replace(carried), errors

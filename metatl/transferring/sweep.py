@@ -15,11 +15,15 @@ from metatl.guides.guide import by_depth
 from metatl.lab.render.figure import FAINT, INK, LINE, PALETTE, bare, blank
 from metatl.net import Net
 from metatl.transferring.backbone import Backbone
+from metatl.transferring.plots import WIDE
 from metatl.transferring.rows import Row, rows
 from metatl.types import MetatlError
 
 Sweep = Literal["layers"]
-CURVES = {"taken": "taken over, the rest random, all trained", "frozen": "frozen, the rest trained"}
+CURVES = {
+    "taken": "taken over, the rest random, all trained from an output layer of zeros on",
+    "frozen": "frozen, the rest trained from the linear probe on",
+}
 STEPS = 6
 """Points of a curve beside its first one, at most."""
 
@@ -28,7 +32,10 @@ def swept(base: Backbone) -> dict[str, Row]:
     """Rows `taken-K` and `frozen-K` for some K from 0 to the number of blocks below the output layer.
 
     The first K blocks keep their pre-trained weights: others start at random and all are trained (taken), or
-    others are trained from pre-trained weights too (frozen). Source: Yosinski et al. 2014, arXiv 1411.1792.
+    others are trained from pre-trained weights too (frozen). They are `half-transfer` and `last-block` with
+    other numbers of blocks: a probe says nothing where blocks are random, nor do moments that were kept, so
+    that all blocks taken over and none frozen, which have the same weights to start from, are two ways.
+    Source: Yosinski et al. 2014, arXiv 1411.1792.
     Raises MetatlError without a body that could move.
     """
     if not base.moves:
@@ -87,8 +94,11 @@ def picture(found: Mapping[str, Any]) -> Figure:
     axes.set_axisbelow(True)
     name = protocol["score"][:1].upper() + protocol["score"][1:]
     title = f"{name} on {protocol['data']} by what is transferred"
-    said = f"{protocol['net']}; solid: the first blocks {CURVES['frozen']}; dashed: {CURVES['taken']}; "
-    said += f"up to {protocol['draws']} draws, bars: 95 % interval"
     figure.text(0.025, 0.93, title, fontsize=20, weight="bold", color=INK)
-    figure.text(0.025, 0.885, said, fontsize=12, color=FAINT)
+    lines = (
+        f"{protocol['net']}; up to {protocol['draws']} draws, bars: 95 % interval",
+        f"solid: the first blocks {CURVES['frozen']}; dashed: {CURVES['taken']}",
+    )
+    for height, said in zip((0.89, 0.855), lines, strict=True):
+        figure.text(0.025, height, said, fontsize=12 * min(1.0, WIDE / len(said)), color=FAINT)
     return figure

@@ -44,8 +44,8 @@ def _products(net: Net) -> list[str]:
         for own, leaf in one.named_parameters(recurse=False):
             name = f"{layer}.{own}".lstrip(".")
             if name not in norms and (leaf.dim() == 2 or (leaf.dim() > 2 and "weight" in own)):
-                found.append(layer if own == "weight" and layer else name)
-    return found
+                found.append(layer if own == "weight" and layer else name.partition(".parametrizations.")[0])
+    return list(dict.fromkeys(found))
 
 
 def _named(layers: Iterable[str]) -> str:

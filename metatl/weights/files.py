@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -29,8 +29,9 @@ def sha256(path: Path) -> str:
 def held(path: Path) -> dict[str, dict[str, Tensor]]:
     """Every mapping of named tensors in a file, by its place there (`state_dict`, `model.ema`; "": the top).
 
-    Wrappers, beside whatever else they hold (epochs, optimisers), are opened; torch files load with
-    weights_only=True. Raises MetatlError for a file that is not there, holds no tensors, or is damaged.
+    Wrappers, beside whatever else they hold (epochs), are opened; states of optimisers, whose averages may
+    have the weights' own names and shapes, are not. torch files load with weights_only=True. Raises
+    MetatlError for a file that is not there, holds no tensors, or is damaged.
     """
     if not path.exists() or path.is_dir():
         raise MetatlError(f"the weights file {path} is not there")
@@ -45,17 +46,28 @@ def held(path: Path) -> dict[str, dict[str, Tensor]]:
     return found
 
 
+def in_order(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
+    """The file's tensors under the net's names, one after another.
+
+    Raises MetatlError unless both have the same shapes in the same order.
+    """
+    if [leaf.shape for leaf in own.values()] != [leaf.shape for leaf in theirs.values()]:
+        raise MetatlError(f"{file} has not the net's tensors in the net's order; is it another version?")
+    return dict(zip(own, theirs.values(), strict=True))
+
+
 def _content(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of a pickle protocol 213, say: it is damaged
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise MetatlError(
             f"{path} holds more than tensors and plain values (a whole module, say), which is not loaded; "
             "save its state_dict instead"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # whatever comes of reading what is none, or cut short
         said = next(iter(str(error).splitlines()), type(error).__name__)
         raise MetatlError(
             f"{path} is no weights file, or it is damaged or cut short ({said[:200]}); get it again, or save "
@@ -73,5 +85,5 @@ def _mappings(content: Any, place: str, depth: int) -> Iterator[tuple[str, dict[
     if tensors:
         yield place, tensors
     for key, inner in content.items():
-        if isinstance(key, str):
+        if isinstance(key, str) and not key.lower().startswith("optim"):
             yield from _mappings(inner, f"{place}.{key}" if place else key, depth + 1)

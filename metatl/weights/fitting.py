@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,9 @@ class Fit:
     """A file's tensors beside a net's.
 
     tensors: those that fit, by the net's names; left: names of the file that the net has not; new: names of
-    the net that the file has not; other_shape: names of both, of two shapes, or whole numbers in the file for
-    real ones of the net (codes of a quantised net); how: what was done to find them.
+    the net that the file has not; other_shape: names of both, of two shapes, or of two kinds: codes of a
+    quantised net (whole numbers, 8 bits), complex or sparse numbers, or none at all (of torch's device meta),
+    for real ones of the net; how: what was done to find them.
     """
 
     tensors: dict[str, Tensor]
@@ -34,13 +36,14 @@ class Fit:
     other_shape: tuple[str, ...]
     how: str = ""
 
-    def report(self, file: str) -> str:
-        """One line: what was loaded, left out, new, of another shape."""
+    def report(self, file: str, buffers: Collection[str] = ()) -> str:
+        """One line: what was loaded, left out, new, of another shape; buffers: the net's, never random."""
         total = _weights(self.tensors) + _weights(self.new) + _weights(self.other_shape)
         parts = [f"{_weights(self.tensors)} of {total} tensors from {file}{self.how}"]
         kinds = {
             "left out": self.left,
-            "not in the file, random": self.new,
+            "not in the file, random": [name for name in self.new if name not in buffers],
+            "not in the file, as the net makes them": [name for name in self.new if name in buffers],
             "of another shape or kind, random": self.other_shape,
         }
         parts += [f"{kind}: {_listed(names)}" for kind, names in kinds.items() if _weights(names)]
@@ -55,38 +58,56 @@ def load(
 ) -> str:
     """Load into the module what fits best of the mappings of a file; the report, one line.
 
-    remade: by the net's names, how a tensor of another shape is made to fit (see `in_channels`).
+    The mappings together count as one more, with their places in the names, where that fits better (an
+    encoder's beside a head's); others that would have served (a moving average) are named. remade: by the
+    net's names, how a tensor of another shape is made to fit (see `channels.in_channels`).
     Raises MetatlError where fewer than half of the tensors fit, of the net's or of the file's, whichever are
     fewer (an encoder's file may fill a small part of a larger net), or one of them is not finite.
     """
-    own = dict(module.state_dict())
-    fits = [(place, best_fit(own, tensors, remade)) for place, tensors in found.items()]
-    place, best = max(fits, key=lambda pair: len(pair[1].tensors))  # the first of equals
-    total, held, fitting = _weights(own), _weights(found[place]), _weights(best.tensors)
-    if 2 * fitting < min(total, held) or not fitting:
+    kept = {
+        name: leaf for name, leaf in module.state_dict(keep_vars=True).items() if isinstance(leaf, Tensor)
+    }
+    own = {name: leaf.detach() for name, leaf in kept.items()}
+    together = {f"{place}.{name}": leaf for place, one in found.items() for name, leaf in one.items()}
+    tried = [*found.items(), *([("", together)] if len(found) > 1 else [])]
+    fits = [(place, tensors, tied(best_fit(own, tensors, remade), kept)) for place, tensors in tried]
+    place, tensors, best = max(fits, key=lambda one: len(one[2].tensors))  # the first of equals
+    if not _serves(best, own, tensors):
         theirs = _listed(max(found.values(), key=len))
         raise MetatlError(
-            f"{file}: only {fitting} of the net's {total} tensors fit, less than half: these are another "
-            f"net's weights; the net has {_listed(own)}; the file has {theirs}"
+            f"{file}: only {_weights(best.tensors)} of the net's {_weights(own)} tensors fit, less than "
+            f"half: these are another net's weights; the net has {_listed(own)}; the file has {theirs}"
         )
     for name, leaf in best.tensors.items():
         if leaf.is_floating_point() and not bool(leaf.isfinite().all()):
             raise MetatlError(f"{file}: {name} holds values that are not finite; the file is damaged")
-    module.load_state_dict({**own, **best.tensors})
+    module.load_state_dict({**own, **best.tensors}, strict=False)
     inside = f" ({place!r} in it)" if place else ""
-    return best.report(file.name + inside)
+    beside = [one for one, held, fit in fits if one not in ("", place) and _serves(fit, own, held)]
+    also = (
+        f"; not taken, but fits too: {_listed(map(repr, beside))}"
+        if beside and tensors is not together
+        else ""
+    )
+    return best.report(file.name + inside, {name for name, _ in module.named_buffers()}) + also
 
 
 def best_fit(
     own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], remade: Mapping[str, Remade] | None = None
 ) -> Fit:
-    """The fit with most tensors over all prefixes taken off the file's names or set before them."""
+    """The fit with most tensors over all prefixes taken off the file's names or set before them.
+
+    Parts of the net of which none has the prefix (a head beside a wrapped body) fit under their own names.
+    """
     least = min(len(own), len(theirs)) / 2
     off, on = (_prefixes(names, least) for names in (theirs, own))
     tries = [(taken, put) for put in ("", *on) for taken in ("", *off)]
     counts = {pair: _count(own, theirs, *pair) for pair in tries}
     prefix, before = max(counts, key=lambda pair: counts[pair])  # the first of equals
     named = {before + key.removeprefix(prefix): key for key in theirs if key.startswith(prefix)}
+    parts = {name.partition(".")[0] for name in named}
+    beside = {key: key for key in theirs if key in own and key.partition(".")[0] not in parts}
+    named |= {name: key for name, key in beside.items() if not key.startswith(prefix)}
     how = f", prefix {prefix!r} taken off" if prefix else ""
     how += f", prefix {before!r} set before its names" if before else ""
     fitting: dict[str, Tensor] = {}
@@ -107,43 +128,46 @@ def best_fit(
     )
 
 
-def in_order(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], file: str) -> dict[str, Tensor]:
-    """The file's tensors under the net's names, one after another.
+def tied(fit: Fit, kept: Mapping[str, Tensor]) -> Fit:
+    """The fit where several of the net's names are one tensor (kept: its own tensors, by name).
 
-    Raises MetatlError unless both have the same shapes in the same order.
+    One of them in the file is enough; where the file has several that differ, the first is taken, which is
+    said.
     """
-    if [leaf.shape for leaf in own.values()] != [leaf.shape for leaf in theirs.values()]:
-        raise MetatlError(f"{file} has not the net's tensors in the net's order; is it another version?")
-    return dict(zip(own, theirs.values(), strict=True))
-
-
-def of_channels(weight: Tensor, channels: int) -> Tensor:
-    """A first convolution [out, before, ...] for another number of channels, its output of the same size.
-
-    For one channel the sum over the file's channels (grey is all three alike), else the channels in turn,
-    times before / channels. The rule of timm.
-    """
-    before = weight.shape[1]
-    if channels == 1:
-        return weight.sum(1, keepdim=True)
-    return weight[:, torch.arange(channels) % before] * (before / channels)
-
-
-def in_channels(leaf: Tensor, like: Tensor) -> tuple[Tensor, str] | None:
-    """A first convolution [out, in, h, w] for the channels of the net's (`of_channels`), and what is done."""
-    if leaf.dim() != like.dim() or leaf.shape[:1] + leaf.shape[2:] != like.shape[:1] + like.shape[2:]:
-        return None
-    return of_channels(leaf, like.shape[1]), f"made for {like.shape[1]} channels out of {leaf.shape[1]}"
+    names = dict[int, list[str]]()
+    for name, leaf in kept.items():
+        names.setdefault(id(leaf), []).append(name)
+    tensors, how = dict(fit.tensors), fit.how
+    for group in names.values():
+        held = [name for name in group if name in fit.tensors]
+        for name in group if held and len(group) > 1 else ():
+            if name in held and not torch.equal(fit.tensors[name], fit.tensors[held[0]]):
+                how += (
+                    f", {name} is one with {held[0]} in the net and differs in the file: the latter's taken"
+                )
+            tensors[name] = fit.tensors[held[0]]
+    new, other = (tuple(n for n in names if n not in tensors) for names in (fit.new, fit.other_shape))
+    return Fit(tensors, fit.left, new, other, how)
 
 
 def _as(leaf: Tensor, like: Tensor, remade: Remade | None) -> tuple[Tensor | None, str]:
     """The file's tensor in the type of the net's, and what was done; None where it does not fit."""
-    if leaf.is_floating_point() != like.is_floating_point():
+    if _kind(leaf) != _kind(like):
         return None, ""
     done = ""
     if leaf.shape != like.shape and remade is not None:
         leaf, done = remade(leaf, like) or (leaf, "")
     return (leaf.to(like.dtype), done) if leaf.shape == like.shape else (None, "")
+
+
+def _kind(leaf: Tensor) -> tuple[Any, ...]:
+    real = leaf.is_floating_point() and leaf.element_size() > 1  # 8 bits are codes, with a scale beside them
+    return real, leaf.is_complex(), leaf.layout, leaf.is_meta
+
+
+def _serves(fit: Fit, own: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
+    fitting = _weights(fit.tensors)
+    return fitting > 0 and 2 * fitting >= min(_weights(own), _weights(theirs))
 
 
 def _count(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], prefix: str, before: str) -> int:

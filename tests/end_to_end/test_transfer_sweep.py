@@ -35,6 +35,11 @@ def test_curves_over_blocks_with_intervals_and_a_picture(tmp_path: Path) -> None
         assert all(row["ci95"] is not None and row["draws"] == 3 for _, row in curve[1])
     assert (tmp_path / "out" / "sweep.png").read_bytes()[:4] == b"\x89PNG"
     assert "sweep.png" in found.out
+    report["protocol"]["net"] = f"my_package.my_module.{'Net' * 40}@weights.pt"
+    figure = sweep.picture(report)
+    edge = figure.bbox.width
+    assert len(figure.texts) == 3
+    assert all(one.get_window_extent().x1 < edge for one in figure.texts)
     assert (tmp_path / "out" / "report.html").read_text().count("keep their pre-trained weights") >= 1
 
 

@@ -142,6 +142,30 @@ def test_last_blocks_are_counted_from_the_output_layer() -> None:
         LastBlocks(-1)
 
 
+class Auxiliary(nn.Module):
+    """A head that only training looks at, registered behind the blocks, as GoogLeNet has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aside, self.low, self.high = nn.Linear(3, 3), nn.Linear(4, 5), nn.Linear(5, 5)
+        self.aux, self.out = nn.Linear(5, 3), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.high(self.low(x).tanh()).tanh())
+
+
+def test_what_no_pass_uses_is_no_block() -> None:
+    net = Net.of(Auxiliary(), example=torch.zeros(2, 4))
+    assert {name.partition(".")[0] for name in net.unused} == {"aside", "aux"}
+    assert moved(net, 1) == {"high", "aux", "out"}
+    assert len(blocks_in_order(net, net.start().params)) == 3
+    compiled = nn.Sequential(
+        torch.jit.script(nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 5))), nn.Linear(5, 3)
+    )
+    for module in (Auxiliary().low, compiled):
+        assert not {n for n in Net.of(module, example=torch.zeros(2, 4)).unused if not n.startswith("0.")}
+
+
 @pytest.mark.parametrize(
     ("module", "shape", "last"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -175,6 +176,9 @@ def test_refusals_are_one_line() -> None:
         (lambda: Masked(probability=1.0), "between 0 and 1"),
         (lambda: Masked(fill="noise"), "give zero, marginal"),  # pyright: ignore[reportArgumentType]
         (lambda: Masked(size=1), "2 rows"),
+        (lambda: Masked(fill="token", token=math.nan), "finite value"),
+        (lambda: Masked(patch=0), "1 pixel or more"),
+        (lambda: Masked(patch=-8), "1 pixel or more"),
         (lambda: Reconstruction(-1.0), "weights of 0 or more"),
         (
             lambda: Reconstruction()({}, torch.zeros(2, 3), Batch(torch.zeros(2, 3), torch.zeros(2)), ANCHOR),

@@ -83,6 +83,37 @@ def test_what_a_method_moves(method: str, moved: list[int]) -> None:
     assert [one.weights for one in summary(toy(), rows()["fine-tuning"], 2).layers] == [30, 35, 12]
 
 
+@pytest.mark.parametrize(
+    "method", ["fine-tuning", "last-block", "bias-only", "layer-wise-rates", "half-transfer"]
+)
+def test_what_a_net_holds_still_no_method_moves(method: str) -> None:
+    net, row = toy(), rows([method])[method]
+    freed = summary(net, row, 2).moved
+    head = net.module.get_submodule(net.head)
+    for leaf in net.module.parameters():
+        leaf.requires_grad_(False)
+    held = summary(net, row, 2)
+    assert held.moved == 2 * (head.in_features + 1) < freed  # pyright: ignore[reportOperatorIssue]
+    assert {one.name for one in held.layers if one.moved} == {net.head}
+
+
+class Recurrent(nn.Module):
+    """Its biases are called `bias_ih_l0_reverse`, say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.LSTM(4, 6, 2, bidirectional=True), nn.Linear(12, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x.transpose(0, 1))[0][-1])
+
+
+def test_biases_of_a_recurrent_layer_are_biases() -> None:
+    net = Backbone(Recurrent().eval(), "head", _Example(torch.zeros(2, 5, 4)), {}, "", {})
+    found = summary(net, rows(["bias-only"])["bias-only"], 2)
+    assert [one.moved for one in found.layers] == [2 * 2 * 2 * 24, 2 * 13]
+
+
 def test_the_memory_of_a_step() -> None:
     """Four bytes a number, Adam's two and a count; of a row its input and two outputs of tanh."""
     found = summary(toy(), rows()["fine-tuning"]).bytes

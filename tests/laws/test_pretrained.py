@@ -19,7 +19,7 @@ from metatl import models
 from metatl.pretrained import Preparation, known, pretrained, rebuild, vision
 from metatl.pretrained.layout import laid_out
 from metatl.types import MetatlError
-from metatl.weights.fitting import of_channels
+from metatl.weights.channels import of_channels
 from tests.conftest import ROOT
 from tests.own_nets import CifarResNet, Small
 

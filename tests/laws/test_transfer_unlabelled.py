@@ -19,7 +19,7 @@ from metatl.transferring.learnable import sketched
 from metatl.transferring.learned import learn
 from metatl.transferring.learning import Learning, fitting
 from metatl.transferring.opened import Words, opened
-from metatl.transferring.pretraining import learned_on
+from metatl.transferring.pretraining import how_well, learned_on
 from metatl.transferring.problem import read_problem
 from metatl.transferring.rows import rows
 from metatl.transferring.self_supervised import filled_in
@@ -158,6 +158,30 @@ def test_masked_values_of_rows_held_out_are_filled_in_better_than_by_their_means
     assert found["masked_error"] < 0.6 * found["mean_error"]
     noise = filled(torch.randn(400, 6, generator=torch.Generator().manual_seed(1)), target)
     assert noise["masked_error"] > 0.85 * noise["mean_error"]
+
+
+def test_the_columns_means_are_those_of_rows_that_are_learned_from(target: Path) -> None:
+    """Two rows held out: those of these two lie nearer; both are masked until that tells something."""
+    x = related(3, 12)
+    x[:, 1:] = x[:, :1]  # one column's errors are all columns', whichever values are masked
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    held, means = x[order[:2], 0], x[order[2:], 0].mean()
+    found = filled(x, target, steps=1)
+    first, second = (float(one) for one in (held - means).square())
+    assert float((held - held.mean()).square().max()) < min(first, second)
+    assert min(first, second) <= float(found["mean_error"]) <= max(first, second)
+    assert float(found["masked_error"]) > 0
+
+
+def test_rows_held_out_that_are_alike_tell_nothing(target: Path) -> None:
+    x = related(4, 12)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    x[order[:2]] = 1.0
+    found, longer = filled(x, target, steps=50), filled(x, target, steps=100)
+    assert found["mean_error"] == longer["masked_error"] == 0
+    assert any((found[name] != longer[name]).any() for name in found)  # not those of the first look
+    (said,) = {how_well(one) for one in (found, longer)}
+    assert said == "how well is not known, as the rows of the fifth that tells are alike"
 
 
 def test_the_seed_says_it_all_and_targets_nothing(target: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,7 +12,8 @@ from metatl import Descent, Net, tree
 from metatl.engines import Batched, Loop
 from metatl.heads import Prototypes
 from metatl.rules import SGD
-from metatl.transforms import LoRA, transformed
+from metatl.transforms import IA3, Adapters, DoRA, LoRA, Quantised, told, transformed
+from metatl.transforms.transform import Transform
 from metatl.types import Batch, Episode, MetatlError, Transfer
 from tests.outer import Outer, outer_gradient
 
@@ -57,6 +60,41 @@ def test_lora_is_the_identity_at_its_start_and_merges_without_change(transform: 
     torch.testing.assert_close(merged(after.params, {}, x), said, rtol=1e-12, atol=1e-12)
     assert all(torch.equal(fitted[name], leaf) for name, leaf in kept.items()), "the first pair is unmerged"
     assert torch.equal(net(fitted, {}, x), said)
+
+
+class Shared(nn.Module):
+    """Two layers of one weight, and one whose weight is computed of others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.free, self.head = (nn.Linear(6, 6) for _ in range(4))
+        self.two.weight = self.one.weight
+        self.normed = nn.utils.parametrizations.weight_norm(nn.Linear(6, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.normed(self.free(self.two(self.one(x)))))
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        *(kind(targets=targets) for kind in (LoRA, DoRA, Quantised) for targets in ("one", "two", "normed")),
+        *(Adapters(targets=targets) for targets in ("one", "two", "normed")),
+        IA3(inputs="one", outputs="normed"),
+    ],
+    ids=repr,
+)
+def test_a_weight_of_two_layers_or_of_none_takes_no_addition(transform: Transform) -> None:
+    """Merged into one it would act in both."""
+    net = Net.of(Shared(), "head")
+    with pytest.raises(MetatlError, match=r"no layer is meant by .*(one|two|normed)"):
+        transform(net, net.start())
+    transform = LoRA(2)
+    new, start = transform(net, net.start())
+    assert told(new) == "at 1 of 4 layers: free; none at one, two, normed"
+    x, params = torch.randn(5, 6), {n: torch.randn_like(p) for n, p in start.params.items()}
+    merged, done = transform.merge(new, replace(start, params=params))
+    torch.testing.assert_close(merged(done.params, done.buffers, x), new(params, start.buffers, x))
 
 
 def test_which_layers() -> None:

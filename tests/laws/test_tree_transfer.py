@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.ensemble import (
+    BaggingClassifier,
     ExtraTreesClassifier,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
@@ -174,6 +175,24 @@ def test_boosting_goes_on_from_its_source(classes: int) -> None:
     assert few.predict_proba(rest).shape == (60, classes)
 
 
+def test_boosting_that_stopped_early_goes_on_by_so_many_trees() -> None:
+    x, y, target, labels, _ = drawn(9, 4)
+    source = GradientBoostingClassifier(n_estimators=90, n_iter_no_change=1, random_state=0).fit(x, y)
+    assert source.n_estimators_ < 90
+    on = ContinuedBoosting(source, 3).fit(target, labels)
+    assert len(on.fitted_.estimators_) == source.n_estimators_ + 3
+
+
+def test_of_equal_gains_the_better_side_is_taken_and_not_chance() -> None:
+    """Both midpoints cut off one of three rows: their gains are equal but for rounding."""
+    values, left, right = np.array([0.0, 1, 2], "f4"), np.array([9.0, 1, 0]), np.array([0.0, 1, 9])
+    for y in (np.array([0, 2, 2]), np.array([0, 0, 2])):
+        bound = 0.5 if y[1] == 2 else 1.5
+        assert threshold(values, y, left, right) == (bound, False)
+        assert threshold(values, y[::-1].copy(), left, right) == (2 - bound, True)
+    assert threshold(values, np.array([0, 1, 0]), left, left) == (0.5, False)
+
+
 def test_boosted_values_go_on_too() -> None:
     x, _, target, _, rest = drawn(7, 4)
     source = GradientBoostingRegressor(n_estimators=10, random_state=0).fit(x, x[:, 0])
@@ -188,12 +207,37 @@ def test_boosted_values_go_on_too() -> None:
 def test_refusals_are_one_line() -> None:
     x, y, target, labels, _ = drawn(8, 4)
     tree = DecisionTreeClassifier(max_depth=2).fit(x, y)
+    boosted = GradientBoostingClassifier(n_estimators=2).fit(x, y)
     for wrong, said in [
         (lambda: TreeTransfer(DecisionTreeClassifier()), "no fitted classifier of trees"),
         (lambda: TreeTransfer(tree, "grow"), "one of ser, strut, mix"),  # pyright: ignore[reportArgumentType]
         (lambda: TreeTransfer(tree).fit(target[:, :2], labels), "the same columns"),
-        (lambda: TreeTransfer(tree).fit(target * np.nan, labels), "without NaN"),
+        (lambda: TreeTransfer(tree).fit(target * np.nan, labels), "hold NaN"),
+        (lambda: TreeTransfer(tree).fit(target, labels).predict(target * np.nan), "hold NaN"),
+        (lambda: TreeTransfer(tree).predict(target), "not fitted yet"),
+        (lambda: TreeTransfer(tree).fit(target, labels[1:]), r"40 rows and targets \[39\]"),
+        (lambda: TreeTransfer(tree).fit(target, target[:, 0]), "targets are real values"),
+        (lambda: TreeTransfer(tree).fit(target, labels * np.nan), "targets hold NaN"),
+        (
+            lambda: TreeTransfer(tree).fit(target, labels.astype("U")),
+            "targets are texts, and the source's numbers",
+        ),
+        (lambda: TreeTransfer(tree).fit(np.array([["red"] * 4]), labels[:1]), "rows are no numbers"),
+        (
+            lambda: TreeTransfer(BaggingClassifier(tree, 3, max_features=2).fit(x, y)),
+            "no fitted classifier of",
+        ),
+        (
+            lambda: TreeTransfer(GradientBoostingClassifier(n_estimators=2).fit(x, y)),
+            "no fitted classifier of",
+        ),
+        (lambda: TreeTransfer(DecisionTreeClassifier().fit(x, np.stack([y, y], 1))), "several targets"),
         (lambda: ContinuedBoosting(tree), "no fitted GradientBoosting"),
+        (lambda: ContinuedBoosting(boosted, "5"), "a whole number"),  # pyright: ignore[reportArgumentType]
+        (lambda: ContinuedBoosting(boosted).fit(target[:, :2], labels), "the same columns"),
+        (lambda: ContinuedBoosting(boosted).fit(target * np.nan, labels), "hold NaN"),
+        (lambda: ContinuedBoosting(boosted).fit(target[:0], labels[:0]), "give one or more"),
+        (lambda: ContinuedBoosting(boosted).predict(target), "not fitted yet"),
         (
             lambda: ContinuedBoosting(GradientBoostingClassifier(n_estimators=2).fit(x, y)).fit(
                 target, labels + 1

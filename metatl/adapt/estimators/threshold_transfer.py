@@ -7,6 +7,9 @@ import numpy as np
 from metatl.adapt.estimators.forest import Array
 from metatl.adapt.estimators.node_table import NodeTable
 
+_DIGITS = 12
+"""Of gains that are compared: with few rows many are equal, and the last digits of logarithms are chance."""
+
 
 def thresholds_moved(tree: NodeTable, x: Array, y: Array) -> NodeTable:
     """Structure transfer: the tree with thresholds of target rows x [n, d] with classes y [n].
@@ -53,9 +56,10 @@ def _split(tree: NodeTable, node: int, x: Array, y: Array) -> tuple[int, float, 
 def threshold(values: Array, y: Array, left: Array, right: Array) -> tuple[float, bool]:
     """A threshold among the midpoints of values [n], and whether left and right are to be exchanged.
 
-    Of the local maxima of the information gain inside the range (without one: of the largest gain) that with
-    the largest divergence gain 1 - p_l JSD(Q_l, S_l) - p_r JSD(Q_r, S_r), Q the shares of classes on the
-    target's sides, S those of the source's (left, right: counts [classes]), JSD in bits.
+    Of the local maxima of the information gain inside the range (without one: of those with the largest gain)
+    that with the largest divergence gain 1 - p_l JSD(Q_l, S_l) - p_r JSD(Q_r, S_r), Q the shares of classes
+    on the target's sides, S those of the source's (left, right: counts [classes]), JSD in bits. Of equals the
+    lowest, and not exchanged.
     """
     order = np.argsort(values, kind="stable")
     values, y = values[order].astype(np.float64), y[order]
@@ -64,12 +68,14 @@ def threshold(values: Array, y: Array, left: Array, right: Array) -> tuple[float
     lefts, rights = sums[last], sums[-1] - sums[last]
     share = lefts.sum(1) / len(y)
     gain = _entropy(sums[-1]) - share * _entropy(lefts) - (1 - share) * _entropy(rights)
+    gain = gain.round(_DIGITS)
     inside = np.flatnonzero((gain[1:-1] >= gain[:-2]) & (gain[1:-1] >= gain[2:])) + 1
-    among = inside if len(inside) else np.array([gain.argmax()])
+    among = inside if len(inside) else np.flatnonzero(gain == gain.max())
 
     def best(s_left: Array, s_right: Array) -> tuple[float, int]:
         apart = share[among] * _divergence(lefts[among], s_left)
         apart += (1 - share[among]) * _divergence(rights[among], s_right)
+        apart = apart.round(_DIGITS)
         return 1 - apart.min(), int(among[apart.argmin()])
 
     (straight, at), (crossed, other) = best(left, right), best(right, left)
