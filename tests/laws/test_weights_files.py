@@ -174,6 +174,19 @@ def test_a_net_whose_state_is_more_than_tensors_is_one_line() -> None:
         pretrained("tests.laws.test_weights_files.Noted")
 
 
+class FourBands(Sorter):
+    """Of pictures of a satellite, say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enc[0] = nn.Conv2d(4, 6, 3)
+
+
+def test_a_net_for_four_channels_is_told_by_its_channels() -> None:
+    with pytest.raises(MetatlError, match="its first convolution reads 4 channels"):
+        pretrained("tests.laws.test_weights_files.FourBands")
+
+
 def test_averages_of_an_optimiser_are_no_weights(tmp_path: Path) -> None:
     with pytest.raises(MetatlError, match="holds no named tensors"):
         saved({"optimizer": {"exp_avg": drawn(Sorter())}, "step": 3}, tmp_path, Sorter())
