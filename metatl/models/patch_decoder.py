@@ -16,7 +16,8 @@ class PatchDecoder(nn.Module):
 
     What pre-training leaves is `body`, the transformer: its weights fit the net of the same name
     (`--net timm:NAME@RUN/transfer.safetensors`). Source: Xie et al. 2022 (SimMIM), arXiv 2111.09886: masked
-    patches stay in the sequence, and a linear layer is the decoder.
+    patches stay in the sequence, and a linear layer is the decoder. A task's output layer in its place, with
+    another number of outputs, reads the mean of the patches' tokens; a config names it (`head: head`).
 
     Args:
         shape: of a picture, [channels, side, side].
@@ -48,10 +49,12 @@ class PatchDecoder(nn.Module):
             raise MetatlError(
                 f"PatchDecoder: pictures of {side} pixels have no whole patches of {self.patch}"
             )
-        self.head = nn.Linear(self.body.num_features, channels * self.patch**2)
+        self.values = channels * self.patch**2
+        self.head = nn.Linear(self.body.num_features, self.values)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [n, channels, side, side] -> its values [n, channels * side * side]."""
-        tokens = self.body.forward_features(x)[:, self.body.num_prefix_tokens :]
-        pixels = self.head(tokens).transpose(1, 2)
-        return F.fold(pixels, self.side, self.patch, stride=self.patch).flatten(1)
+        """x [n, channels, side, side] -> its values [n, channels * side * side], or a task's outputs."""
+        said: Tensor = self.head(self.body.forward_features(x)[:, self.body.num_prefix_tokens :])
+        if said.shape[-1] != self.values:
+            return said.mean(1)
+        return F.fold(said.transpose(1, 2), self.side, self.patch, stride=self.patch).flatten(1)

@@ -44,9 +44,11 @@ def traced(module: nn.Module, shape: tuple[int, ...], what: str) -> Trace:
     except Exception as error:  # whatever a module raises: it does not read such pictures
         said = next(iter(str(error).splitlines()), type(error).__name__)
         side = " x ".join(str(n) for n in shape)
-        raise MetatlError(
-            f"{what} does not read inputs of {side} ({said[:200]}); give it another size"
-        ) from error
+        reads = channels_of(module, shape[0])
+        advice = "give it another size"
+        if reads != shape[0]:
+            advice = f"its first convolution reads {reads} channels, and pictures have 3, or 1 (grey)"
+        raise MetatlError(f"{what} does not read inputs of {side} ({said[:200]}); {advice}") from error
     finally:
         for handle in handles:
             handle.remove()
@@ -63,10 +65,10 @@ def traced(module: nn.Module, shape: tuple[int, ...], what: str) -> Trace:
     return Trace(next(iter(convolutions), None), linear[-1] if linear else None)
 
 
-def channels_of(module: nn.Module) -> int:
-    """Input channels of the net's first convolution in order of registration; 3 where it has none."""
+def channels_of(module: nn.Module, otherwise: int = 3) -> int:
+    """Input channels of the net's first convolution by registration; `otherwise` where it has none."""
     found = (child.in_channels for child in module.modules() if isinstance(child, nn.Conv2d))
-    return next(found, 3)
+    return next(found, otherwise)
 
 
 def _type(module: nn.Module) -> torch.dtype:

@@ -20,7 +20,7 @@ from metatl.types import Guide, MetatlError, Params
 SMALL, CONVOLVED = (10.0, 20.0), (10.0, 10.0)
 """By which rates, and the rows that are seen, are multiplied for nets of some thousand weights; a row costs
 more where they are shared along a signal."""
-MADE = 2
+MADE = 3
 """How features are made; another number where that changes, so that kept ones are not taken for new ones."""
 
 

@@ -55,7 +55,8 @@ def summary(backbone: Backbone, row: Row | None = None, outputs: int | None = No
     """The net with an output layer of `outputs` rows (its own number for None), under a row of the table.
 
     What a row chooses by labelled rows (a mask, a source's guide) counts as moved: it is the most that may
-    move. Raises MetatlError where the net gives the row nothing to act on.
+    move. What no pass uses (an auxiliary head) does not, whatever a row lets move: it has no gradient. Raises
+    MetatlError where the net gives the row nothing to act on.
     """
     x = backbone.example()
     without_values = any(leaf.is_meta for leaf in tree.leaves(x))
@@ -70,8 +71,9 @@ def summary(backbone: Backbone, row: Row | None = None, outputs: int | None = No
         head = 0.0 if row is None or row.on == "inputs" or row.reads == "names" else 1.0
         guide = {n: torch.tensor(head if net.is_head(n) else 0.0) for n in params}
     held = Transfer(params, guide, transfer.buffers)
-    layers = _layers(net, held, x)
-    moved = movable(params, guide, _STEPS)
+    used = {n: torch.zeros_like(entry) if n in net.unused else entry for n, entry in guide.items()}
+    layers = _layers(net, replace(held, guide=used), x)
+    moved = movable(params, used, _STEPS)
     weights = sum(leaf.numel() for leaf in params.values())
     return Summary(layers, weights, moved, _bytes(net, held, row, x, fixed), told(net))
 

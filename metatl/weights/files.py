@@ -18,6 +18,9 @@ from metatl.types import MetatlError
 
 ENDINGS = (".pt", ".pth", ".th", ".bin", ".ckpt", ".tar", ".safetensors")
 _DEEPEST = 3
+_SEP = "::"
+_GROUPS = ("params::", "buffers::", "body::")
+"""Of weights and moments in what `lab.store` writes: of a run, of a saved model."""
 
 
 def sha256(path: Path) -> str:
@@ -29,16 +32,17 @@ def sha256(path: Path) -> str:
 def held(path: Path) -> dict[str, dict[str, Tensor]]:
     """Every mapping of named tensors in a file, by its place there (`state_dict`, `model.ema`; "": the top).
 
-    Wrappers, beside whatever else they hold (epochs), are opened; states of optimisers, whose averages may
-    have the weights' own names and shapes, are not. torch files load with weights_only=True. Raises
-    MetatlError for a file that is not there, holds no tensors, or is damaged.
+    Of a file that a run or a saved model of metatl holds these are its weights and moments, not its guides or
+    an optimiser's. Wrappers, beside whatever else they hold (epochs), are opened; states of optimisers, whose
+    averages may have the weights' own names and shapes, are not. torch files load with weights_only=True.
+    Raises MetatlError for a file that is not there, holds no tensors, or is damaged.
     """
     if not path.exists() or path.is_dir():
         raise MetatlError(f"the weights file {path} is not there")
     check_regular(path)
     if path.suffix not in ENDINGS:
         raise MetatlError(f"{path}: a weights file ends in one of {', '.join(ENDINGS)}")
-    found = dict(_mappings(_content(path), "", 0))
+    found = {place: _weights_alone(tensors) for place, tensors in _mappings(_content(path), "", 0)}
     if not found:
         raise MetatlError(
             f"{path} holds no named tensors; save a net's state_dict: torch.save(net.state_dict(), file)"
@@ -73,6 +77,14 @@ def _content(path: Path) -> Any:
             f"{path} is no weights file, or it is damaged or cut short ({said[:200]}); get it again, or save "
             "it with torch.save(net.state_dict(), file)"
         ) from error
+
+
+def _weights_alone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of names `GROUP::NAME`, as `lab.store` writes them, weights and moments by NAME; all of other files."""
+    grouped = {name: leaf for name, leaf in tensors.items() if name.startswith(_GROUPS)}
+    if not grouped or not all(_SEP in name for name in tensors):
+        return tensors
+    return {name.split(_SEP, 1)[1]: leaf for name, leaf in grouped.items()}
 
 
 def _mappings(content: Any, place: str, depth: int) -> Iterator[tuple[str, dict[str, Tensor]]]:

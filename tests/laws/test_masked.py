@@ -149,6 +149,10 @@ def test_a_transformer_fills_in_patches_and_its_weights_fit_the_net_of_its_name(
     first = module.head(tokens)[:, 5].view(2, 8, 8)  # the second patch of the second row
     torch.testing.assert_close(module(x).view(2, 32, 32)[:, 8:16, 8:16], first)
     net, seen = Net.of(module, "head"), list[dict[str, float]]()
+    layer = {"head.weight": torch.randn(3, 32), "head.bias": torch.randn(3)}
+    params = {**net.start().params, **layer}
+    of_task = F.linear(tokens.mean(1), layer["head.weight"], layer["head.bias"])
+    torch.testing.assert_close(net.with_outputs(3)(params, net.start().buffers, x), of_task)
     learner.check(net, net.start(), data)
     recorders = [lambda state, metrics: seen.append({n: m.item() for n, m in metrics.items()})]
     state = train(learner, net, Loop(), learner.init(net, net.start()), data, 0, recorders)  # pyright: ignore[reportArgumentType]

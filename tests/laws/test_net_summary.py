@@ -97,6 +97,24 @@ def test_what_a_net_holds_still_no_method_moves(method: str) -> None:
     assert {one.name for one in held.layers if one.moved} == {net.head}
 
 
+class Aside(nn.Module):
+    """With a layer that no pass uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.aside = toy().module, nn.Linear(7, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x)
+
+
+def test_what_no_pass_uses_does_not_move() -> None:
+    net = replace(toy(), module=Aside().eval(), head="body.4")
+    for method in ("fine-tuning", "last-block", "bias-only"):
+        (aside,) = (one for one in summary(net, rows([method])[method], 2).layers if one.name == "aside")
+        assert (aside.weights, aside.moved) == (56, 0)
+
+
 class Recurrent(nn.Module):
     """Its biases are called `bias_ih_l0_reverse`, say."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from metatl import Net
+from metatl.lab.store import tensors as store
+from metatl.learners import State
 from metatl.pretrained.nets import pretrained
 from metatl.types import MetatlError
 from metatl.weights.files import held
@@ -172,6 +176,42 @@ def test_state_that_is_no_tensor_stays_out(tmp_path: Path) -> None:
 def test_a_net_whose_state_is_more_than_tensors_is_one_line() -> None:
     with pytest.raises(MetatlError, match=r"keeps state that is no tensor \(_extra_state\)"):
         pretrained("tests.laws.test_weights_files.Noted")
+
+
+class FourBands(Sorter):
+    """Of pictures of a satellite, say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enc[0] = nn.Conv2d(4, 6, 3)
+
+
+def test_a_net_for_four_channels_is_told_by_its_channels() -> None:
+    with pytest.raises(MetatlError, match="its first convolution reads 4 channels"):
+        pretrained("tests.laws.test_weights_files.FourBands")
+
+
+@pytest.mark.parametrize("written", ["transfer", "checkpoint", "model"])
+def test_a_file_of_a_run_gives_its_weights_and_not_its_guide(written: str, tmp_path: Path) -> None:
+    """A guide has the weights' own names and shapes, and comes first in the file."""
+    path, given = tmp_path / "w.safetensors", drawn(Sorter())
+    net = Net.of(Sorter())
+    start = replace(net.start(), guide={n: torch.ones_like(p) for n, p in net.start().params.items()})
+    start = replace(start, **{g: {n: given[n] for n in getattr(start, g)} for g in ("params", "buffers")})
+    if written == "transfer":
+        store.save_transfer(path, start)
+    elif written == "checkpoint":
+        store.save_checkpoint(path, State(start, 3, {"rule": {n: -leaf for n, leaf in start.params.items()}}))
+    else:
+        groups = {f"body::{name}": leaf for name, leaf in given.items()}
+        store.write_tensors(path, "model", groups | {"readout::0": torch.ones(2, 4)}, {})
+    module = Sorter()
+    report = load(module, held(path), path)
+    same(
+        {n: v for n, v in module.state_dict().items() if "num_b" not in n},
+        {n: v for n, v in given.items() if "num_b" not in n},
+    )
+    assert report == f"{len(given) - 1} of {len(given) - 1} tensors from w.safetensors"
 
 
 def test_averages_of_an_optimiser_are_no_weights(tmp_path: Path) -> None:
