@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import minimize
 
-from metatl.aggregates import IMTLG, MGDA, AlignedMTL, CAGrad, NashMTL, UPGrad
+from metatl.aggregates import DWA, IMTLG, MGDA, AlignedMTL, CAGrad, GradNorm, NashMTL, UPGrad
 from metatl.aggregates.gramian import GramianAggregate
+from metatl.types import MetatlError
 
 ALL = [IMTLG(), MGDA(), AlignedMTL(), CAGrad(), NashMTL(), UPGrad()]
 
@@ -71,3 +73,12 @@ def test_the_shortest_vector_of_unlike_gradients_is_found(short: float) -> None:
     b = -short * (b + 3 * a)
     w = MGDA().weights(np.stack([a, b]) @ np.stack([a, b]).T)
     assert w[0] == pytest.approx((b @ b - a @ b) / ((a - b) @ (a - b)), rel=1e-6)
+
+
+@pytest.mark.parametrize("aggregate", [GradNorm(), DWA()], ids=lambda one: type(one).__name__)
+def test_shares_of_a_loss_below_0_are_refused(aggregate: Any) -> None:
+    """A loss that starts at -2 and ends at -4 is better, and no ratio says so."""
+    given = {"a": torch.from_numpy(gradients(2))}
+    aggregate(given, torch.tensor([0.0, 1.0]), aggregate.init(0))
+    with pytest.raises(MetatlError, match=r"loss 2 of 2 is -2, .* losses of 0 or more"):
+        aggregate(given, torch.tensor([1.0, -2.0]), aggregate.init(0))
