@@ -120,7 +120,8 @@ def _chosen(starts: Trunks, x: Tensor, y: Tensor, labels: Any, seed: int) -> lis
 
 
 def _rounded(values: Tensor) -> list[list[float]]:
-    return [[round(one, 6) for one in row] for row in values.tolist()]
+    """Seven digits, as errors are in the targets' own unit."""
+    return [[float(f"{one:.7g}") for one in row] for row in values.tolist()]
 
 
 def _number(value: float) -> float | None:

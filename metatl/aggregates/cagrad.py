@@ -12,7 +12,7 @@ from metatl.aggregates.gramian import GramianAggregate, Matrix, nearest
 from metatl.types import MetatlError
 
 _STATIONARY = 1e-4
-"""|g_w| over |J| below which no direction helps every task."""
+"""|g_w| over the sum of w_i |g_i| below which no direction helps every task, whatever their lengths."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,13 @@ class CAGrad(GramianAggregate):
         def beyond(t: float) -> float:
             return t - _norm(scaled, chosen(t))
 
-        most = math.sqrt(float(scaled.diagonal().max()))
-        t = 0.0 if beyond(0.0) >= 0 else cast("float", brentq(beyond, 0.0, most + 1e-12, xtol=1e-15))
+        length = np.sqrt(scaled.diagonal())
+        most = float(length.max())
+        low = _STATIONARY * float(length.min())  # not 0: where gradients cancel, |g_w| is 0 there for any c
+        t = 0.0 if beyond(low) >= 0 else cast("float", brentq(beyond, low, most + 1e-12, xtol=1e-15))
         w = chosen(t)
-        length = _norm(scaled, w)
-        return mean + radius / length * w if length >= _STATIONARY else np.zeros(k)
+        size = _norm(scaled, w)
+        return mean + radius / size * w if size > _STATIONARY * float(w @ length) else np.zeros(k)
 
 
 def _norm(gramian: Matrix, w: Matrix) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from metatl.aggregates.weighing import Weighing
+from metatl.aggregates.weighing import Weighing, check_shares
 from metatl.types import MetatlError, Params
 
 
@@ -16,7 +16,8 @@ from metatl.types import MetatlError, Params
 class DWA(Weighing):
     """w = softmax(r / temperature), r_i = (mean of L_i in the last epoch) / (in that before).
 
-    Losses that fall slowly weigh more; 1/k in the first two epochs. Published weights sum to k. Source: Liu,
+    Losses that fall slowly weigh more; 1/k in the first two epochs. Published weights sum to k.
+    Raises MetatlError for a loss below 0 (a log density): the ratio has no meaning. Source: Liu,
     Johns & Davison 2019, arXiv 1803.10704.
 
     Args:
@@ -38,6 +39,7 @@ class DWA(Weighing):
     def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
         """Weights [k] of losses [k]; state: the sum in this epoch, the means of two, and steps done."""
         losses = losses.double()
+        check_shares(self, losses)
         zero = torch.zeros_like(losses)
         now, last, older = (state.get(name, zero) for name in ("now", "last", "older"))
         step = int(state.get("step", torch.zeros((), dtype=torch.int64)))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.aggregates.aggregate import Aggregate, combined, filled, gradients_of
+from metatl.aggregates.weighing import check_shares
 from metatl.types import MetatlError, Params
 
 
@@ -22,7 +23,8 @@ class GradNorm(Aggregate):
         G_i = w_i |grad L_i|,  r_i = (L_i / L_i at the start) / their mean,  target_i = (mean of G) r_i^alpha
         w_i <- w_i - rate d/dw_i sum of |G_i - target_i|, the target a constant;  then sum of w = k
 
-    Source: Chen et al. 2018, arXiv 1711.02257. k backward passes.
+    Raises MetatlError for a loss below 0 (a log density), which has no such ratio. Source: Chen et al. 2018,
+    arXiv 1711.02257. k backward passes.
 
     Args:
         alpha: how much slow tasks gain; published are 1.5 and, for alike tasks, 0.12.
@@ -65,6 +67,7 @@ class GradNorm(Aggregate):
         norms = torch.stack([leaf.double().norm(dim=1) for leaf in counted]).norm(dim=0).to(losses)
         w = state.get("weights", torch.ones_like(losses))
         first = state.get("first", losses)
+        check_shares(self, losses)
         ratio = losses / first.clamp(min=torch.finfo(first.dtype).tiny)
         pace = (ratio / ratio.mean()) ** self.alpha
         gap = w * norms - (w * norms).mean() * pace

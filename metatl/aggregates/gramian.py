@@ -50,13 +50,16 @@ def nearest(matrix: Matrix) -> Matrix:
     """w = argmin of w^T matrix w over w >= 0 with sum 1: the shortest vector of a convex hull.
 
     u = argmin of u^T matrix u + (sum u - 1)^2 over u >= 0, which non-negative least squares gives, points the
-    same way: for u = s w the best s depends on w^T matrix w alone. Scaled, so that neither part is lost.
+    same way: for u = s w the best s depends on w^T matrix w alone. Found as u_i |g_i| / min |g|, so that
+    neither part is lost, nor a short vector beside a long one; one of length 0 is the nearest.
     """
     from scipy.optimize import nnls  # takes a while to import
 
-    scale = float(np.trace(matrix)) / len(matrix)
-    if not scale:
-        return np.full(len(matrix), 1.0 / len(matrix))
-    rows = np.vstack([root(matrix / scale), np.ones(len(matrix))])
+    length = np.sqrt(matrix.diagonal().clip(min=0.0))
+    if not length.min():
+        return (length == 0) / (length == 0).sum()
+    shares = length.min() / length
+    rows = np.vstack([root(matrix / length[:, None] / length), shares])
     found, _ = nnls(rows, np.append(np.zeros(len(matrix)), 1.0), maxiter=100 * len(matrix))
+    found = found * shares
     return found / found.sum()

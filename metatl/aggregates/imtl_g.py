@@ -22,4 +22,4 @@ class IMTLG(GramianAggregate):
         inverse = np.linalg.pinv(gramian, rcond=len(gramian) * np.finfo(np.float64).eps, hermitian=True)
         found: Matrix = np.asarray(inverse @ np.sqrt(gramian.diagonal()), np.float64)
         total = float(found.sum())
-        return found / total if abs(total) >= 1e-12 else np.zeros(len(found))
+        return found / total if abs(total) > 1e-12 * float(np.abs(found).sum()) else np.zeros(len(found))

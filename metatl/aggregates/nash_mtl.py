@@ -29,7 +29,9 @@ class NashMTL(GramianAggregate):
         found = np.zeros(k)
         if len(held):
             part = gramian[np.ix_(held, held)]
-            found[held] = _bargain(part / np.linalg.norm(part)) / k
+            length = np.sqrt(part.diagonal())  # w_i |g_i| hangs on angles alone, so that no unit is lost
+            angles = part / length[:, None] / length
+            found[held] = np.sqrt(np.linalg.norm(part)) * _bargain(angles) / length / k
         return found
 
 

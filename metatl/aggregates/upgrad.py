@@ -27,7 +27,7 @@ class UPGrad(GramianAggregate):
         from scipy.optimize import nnls  # takes a while to import
 
         k, trace = len(gramian), float(np.trace(gramian))
-        scaled = (gramian / trace if trace >= self.ridge else 0.0 * gramian) + self.ridge * np.eye(k)
+        scaled = (gramian / trace if trace else gramian) + self.ridge * np.eye(k)
         rows = root(scaled)
         found = np.eye(k)
         for i in range(k):  # v = e_i + u with u >= 0

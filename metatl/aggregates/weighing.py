@@ -42,3 +42,14 @@ def numbers(of: object, name: str, given: Sequence[float], count: int) -> Tensor
             f"{type(of).__name__}: {name} has {len(given)} numbers, and there are {count} losses"
         )
     return torch.tensor(given, dtype=torch.float64)
+
+
+def check_shares(of: object, losses: Tensor) -> None:
+    """Raise MetatlError for a loss below 0, of whose start a later one is no share."""
+    worst = int(losses.argmin())
+    if float(losses[worst]) < 0:
+        raise MetatlError(
+            f"{type(of).__name__}: loss {worst + 1} of {len(losses)} is {float(losses[worst]):.4g}, and "
+            "weights go by shares of what losses were; give losses of 0 or more, or take PCGrad or NashMTL, "
+            "which look at gradients alone"
+        )

@@ -58,6 +58,7 @@ class SeveralTargets(Source):
         place = device_of(device)
         x, table = self._read()
         found = {name: over_all_rows(table, name, FEWEST) for name in self._names(table)}
+        found = {name: (one, y.float() if y.is_floating_point() else y) for name, (one, y) in found.items()}
         parts: dict[Split, Tensor] = {
             split: torch.tensor(rows)
             for split, rows in shares(table.rows, self.fractions, self.seed, self.path, "rows").items()

@@ -49,11 +49,15 @@ def checked(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def median_distance(x: Tensor) -> float:
-    """The median distance between rows [n, d], over SEEN of them spread evenly; 1 where all are equal."""
+    """The median distance between rows [n, d], over SEEN of them spread evenly; 1 where all are equal.
+
+    Where most pairs are equal, of those that are not: a width of 0 is none.
+    """
     at = torch.linspace(0, len(x) - 1, min(len(x), SEEN)).long()
     distances = torch.pdist(x[at])
     middle = float(distances.median()) if len(distances) else 0.0
-    return middle if middle > 0 else 1.0
+    apart = distances[distances > 0]
+    return middle or (float(apart.median()) if len(apart) else 1.0)
 
 
 def kernels(
@@ -71,7 +75,8 @@ def kernels(
 
 def gaussian(x: Tensor, centres: Tensor, width: float) -> Tensor:
     """[n, b]: exp(-|x - c|^2 / (2 width^2))."""
-    return torch.exp(-torch.cdist(x, centres).square() / (2 * width**2))
+    middle = centres.mean(0)  # far from 0 the distances would be lost in rounding
+    return torch.exp(-torch.cdist(x - middle, centres - middle).square() / (2 * width**2))
 
 
 def centres_of(target: Tensor, most: int) -> Tensor:

@@ -19,16 +19,27 @@ def logme(features: Any, y: Any) -> float:
     singular values s^(1/2) of F, u = U'y and t = alpha / beta: gamma = sum s / (s + t),
     m2 = sum s u^2 / (s + t)^2,
     r2 = sum u^2 / (1 + s / t)^2 + |y|^2 - |u|^2, alpha = gamma / m2, beta = (n - gamma) / r2; 11 steps, or
-    until t moves by less than 1e-3. Neither intercept nor centring, as published. Directions without features
-    count nothing: log alpha has the factor rank / 2, where the authors' quick version has d / 2, which is
-    wrong for n < d. Source: You et al. 2021, arXiv 2102.11005.
+    until t moves by less than 1e-3, from alpha = beta = 1 for s of mean n and y of mean square 1, so that no
+    unit plays a part (published is a start at 1 in the unit as it is, from which 11 steps end elsewhere):
+    features times c have the same number, real targets times c have log c less. Neither intercept nor
+    centring, as published. Directions without features count nothing: log alpha has the factor rank / 2,
+    where the authors' quick version has d / 2, which is wrong for n < d. Source: You et al. 2021,
+    arXiv 2102.11005.
     """
     f, t = checked(features, y)
     targets = one_hot(t) if t.dtype.kind in "iub" else t.astype(np.float64)[:, None]
     left, sigma, _ = np.linalg.svd(f, full_matrices=False)
     kept = sigma > sigma.max(initial=0.0) * max(f.shape) * np.finfo(np.float64).eps
-    left, s = left[:, kept], sigma[kept] ** 2
-    return float(np.mean([_evidence(left.T @ one, one @ one, s, len(f)) for one in targets.T]))
+    left, s = left[:, kept], (sigma[kept] / sigma.max(initial=0.0)) ** 2
+    s = len(f) * s / s.mean() if len(s) else s
+    return float(np.mean([_in_units(left, one, s) for one in targets.T]))
+
+
+def _in_units(left: Values, y: Values, s: Values) -> float:
+    """The evidence of y, by that of y with mean square 1."""
+    unit = float(np.sqrt((y**2).mean())) or 1.0
+    one = y / unit
+    return _evidence(left.T @ one, float(one @ one), s, len(y)) - float(np.log(unit))
 
 
 def _moments(u: Values, size: float, s: Values, t: float) -> tuple[float, float]:

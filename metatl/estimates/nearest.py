@@ -18,6 +18,7 @@ def nearest_neighbour(features: Any, y: Any) -> float:
     f, t = checked(features, y)
     if len(f) < 2:
         return float("nan")
+    f = f - f.mean(0)  # far from 0 the distances would be lost in rounding
     square = (f**2).sum(1)
     apart = square[:, None] + square[None, :] - 2 * f @ f.T
     np.fill_diagonal(apart, np.inf)

@@ -68,7 +68,7 @@ def drawn(problem: Several, seed: int, budget: NetBudget) -> DrawnRows:
             own = own[~own.isnan()].double()
             spread = float(own.std()) if len(own) > 1 else 0.0
             scale[name] = (float(own.mean()), spread or 1.0) if budget.scaled and len(own) else (0.0, 1.0)
-            y[name] = (values - scale[name][0]) / scale[name][1]
+            y[name] = ((values - scale[name][0]) / scale[name][1]).float()
     return DrawnRows(problem.inputs(parts["train"]), y, parts, scale)
 
 

@@ -116,7 +116,7 @@ def _row(problem: Several, cells: Mapping[tuple[str, int], FittedCell], name: st
         apart = paired(own, other) if finite and len(own) > 1 and name != SINGLE else None
         told = [cells[name, s].also.get(target, {}) for s in seeds]
         unit = "%" if most == 100.0 else "pinball" if any(told) else "RMSE"
-        row |= {key: round(float(np.mean([one[key] for one in told])), 4) for key in told[0]} if told else {}
+        row |= {key: _digits(float(np.mean([one[key] for one in told]))) for key in told[0]} if told else {}
         row |= {"score": _mean(score), "unit": unit, "ci95": _ends(score, 0.0, most)}
         row |= {"difference": _mean(apart), "difference_ci95": _ends(apart)}
     shown = name != SINGLE
@@ -132,14 +132,19 @@ def _row(problem: Several, cells: Mapping[tuple[str, int], FittedCell], name: st
 
 
 def _mean(found: Estimate | None) -> float | None:
-    return None if found is None else float(f"{found.mean:.6g}")
+    return None if found is None else _digits(found.mean)
 
 
 def _ends(found: Estimate | None, least: float = -math.inf, most: float = math.inf) -> list[float] | None:
     if found is None or found.ci95 is None or found.n < FEWEST:
         return None
     ends = (found.mean + side * found.ci95 for side in (-1, 1))
-    return [float(f"{min(max(end, least), most):.6g}") for end in ends]
+    return [_digits(min(max(end, least), most)) for end in ends]
+
+
+def _digits(value: float) -> float:
+    """Six digits, whatever the unit."""
+    return float(f"{value:.6g}")
 
 
 def table(found: Values) -> str:

@@ -18,11 +18,11 @@ class MMD(Term):
 
         k(x, y) = mean over b in bandwidths of exp(-|x - y|^2 / (2 b m)),  m the mean of |x - y|^2
 
-    m is taken over both domains together and is a constant of the gradient. unbiased: within a domain the
-    mean over pairs of different rows, sum over i != j of k / (n (n - 1)), which may be negative and is 0 on
-    average where domains are alike; otherwise over all pairs, which is never negative, and 0 for the same
-    rows. Labels are not looked at. Sources: Gretton et al. 2012 (JMLR 13); Long et al. 2015 (DAN, on several
-    layers), arXiv 1502.02791.
+    m is taken over both domains together, by weight, and is a constant of the gradient. unbiased: within a
+    domain the mean over pairs of different rows, sum over i != j of k / (n (n - 1)), which may be negative
+    and is 0 on average where domains are alike; a domain of one row has no such pairs, and 1 for their mean.
+    Otherwise over all pairs, which is never negative, and 0 for the same rows. Labels are not looked at.
+    Sources: Gretton et al. 2012 (JMLR 13); Long et al. 2015 (DAN, on several layers), arXiv 1502.02791.
 
     Args:
         weight: factor of the term.
@@ -60,15 +60,19 @@ def squared_discrepancy(
 ) -> Tensor:
     """MMD^2 of rows x [m, d] and y [n, d], as `MMD` has it; a row of weight k is k rows."""
     both, m = torch.cat([x, y]), len(x)
+    both = both - both.detach().mean(0)  # far from 0 the distances would be lost in rounding
     square = both.square().sum(1)
     distance = (square[:, None] + square - 2 * both @ both.T).clamp(min=0)
-    mean = distance.detach().mean().clamp(min=1e-30)
-    kernel = sum(torch.exp(-distance / (2 * b * mean)) for b in bandwidths) / len(bandwidths)
     counts = [rows.new_ones(len(rows)) if w is None else w for rows, w in zip((x, y), weights, strict=True)]
+    share = torch.cat(counts) / torch.cat(counts).sum()
+    mean = (share @ distance.detach() @ share).clamp(min=1e-30)
+    kernel = sum(torch.exp(-distance / (2 * b * mean)) for b in bandwidths) / len(bandwidths)
 
     def mean_of(k: Tensor, a: Tensor, b: Tensor, within: bool) -> Tensor:
         if within and unbiased:  # k(x, x) = 1 for each of a row's own pairs with itself
-            return (a @ k @ b - a.sum()) / (a.sum() * (a.sum() - 1))
+            pairs = a.sum() * (a.sum() - 1)
+            some = pairs > 0
+            return torch.where(some, (a @ k @ b - a.sum()) / torch.where(some, pairs, 1), 1)
         return a @ k @ b / (a.sum() * b.sum())
 
     assert isinstance(kernel, Tensor)

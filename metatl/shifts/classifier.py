@@ -23,9 +23,9 @@ def reduced(source: Rows, target: Rows) -> tuple[Rows, Rows]:
     Columns are standardised over both domains first, so that a row's domain plays no part in it.
     """
     both = np.concatenate([source, target])
+    least = 1e-13 * np.abs(both).max(0)  # rounding of a constant column, in its own unit
     both = both - both.mean(0)
-    scale = both.std(0)
-    both = both[:, scale > 1e-9 * (1 + np.abs(both).max(initial=0.0))]
+    both = both[:, both.std(0) > least]
     both = both / both.std(0)
     if both.shape[1] > DIRECTIONS:
         both = _principal(both)

@@ -29,6 +29,6 @@ def over_all_rows(columns: Columns, name: str, fewest: int) -> tuple[Targets, Te
         )
     y = torch.full((columns.rows,), MISSING)
     if found.kind != "classes":
-        y = torch.full((columns.rows, 1), torch.nan)
+        y = torch.full((columns.rows, 1), torch.nan, dtype=found.values.dtype)
     y[at] = found.values
     return found, y
