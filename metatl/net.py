@@ -84,7 +84,7 @@ class Net:
         order, unused = module_checks.order_of_use(module, example)
         net = replace(net, order=order, unused=unused)
         known = rows or not isinstance(output, Tensor) or output.dim() < 2
-        return net if known else replace(net, own_outputs=output.shape[1])
+        return net if known else replace(net, outputs=output.shape[1], own_outputs=output.shape[1])
 
     def with_outputs(self, outputs: int) -> Net:
         """The same net for tasks with another number of outputs."""

@@ -82,6 +82,12 @@ def flat(a: Mapping[str, Tensor]) -> Tensor:
     return torch.cat([leaf.reshape(-1) for leaf in a.values()])
 
 
+def bits(leaf: Tensor) -> Tensor:
+    """The bytes of all entries in order, [entries * bytes of one]; a single entry may have any stride."""
+    plain = leaf.detach().contiguous()
+    return plain.as_strided((plain.numel(),), (1,)).view(torch.uint8)
+
+
 def lines(stacked: Tensor) -> Tensor:
     """[n, ...] as [n, numbers]; [n], of a weight without axes, as [n, 1]."""
     return stacked.flatten(1) if stacked.dim() > 1 else stacked.unsqueeze(1)

@@ -73,6 +73,11 @@ def _target(net: Net, y: Tensor, alone: bool) -> Tensor:
     y = y.long()
     if _readable(y) and y.numel():
         low, high = int(y.min()), int(y.max())
+        if alone and not net.outputs:
+            raise MetatlError(
+                "how many outputs the net has is not known, as no linear layer gives them; make it with an "
+                "example, Net.of(module, example=x), or say it, net.with_outputs(3)"
+            )
         if low < 0 or (alone and high >= net.outputs):
             raise MetatlError(
                 f"labels run from {low} to {high}, but the output layer has {net.outputs} rows: "
@@ -103,7 +108,7 @@ def in_rounds(support: Batch, batch_size: int | None) -> Batch:
 
 
 def _bytes(row: Tensor) -> bytes:
-    return row.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return tree.bits(row).numpy().tobytes()
 
 
 def _readable(y: Tensor) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from metatl import tree
 from metatl.importing import is_own
 
 _OF_TORCH = frozenset(vars(nn.Module())) | {"training"}
@@ -42,8 +43,7 @@ def words_of(module: nn.Module, *values: object) -> list[str]:
 def _said(value: object) -> str:
     """A value in words that are the same in every process; numbers of arrays by their bytes."""
     if isinstance(value, Tensor | np.ndarray):
-        held = torch.as_tensor(value).detach().cpu().contiguous()
-        return hashlib.sha256(held.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
+        return hashlib.sha256(tree.bits(torch.as_tensor(value).cpu()).numpy().tobytes()).hexdigest()
     if isinstance(value, nn.Module):
         return repr(value)
     if isinstance(value, dict | list | tuple):

@@ -23,9 +23,8 @@ def key_of(said: Sequence[str], *trees: object) -> bytes:
     """SHA-256 over words and all tensors' types, shapes and bytes."""
     digest = hashlib.sha256(repr(list(said)).encode())
     for leaf in tree.leaves(trees):
-        held = leaf.detach().cpu().contiguous()
-        digest.update(repr((str(held.dtype), tuple(held.shape))).encode())
-        digest.update(held.flatten().view(torch.uint8).numpy().data)
+        digest.update(repr((str(leaf.dtype), tuple(leaf.shape))).encode())
+        digest.update(tree.bits(leaf.cpu()).numpy().data)
     return digest.digest()
 
 

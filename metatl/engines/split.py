@@ -88,8 +88,7 @@ def _mean(trees: tuple[Params, ...], weight: float) -> tuple[Params, ...]:
 
 def _as_bytes(leaf: Tensor) -> Tensor:
     """[task, ...] -> its bytes [task, n]."""
-    flat = leaf.detach().flatten(1) if leaf.dim() > 1 else leaf.detach().unsqueeze(-1)
-    return flat.contiguous().view(torch.uint8)
+    return tree.bits(leaf).view(len(leaf), leaf[0].numel() * leaf.element_size())
 
 
 def _as_was(part: Tensor, leaf: Tensor) -> Tensor:

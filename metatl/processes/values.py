@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from metatl import tree
 from metatl.processes.job import local, machine, reaching, world, writer
 
 T = TypeVar("T")
@@ -108,8 +109,7 @@ def _packed(value: Any) -> bytes:
 
 
 def _raw(leaf: Tensor) -> bytes:
-    whole = leaf.detach().cpu().contiguous().reshape(-1)
-    return whole.view(torch.uint8).numpy().tobytes() if whole.numel() else b""
+    return tree.bits(leaf.cpu()).numpy().tobytes()
 
 
 def _plain(value: Any, tensors: list[Tensor]) -> Any:

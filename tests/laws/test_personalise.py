@@ -144,3 +144,44 @@ def test_rows_in_any_order_give_one_model_with_batches() -> None:
         assert all(torch.equal(one.transfer.params[n], two.transfer.params[n]) for n in one.transfer.params)
     for first in range(0, 24, 6):
         assert one.support.y[first : first + 6].bincount(minlength=3).tolist() == [2, 2, 2]
+
+
+def test_a_person_with_a_single_output_is_written(tmp_path: Path) -> None:
+    """The guide of a fresh layer of one row is one number expanded, whose stride is 0."""
+    torch.manual_seed(0)
+    net, x = Net.of(nn.Sequential(nn.Linear(INPUTS, 4), nn.Tanh(), nn.Linear(4, 3))), torch.randn(6, INPUTS)
+    made = Personaliser(net, net.start(), Descent(SGD(0.1), 2, Zeros()))
+    for y in (torch.randn(6), ["only"] * 6, torch.ones(6, 1, dtype=torch.bool)):
+        mine = made.adapt(x, y)
+        mine.save(tmp_path / "a.safetensors")
+        mine.save_delta(tmp_path / "a.delta")
+        again = metatl.apply_delta(made, tmp_path / "a.delta")
+        assert torch.equal(again.outputs(x), mine.outputs(x))
+        assert again.predict(x) == mine.predict(x)
+
+
+class Product(nn.Module):
+    """A net whose outputs no linear layer gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(INPUTS, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x [n, inputs] to outputs [n, 3]."""
+        return x @ self.w
+
+
+def test_outputs_that_no_linear_layer_gives_are_those_of_the_example() -> None:
+    x, y = torch.randn(6, INPUTS), torch.arange(6) % 3
+    net = Net.of(Product(), example=x)
+    assert net.outputs == net.own_outputs == 3
+    found = Descent(SGD(0.3), 1)(net, net.start(), Batch(x, y))
+    # From 0 every class has 1/3: the gradient is x^T (1/3 - onehot(y)) / n.
+    gradient = x.T @ (1 / 3 - torch.nn.functional.one_hot(y, 3)) / 6
+    torch.testing.assert_close(found["w"], -0.3 * gradient)
+    bare = Net.of(Product())
+    with pytest.raises(MetatlError, match="how many outputs the net has is not known"):
+        Descent(SGD(0.3), 1)(bare, bare.start(), Batch(x, y))
+    said = bare.with_outputs(3)
+    assert torch.equal(Descent(SGD(0.3), 1)(said, said.start(), Batch(x, y))["w"], found["w"])

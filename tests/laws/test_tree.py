@@ -72,3 +72,23 @@ def test_an_outer_update_of_a_small_net_takes_one_thread(entries, threads):
     after, _ = moved(Rule(0.5), weights, weights, {}, 1.0, None)
     assert seen == [threads]
     assert torch.equal(after["w"], torch.full((entries,), 0.5))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
+def test_bits_are_those_of_the_entries_whatever_their_strides(kind: torch.dtype) -> None:
+    whole = torch.arange(24).view(2, 3, 4).to(kind)
+    # A single entry is contiguous with any stride: of another tensor's step, or 0 where it was expanded.
+    one = torch.ones((), dtype=kind)
+    for leaf in (
+        whole,
+        whole.mT,
+        whole[:0],
+        one,
+        one.expand(1),
+        one.expand(1, 1).clone(),
+        whole[1:, ::9, 2:3],
+    ):
+        bits = tree.bits(leaf)
+        assert bits.dtype == torch.uint8
+        assert bits.numel() == leaf.numel() * leaf.element_size()
+        assert torch.equal(bits.view(kind), leaf.reshape(-1))

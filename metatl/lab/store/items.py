@@ -10,15 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metatl import tree
+
 Items = NDArray[np.uint8]
 """[entries, bytes an entry]."""
 
 
 def items(leaf: Tensor) -> Items:
     """The bytes of a tensor's entries."""
-    plain = leaf.detach().cpu().contiguous().reshape(-1)
-    size = plain.element_size()
-    return plain.view(torch.uint8).numpy().reshape(-1, size) if len(plain) else np.zeros((0, size), np.uint8)
+    return tree.bits(leaf.cpu()).numpy().reshape(leaf.numel(), leaf.element_size())
 
 
 def flipped(leaf: Tensor, where: NDArray[np.int64], flips: Items) -> Tensor:

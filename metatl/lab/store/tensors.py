@@ -8,12 +8,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from metatl import processes
+from metatl import processes, tree
 from metatl.lab.store.files import DamagedError, keep_previous, write_atomic, write_there
 from metatl.lab.store.owner import OWNER, check_owner
 from metatl.learners.learner import State
@@ -35,9 +34,9 @@ def digest(tensors: dict[str, Tensor]) -> str:
     """SHA-256 of tensors by name: names, types, shapes and bytes; the one in a transfer file's header."""
     sha = hashlib.sha256()
     for name in sorted(tensors):
-        leaf = tensors[name].detach().cpu().contiguous()
+        leaf = tensors[name].cpu()
         sha.update(f"{name}{leaf.dtype}{tuple(leaf.shape)}".encode())
-        sha.update(leaf.reshape(-1).view(torch.uint8).numpy().tobytes() if leaf.numel() else b"")
+        sha.update(tree.bits(leaf).numpy().tobytes())
     return sha.hexdigest()
 
 
