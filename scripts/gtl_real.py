@@ -16,17 +16,15 @@ not, what moves is not worth knowing. The minutes decide how many draws rows get
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from pathlib import Path
 
 import beside
 import cifar
 import numpy as np
 import study
+from tuned_rates import best, configs
 
 from metatl.lab import store
-from metatl.types import MetatlError
 
 METHODS = ("nearest-centroid", "logistic-regression", "head-only")
 WHOLE, MASKED = ("3.0e-4", "1.0e-3", "3.0e-3", "1.0e-2"), ("3.0e-3", "1.0e-2", "3.0e-2", "1.0e-1")
@@ -37,11 +35,6 @@ RATES = {
     **dict.fromkeys(("gtl", "gtl-permuted", "gtl-layer-mean", "gtl-constant"), MASKED),
 }
 """Rates that are tried, by row."""
-ROW = """base: {base}
-about: "as {base}, lr {rate}"
-adaptation: {{init_args: {{rule: {{init_args: {{lr: {rate}}}}}}}}}
-select: null
-"""
 LABELLED, DRAWS, TUNED_ON = "5,20", 5, 2
 EACH, JUDGED, MINUTES = 100, 500, 15.0
 """Pictures of a class that are learned on; digits that judge; minutes of a target."""
@@ -90,32 +83,6 @@ def _written(folder: Path, x: cifar.Pictures, y: np.ndarray, test: np.ndarray) -
     return folder
 
 
-def configs(folder: Path, rates: dict[str, tuple[str, ...]]) -> list[str]:
-    """A row for every rate, as a file there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files: list[str] = []
-    for base, some in rates.items():
-        for rate in some:
-            file = folder / (f"{base}-{rate}.yaml" if len(some) > 1 else f"{base}-tuned.yaml")
-            file.write_text(ROW.format(base=base, rate=rate), encoding="utf-8")
-            files.append(study.shown(file))
-    return files
-
-
-def best(report: Path) -> dict[str, tuple[str, ...]]:
-    """The rate of every row whose mean over the numbers of labels is best on the target that tunes."""
-    found = defaultdict[str, list[float]](list)
-    for row in json.loads(report.read_text(encoding="utf-8"))["rows"]:
-        if row["draws"]:
-            found[row["method"]].append(row["score"])
-    names = {base: [f"{base}-{rate}" for rate in rates] for base, rates in RATES.items()}
-    lost = [name for some in names.values() for name in some if len(found[name]) < len(LABELLED.split(","))]
-    if lost:
-        raise MetatlError(f"tuning has no score of {', '.join(lost)} yet: run again with more --minutes")
-    means = {name: float(np.mean(values)) for name, values in found.items()}
-    return {base: (max(rates, key=lambda rate: means[f"{base}-{rate}"]),) for base, rates in RATES.items()}
-
-
 def main() -> None:
     parser = study.parser(
         "Guides of a real net for new pictures, beside their controls.", "results/gtl_real", "runs/gtl_real"
@@ -132,7 +99,7 @@ def main() -> None:
 
     tuning = out / "tuning" / "report.json"
     transfer(grey(runs / "mnist"), "tuning", configs(runs / "rates", RATES), TUNED_ON)
-    rates = best(tuning)
+    rates = best(tuning, RATES, LABELLED.split(","))
     rows = [*METHODS, *configs(runs / "tuned", rates)]
     targets = {"mnist-m": digits(runs / "mnist-m"), "hymenoptera": study.data("hymenoptera")}
     for name, target in targets.items():
