@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import beside
 import numpy as np
@@ -72,7 +73,7 @@ def write(place: Path, target: str, source: tuple[str, ...], held: dict[str, np.
     _save(Path(f"{place}.npz"), x=genes, gene=held["gene"][kept], line=line)
 
 
-def _save(file: Path, **arrays: np.ndarray) -> None:
+def _save(file: Path, **arrays: Any) -> None:
     """Whole or not at all: another process may be reading."""
     own = file.with_suffix(f".{os.getpid()}.npz")
     np.savez_compressed(own, **arrays)
