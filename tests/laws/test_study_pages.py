@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -56,25 +57,30 @@ def test_draws_of_a_fold_are_judged_on_its_rows(tmp_path: Path) -> None:
     assert f"| {100 * wanted.mean:+.1f} [{ends}] |" in line
 
 
-def test_the_rate_of_every_row_is_the_best_on_the_target_that_tunes(tmp_path: Path) -> None:
-    import gtl_real
+@pytest.mark.parametrize(("study", "labelled"), [("gtl_real", (5, 20)), ("gtl_unlabelled", (1, 2, 5))])
+def test_the_rate_of_every_row_is_the_best_on_the_target_that_tunes(
+    study: str, labelled: tuple[int, ...], tmp_path: Path
+) -> None:
+    from tuned_rates import best
 
+    tried, few = import_module(study).RATES, [str(k) for k in labelled]
     rows = [
         {
             "method": f"{base}-{rate}",
             "labelled": k,
             "draws": 2,
-            "score": 50.0 + (rate == rates[i % 4]) * (k == 20),
+            "score": 50.0 + (rate == rates[i % 4]) * (k == labelled[-1]),
         }
-        for i, (base, rates) in enumerate(gtl_real.RATES.items())
+        for i, (base, rates) in enumerate(tried.items())
         for rate in rates
-        for k in (5, 20)
+        for k in labelled
     ]
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"rows": rows}))
-    wanted = {base: (rates[i % 4],) for i, (base, rates) in enumerate(gtl_real.RATES.items())}
-    assert gtl_real.best(report) == wanted
+    assert best(report, tried, few) == {
+        base: (rates[i % 4],) for i, (base, rates) in enumerate(tried.items())
+    }
     rows[3]["draws"] = 0
     report.write_text(json.dumps({"rows": rows}))
-    with pytest.raises(MetatlError, match=r"no score of lp-ft-1.0e-3 yet"):
-        gtl_real.best(report)
+    with pytest.raises(MetatlError, match=rf"no score of {rows[3]['method']} yet"):
+        best(report, tried, few)
