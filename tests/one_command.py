@@ -37,13 +37,13 @@ if faults.get("mortal") and os.geteuid() == 0:  # root without its powers: file 
 if faults.get("plain"):  # pictures take seconds, and are tested elsewhere
     learning.record.record_guide = lambda *_: None
 if "slow" in faults:  # seconds that every step takes longer
-    behind, pause = learning._SourceWatch.__call__, faults["slow"]
+    behind, pause = learning._Watch.__call__, faults["slow"]
 
     def slowly(*given: Any) -> None:
         behind(*given)
         time.sleep(pause)
 
-    learning._SourceWatch.__call__ = slowly
+    learning._Watch.__call__ = slowly
 
 with open(log, "ab", buffering=0) as file:
     os.dup2(file.fileno(), 1)
