@@ -10,7 +10,7 @@ from torch import Tensor
 
 from metatl.adapt.solvers import matrix_normal as normal
 from metatl.adapt.solvers.matrix_normal import LayerPrior, Posterior
-from metatl.adapt.solvers.solver import Solver, check_rows
+from metatl.adapt.solvers.solver import Solver, as_features, check_rows
 from metatl.types import MetatlError, Params
 
 
@@ -21,8 +21,8 @@ class BayesianLinear(Solver):
     K ~ MN(K0, L0^-1, S), L0 = R R^T, gives L = L0 + P^T P, mean L^-1 (P^T Y + L0 K0), and for a new row
     y ~ N(mean^T p, (1 + p^T L^-1 p) S). S is diagonal. Learned over tasks with the features, K0, R (and S,
     where `noise` is None) make ALPaCA (Harrison, Sharma & Pavone 2018, arXiv 1807.08912). Else K0 is 0, L0 is
-    r I (nothing for the constant), r and S (r alone where `noise` is given) those under which the rows at
-    hand are likeliest (`evidence.best_ridge`). No row gives the prior's answer.
+    r I (nothing for the constant at the rows' mean), r and S (r alone where `noise` is given) those under
+    which the rows at hand are likeliest (`evidence.best_ridge`). No row gives the prior's answer.
 
     Args:
         noise: variance of e, in the targets' unit squared; None to learn it, or to choose it by evidence.
@@ -57,12 +57,13 @@ class BayesianLinear(Solver):
 
     def predict(self, fitted: Posterior, features: Tensor) -> Tensor:
         """mean^T p, [n, outputs]."""
-        return normal.with_one(features.to(fitted.mean.dtype)) @ fitted.mean
+        return as_features(features, normal.with_one(features.to(fitted.mean.dtype)) @ fitted.mean)
 
     def spread(self, fitted: Posterior, features: Tensor) -> Tensor:
         """(1 + p^T L^-1 p) S, [n, outputs]."""
         p = normal.with_one(features.to(fitted.mean.dtype))
-        return (1 + ((p @ fitted.covariance) * p).sum(-1, keepdim=True).clamp_min(0)) * fitted.noise
+        known = ((p @ fitted.covariance) * p).sum(-1, keepdim=True).clamp_min(0)
+        return as_features(features, (1 + known) * fitted.noise)
 
     def added(self, fitted: Posterior, features: Tensor, y: Tensor) -> Posterior:
         """The posterior after one row more, features [d] and y [outputs], in O(d^2)."""
