@@ -12,7 +12,8 @@ alone, logistic regression on features and on the genes themselves, and the same
 Every row that moves the body has the rate, of four, that reads best on the other case (two draws at 1, 2 and
 5 labels; OUT/tuning-CASE), so that no cell that judges a row has chosen its rate.
 Resumable: what is done is not done again, and `--minutes` above 1 go on with what they did not reach;
-`--case plate` does one alone, so that two processes can share the work.
+`--case plate` does one alone, so that two processes can share the work; the command without it then writes
+README.md.
 
 Duration: 70 minutes on one idle core. The question is whether `gtl` lies above `gtl-constant` and
 `gtl-permuted`.
@@ -20,7 +21,7 @@ Duration: 70 minutes on one idle core. The question is whether `gtl` lies above 
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,6 @@ def write(place: Path, target: str, source: tuple[str, ...], held: dict[str, np.
     rows = cells.cells_of(source, held)
     genes = cells.expression(rows, held)
     kept = np.sort(np.argsort(-genes.var(0), kind="stable")[:GENES])
-    place.parent.mkdir(parents=True, exist_ok=True)
     _save(Path(f"{place}-unlabelled.npz"), x=genes[:, kept], gene=held["gene"][kept])
     rows = cells.cells_of((target,), held)
     genes, line = cells.expression(rows, held)[:, kept], held["cell_lines"][held["y"][rows]]
@@ -76,9 +76,14 @@ def write(place: Path, target: str, source: tuple[str, ...], held: dict[str, np.
 
 def _save(file: Path, **arrays: Any) -> None:
     """Whole or not at all: another process may be reading."""
-    own = file.with_suffix(f".{os.getpid()}.npz")
-    np.savez_compressed(own, **arrays)
-    own.replace(file)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    store.write_atomic(file, stream.getvalue())
+
+
+def _end(row: str, rate: str) -> str:
+    """A star where a chosen rate is an end of what is tried."""
+    return "*" if rate in (RATES[row][0], RATES[row][-1]) else ""
 
 
 def main() -> None:
@@ -116,13 +121,12 @@ def main() -> None:
         return
     others = [*(f"{base}-tuned" for base in RATES if base != "gtl"), *HEADS[1:3]]
     said = beside.table({name: out / name for name in CASES}, "gtl-tuned", others, labels, MOST_FOLDS)
-    chosen = (
-        f"{name}: {', '.join(f'{base} {rate}' for base, (rate,) in found.items())}"
+    chosen = "; ".join(
+        f"{name}: {', '.join(f'{base} {rate}{_end(base, rate)}' for base, (rate,) in found.items())}"
         for name, found in rates.items()
     )
-    store.write_text(
-        out / "README.md", f"{HEAD}{said}\nRates, chosen on the other case: {'; '.join(chosen)}.\n"
-    )
+    told = f"Rates, chosen on the other case (*: an end of what is tried): {chosen}."
+    store.write_text(out / "README.md", f"{HEAD}{said}\n{told}\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import study
 
+from metatl.lab import store
 from metatl.types import MetatlError
 
 ROW = """base: {base}
@@ -23,12 +23,11 @@ Rates = Mapping[str, tuple[str, ...]]
 
 def configs(folder: Path, rates: Rates) -> list[str]:
     """A row for every rate, as a file there; `NAME-tuned` where there is one rate."""
-    folder.mkdir(parents=True, exist_ok=True)
     files: list[str] = []
     for base, some in rates.items():
         for rate in some:
             file = folder / (f"{base}-{rate}.yaml" if len(some) > 1 else f"{base}-tuned.yaml")
-            file.write_text(ROW.format(base=base, rate=rate), encoding="utf-8")
+            store.write_text(file, ROW.format(base=base, rate=rate))
             files.append(study.shown(file))
     return files
 
@@ -36,7 +35,7 @@ def configs(folder: Path, rates: Rates) -> list[str]:
 def best(report: Path, tried: Rates, labelled: Sequence[str]) -> dict[str, tuple[str]]:
     """The rate of every row whose mean over the numbers of labels is best on the target that tunes."""
     found = defaultdict[str, list[float]](list)
-    for row in json.loads(report.read_text(encoding="utf-8"))["rows"]:
+    for row in store.read_json(report)["rows"]:
         if row["draws"]:
             found[row["method"]].append(row["score"])
     names = {base: [f"{base}-{rate}" for rate in rates] for base, rates in tried.items()}

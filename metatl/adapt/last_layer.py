@@ -12,6 +12,7 @@ from metatl.adapt.adaptation import Adaptation
 from metatl.adapt.layer_covariance import Form, LayerCovariance, kronecker, of_classes, variance
 from metatl.adapt.prediction import predict_with
 from metatl.adapt.solvers.evidence import best_ridge, widened
+from metatl.adapt.solvers.matrix_normal import with_one
 from metatl.adapt.support import at_the_door, check_some
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
@@ -56,7 +57,7 @@ def begun(
     fitted = inner.fit(net, transfer, support, key)
     weights = inner.adapted(net, transfer, fitted).params
     with moments_from(Rows(frozen=inner.moments == "frozen", weight=support.weight)):
-        rows = _with_one(net.features(weights, transfer.buffers, support.x))
+        rows = with_one(net.features(weights, transfer.buffers, support.x)).double()
     if support.y.is_floating_point():
         return _of_values(fitted, noise, rows, support)
     outputs = inner.predict(net, transfer, fitted, support, support.x)
@@ -92,13 +93,7 @@ def variances(
         return net.features(weights, transfer.buffers, some)
 
     new = predict_with(features, net.batch_moments, Episode(support, Batch(x)), inner.moments)
-    return variance(LayerCovariance(*found.covariance), _with_one(new), precision)
-
-
-def _with_one(features: Tensor) -> Tensor:
-    """[n, d + 1] float64."""
-    one = features.new_ones(*features.shape[:-1], 1)
-    return torch.cat([features, one], -1).double()
+    return variance(LayerCovariance(*found.covariance), with_one(new).double(), precision)
 
 
 def _counts(rows: Tensor, support: Batch) -> Tensor:

@@ -11,8 +11,8 @@ from metatl.types import MetatlError
 def standardised(near: Tensor, far: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Support rows near [m, d] and query rows far [n, d] by mean and deviation of near under weights [m].
 
-    Columns that vary are scaled by sqrt(d / those that vary), the others are 0 beside them; values beyond 5
-    deviations are cut.
+    Of columns that do not vary the mean alone is taken off. All are times sqrt(d / those that vary), and
+    values beyond 5 deviations are cut.
     """
     total = weight.sum().clamp_min(1e-30)
     first, second = _units(near)

@@ -21,8 +21,9 @@ from metatl.pretrained.pretrained import Pretrained
 from metatl.pretrained.trace import channels_of, traced
 from metatl.types import MetatlError
 from metatl.weights import fitting
+from metatl.weights.by_place import in_order
 from metatl.weights.channels import in_channels
-from metatl.weights.files import held, in_order, sha256
+from metatl.weights.files import held, sha256
 
 _LITE0 = "tf_efficientnet_lite0"
 _BUILT_IN_SIZE, _OWN_SIZE = 84, 224
