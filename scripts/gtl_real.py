@@ -22,7 +22,7 @@ import beside
 import cifar
 import numpy as np
 import study
-from tuned_rates import best, configs
+import tuned_rates
 
 from metatl.lab import store
 
@@ -98,17 +98,17 @@ def main() -> None:
         study.transfer([*words, "--minutes", f"{given.minutes * MINUTES:g}", "--out", str(out / name)])
 
     tuning = out / "tuning" / "report.json"
-    transfer(grey(runs / "mnist"), "tuning", configs(runs / "rates", RATES), TUNED_ON)
-    rates = best(tuning, RATES, LABELLED.split(","))
-    rows = [*METHODS, *configs(runs / "tuned", rates)]
+    transfer(grey(runs / "mnist"), "tuning", tuned_rates.configs(runs / "rates", RATES), TUNED_ON)
+    rates = tuned_rates.best(tuning, RATES, LABELLED.split(","))
+    rows = [*METHODS, *tuned_rates.configs(runs / "tuned", rates)]
     targets = {"mnist-m": digits(runs / "mnist-m"), "hymenoptera": study.data("hymenoptera")}
     for name, target in targets.items():
         transfer(target, name, rows, DRAWS)
     others = [*(f"{base}-tuned" for base in RATES if base != "gtl"), "logistic-regression"]
     held = {name: out / name for name in targets}
     said = beside.table(held, "gtl-tuned", others, LABELLED.split(","))
-    chosen = ", ".join(f"{base} {rate}" for base, (rate,) in rates.items())
-    store.write_text(out / "README.md", f"{HEAD}{said}\nRates, chosen on MNIST: {chosen}.\n")
+    told = tuned_rates.told(RATES, dict.fromkeys(targets, rates), "MNIST")
+    store.write_text(out / "README.md", f"{HEAD}{said}\n{told}\n")
 
 
 if __name__ == "__main__":

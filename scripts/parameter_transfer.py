@@ -6,15 +6,18 @@
 EfficientNet-Lite0 (ImageNet) goes to ants and bees at 96 pixels and to CIFAR-10's ten classes at 64, smaller
 than its own 224 so that every row has several draws: each row of `metatl transfer` that serves photos without
 a source or a teacher, at 1, 5, 20 and all labels of each class (CIFAR-10: 50 pictures of a class may be
-labelled, the first 400 of the test part judge). Then ResNet-20 learns from nothing on 1,800 pictures of
-CIFAR-10, of 2, 4 or 8 classes, and goes to two classes that none of its sources holds
-(parameter_transfer_sources.py). README.md of the results is made of the reports; of parts that are there.
-Resumable: what is done is not done again, and `--minutes` above 1 go on with what they did not reach.
+labelled, the first 400 of the test part judge). Rows on frozen features choose their values by the labelled
+pictures of every draw. Choosing the rate of a row that moves the body takes a fit for each fold and rate,
+which no minutes allow: it has the rate of its grid that reads best on the other target (two draws at 1, 5 and
+20 labels; OUT/tuning-TARGET), so that no picture that judges a row has chosen its rate. Then ResNet-20 learns
+from nothing on 1,800 pictures of CIFAR-10, of 2, 4 or 8 classes, and goes to two classes that none of its
+sources holds (parameter_transfer_sources.py). README.md of the results is made of the reports; of parts that
+are there. Resumable: what is done is not done again, and `--minutes` above 1 go on with what they did not
+reach; `--only cifar10` and `--only hymenoptera` can run at the same time, the command without it then writes
+README.md.
 
-Duration: about 50 minutes on two idle cores: 16 for ants and bees, 14 for CIFAR-10, 20 for the sources. The
-minutes decide how many draws rows get, which every table says. Rates of rows that move the body are their
-documented defaults, as no minutes are left to choose them, and so are the values of the two slowest others;
-in the folders ending in -rates (`--only rates`, 90 minutes more) they were chosen on the other target.
+Duration: DURATION
+The minutes decide how many draws rows get, which every table says.
 """
 
 from __future__ import annotations
@@ -26,9 +29,9 @@ import cifar
 import numpy as np
 import parameter_transfer_methods as methods
 import parameter_transfer_page as page
-import parameter_transfer_rates as rates
 import parameter_transfer_sources as sources
 import study
+import tuned_rates
 
 from metatl.transferring.backbone import backbone
 
@@ -37,23 +40,22 @@ EACH, JUDGED = 50, 400
 """Pictures of each of CIFAR-10's classes that may be labelled; those of the test part that judge."""
 SLOW = ("quadratic-discriminant", "cosine-classifier")
 """Rows that take seconds for a fit to frozen features, and would take all minutes to choose their values."""
+TUNED_ON, TRIED, REFERENCE = "1,5,20", 2, "logistic-regression"
+"""Numbers of labels and draws that choose a rate; the model that is saved, without minutes to choose one."""
+TUNING, MINUTES = 90.0, 90.0
+"""Of a target, at most: to try rates and to judge."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Pixels of a side, classes, and minutes."""
+    """Pixels of a side, and classes."""
 
     size: int
     classes: int
-    minutes: float
 
 
-TARGETS = {"hymenoptera": Target(96, 2, 16.0), "cifar10": Target(64, 10, 14.0)}
-PARTS = (*TARGETS, "rates", "diversity")
-TRIED_IN = 0.4
-"""Of the minutes of the rates, the share in which they are tried."""
-RATES_MINUTES = 45.0
-"""Of each target."""
+TARGETS = {"hymenoptera": Target(96, 2), "cifar10": Target(64, 10)}
+PARTS = (*TARGETS, "diversity")
 
 
 def few(folder: Path) -> Path:
@@ -71,16 +73,6 @@ def asked(name: str, runs: Path) -> list[str]:
     return [study.shown(folder), "--net", NET, "--size", str(TARGETS[name].size)]
 
 
-def with_rates(runs: Path, out: Path, minutes: float) -> None:
-    """Each target with the rates that are best on the other one."""
-    best = {
-        name: rates.choose(backbone(NET, of.size), of.classes, runs, asked(name, runs), minutes * TRIED_IN)
-        for name, of in TARGETS.items()
-    }
-    for name, other in zip(TARGETS, reversed(TARGETS), strict=True):
-        rates.judged(best[other], asked(name, runs), minutes * (1 - TRIED_IN), out / f"{name}-rates")
-
-
 def main() -> None:
     parser = study.parser(
         "All rows of parameter transfer, and how diverse a source has to be.",
@@ -95,19 +87,31 @@ def main() -> None:
     parser.add_argument("--share", type=study.share, default=1.0, help="of the steps of pre-training [1]")
     given = parser.parse_args()
     runs, out = Path(given.runs), Path(given.out)
-    for name, target in TARGETS.items():
+    names = {name: methods.serving(backbone(NET, of.size), of.classes)[0] for name, of in TARGETS.items()}
+    tried = {name: tuned_rates.of_rows(rows) for name, rows in names.items()}
+
+    def transfer(name: str, place: str, rows: list[str], labelled: str, draws: int, minutes: float) -> Path:
+        words = [*asked(name, runs), "--labelled", labelled, "--methods", ",".join(rows)]
+        words += ["--draws", str(draws), "--save", REFERENCE, "--minutes", f"{given.minutes * minutes:g}"]
+        study.transfer([*words, "--out", str(out / place)])
+        return out / place / "report.json"
+
+    rates = dict[str, tuned_rates.Rates]()
+    for name, other in zip(TARGETS, reversed(TARGETS), strict=True):
         if given.only not in (None, name):
             continue
-        words = [*asked(name, runs), "--labelled", LABELLED]
-        rows, _ = methods.serving(backbone(NET, target.size), target.classes)
+        files = tuned_rates.configs(runs / f"tried-{other}", tried[other])
+        tuned = transfer(other, f"tuning-{other}", [REFERENCE, *files], TUNED_ON, TRIED, TUNING)
+        rates[name] = tuned_rates.best(tuned, tried[other], TUNED_ON.split(","))
         instead = methods.at_defaults(runs / "rows", SLOW)
-        words += ["--methods", methods.words(rows, instead), "--draws", str(DRAWS)]
-        study.transfer([*words, "--minutes", f"{given.minutes * target.minutes:g}", "--out", str(out / name)])
-    if given.only in (None, "rates"):
-        with_rates(runs, out, given.minutes * RATES_MINUTES)
+        best = tuned_rates.configs(runs / f"tuned-for-{name}", rates[name])
+        instead |= zip(rates[name], best, strict=True)
+        transfer(name, name, [instead.get(row, row) for row in names[name]], LABELLED, DRAWS, MINUTES)
     if given.only in (None, "diversity"):
         sources.measured(runs, out / "diversity", given.splits, given.share, given.minutes)
-    page.write(out, list(TARGETS), [f"{name}-rates" for name in TARGETS])
+    if given.only is None:
+        told = tuned_rates.told(tried["cifar10"], rates, "the other target")
+        page.write(out, list(TARGETS), told)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import study
+from tuned_rates import TUNED
 
 from metatl.lab import store
 from metatl.transferring.backbone import Backbone
@@ -49,11 +50,6 @@ def at_defaults(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def words(names: Sequence[str], instead: Mapping[str, str]) -> str:
-    """--methods: the rows by name, or by what stands instead."""
-    return ",".join(instead.get(name, name) for name in names)
-
-
 def known(method: str) -> Row:
-    """The row that a report's name stands for; one at its defaults moves what the row itself does."""
-    return rows([name := method.removesuffix(DEFAULTS)])[name]
+    """The row that a report's name stands for; one with fixed values moves what the row itself does."""
+    return rows([name := method.removesuffix(DEFAULTS).removesuffix(TUNED)])[name]

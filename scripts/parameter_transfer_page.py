@@ -23,9 +23,9 @@ BEST = """
 Best is by the difference to logistic regression on frozen features, on the same draws. It was found on the
 pictures that judge, as the best of so many rows: its own accuracy is too high for that. p is Holm-corrected
 over the rows at one number of labels; told apart is what has p < 0.05. Rows with fewer than three draws are
-left out here, but for all labels, where the interval is over the pictures that judge alone. Rates are the
-rows' documented defaults but where a table says otherwise; `-at-defaults` chose nothing either. Data ending
-in -rates: rows that move the body have the rate (`-at-`) that was best on the other data.
+left out here, but for all labels, where the interval is over the pictures that judge alone. `-tuned`: a row
+that moves the body, at the rate that was best on the other data, its other values as documented;
+`-at-defaults` chose no value, the others chose theirs by the labelled pictures.
 
 | data | labels | rows | best | accuracy, % | minus logistic regression | p | told apart: better | worse |
 | --- | --: | --: | --- | --- | --- | --: | --- | --: |
@@ -47,14 +47,15 @@ Common wisdom says so; of pre-training without labels it was published that it m
 Values = Mapping[str, Any]
 
 
-def write(out: Path, targets: Sequence[str], further: Sequence[str]) -> None:
-    """The page, of the parts that are there; further: reports that say no costs."""
-    reports = {name: out / name / "report.json" for name in (*targets, *further)}
+def write(out: Path, targets: Sequence[str], rates: str) -> None:
+    """The page; rates: what is said of them."""
+    reports = {name: out / name / "report.json" for name in targets}
     held = {name: store.read_json(file) for name, file in reports.items() if file.is_file()}
     said = HEAD + "\n" * bool(held) + "".join(f"- {setting(name, report)}\n" for name, report in held.items())
     if held:
-        said += BEST + "\n".join(line for name, report in held.items() for line in best(name, report)) + "\n"
-        said += COST + "\n".join(costs({name: held[name] for name in targets if name in held})) + "\n"
+        said += BEST + "\n".join(line for name, report in held.items() for line in best(name, report))
+        said += f"\n\n{rates}\n"
+        said += COST + "\n".join(costs(held)) + "\n"
         said += "".join(f"\n![{name}]({name}/plot.png)\n" for name in held)
     if (out / "diversity" / "report.json").is_file():
         said += SOURCES + diverse.write(out / "diversity") + "\n![diversity](diversity/plot.png)\n"

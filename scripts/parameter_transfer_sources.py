@@ -3,21 +3,22 @@
 A split sets two classes aside, which are the target, and orders the eight others; a source holds the first 2,
 4 or all 8 of them, 1,800 pictures in all. ResNet-20 learns on each from the same random weights with the same
 number of steps (configs/parameter-transfer/pretrain.yaml), and goes to the target: 100 pictures of either
-class may be labelled, 200 others judge. `random` is the control: the same weights before they learn anything,
-with the running moments of the 8 classes' pictures.
+class may be labelled, 200 others judge. lp-ft has, for each source and split, the rate that reads best on the
+targets of the other splits. `random` is the control: the same weights before they learn anything, with the
+running moments of the 8 classes' pictures.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cifar
 import numpy as np
-import parameter_transfer_methods as methods
 import study
+import tuned_rates
 from tqdm import tqdm
 
 from metatl.lab import config, store
@@ -26,17 +27,22 @@ from metatl.lab.run import Run, learn, prepare
 ROOT = Path(__file__).resolve().parent
 CONFIG = ROOT.parent / "configs" / "parameter-transfer" / "pretrain.yaml"
 NET = "scripts.cifar_net.ResNet20"
-ROWS = ("nearest-centroid", "logistic-regression", "lp-ft")
-"""The last one at its documented rate, whatever the minutes."""
+HEADS, RATES = (
+    ("nearest-centroid", "logistic-regression"),
+    {"lp-ft": ("1.0e-4", "3.0e-4", "1.0e-3", "3.0e-3")},
+)
+"""Rows on frozen features; rates that are tried of the row that moves the body."""
 CLASSES, PICTURES, STEPS, MOMENTS = (2, 4, 8), 1800, 360, 40
 """Of a source: numbers of classes, pictures in all, steps; steps in which a random net takes its moments."""
 RANDOM = "random"
 SOURCES = (*map(str, CLASSES), RANDOM)
-LABELLED, DRAWS, MINUTES = (1, 5, 20), 5, 2.0
+LABELLED, DRAWS, MINUTES = (1, 5, 20), 5, 6.0
 """Minutes are the most that a net may take; all of its draws have to be done, or it is left out."""
 EACH, JUDGED, SPLITS = 100, 200, 5
 Named = tuple[list[str], list[str]]
 """The target's classes, and those of the sources in order."""
+Row = dict[str, Any]
+"""Of a report: split, source, method, labelled, draws, score."""
 
 
 def splits(text: str) -> int:
@@ -93,8 +99,8 @@ def target(folder: Path, named: Named) -> Path:
 def measured(runs: Path, out: Path, count: int, share: float, minutes: float) -> None:
     """Learn on every source, transfer, and keep every number in one report."""
     names, steps = cifar.held()[3], max(1, round(share * STEPS))
-    own = methods.words(ROWS, methods.at_defaults(runs / "rows", ROWS[-1:]))
-    rows, told = list[dict[str, Any]](), list[dict[str, Any]]()
+    own = ",".join([*HEADS, *tuned_rates.configs(runs / "rates", RATES)])
+    rows, told = list[Row](), list[Row]()
     for place in range(count):
         named = split(place, names)
         told.append({"split": place, "target": named[0], "source": named[1]})
@@ -105,7 +111,7 @@ def measured(runs: Path, out: Path, count: int, share: float, minutes: float) ->
             done = runs / "transfer" / f"split-{place}" / name
             words = [study.shown(problem), "--net", f"{NET}@{study.shown(run.folder)}"]
             words += ["--labelled", ",".join(map(str, LABELLED)), "--draws", str(DRAWS)]
-            words += ["--methods", own]
+            words += ["--methods", own, "--save", HEADS[-1]]  # no minutes to choose another model
             study.transfer([*words, "--minutes", f"{minutes * MINUTES:g}", "--out", str(done)])
             report = store.read_json(done / "report.json")
             rows += [
@@ -113,7 +119,33 @@ def measured(runs: Path, out: Path, count: int, share: float, minutes: float) ->
                 for row in report["rows"]
             ]
     facts = {"pictures": PICTURES, "steps": steps, "judging": 2 * JUDGED, "draws": DRAWS, "splits": told}
-    store.write_json(out / "report.json", {**facts, "rows": rows})
+    store.write_json(out / "report.json", {**facts, "rows": tuned(rows), "tried": rows})
+
+
+def tuned(rows: Sequence[Row]) -> list[Row]:
+    """The rows on frozen features, and those at the rate that is best over the other splits, by source.
+
+    There is none of these where another split has no score at some rate and number of labels.
+    """
+    found = [row for row in rows if row["method"] in HEADS]
+    pairs = dict.fromkeys((row["source"], row["split"]) for row in rows)
+    wanted = len(LABELLED) * (len({place for _, place in pairs}) - 1)
+    for base, rates in RATES.items():
+        names = [f"{base}-{rate}" for rate in rates]
+        for source, place in pairs:
+            held = {
+                name: [row for row in rows if (row["method"], row["source"]) == (name, source)]
+                for name in names
+            }
+            others = {
+                name: [row["score"] for row in some if row["split"] != place] for name, some in held.items()
+            }
+            if not wanted or any(len(scores) < wanted or None in scores for scores in others.values()):
+                continue
+            best = max(names, key=lambda name: np.mean(others[name]))
+            own = [row for row in held[best] if row["split"] == place]
+            found += [{**row, "method": f"{base}{tuned_rates.TUNED}", "rate": best} for row in own]
+    return found
 
 
 def kept(row: Mapping[str, Any]) -> dict[str, Any]:

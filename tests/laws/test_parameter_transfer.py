@@ -117,6 +117,38 @@ def test_a_split_whose_draws_are_missing_is_left_out_and_named() -> None:
     assert diverse.compared(found) == []
 
 
+def test_a_split_has_the_rate_that_is_best_on_the_other_splits() -> None:
+    import parameter_transfer_sources as sources
+
+    rates = sources.RATES["lp-ft"]
+    best = {0: 1, 1: 2, 2: 2}  # of each split alone, by 9 points; of the other two together rates 2, 1 and 1
+    rows = [
+        {
+            "method": f"lp-ft-{rate}",
+            "source": source,
+            "split": place,
+            "labelled": k,
+            "score": 50.0 + 9 * (i == best[place]) + (i == 1) * (place > 0),
+        }
+        for source in ("2", "random")
+        for place in best
+        for i, rate in enumerate(rates)
+        for k in sources.LABELLED
+    ]
+    head = {"method": sources.HEADS[0], "source": "2", "split": 0, "labelled": 1, "score": 1.0}
+    found = sources.tuned([head, *rows])
+    assert found[0] == head
+    chosen = {(row["source"], row["split"]): row["rate"] for row in found[1:]}
+    assert {row["method"] for row in found[1:]} == {"lp-ft-tuned"}
+    wanted = {0: rates[2], 1: rates[1], 2: rates[1]}
+    assert chosen == {(s, place): f"lp-ft-{rate}" for s in ("2", "random") for place, rate in wanted.items()}
+    assert all(row["score"] == (51.0 if row["split"] else 50.0) for row in found[1:])
+    rows[-1]["score"] = None
+    left = {(row["source"], row["split"]) for row in sources.tuned(rows)}
+    assert left == {("2", 0), ("2", 1), ("2", 2), ("random", 2)}
+    assert sources.tuned([row for row in rows if row["split"] == 0]) == []  # no other split
+
+
 def test_rows_are_those_that_need_nothing_beside_labels_and_net(monkeypatch: pytest.MonkeyPatch) -> None:
     import parameter_transfer_methods as methods
 
@@ -130,10 +162,38 @@ def test_a_row_at_its_defaults_chooses_nothing_and_is_the_row(tmp_path: Path) ->
     import parameter_transfer_methods as methods
 
     made = methods.at_defaults(tmp_path, ["lp-ft"])
-    assert methods.words(["ridge", "lp-ft"], made) == f"ridge,{made['lp-ft']}"
     row = next(row for name, row in rows(["ridge", made["lp-ft"]]).items() if name != "ridge")
     assert row.select is None
     assert row == replace(methods.known(f"lp-ft{methods.DEFAULTS}"), select=None)
+
+
+def test_a_row_at_the_best_rate_has_it_and_chooses_nothing(tmp_path: Path) -> None:
+    import parameter_transfer_methods as methods
+    import tuned_rates
+
+    tried = tuned_rates.of_rows(["ridge", "lp-ft", "gtl"])
+    assert tried["lp-ft"] == ("3.3e-05", "1.0e-04", "3.0e-04")
+    assert "ridge" not in tried  # its output layer alone moves
+    every = tuned_rates.configs(tmp_path, {"lp-ft": tried["lp-ft"]})
+    assert [Path(file).name for file in every] == [f"lp-ft-{rate}.yaml" for rate in tried["lp-ft"]]
+    (file,) = tuned_rates.configs(tmp_path, {"lp-ft": ("3.0e-04",)})
+    (row,) = rows([file]).values()
+    assert Path(file).stem == "lp-ft-tuned"
+    assert row.select is None
+    assert row == replace(
+        methods.known("lp-ft-tuned"), select=None, adaptation=row.adaptation, about=row.about
+    )
+    assert (
+        replace(row.adaptation, rule=replace(row.adaptation.rule, lr=0.0001))
+        == methods.known("lp-ft").adaptation
+    )
+
+
+def test_chosen_rates_are_told_with_a_star_at_the_ends() -> None:
+    from tuned_rates import told
+
+    said = told({"a": ("1", "2", "3"), "b": ("4", "5")}, {"here": {"a": ("2",), "b": ("4",)}}, "there")
+    assert said == "Rates, chosen on there (*: an end of what is tried): here: a 2, b 4*."
 
 
 def test_the_best_row_is_that_of_the_largest_paired_difference() -> None:
