@@ -52,7 +52,8 @@ def made(*transforms: Transform) -> Personaliser:
 def test_it_adapts_as_torch_does() -> None:
     theirs = Noted().double()
     theirs.says = nn.Linear(8, 3).double()
-    nn.init.zeros_(theirs.says.weight), nn.init.zeros_(theirs.says.bias)
+    for leaf in theirs.says.parameters():
+        nn.init.zeros_(leaf)
     given = {name: torch.tensor(leaf) for name, leaf in X.items()}
     rule = torch.optim.SGD(theirs.parameters(), 0.3)
     for _ in range(4):
