@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from metatl import tree
 from metatl.data.checked import as_array, as_inputs, channels_first
 from metatl.net import Net
 from metatl.types import MetatlError, Transfer
@@ -19,15 +20,21 @@ def inputs_for(
     transfer: Transfer,
     x: Any,
     shape: tuple[int, ...] | None = None,
-    given: Callable[[Tensor], Any] = lambda rows: rows,
-) -> Tensor:
+    given: Callable[[Any], Any] = lambda rows: rows,
+) -> Any:
     """Examples x [n, ...] in the type, the layout and on the device that the net takes.
 
     Integers stay integers where the net takes them, and become floats where it does not. shape: of one
-    example, where it is known; given: what a pass is given for some of the rows. Raises MetatlError for other
-    shapes, and for what the net does not take.
+    example, where it is known; given: what a pass is given for some of the rows. Of a mapping each array is
+    taken as it is, floats in the type of the weights. Raises MetatlError for other shapes, for a mapping of
+    unlike numbers of rows, and for what the net does not take.
     """
     like = next(iter(transfer.params.values()))
+    if isinstance(x, Mapping):
+        named = _named(cast(Mapping[str, Any], x), like)
+        if said := _refusal(net, transfer, named, given):
+            raise MetatlError(f"the net does not take such inputs ({', '.join(named)}): {said}")
+        return named
     rows = as_array(x, "x")
     inputs = as_inputs(rows, "", _channels(rows, shape), like.dtype).to(like.device)
     if tuple(rows.shape[1:]) == shape:
@@ -45,15 +52,38 @@ def inputs_for(
     return inputs
 
 
+def rows_given(x: Any) -> int:
+    """How many examples there are: rows of the first array of a mapping; 0 of what has no length."""
+    one = next(iter(cast(Mapping[str, Any], x).values()), ()) if isinstance(x, Mapping) else x
+    return len(one) if hasattr(one, "__len__") else 0
+
+
+def _named(x: Mapping[str, Any], like: Tensor) -> dict[str, Tensor]:
+    """The arrays of a mapping as tensors, floats in the type of the weights; MetatlError for unlike rows."""
+    found = dict[str, Tensor]()
+    for name, values in x.items():
+        leaf = torch.from_numpy(as_array(values, f"x[{name!r}]").copy())
+        if not leaf.dim():
+            raise MetatlError(f"x[{name!r}] is a single number; it needs a row for each example")
+        if leaf.is_floating_point() and not bool((leaf := leaf.to(like.dtype)).isfinite().all()):
+            raise MetatlError(f"x[{name!r}] holds a value that is not finite")
+        found[name] = leaf.to(like.device)
+    if len({len(leaf) for leaf in found.values()}) != 1:
+        counts = ", ".join(f"{name} {len(leaf)}" for name, leaf in found.items()) or "none"
+        raise MetatlError(f"x needs as many rows under each name; they are {counts}")
+    return found
+
+
 @contextmanager
-def within_vocabulary(x: Tensor) -> Generator[None]:
+def within_vocabulary(x: Any) -> Generator[None]:
     """Where x holds integers, an index that the net has no row for becomes a MetatlError."""
     try:
         yield
     except IndexError as error:
-        if x.dtype != torch.int64:
+        whole = [leaf for leaf in tree.leaves(x) if leaf.dtype == torch.int64]
+        if not whole:
             raise
-        least, most = int(x.min()), int(x.max())
+        least, most = min(int(leaf.min()) for leaf in whole), max(int(leaf.max()) for leaf in whole)
         raise MetatlError(f"x holds integers {least} to {most}; the net has no row for some") from error
 
 
@@ -66,18 +96,22 @@ def _channels(x: Any, shape: tuple[int, ...] | None) -> Any:
     return "last" if tuple(channels_first(x, "", "last").shape[1:]) == shape else None
 
 
-def _refusal(net: Net, transfer: Transfer, x: Tensor, given: Callable[[Tensor], Any]) -> str:
+def _refusal(net: Net, transfer: Transfer, x: Any, given: Callable[[Any], Any]) -> str:
     """What the net says to two such rows, in one line, where it does not take them."""
-    if not len(x):
+    if not tree.rows(x):
         return ""
     try:
         with torch.no_grad():
-            net(transfer.params, transfer.buffers, given(torch.cat([x[:2], x[:2]])[:2]))
+            net(transfer.params, transfer.buffers, given(tree.apply(_two, x)))
     except Exception as error:  # somebody's module may raise anything
-        if isinstance(error, IndexError) and x.dtype == torch.int64:
+        if isinstance(error, IndexError) and any(leaf.dtype == torch.int64 for leaf in tree.leaves(x)):
             return ""  # it takes integers, though not these: said where all of them are seen
         return " ".join((str(error).splitlines() or [type(error).__name__])[0].split())[:200]
     return ""
+
+
+def _two(rows: Tensor) -> Tensor:
+    return torch.cat([rows[:2], rows[:2]])[:2]
 
 
 def carried_targets(

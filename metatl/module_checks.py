@@ -187,8 +187,8 @@ def same_as_eval(net: Net, example: Any) -> Any:
                 return readable(_called(net.module, example))
             raise
     for one, two in zip(_leaves(mine), _leaves(right), strict=True):
-        off = float((one - two).abs().max()) if one.numel() else 0.0
-        if not off <= 1e-4 * (1.0 + float(two.abs().max() if two.numel() else 0.0)):
+        off, size = (float(leaf.abs().max()) if leaf.numel() else 0.0 for leaf in (one - two, two))
+        if not off <= (1.0 + size) * max(1e-4, 4 * torch.finfo(two.dtype).eps):  # of bfloat16 it is .008
             raise MetatlError(
                 f"with frozen moments the net's outputs are off by {off:.2g} from module.eval(); its forward "
                 "depends on more than weights, buffers and inputs"

@@ -16,7 +16,8 @@ from metatl.additions import Addition, Through, added, without
 from metatl.layer_inputs import inputs_into
 from metatl.norm import has_batch_norm, rows_now
 from metatl.norm_calls import norms_at_the_call
-from metatl.types import Buffers, Episode, Guide, MetatlError, Params, Transfer
+from metatl.output_layer import OutputLayer
+from metatl.types import Buffers, Episode, Guide, Params, Transfer
 
 
 class Pass(NamedTuple):
@@ -28,7 +29,7 @@ class Pass(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Net:
+class Net(OutputLayer):
     """A module without its weights: output = net(params, buffers, x).
 
     The module's own forward runs, hooks and subclasses and all; only the calls of its norms are split
@@ -133,46 +134,13 @@ class Net:
         head = self._linear()
         with inputs_into(self.module, {head, *inputs}) as seen:
             output = self(params, buffers, x)
-        kind = params[self.head_weight].dtype
+        kind = self.head_like(params).dtype
         seen = {name: leaf if self.passes is None else leaf.to(kind) for name, leaf in seen.items()}
         return Pass(output, seen[head], {name: seen[name].flatten(1) for name in inputs})
 
     def features(self, params: Params, buffers: Buffers, x: Any) -> Tensor:
         """What the output layer sees, [n, d]."""
         return self.passed(params, buffers, x).features
-
-    def _linear(self) -> str:
-        if self.head is None:
-            raise MetatlError(
-                "the net has no linear output layer, which this needs; name one (head), or carry the output "
-                "layer as it is (head Learned)"
-            )
-        return self.head
-
-    @property
-    def head_weight(self) -> str:
-        """The name of the output layer's weight; raises MetatlError for a net without such a layer."""
-        return f"{self._linear()}.weight".lstrip(".")
-
-    @property
-    def head_bias(self) -> str:
-        """The name of the output layer's bias; raises MetatlError for a net without such a layer."""
-        return f"{self._linear()}.bias".lstrip(".")
-
-    def is_head(self, name: str) -> bool:
-        """Whether a weight belongs to the output layer."""
-        return self.head is not None and name in (self.head_weight, self.head_bias)
-
-    def rows(self, params: Params) -> int:
-        """Rows of the output layer that these weights carry."""
-        if self.head is None or self.head_weight not in params:
-            return self.own_outputs or self.outputs
-        return params[self.head_weight].shape[0]
-
-    def head_size(self, params: Params, outputs: int) -> int:
-        """Number of weights of an output layer with this many rows."""
-        width = params[self.head_weight].shape[-1]
-        return outputs * (width + (self.head_bias in params))
 
     @contextmanager
     def training(self) -> Generator[None]:

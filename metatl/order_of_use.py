@@ -62,6 +62,16 @@ def _tensors(value: Any) -> Iterator[Tensor]:
             yield from _tensors(item)
 
 
+def place_of(name: str) -> str:
+    """Where a weight belongs: `a.weight` for `a.parametrizations.weight.original1`, of which that is made."""
+    return re.sub(r"(^|\.)parametrizations\.([^.]+)\..*$", r"\1\2", name)
+
+
+def parts_of(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Its children by name, but what makes a weight of it."""
+    return [(name, one) for name, one in module.named_children() if name != "parametrizations"]
+
+
 def weights_in_order(net: Net, params: Iterable[str]) -> list[str]:
     """The names of weights, input first, the output layer last; what a transform added after its layer.
 
@@ -77,6 +87,9 @@ def weights_in_order(net: Net, params: Iterable[str]) -> list[str]:
         own.sort(key=lambda name: places.get(name, len(places)))
     elif callable(groups):
         own.sort(key=_ordinal(groups()))
+    else:  # what a weight is made of is registered after the layer's bias
+        first = {name.rpartition(".")[0]: place for place, name in reversed([*enumerate(map(place_of, own))])}
+        own.sort(key=lambda name: (first[place_of(name).rpartition(".")[0]], place_of(name) == name))
     own.sort(key=net.is_head)
     for name in (name for name in names if name in homes):
         inside = [place for place, other in enumerate(own) if other.startswith(f"{homes[name]}.")]
@@ -101,14 +114,15 @@ def blocks_in_order(net: Net, params: Params) -> list[list[str]]:
     def block(name: str) -> Hashable:
         if net.is_head(name):
             return "head"
-        name = homes.get(name, name)
+        name = place_of(homes.get(name, name))
         part = next((one for one in parts if name.startswith(f"{one}.")), None)
         return part or _numbered(name) if ordinal is None else ordinal(name)
 
     names = weights_in_order(net, params)
-    whole = {name for name, one in net.module.named_modules() if any(one.children())}
+    whole = {name for name, one in net.module.named_modules() if parts_of(one)}
     used = [name for name in names if name not in net.unused]
-    own = {block(name) for name in used if params[name].dim() > 1 and name.rpartition(".")[0] not in whole}
+    wide = [name for name in used if params[name].dim() > 1]
+    own = {block(name) for name in wide if place_of(name).rpartition(".")[0] not in whole}
     found: dict[Hashable, list[str]] = {}
     last = block(next(iter(used), names[0]))
     for name in names:
@@ -125,14 +139,14 @@ def _named_parts(module: nn.Module) -> list[str]:
     Empty where the net has a numbered module that is more than a layer: numbers say what its blocks are.
     """
     holding = {name: one for name, one in module.named_modules() if any(True for _ in one.parameters())}
-    if any(name.rpartition(".")[2].isdigit() and any(one.children()) for name, one in holding.items()):
+    if any(name.rpartition(".")[2].isdigit() and parts_of(one) for name, one in holding.items()):
         return []
     inside, front = module, ""
     while True:
         parts = [
             (name, one)
-            for name, one in inside.named_children()
-            if any(not own.isdigit() and f"{front}{name}.{own}" in holding for own, _ in one.named_children())
+            for name, one in parts_of(inside)
+            if any(not own.isdigit() and f"{front}{name}.{own}" in holding for own, _ in parts_of(one))
         ]
         if len(parts) != 1:
             return [front + name for name, _ in parts]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from metatl import tree
 from metatl.adapt import Adaptation, alike, check_outputs, too_large
 from metatl.data.pictures import as_rows
 from metatl.data.source import Source
-from metatl.inputs import inputs_for, within_vocabulary
+from metatl.inputs import inputs_for, rows_given, within_vocabulary
 from metatl.lab import store
 from metatl.net import Net
 from metatl.norm import Rows, moments_from
@@ -47,12 +48,14 @@ class Personal:
         Raises MetatlError as `adapt`, and where an output is not finite.
         """
         given = partial(self.adaptation.given, self.support)
-        x = as_rows(x, self.source, self.shape)
+        x = cast(Any, x) if isinstance(x, Mapping) else as_rows(x, self.source, self.shape)
         x = inputs_for(self.net, self.transfer, x, self.shape, given)
         with torch.no_grad(), within_vocabulary(x):
             found = self.adaptation.predict(self.net, self.transfer, self.fitted, self.support, x)
         check_outputs(found)
-        if bool(alike(found)) and any(bool(too_large(rows[None])) for rows in (self.support.x, x)):
+        if bool(alike(found)) and any(
+            bool(too_large(tree.apply(_one, rows))) for rows in (self.support.x, x)
+        ):
             raise MetatlError(
                 "all examples get one prediction, as values are too large to be squared; scale the examples"
             )
@@ -75,7 +78,7 @@ class Personal:
         Of a regression its value (several: a list); of several labels a list of booleans: whether each is
         more probable than not.
         """
-        if hasattr(x, "__len__") and not len(x):
+        if hasattr(x, "__len__") and not rows_given(x):
             return []
         outputs = self.outputs(x)
         if self.several:
@@ -135,6 +138,10 @@ class Personal:
 _LABELS = (str, int, float, bool)
 SEVERAL = "several labels"
 """What a delta says of its targets where several labels hold at once."""
+
+
+def _one(rows: Tensor) -> Tensor:
+    return rows[None]
 
 
 def _called(labels: list[Any], places: list[Any]) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metatl import importing
+from metatl import importing, tree
 from metatl.adapt import Adaptation, check_finite, in_rounds
 from metatl.data.checked import as_targets
 from metatl.data.pictures import as_rows
 from metatl.data.source import Source
-from metatl.inputs import carried_targets, inputs_for, within_vocabulary
+from metatl.inputs import carried_targets, inputs_for, rows_given, within_vocabulary
 from metatl.lab import store
 from metatl.lab.benchmark import run_of
 from metatl.lab.describe import describe
@@ -45,7 +45,8 @@ class Personaliser:
         """Adapt to examples x [n, ...] with targets y [n]: labels of one kind, or real values ([n, d] too).
 
         Or rows of booleans [n, k], several labels at once; or a label a pixel [n, h, w], for a net whose
-        outputs are [n, labels, h, w]. What x and y mean is said in `metatl.data.checked`: bytes are pixels,
+        outputs are [n, labels, h, w]. x may be a mapping of such arrays, for a net that takes them by name.
+        What x and y mean is said in `metatl.data.checked`: bytes are pixels,
         integers stay integers, floats in y make a regression. A fresh output layer gets one row for every
         distinct label, in sorted order, or for every column of real targets or several labels. Raises
         MetatlError for empty, mismatched or non-finite examples, for targets that mean nothing, for labels
@@ -54,7 +55,7 @@ class Personaliser:
         """
         like, way = next(iter(self.transfer.params.values())), self.adaptation
         target, labels = as_targets(y, dtype=like.dtype)
-        rows = len(x) if hasattr(x, "__len__") else 0
+        rows = rows_given(x)
         if rows == 0 or rows != len(target):
             raise MetatlError(
                 f"{rows} examples with {len(target)} labels; give as many labels as examples, at least 1"
@@ -71,16 +72,17 @@ class Personaliser:
             fitted = way.fit(net, self.transfer, support)
         adapted = way.adapted(net, self.transfer, fitted)
         check_finite(adapted, "adapted to these examples: ")
-        shape = tuple(x.shape[1:])
+        shape = tuple(x.shape[1:]) if isinstance(x, Tensor) else None
         return Personal(net, adapted, way, support, labels or [], self.transfer, fitted, shape, self.source)
 
-    def _inputs(self, x: Any, target: Tensor) -> Tensor:
+    def _inputs(self, x: Any, target: Tensor) -> Any:
         first = target[:2].to(next(iter(self.transfer.params.values())).device)
 
-        def given(rows: Tensor) -> Any:
-            return self.adaptation.given(Batch(rows, first.expand(len(rows), *first.shape[1:])), rows)
+        def given(rows: Any) -> Any:
+            own = first.expand(tree.rows(rows), *first.shape[1:])
+            return self.adaptation.given(Batch(rows, own), rows)
 
-        x = as_rows(x, self.source, self.shape)
+        x = x if isinstance(x, Mapping) else as_rows(x, self.source, self.shape)
         return inputs_for(self.net, self.transfer, x, self.shape, given)
 
 

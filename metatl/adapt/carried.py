@@ -9,7 +9,12 @@ from metatl.types import Guide, MetatlError, Params, Transfer
 
 
 def check_output_layer(net: Net, transfer: Transfer, head: Head) -> None:
-    """Raise MetatlError when a carried output layer has another number of rows than the tasks need."""
+    """Raise MetatlError when a carried output layer has another number of rows than the tasks need.
+
+    And where a fresh one cannot take its place.
+    """
+    if head.fresh:
+        net.check_anew(transfer.params)
     rows = net.rows(transfer.params)
     if not head.fresh and rows != net.outputs:
         raise MetatlError(

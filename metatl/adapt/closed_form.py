@@ -72,7 +72,7 @@ class ClosedForm(Adaptation):
 
     def prior(self, net: Net, transfer: Transfer) -> Params:
         """The solver's."""
-        size = transfer.params[net.head_weight].shape[1]
+        size = net.head_like(transfer.params).shape[1]
         return self.solver.prior(size, net.outputs)
 
     @property

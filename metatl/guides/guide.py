@@ -10,7 +10,7 @@ import torch
 
 from metatl.fields import Checked
 from metatl.net import Net
-from metatl.order_of_use import blocks_in_order, weights_in_order
+from metatl.order_of_use import blocks_in_order, place_of, weights_in_order
 from metatl.types import Guide, MetatlError, Params, Transfer, check_rates
 
 Depth = Literal["layer", "block"]
@@ -32,14 +32,15 @@ class TransferGuide(Checked, ABC):
 def layers(net: Net, params: Params) -> list[list[str]]:
     """The names of the weights by layer, input first, in the order in which a pass uses them.
 
-    A layer begins at a weight with two axes or more; biases and the norm after it belong to it, and so does
-    what a transform added there. Order of registration stands in only where neither an example nor the
-    module's own groups tell (see `weights_in_order`).
+    A layer begins at a weight with two axes or more, or at what such a weight is made of (weight norm);
+    biases and the norm after it belong to it, and so does what a transform added there. Order of registration
+    stands in only where neither an example nor the module's own groups tell (see `weights_in_order`).
     """
     added = {name for one in net.additions for name in one.names()}
     groups: list[list[str]] = []
     for name in weights_in_order(net, params):
-        if (params[name].dim() > 1 and name not in added) or not groups:
+        begins = params[name].dim() > 1 and name not in added
+        if not groups or (begins and place_of(name) not in map(place_of, groups[-1])):
             groups.append([])
         groups[-1].append(name)
     return groups

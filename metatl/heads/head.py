@@ -34,11 +34,7 @@ class Head(Checked, ABC):
         """
         if not self.fresh:
             return dict(transfer.params), dict(transfer.guide)
-        if net.head_weight not in transfer.params:
-            raise MetatlError(
-                f"the output layer '{net.head}' shares its weight with another layer, so a task cannot start "
-                "it anew; use head Learned, or untie the layer"
-            )
+        net.check_anew(transfer.params)
         if self.needs_bias and net.head_bias not in transfer.params:
             raise MetatlError(
                 f"head {type(self).__name__} needs an output layer with a bias; build '{net.head}' with one"

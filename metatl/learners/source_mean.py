@@ -54,7 +54,7 @@ class SourceMean(Learner):
 
     def init(self, net: Net, start: Transfer) -> State:
         """A sum of zero."""
-        like = start.params[net.head_weight]
+        like = net.head_like(start.params)
         return State(start, 0, {"sum": {"centre": like.new_zeros(like.shape[1])}})
 
     def step(self, net: Net, engine: Engine, state: State, drawn: Batch) -> tuple[State, Metrics]:

@@ -41,7 +41,7 @@ class CDAN(Term):
 
     def weights(self, net: Net, transfer: Transfer, key: int) -> Params:
         """The discriminator's, uniform in +-1 / sqrt(inputs)."""
-        like = transfer.params[net.head_weight]
+        like = net.head_like(transfer.params)
         width = width_of(net, transfer, self.layer)
         return drawn(width * net.rows(transfer.params), self.hidden, like, key)
 

@@ -38,7 +38,7 @@ class DANN(Term):
 
     def weights(self, net: Net, transfer: Transfer, key: int) -> Params:
         """The discriminator's, uniform in +-1 / sqrt(inputs)."""
-        like = transfer.params[net.head_weight]
+        like = net.head_like(transfer.params)
         return drawn(width_of(net, transfer, self.layer), self.hidden, like, key)
 
     def over(self, params: Params, seen: Seen) -> Tensor:

@@ -66,7 +66,7 @@ class OfTarget(Term):
         """Of a head of its own: weight [outputs, d], uniform in +-1 / sqrt(d), and bias [outputs], 0."""
         if self.outputs is None:
             return {}
-        like = transfer.params[net.head_weight]
+        like = net.head_like(transfer.params)
         return drawn_layer(self.outputs, width_of(net, transfer, self.layer), like, key)
 
     def over(self, params: Params, seen: Seen) -> Tensor:

@@ -46,10 +46,12 @@ def width_of(net: Net, transfer: Transfer, layer: str) -> int:
     """How many numbers of a row there are; raises MetatlError for a name that is no linear layer."""
     if layer == OUTPUT:
         return net.rows(transfer.params)
+    if layer == FEATURES:
+        return net.head_like(transfer.params).shape[-1]
     wide = {
         name: p.shape[1] for name, p in transfer.params.items() if p.dim() == 2 and name.endswith("weight")
     }
-    name = net.head_weight if layer == FEATURES else f"{layer}.weight"
+    name = f"{layer}.weight"
     if name not in wide:
         known = [name.removesuffix(".weight") for name in wide]
         raise MetatlError(f"the net has no linear layer {layer!r}{near(layer, known)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,14 +143,15 @@ def settle(study: Study, cells: Cells, budget: Budget) -> Settled:
     return Settled(best, how, score)
 
 
-def as_asked(word: str | None, names: Sequence[str]) -> Settled | None:
+def as_asked(word: str | None, names: Sequence[str], swept: Collection[str] = ()) -> Settled | None:
     """The row to keep whatever its score; None where none is named, MetatlError for one that is not compared.
 
-    names: the rows that were asked for by name.
+    names: the rows that were asked for by name; swept: those of a sweep.
     """
-    name = None if word is None else named(spelt(word))
-    if name is not None and name not in names:
-        raise MetatlError(f"save: {word!r} is none of the rows that --methods names{near(name, names)}")
+    name, known = None if word is None else named(spelt(word)), [*names, *swept]
+    if name is not None and name not in known:
+        also = " or the sweep has" if swept else ""
+        raise MetatlError(f"save: {word!r} is none of the rows that --methods names{also}{near(name, known)}")
     return None if name is None else Settled(name, "as asked", {})
 
 

@@ -80,15 +80,13 @@ def transfer(
     own; source: data like `data` with other classes, whose labelled part some rows learn on first (of paths
     in a list the best, see `several`), or without labels (`unlabelled`), of which source_clusters are the
     clusters that stand for classes; teacher: a larger net, named as `net` is; sweep: rows over what is
-    carried over instead of the usual ones; save: the one of methods whose model is kept, in place of the
-    best in cross-validation. Writes table.md, report.json, plots and model/ into `out`. Raises
-    MetatlError in one line for whatever cannot work.
+    carried over, not the usual ones; save: the row of methods or sweep whose model is kept, not the best one.
+    Writes table.md, report.json, plots and model/ into `out`; raises MetatlError where it cannot.
     """
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
-    said = [] if sweep and methods is None else asked.words(methods)
-    names = [named(word) for word in said]
-    kept, budget, (examples, usual) = as_asked(save, names), Budget(60.0 * minutes), opened(data, words)
+    names = list(map(named, said := [] if sweep and methods is None else asked.words(methods)))
+    _, budget, (examples, usual) = sweep or as_asked(save, names), Budget(60.0 * minutes), opened(data, words)
     found = readable(_rows(said, names, teacher), names, examples)
     asked.check_source(found, names, source is not None, usual is None)
     aim = Aim(usual if net is None else net, size, asked.counts(labelled, examples.targets.kind), seed)
@@ -100,6 +98,7 @@ def transfer(
         aim.net, size, others if asked.learns_a_net(found, said) else None, examples, seed
     )
     problem, more = _read(examples, made, seed), {} if sweep is None else swept(made)
+    kept = as_asked(save, names, more)
     found = {name: scaled(row, made.rate, made.seen) for name, row in {**found, **more}.items()}
     able, notes = applicable(found, names, made, problem)
     possible, large = asked.possible(problem, aim.counts, able)

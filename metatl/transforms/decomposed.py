@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from metatl.additions import Addition
@@ -17,7 +18,8 @@ from metatl.types import Params
 class Decomposed(Addition):
     """m / |V| * (V x) + b with V = W + scale * B A, |V| [out] the norm of its rows, m [out] magnitudes.
 
-    |V| counts as a constant of the gradient. It is found from thin products; V is not made.
+    |V| counts as a constant of the gradient. It is found from thin products; V is not made. A row of V that
+    is 0 stays so whatever m is, and m / |V| is 1 there.
     """
 
     layer: str
@@ -42,11 +44,16 @@ class Decomposed(Addition):
         """The layer's output and the low-rank product, rescaled; the bias is as it was."""
         weight, bias = tensors[f"{self.layer}.weight"], tensors.get(f"{self.layer}.bias")
         along = (-1,) + (1,) * (weight.dim() - 2)
-        scale = (tensors[self.magnitude] / self.norm(tensors).detach()).view(along)
+        scale = self.share(tensors[self.magnitude], self.norm(tensors).detach()).view(along)
         thin = self.scale * self.direction.thin(tensors, x, training)
         if bias is None:
             return scale * (output + thin)
         return scale * (output - bias.view(along) + thin) + bias.view(along)
+
+    @staticmethod
+    def share(magnitude: Tensor, norm: Tensor) -> Tensor:
+        """m / |V| [out]; 1 where a row of V is 0 (a dead one, or one that starts there)."""
+        return torch.where(norm > 0, magnitude / torch.where(norm > 0, norm, 1), 1)
 
     def norm(self, tensors: Params) -> Tensor:
         """|W + s B A| by row, [out], s = scale: |W|^2 + 2 s (W A') . B + s^2 (B A A') . B under the root."""
@@ -62,7 +69,7 @@ class Decomposed(Addition):
         """m / |V| * V."""
         name = f"{self.layer}.weight"
         whole = params[name] + self.direction.product(params)
-        scale = params[self.magnitude] / whole.flatten(1).norm(dim=1)
+        scale = self.share(params[self.magnitude], whole.flatten(1).norm(dim=1))
         return {name: whole * scale.view(-1, *(1,) * (whole.dim() - 1))}
 
 

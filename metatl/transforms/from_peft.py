@@ -47,10 +47,11 @@ class FromPeft(Transform):
             added.append(one)
             made |= fitted(one, tensors, weight, folder)
         own = {before + name: leaf for name, leaf in adapter.rest.items()}
-        rows = {len(leaf) for name, leaf in own.items() if net.is_head(name) and leaf.dim()}
+        apart_rows = set() if net.head is None else {net.head_weight, net.head_bias}
+        rows = {len(leaf) for name, leaf in own.items() if name in apart_rows and leaf.dim()}
         for name, leaf in own.items():
             like = transfer.params.get(name)
-            head = net.is_head(name) and len(rows) == 1  # with rows of its own
+            head = name in apart_rows and len(rows) == 1  # with rows of its own
             if like is None or leaf.shape != ((*rows, *like.shape[1:]) if head else like.shape):
                 raise MetatlError(f"{folder}: there is no place for '{name}' {list(leaf.shape)} in this net")
         own = {name: leaf.to(transfer.params[name]) for name, leaf in own.items()}

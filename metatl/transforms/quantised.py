@@ -19,11 +19,11 @@ class Quantised(Transform):
     """Weights of linear layers as codes in buffers, which no learner moves; `LoRA` on top makes it QLoRA.
 
     w is the nearest table value times the largest magnitude of its block of the flat weight: |error| <=
-    .152 of that magnitude for nf4, 1 / 254 for int8. With `double` the magnitudes are 8-bit codes
-    themselves: 4 + 8 / block + 32 / (256 * block) bits a weight for nf4, 4.127 at 64. Biases, norms, other
-    layers and the output layer stay as they are. Merged the weights are floating-point numbers again, those
-    that the codes say. Sources: Dettmers et al. 2023, arXiv 2305.14314 (QLoRA); int8 by blocks: Dettmers et
-    al. 2022, arXiv 2110.02861.
+    .152 of that magnitude for nf4, 1 / 254 for int8, and the rounding of w's own type. With `double` the
+    magnitudes are 8-bit codes themselves, whose error comes on top: 4 + 8 / block + 32 / (256 * block) bits a
+    weight for nf4, 4.127 at 64. Biases, norms, other layers and the output layer stay as they are. Merged the
+    weights are floating-point numbers again, those that the codes say. Sources: Dettmers et al. 2023, arXiv
+    2305.14314 (QLoRA); int8 by blocks: Dettmers et al. 2022, arXiv 2110.02861.
 
     Args:
         kind: `nf4` or `int8`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from metatl.transforms.codes import coded, decoded, dynamic, int8, nf4, packed, unpacked
@@ -18,7 +19,8 @@ class QuantisedLinear(nn.Linear):
     """x W' + b with W [out, in] as codes in buffers; W is made for a pass and dropped.
 
     codes: two in a byte for nf4; scale: the largest magnitude of every block of the flat W, with `double` as
-    8-bit codes around their mean `offset`, SCALES of them to a scale_scale.
+    8-bit codes around their mean `offset`, SCALES of them to a scale_scale. Scales are float32 at least, and
+    codes and numbers are found in it: half precision has no room for the 255 steps of int8.
     """
 
     def __init__(self, layer: nn.Linear, kind: Kind, block: int, double: bool) -> None:
@@ -26,8 +28,9 @@ class QuantisedLinear(nn.Linear):
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.kind: Kind = kind
         self.block, self.double_quantised = block, double
-        self.bias = layer.bias
-        codes, largest = coded(layer.weight.detach(), nf4() if kind == "nf4" else int8(), block)
+        self.bias, self.dtype = layer.bias, layer.weight.dtype
+        wide = layer.weight.detach().to(torch.promote_types(self.dtype, torch.float32))
+        codes, largest = coded(wide, nf4() if kind == "nf4" else int8(), block)
         self.register_buffer("codes", packed(codes) if kind == "nf4" else codes)
         if double:
             offset = largest.mean()
@@ -46,8 +49,12 @@ class QuantisedLinear(nn.Linear):
     def said_by(self, held: Buffers) -> Tensor:
         """The W [out, in] that other codes of this layer say."""
         scale, codes, four = held["scale"], held["codes"], self.kind == "nf4"
+        held_in = held["scale_scale" if self.double_quantised else "scale"].dtype
         if self.double_quantised:
             whole = nn.functional.pad(scale, (0, -len(scale) % SCALES))
             scale = decoded(whole, held["scale_scale"], dynamic())[: len(scale)] + held["scale_offset"]
         flat = decoded(unpacked(codes) if four else codes, scale, nf4() if four else int8())
-        return flat[: self.out_features * self.in_features].view(self.out_features, self.in_features)
+        whole = flat[: self.out_features * self.in_features].view(self.out_features, self.in_features)
+        return whole.to(
+            held_in if held_in.itemsize < 4 else self.dtype
+        )  # a pass in half precision lowers scales

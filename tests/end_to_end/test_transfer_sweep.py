@@ -53,3 +53,14 @@ def test_rows_of_a_sweep() -> None:
     with pytest.raises(MetatlError, match="needs a net"):
         sweep.swept(replace(no_net()))
     refused(metatl("transfer", "nowhere", "--sweep", "depth"), "invalid choice: 'depth'")
+
+
+def test_the_model_of_a_row_of_a_sweep_is_kept_as_asked(tmp_path: Path) -> None:
+    folder = drawn(tmp_path / "squares")
+    words = ("--net", "CNN", "--size", "16", "--labelled", "1", "--draws", "2", "--sweep", "layers")
+    found = metatl("transfer", folder, *words, "--save", "taken-1", "--out", tmp_path / "out")
+    assert found.code == 0, found
+    assert "saved model: taken-1, as asked" in found.out
+    assert metatl("predict", tmp_path / "out", folder, "--out", tmp_path / "said.csv").code == 0
+    said = "save: 'taken-11' is none of the rows that --methods names or the sweep has; nearest: taken-1"
+    refused(metatl("transfer", folder, *words, "--save", "taken-11", "--out", tmp_path / "other"), said)

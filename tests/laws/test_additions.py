@@ -186,3 +186,23 @@ def test_a_net_without_such_layers_is_one_line(transform: Transform) -> None:
     net = Net.of(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)))
     with pytest.raises(MetatlError, match=f"{type(transform).__name__}: no layer is meant"):
         transform(net, net.start())
+
+
+@pytest.mark.parametrize("transform", [DoRA(2), DoRA(2, kernels=True)], ids=str)
+def test_rows_of_zeros_stay_finite(transform: Transform) -> None:
+    """Dead rows, and layers that start at 0, as the last ones of residual blocks: |V| is 0 there, as m is."""
+    module, x = Block().double().eval(), torch.randn(5, 2, 4, 4).double()
+    nn.init.zeros_(module.proj.weight)
+    module.deep.weight.data[2] = 0
+    net, start = transformed([transform], (plain := Net.of(module)), plain.start())
+    frozen = Rows(frozen=True)
+    with moments_from(frozen):
+        torch.testing.assert_close(net(start.params, start.buffers, x), module(x))
+    fitted = Descent(SGD(0.1), 3, moments="frozen")(net, start, Batch(x, torch.arange(5) % 3))
+    assert all(bool(leaf.isfinite().all()) for leaf in fitted.values())
+    assert float(fitted["proj.lora_B.weight"].norm()) > 0
+    with moments_from(frozen):
+        merged, whole = transform.merge(net, replace(start, params=fitted))
+        torch.testing.assert_close(
+            merged(whole.params, whole.buffers, x), net(fitted, start.buffers, x), rtol=1e-9, atol=1e-12
+        )

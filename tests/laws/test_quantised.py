@@ -19,7 +19,7 @@ from metatl.rules import SGD
 from metatl.testing import check_transform
 from metatl.transforms import DoRA, LoRA, Quantised, transformed
 from metatl.transforms.codes import coded, decoded, dynamic, int8, nf4, packed, unpacked
-from metatl.transforms.quantised_linear import QuantisedLinear
+from metatl.transforms.quantised_linear import Kind, QuantisedLinear
 from metatl.types import Batch, Episode, MetatlError, Transfer
 from tests.commands import config_of
 from tests.golden.make_quantised import FILE
@@ -77,6 +77,21 @@ def test_error_bound_and_round_trip(table: Tensor, widest: float, shape: tuple[i
     assert torch.equal(decoded(again, most, table)[: x.numel()], found)
     assert torch.equal(decoded(*coded(0 * x, table, 64), table), torch.zeros(len(codes), dtype=torch.float64))
     assert torch.equal(unpacked(packed(codes % 16)), codes % 16)
+
+
+@pytest.mark.parametrize("kind", ["nf4", "int8"])
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 300.0])
+@pytest.mark.parametrize("held", [torch.bfloat16, torch.float16])
+def test_half_precision_is_coded_as_single_precision_is(held: torch.dtype, unit: float, kind: Kind) -> None:
+    """To half a step of its own type; codes and scales are those of the same numbers in float32."""
+    torch.manual_seed(0)
+    layer = nn.Linear(96, 130).to(held)
+    layer.weight.data = (0.05 * unit * torch.randn(130, 96)).to(held)
+    mine, wide = QuantisedLinear(layer, kind, 64, True), QuantisedLinear(layer.float(), kind, 64, True)
+    for name, leaf in wide.named_buffers():
+        torch.testing.assert_close(mine.get_buffer(name), leaf, rtol=0, atol=0)
+    assert mine.weight.dtype == held
+    assert torch.equal(mine.weight, wide.weight.to(held))
 
 
 @pytest.mark.parametrize(

@@ -227,3 +227,31 @@ def test_an_output_layer_that_cannot_be_one_is_refused(
     assert read({"weight": (9, 6), "bias": (9,)}).params["2.weight"].shape == (9, 6)
     with pytest.raises(MetatlError, match="there is no place for"):
         read(wrong)
+
+
+class Twice(nn.Module):
+    """A layer whose name ends as that of the output layer does: peft's `modules_to_save` means both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.block = nn.ModuleDict({"mix": nn.Linear(4, 4), "out": nn.Linear(4, 4)})
+        self.out = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.block["out"](self.block["mix"](x).tanh()).tanh())
+
+
+@pytest.mark.parametrize("transform", [LoRA(2), DoRA(2), IA3("mix", "nowhere")], ids=str)
+def test_an_output_layer_whose_name_others_end_in(transform: Transform, tmp_path: Path) -> None:
+    vision.torchvision()
+    x, plain = torch.randn(6, 4).double(), Net.of(Twice().double())
+    net, start = transform(plain, plain.start())
+    fitted = Descent(SGD(RATE), STEPS)(net, start, Batch(x, torch.arange(6) % 3))
+    save_peft(tmp_path, net, Transfer(fitted, start.guide))
+    assert json.loads((tmp_path / "adapter_config.json").read_text())["modules_to_save"] is None
+    again, found = FromPeft(str(tmp_path))(plain, plain.start())
+    torch.testing.assert_close(again(found.params, {}, x), net(fitted, {}, x), **NEAR)
+    peft = pytest.importorskip("peft", exc_type=ImportError)
+    theirs = peft.PeftModel.from_pretrained(Twice().double(), str(tmp_path), autocast_adapter_dtype=False)
+    torch.testing.assert_close(theirs(x).detach(), net(fitted, {}, x).detach(), **NEAR)

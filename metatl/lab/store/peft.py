@@ -19,13 +19,18 @@ from metatl.transforms.rescaled import Rescaled
 from metatl.types import MetatlError, Params, Transfer
 from metatl.weights.peft import CONFIG, PREFIX, TENSORS
 
+_PEFT = ("default", "base_layer", "lora_dropout", "lora_A", "lora_B", "lora_magnitude_vector", "ia3_l")
+"""Names that peft's own modules have."""
+
 
 def save_peft(folder: str | Path, net: Net, transfer: Transfer) -> None:
     """Write the net's LoRA, DoRA or (IA)^3 as adapter_config.json and adapter_model.safetensors.
 
     The added weights are there, and the output layer (`modules_to_save`); nothing of the base. peft opens it
-    over the same module: PeftModel.from_pretrained(module, folder). Raises MetatlError where nothing was
-    added, or what is none of these, or kinds of them side by side.
+    over the same module: PeftModel.from_pretrained(module, folder). An output layer whose name others end in
+    (`out` beside `blocks.0.out`) is not named there, as peft would take these too: it then loads it into the
+    module. Raises MetatlError where nothing was added, or what is none of these, or kinds of them side by
+    side, and where the output layer moved a weight that another layer holds too.
     """
     known = (LowRank, Decomposed, Rescaled)
     kinds = {next((kind for kind in known if isinstance(one, kind)), type(one)) for one in net.additions}
@@ -34,9 +39,7 @@ def save_peft(folder: str | Path, net: Net, transfer: Transfer) -> None:
         raise MetatlError(f"peft's files take additions of one kind, LoRA, DoRA or IA3; the net has {named}")
     config = _shared(net) | (_ia3(net) if Rescaled in kinds else _lora(net, transfer.params))
     tensors = {n: _shaped(one, n, transfer.params) for one in net.additions for n in one.names()}
-    if net.head is not None:
-        own = (name for name in (net.head_weight, net.head_bias) if name in transfer.params)
-        tensors |= {name: transfer.params[name] for name in own}
+    tensors |= {name: transfer.params[name] for name in _of_output_layer(net)}
     held = {PREFIX + name: leaf.detach().cpu().contiguous() for name, leaf in tensors.items()}
     make_folder(Path(folder))
     write_atomic(Path(folder) / TENSORS, save(held, {"format": "pt"}))
@@ -53,8 +56,31 @@ def _shared(net: Net) -> dict[str, Any]:
         "task_type": None,
         "inference_mode": True,
         "target_modules": _pattern([one.layer for one in net.additions]),
-        "modules_to_save": None if net.head is None else [net.head],
+        "modules_to_save": [net.head] if _named_alone(net) else None,
     }
+
+
+def _of_output_layer(net: Net) -> list[str]:
+    """The names of the output layer's weights; MetatlError where one is another layer's too, and moves."""
+    names = sorted(name for name in net.head_weights if name.startswith(f"{net.head}."))
+    apart = net.head_weights - {*names}
+    if apart - net.frozen:
+        raise MetatlError(
+            f"the output layer '{net.head}' shares {min(apart)} with another layer and moves it, which "
+            "peft's files do not say; untie the layer, or give the weight requires_grad=False"
+        )
+    return names
+
+
+def _named_alone(net: Net) -> bool:
+    """Whether peft, to which a name means every module whose name ends so, takes the head's for it alone.
+
+    And whether it finds the layer's whole weight in the file, as it wants to of what it is told.
+    """
+    if net.head is None or not all(name.startswith(f"{net.head}.") for name in net.head_weights):
+        return False
+    theirs = [name for name, _ in net.module.named_modules(remove_duplicate=False)] + [*_PEFT]
+    return sum(name.endswith(net.head) for name in theirs) == 1
 
 
 def _ia3(net: Net) -> dict[str, Any]:
