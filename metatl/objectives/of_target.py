@@ -73,6 +73,12 @@ class OfTarget(Term):
         """The loss on the rows of its stream, 0-d."""
         return self(params, self._output(seen), seen.batches[self.stream], seen.anchor)
 
+    def there(self, seen: Seen) -> Tensor:
+        """Whether a row of its stream, of a weight above 0, has the target."""
+        batch = seen.batches[self.stream]
+        _, there = present(target_of(batch.y, self.target))
+        return ((there if batch.weight is None else there * batch.weight) > 0).any()
+
     def told(self, seen: Seen) -> Metrics:
         """The loss, as `loss of <target>`, and what the term tells of these rows."""
         output, batch = tree.apply(Tensor.detach, self._output(seen)), seen.batches[self.stream]
