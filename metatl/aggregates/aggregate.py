@@ -27,6 +27,8 @@ class Aggregate(Checked, ABC):
 
     capturable: ClassVar[bool] = False
     """Whether it reads no values, so that a whole step can be captured as one CUDA graph."""
+    halts: ClassVar[bool] = False
+    """Whether a loss that can fall no further halts all: one that no row of a step has is then left out."""
 
     def init(self, key: int) -> Params:
         """The state before the first step; key: of whatever it draws at random."""
@@ -45,14 +47,19 @@ class Aggregate(Checked, ABC):
         return gradient, tree.mean(each.metrics), state
 
     def over_losses(
-        self, losses: Sequence[Tensor], variables: Params, state: Params
+        self, losses: Sequence[Tensor], variables: Params, state: Params, there: Tensor | None = None
     ) -> tuple[Params, Params]:
         """One gradient by variable of k losses [0-d] of one pass, and the new state.
+
+        there: [k] bool, which losses are of any row; the others are 0 and say nothing, and what an aggregate
+        remembers of them stays as it was.
 
         Variables that several losses reach (a trunk) get the aggregate of their gradients; one that a single
         loss reaches (a head) gets that loss's own gradient. One loss alone shares nothing: its gradient is
         that of ordinary training. k backward passes.
         """
+        if self.halts and there is not None:
+            losses = [loss for loss, held in zip(losses, there.tolist(), strict=True) if held]
         each = gradients_of(losses, variables)
         reached = {name: sum(one[name] is not None for one in each) for name in variables}
         shared = [name for name, count in reached.items() if count > 1]

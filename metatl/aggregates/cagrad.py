@@ -4,7 +4,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -29,6 +29,7 @@ class CAGrad(GramianAggregate):
     """
 
     c: float = 0.4
+    halts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Raise MetatlError for a c below 0."""

@@ -36,16 +36,23 @@ class DWA(Weighing):
                 "and a number above 0"
             )
 
-    def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
-        """Weights [k] of losses [k]; state: the sum in this epoch, the means of two, and steps done."""
+    def weigh(self, losses: Tensor, state: Params, there: Tensor | None = None) -> tuple[Tensor, Params]:
+        """Weights [k] of losses [k]; state: this epoch's sum and count, the means of two, and steps.
+
+        A mean is over the steps whose rows had the loss; that of an epoch without any is the one before.
+        """
         losses = losses.double()
         check_shares(self, losses)
-        zero = torch.zeros_like(losses)
-        now, last, older = (state.get(name, zero) for name in ("now", "last", "older"))
+        zero, none = torch.zeros_like(losses), torch.full_like(losses, torch.nan)
+        held = torch.ones_like(losses) if there is None else there.to(losses)
+        now, count = state.get("now", zero), state.get("count", zero)
+        last, older = state.get("last", none), state.get("older", none)
         step = int(state.get("step", torch.zeros((), dtype=torch.int64)))
         if step and step % self.epoch == 0:
-            now, last, older = zero, now / self.epoch, last
+            now, count, last, older = zero, zero, torch.where(count > 0, now / count, last), last
         known = step >= 2 * self.epoch
         ratio = last / older.clamp(min=torch.finfo(older.dtype).tiny) if known else torch.ones_like(losses)
-        kept = {"now": now + losses, "last": last, "older": older, "step": torch.tensor(step + 1)}
+        ratio = ratio.nan_to_num(nan=1.0)  # of a loss that was never there
+        kept = {"now": now + held * losses, "count": count + held, "last": last, "older": older}
+        kept["step"] = torch.tensor(step + 1)
         return (ratio / self.temperature).softmax(0), kept

@@ -36,7 +36,7 @@ class FallingHelpers(Weighing):
                 "0 or more"
             )
 
-    def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
+    def weigh(self, losses: Tensor, state: Params, there: Tensor | None = None) -> tuple[Tensor, Params]:
         """Weights [k]: 1 for the main loss, then what is left of the helpers'; state: steps done."""
         step = int(state.get("step", torch.zeros((), dtype=torch.int64)))
         weights = torch.full((len(losses),), self.start * max(0.0, 1.0 - step / self.steps))

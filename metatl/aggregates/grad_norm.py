@@ -50,26 +50,33 @@ class GradNorm(Aggregate):
         return combined(weights, gradients), state
 
     def over_losses(
-        self, losses: Sequence[Tensor], variables: Params, state: Params
+        self, losses: Sequence[Tensor], variables: Params, state: Params, there: Tensor | None = None
     ) -> tuple[Params, Params]:
-        """Heads get their losses' weights too: published is one sum of weighted losses."""
+        """Heads get their losses' weights too: published is one sum of weighted losses.
+
+        A loss that is not there keeps its weight, and starts where it first is.
+        """
         each = gradients_of(losses, variables)
         stacked = {name: filled(each, name, leaf) for name, leaf in variables.items()}
         shared = {n: g for n, g in stacked.items() if sum(one[n] is not None for one in each) > 1}
         values = torch.stack([loss.detach() for loss in losses]).double()
-        weights, state = self._weigh(shared or stacked, values, state)
+        weights, state = self._weigh(shared or stacked, values, state, there)
         return combined(weights, stacked), state
 
-    def _weigh(self, shared: Params, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
+    def _weigh(
+        self, shared: Params, losses: Tensor, state: Params, there: Tensor | None = None
+    ) -> tuple[Tensor, Params]:
         counted = [tree.lines(leaf) for name, leaf in shared.items() if re.search(self.layer, name)]
         if not counted:
             raise MetatlError(f"GradNorm: no shared weight is called like {self.layer!r}")
         norms = torch.stack([leaf.double().norm(dim=1) for leaf in counted]).norm(dim=0).to(losses)
         w = state.get("weights", torch.ones_like(losses))
-        first = state.get("first", losses)
+        held = torch.ones_like(losses, dtype=torch.bool) if there is None else there.to(losses.device)
+        first = state.get("first", torch.full_like(losses, torch.nan))
+        first = torch.where(held & first.isnan(), losses, first)
         check_shares(self, losses)
         ratio = losses / first.clamp(min=torch.finfo(first.dtype).tiny)
-        pace = (ratio / ratio.mean()) ** self.alpha
-        gap = w * norms - (w * norms).mean() * pace
+        pace = (ratio / ratio[held].mean()) ** self.alpha
+        gap = torch.where(held, w * norms - (w * norms)[held].mean() * pace, 0.0)
         moved = (w - self.rate * gap.sign() * norms).clamp(min=1e-3)
         return w / len(w), {"weights": moved * len(w) / moved.sum(), "first": first}

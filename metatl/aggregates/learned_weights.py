@@ -27,8 +27,11 @@ class _Learned(Weighing):
     def slope(self, s: Tensor, losses: Tensor) -> Tensor:
         """Of the objective in s, [k]."""
 
-    def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
-        """The mean's weights before s moves; state: s, and the rule's memory as `<role>.<name>`."""
+    def weigh(self, losses: Tensor, state: Params, there: Tensor | None = None) -> tuple[Tensor, Params]:
+        """The mean's weights before s moves; state: s, and the rule's memory as `<role>.<name>`.
+
+        s of a loss that is not there stays: a 0 of no row would make the weight of a rare target ever larger.
+        """
         losses = losses.double()
         s = state.get("s", torch.zeros_like(losses))
         memory = self.rule.init({"s": s})
@@ -36,7 +39,12 @@ class _Learned(Weighing):
             memory = {role: {name: state[f"{role}.{name}"] for name in held} for role, held in memory.items()}
         update, memory = self.rule.update({"s": self.slope(s, losses)}, memory, {"s": s})
         kept = {f"{role}.{name}": leaf for role, held in memory.items() for name, leaf in held.items()}
-        return self.weights(s) / len(s), {"s": s + update["s"], **kept}
+        kept = {"s": s + update["s"], **kept}
+        if there is not None:
+            own = {name: leaf for name, leaf in kept.items() if leaf.shape == s.shape}
+            before = {name: state.get(name, torch.zeros_like(leaf)) for name, leaf in own.items()}
+            kept |= {name: torch.where(there.to(s.device), own[name], before[name]) for name in own}
+        return self.weights(s) / len(s), kept
 
 
 @dataclass(frozen=True)

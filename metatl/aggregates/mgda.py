@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from metatl.aggregates.gramian import GramianAggregate, Matrix, nearest
 
@@ -15,6 +16,8 @@ class MGDA(GramianAggregate):
     without another's rising. Short gradients rule it. Solved exactly, where published code takes Frank-Wolfe
     steps. Source: Desideri 2012; Sener & Koltun 2018, arXiv 1810.04650.
     """
+
+    halts: ClassVar[bool] = True
 
     def weights(self, gramian: Matrix) -> Matrix:
         """The nearest point's."""

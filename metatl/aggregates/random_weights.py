@@ -22,7 +22,7 @@ class RandomWeights(Weighing):
         """The key, and how many were drawn."""
         return {"drawn": torch.tensor([key, 0], dtype=torch.int64)}
 
-    def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
+    def weigh(self, losses: Tensor, state: Params, there: Tensor | None = None) -> tuple[Tensor, Params]:
         """The step's own weights [k]."""
         drawn = state.get("drawn", torch.zeros(2, dtype=torch.int64))
         key, count = (int(part) for part in drawn)

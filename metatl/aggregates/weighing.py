@@ -17,8 +17,8 @@ class Weighing(Aggregate):
     """sum of w_i L_i, where w [k] follows from the losses so far; heads get their losses' weights too."""
 
     @abstractmethod
-    def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
-        """w [k] and the new state, for losses [k] without a graph."""
+    def weigh(self, losses: Tensor, state: Params, there: Tensor | None = None) -> tuple[Tensor, Params]:
+        """w [k] and the new state, for losses [k] without a graph; there: see `Aggregate.over_losses`."""
 
     def __call__(self, gradients: Params, losses: Tensor, state: Params) -> tuple[Params, Params]:
         """The weighted sum of the gradients."""
@@ -26,11 +26,11 @@ class Weighing(Aggregate):
         return combined(weights, gradients), state
 
     def over_losses(
-        self, losses: Sequence[Tensor], variables: Params, state: Params
+        self, losses: Sequence[Tensor], variables: Params, state: Params, there: Tensor | None = None
     ) -> tuple[Params, Params]:
         """The gradient of the weighted sum of the losses, 0-d each."""
         stacked = torch.stack(list(losses))
-        weights, state = self.weigh(stacked.detach(), state)
+        weights, state = self.weigh(stacked.detach(), state, there)
         found = gradient_of(stacked @ weights.to(stacked), list(variables.values()))
         return dict(zip(variables, found, strict=True)), state
 

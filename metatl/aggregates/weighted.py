@@ -31,7 +31,7 @@ class Weighted(Weighing):
                 f"Weighted: weights is {list(self.weights)}; give finite numbers, 0 or more, not all 0"
             )
 
-    def weigh(self, losses: Tensor, state: Params) -> tuple[Tensor, Params]:
+    def weigh(self, losses: Tensor, state: Params, there: Tensor | None = None) -> tuple[Tensor, Params]:
         """The weights [k], which sum to 1."""
         found = numbers(self, "weights", self.weights, len(losses))
         return found / found.sum(), {}

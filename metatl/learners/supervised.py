@@ -20,7 +20,7 @@ from metatl.learners.learner import Learner, State, moved
 from metatl.net import Net, Pass
 from metatl.norm import Rows, moments_from
 from metatl.objectives.task_loss import TaskLoss
-from metatl.objectives.term import Anchor, Seen, Term, check_layers, inputs_asked
+from metatl.objectives.term import Anchor, Seen, Term, check_layers, inputs_asked, which_there
 from metatl.rules import Adam, Rule
 from metatl.rules.schedule import Named, Schedule, size_at
 from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
@@ -134,7 +134,8 @@ class Supervised(Learner):
         if self.aggregate is None:
             grads, begun = dict(zip(before, gradient_of(loss, list(leaves.values())), strict=True)), {}
         else:
-            grads, begun = self.aggregate.over_losses(losses, leaves, state.memory.get(_AGGREGATE, {}))
+            begun, there = state.memory.get(_AGGREGATE, {}), which_there(self.terms, seen)
+            grads, begun = self.aggregate.over_losses(losses, leaves, begun, there)
         size = size_at(self.schedule, state.step, self.steps)
         memory = {role: held for role, held in state.memory.items() if role not in (_OWN, _AGGREGATE)}
         new, memory = moved(self.rule, before, grads, memory, size, None, self.clip_norm)

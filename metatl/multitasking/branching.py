@@ -27,9 +27,10 @@ class Branching(Supervised):
     """Supervised of a `models.BranchingTrunk`, block by block from the last to the first in the first half.
 
     The affinity of two targets at a block is the mean cosine of their losses' gradients by its weights, over
-    the `probes` steps before its turn. What parts further up are units; the two groups of units with the
-    highest mean affinity are merged as long as it is above `threshold`, and every group that is left gets a
-    copy of the block with its weights and the rule's memory of them, so that a split changes no output. A
+    the `probes` steps before its turn, those whose rows had both targets. What parts further up are units;
+    the two groups of units with the highest mean affinity are merged as long as it is above `threshold`, and
+    every group that is left gets a copy of the block with its weights and the rule's memory of them, so that
+    a split changes no output. A
     block that stays whole ends it: those before it are shared by all. threshold -1 is hard sharing, 1 splits
     everything. Source: the greedy widening of Lu et al. 2017, arXiv 1611.05377, with gradients for errors.
 
@@ -50,10 +51,11 @@ class Branching(Supervised):
         whole = 0 <= block < depth - 1 and not state.transfer.buffers[_ROUTE][:, block + 1].any()
         if block >= 0 and not whole and left < self.probes:
             found = self._affinity(net, state, drawn, block)
-            seen = {"sum": seen.get("sum", torch.zeros_like(found)) + found}
+            told = {"sum": found, "count": (found != 0).to(found)}  # 0: no row of the batch has the target
+            seen = {name: seen.get(name, torch.zeros_like(found)) + one for name, one in told.items()}
         state, metrics = super().step(net, engine, replace(state, memory=memory), drawn)
         if seen and left == 0:
-            mean = seen["sum"].numpy() / min(self.probes, self._each(depth))
+            mean = (seen["sum"] / seen["count"].clamp(min=1.0)).numpy()
             return split(state, block, mean, self.threshold), metrics
         return replace(state, memory=state.memory | ({_MEMORY: seen} if seen else {})), metrics
 

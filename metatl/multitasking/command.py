@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+
+import torch
 
 from metatl.lab import render, store
 from metatl.lab.record.console import Console
 from metatl.multitasking import split_point
 from metatl.multitasking.asked import chosen
-from metatl.multitasking.fit import NetBudget
+from metatl.multitasking.fit import NetBudget, divided
 from metatl.multitasking.kept_fits import KeptFits
 from metatl.multitasking.picture import gains
-from metatl.multitasking.problem import read
+from metatl.multitasking.problem import Several, read
 from metatl.multitasking.study import report, run, table
 from metatl.objectives.quantile import LEVELS
 from metatl.text import say
@@ -43,6 +46,7 @@ def multitask(words: argparse.Namespace) -> None:
         bar.close()
     lacking = len(ways) * words.seeds - len(cells)
     kinds = {name: one.kind for name, one in problem.targets.items()}
+    notes = [*problem.notes, *one_class(problem, sorted({seed for _, seed in cells}))]
     protocol = {
         "data": problem.name,
         "rows": problem.rows,
@@ -53,17 +57,18 @@ def multitask(words: argparse.Namespace) -> None:
         "budget": asdict(budget),
         "methods": {name: way.about for name, way in ways.items()},
         "cells_missing": lacking,
-        "notes": list(problem.notes),
+        "notes": notes,
     }
     found = report(problem, ways, cells, protocol)
     store.write_json(folder / "report.json", found)
-    store.write_text(folder / "table.md", table(found))
+    text = "\n".join([table(found), *(f"{note}\n" for note in notes)])
+    store.write_text(folder / "table.md", text)
     store.write_atomic(folder / "plot.png", render.png(gains(found)))
     drawn = ["plot.png"]
     if split_point.points(found):
         store.write_atomic(folder / "sweep.png", render.png(split_point.curve(found)))
         drawn.append("sweep.png")
-    say(table(found).rstrip("\n"))
+    say(text.rstrip("\n"))
     if lacking:
         say(f"the minutes did not reach {lacking} fits; give more --minutes: the same command goes on")
     say(f"written to {folder}: table.md, report.json, {', '.join(drawn)}")
@@ -75,3 +80,20 @@ def _hidden(text: str) -> tuple[int, ...]:
     if not all(one.isdecimal() and int(one) > 0 for one in parts):
         raise MetatlError(f"--hidden {text!r}: give the units of each block, 64,64 say")
     return tuple(map(int, parts))
+
+
+def one_class(problem: Several, seeds: Sequence[int]) -> list[str]:
+    """A note for each target whose rows that judge are of one class in some draws."""
+    notes = list[str]()
+    for name, target in problem.targets.items():
+        if target.kind != "classes":
+            continue
+        y, has = problem.y[name], problem.has(name)
+        judges = [torch.from_numpy(divided(problem, seed)["test"]) for seed in seeds]
+        alike = sum(len(y[rows][has[rows]].unique()) == 1 for rows in judges)
+        if alike:
+            notes.append(
+                f"{name}: in {alike} of {len(seeds)} draws all rows that judge are of one class, so that "
+                "their score says nothing of the others; more rows of rare classes would"
+            )
+    return notes

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from metatl import tree
 from metatl.data import LabelledRows
+from metatl.data.examples import Index
 from metatl.data.many_targets import ManyTargets
 from metatl.engines import Loop
 from metatl.multitasking.judging import DrawnRows, Judging
@@ -54,11 +55,7 @@ class FittedCell:
 
 def drawn(problem: Several, seed: int, budget: NetBudget) -> DrawnRows:
     """A quarter of the rows judges (or the problem's own test rows), 15 % choose, the rest teaches."""
-    order = np.random.default_rng(seed).permutation(problem.rows)
-    test = order[: len(order) // 4] if problem.test is None else problem.test
-    rest = order[~np.isin(order, test)]
-    cut = max(1, int(0.2 * len(rest)))
-    parts = {"train": rest[cut:], "val": rest[:cut], "test": test}
+    parts = divided(problem, seed)
     scale: dict[str, tuple[float, float]] = {}
     y: dict[str, Tensor] = {}
     for name, values in problem.y.items():
@@ -70,6 +67,15 @@ def drawn(problem: Several, seed: int, budget: NetBudget) -> DrawnRows:
             scale[name] = (float(own.mean()), spread or 1.0) if budget.scaled and len(own) else (0.0, 1.0)
             y[name] = ((values - scale[name][0]) / scale[name][1]).float()
     return DrawnRows(problem.inputs(parts["train"]), y, parts, scale)
+
+
+def divided(problem: Several, seed: int) -> dict[str, Index]:
+    """A draw's rows to learn from, choose by and judge: `train`, `val`, `test`."""
+    order = np.random.default_rng(seed).permutation(problem.rows)
+    test = order[: len(order) // 4] if problem.test is None else problem.test
+    rest = order[~np.isin(order, test)]
+    cut = max(1, int(0.2 * len(rest)))
+    return {"train": rest[cut:], "val": rest[:cut], "test": test}
 
 
 def fitted(problem: Several, way: Way, draw: DrawnRows, budget: NetBudget, seed: int) -> FittedCell:

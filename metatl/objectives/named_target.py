@@ -34,6 +34,17 @@ def present(y: Tensor) -> tuple[Tensor, Tensor]:
     return y.clamp(min=0), (y > MISSING).float()
 
 
+def having(batch: Batch, target: str) -> tuple[Batch, Tensor]:
+    """The rows with one target, of weight 0 where it is missing, and whether any counts (0-d bool).
+
+    Where none does, all have weight 1, so that a mean over them is finite.
+    """
+    y, there = present(target_of(batch.y, target))
+    rows = there if batch.weight is None else there * batch.weight
+    some = (rows > 0).any()
+    return Batch(batch.x, y, torch.where(some, rows, torch.ones_like(rows))), some
+
+
 def of_rows(seen: Seen, output: Tensor, y: Tensor) -> Seen:
     """What is seen of the rows that have the target, as the source's: output [n, ...], y [n] or [n, d]."""
     y, there = present(y)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from metatl import tree
 from metatl.net import Net
-from metatl.objectives.named_target import check_outputs, drawn_layer, of_rows, present, target_of
+from metatl.objectives.named_target import check_outputs, drawn_layer, having, of_rows
 from metatl.objectives.task_loss import TaskLoss, head
 from metatl.objectives.term import FEATURES, Anchor, Seen, Term, layer_of, width_of
 from metatl.types import Batch, MetatlError, Metrics, Params, Transfer
@@ -56,29 +55,29 @@ class OfTarget(Term):
 
     def __call__(self, params: Params, output: Any, batch: Batch, anchor: Anchor) -> Tensor:
         """The loss; raises MetatlError where rows or net have no such target."""
-        y, there = present(target_of(batch.y, self.target))
-        rows = there if batch.weight is None else there * batch.weight
-        some = (rows > 0).any()
-        given = Batch(batch.x, y, torch.where(some, rows, torch.ones_like(rows)))
+        given, some = having(batch, self.target)
         return self.weight * some * self.term(params, head(output, self.target), given, anchor)
 
     def weights(self, net: Net, transfer: Transfer, key: int) -> Params:
         """Of a head of its own: weight [outputs, d], uniform in +-1 / sqrt(d), and bias [outputs], 0."""
         if self.outputs is None:
             return {}
-        like = net.head_like(transfer.params)
-        return drawn_layer(self.outputs, width_of(net, transfer, self.layer), like, key)
+        wide, like = width_of(net, transfer, self.layer), net.head_like(transfer.params)
+        return drawn_layer(self.outputs, wide, like, key)
 
     def over(self, params: Params, seen: Seen) -> Tensor:
         """The loss on the rows of its stream, 0-d."""
         return self(params, self._output(seen), seen.batches[self.stream], seen.anchor)
 
+    def there(self, seen: Seen) -> Tensor:
+        """Whether a row of its stream, of a weight above 0, has the target."""
+        return having(seen.batches[self.stream], self.target)[1]
+
     def told(self, seen: Seen) -> Metrics:
         """The loss, as `loss of <target>`, and what the term tells of these rows."""
         output, batch = tree.apply(Tensor.detach, self._output(seen)), seen.batches[self.stream]
-        value = self({}, output, batch, seen.anchor)
         own = of_rows(seen, head(output, self.target), batch.y[self.target])
-        told = {"loss": value.detach(), **self.term.told(own)}
+        told = {"loss": self({}, output, batch, seen.anchor).detach(), **self.term.told(own)}
         return {f"{name} of {self.target}": one for name, one in told.items()}
 
     def _output(self, seen: Seen) -> Any:

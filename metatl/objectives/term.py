@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from metatl.fields import Checked
@@ -128,9 +129,20 @@ class Term(Checked):
         """The weighted value of a learner's step, 0-d; differentiable in params, passes and own weights."""
         return self(params, seen.passes["source"].output, seen.batches["source"], seen.anchor)
 
+    def there(self, seen: Seen) -> Tensor | None:
+        """0-d bool, whether a step's rows have what it looks at (a batch may lack a target); None: always."""
+        return None
+
     def told(self, seen: Seen) -> Metrics:
         """What else a step's records say, 0-d, by name; nothing."""
         return {}
+
+
+def which_there(terms: Sequence[Term], seen: Sequence[Seen]) -> Tensor | None:
+    """[k] bool, which of a step's losses are of any row; None where all terms always are."""
+    said = [term.there(one) for term, one in zip(terms, seen, strict=True)]
+    known = next((one for one in said if one is not None), None)
+    return None if known is None else torch.stack([torch.ones_like(known) if o is None else o for o in said])
 
 
 def total(terms: tuple[Term, ...], params: Params, output: Tensor, batch: Batch, anchor: Anchor) -> Tensor:

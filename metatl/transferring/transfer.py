@@ -85,8 +85,10 @@ def transfer(
     """
     if draws < 1 or not minutes > 0:
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
-    names = list(map(named, said := [] if sweep and methods is None else asked.words(methods)))
-    _, budget, (examples, usual) = sweep or as_asked(save, names), Budget(60.0 * minutes), opened(data, words)
+    said = [] if sweep and methods is None else asked.words(methods)
+    names = [named(word) for word in said]
+    kept = None if sweep else as_asked(save, names)
+    budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
     found = readable(_rows(said, names, teacher), names, examples)
     asked.check_source(found, names, source is not None, usual is None)
     aim = Aim(usual if net is None else net, size, asked.counts(labelled, examples.targets.kind), seed)
@@ -94,11 +96,10 @@ def transfer(
     said = unnamed(aim.counts, others, examples) if methods is None and labelled and not sweep else said
     found = with_pairs(_rows(said, names, teacher), said, words.paired, source is not None, aim.net is None)
     found, unlike = asked.columned(found, names, others, examples, aim.counts)
-    made, told_of_net = net_for(
-        aim.net, size, others if asked.learns_a_net(found, said) else None, examples, seed
-    )
+    source_of_net = others if asked.learns_a_net(found, said) else None
+    made, told_of_net = net_for(aim.net, size, source_of_net, examples, seed)
     problem, more = _read(examples, made, seed), {} if sweep is None else swept(made)
-    kept = as_asked(save, names, more)
+    kept = as_asked(save, names, more) if sweep else kept
     found = {name: scaled(row, made.rate, made.seen) for name, row in {**found, **more}.items()}
     able, notes = applicable(found, names, made, problem)
     possible, large = asked.possible(problem, aim.counts, able)

@@ -44,7 +44,31 @@ def test_each_file_is_a_task_of_its_own_rows(tmp_path: Path, capsys: pytest.Capt
     assert main([*words, "--seeds", "1", "--steps", "5", "--out", str(out)]) == 0
     found = json.loads((out / "report.json").read_text())
     assert found["protocol"]["missing_targets"] == {"north": 40, "south": 60}
-    assert "north" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "columns that not all files have are left out: c" in said
+    assert "columns that not all files have are left out: c" in (out / "table.md").read_text()
+
+
+def test_a_score_on_rows_of_one_class_is_said_to_say_little(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{i},{'yes' if i % 2 else 'no'},{'rare' if i == 7 else 'usual'}" for i in range(40)]
+    place = tmp_path / "rows.csv"
+    place.write_text("\n".join(["a,often,seldom", *rows]) + "\n")
+    words = [
+        "multitask",
+        str(place),
+        "--targets",
+        "often,seldom",
+        "--methods",
+        "hard-sharing",
+        "--steps",
+        "5",
+    ]
+    assert main([*words, "--seeds", "1", "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "seldom: in 1 of 1 draws all rows that judge are of one class" in said
+    assert "often: in" not in said
 
 
 def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:

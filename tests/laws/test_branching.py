@@ -96,3 +96,20 @@ def test_groups_by_hand() -> None:
     assert grouped(alone, affinity, 0.5) == [[0, 1], [2], [3]]
     assert grouped(alone, affinity, -1.0) == [[0, 1, 2, 3]]
     assert grouped([[0, 3], [1], [2]], affinity, 0.3) == [[0, 1, 3], [2]], "0.45 is the mean of 0.9 and 0.0"
+
+
+def test_affinity_is_over_the_steps_that_had_both_targets() -> None:
+    """Two targets that agree wholly, one of them on every third row: the rows that lack it pull nothing."""
+    net, whole = net_of(BranchingTrunk), data().parts["meta_train"]
+    rare = whole.y["same"].clone()
+    rare[torch.arange(len(rare)) % 3 > 0] = torch.nan
+    y = {"up": whole.y["up"], "same": rare, "down": whole.y["down"]}
+    streams: dict[str, Any] = {"source": LabelledRows("meta_train", 1)}
+    learner = Branching(
+        40, 1, Adam(1e-5), tuple(map(OfTarget, NAMES)), streams=streams, aggregate=Mean(), threshold=0.9
+    )
+    state = learner.init(net, begun(net))
+    rows = ManyTargets("toy", {"meta_train": Batch(whole.x, y)})
+    route = train(learner, net, Loop(), state, rows, 0).transfer.buffers["route"]
+    assert route[0, -1] == route[1, -1]
+    assert route[2, -1] != route[0, -1]
