@@ -87,7 +87,7 @@ def transfer(
         raise MetatlError("transfer: draws must be 1 or more and minutes above 0")
     said = [] if sweep and methods is None else asked.words(methods)
     names = [named(word) for word in said]
-    kept = None if sweep else as_asked(save, names)
+    kept = None if sweep else as_asked(save, names)  # before anything is read
     budget, (examples, usual) = Budget(60.0 * minutes), opened(data, words)
     found = readable(_rows(said, names, teacher), names, examples)
     asked.check_source(found, names, source is not None, usual is None)
@@ -96,8 +96,9 @@ def transfer(
     said = unnamed(aim.counts, others, examples) if methods is None and labelled and not sweep else said
     found = with_pairs(_rows(said, names, teacher), said, words.paired, source is not None, aim.net is None)
     found, unlike = asked.columned(found, names, others, examples, aim.counts)
-    source_of_net = others if asked.learns_a_net(found, said) else None
-    made, told_of_net = net_for(aim.net, size, source_of_net, examples, seed)
+    made, told_of_net = net_for(
+        aim.net, size, others if asked.learns_a_net(found, said) else None, examples, seed
+    )
     problem, more = _read(examples, made, seed), {} if sweep is None else swept(made)
     kept = as_asked(save, names, more) if sweep else kept
     found = {name: scaled(row, made.rate, made.seen) for name, row in {**found, **more}.items()}
@@ -105,8 +106,7 @@ def transfer(
     possible, large = asked.possible(problem, aim.counts, able)
     able, idle = serving(able, names, possible, kept and kept.method)
     other, clustered = _source(others, problem, made, source_clusters, seed)
-    larger, taught = learned_from(teacher, problem)
-    near = beside(able, other, problem, made)
+    (larger, taught), near = learned_from(teacher, problem), beside(able, other, problem, made)
     study = Study(problem, made, able, possible, draws, seed, teacher=taught, beside=near)
     folder = Path(out) if out is not None else Path("runs") / f"transfer-{problem.name}"
     cells = Cells.resumed(folder, asked.digests(problem, made, seed, other, larger, said))
@@ -114,7 +114,6 @@ def transfer(
     try:
         study = _decided(_learned(study, other, cells, budget), cells, budget)
         _work(study, cells, budget, kept is None)
-        cells.check_begun(minutes)
         settled = kept or settle(study, cells, budget)
         choice, fitted, scale = fit_all(study, settled.method, budget, cells)
     finally:
@@ -188,13 +187,13 @@ def _read(examples: Examples, net: Backbone, seed: int) -> Problem:
 
 
 def _work(study: Study, cells: Cells, budget: Budget, validated: bool) -> None:
-    """All cells, then the validation, where it says what is kept; each with a bar of rows' worth of work."""
+    """All cells, and the validation, where it says what is kept, with bars; MetatlError where none is done."""
     unit = study.problem.unit
     total = sum(study.work(key[0], study.part(key)) for key in missing(study, cells))
     with working(budget, "transfer", unit, total) as tell:
         run_heads(study, cells, budget, tell)
         run_bodies(study, cells, budget, reserve(study, cells, budget), tell)
-    if not validated:
-        return
-    with working(budget, "choosing what is saved", unit, unvalidated(study, cells)) as tell:
-        validate(study, cells, budget, tell)
+    if validated:
+        with working(budget, "choosing what is saved", unit, unvalidated(study, cells)) as tell:
+            validate(study, cells, budget, tell)
+    cells.check_begun(round(budget.seconds / 60, 6))
