@@ -187,7 +187,7 @@ def _read(examples: Examples, net: Backbone, seed: int) -> Problem:
 
 
 def _work(study: Study, cells: Cells, budget: Budget, validated: bool) -> None:
-    """All cells, and the validation, where it says what is kept, with bars; MetatlError where none is done."""
+    """All cells, and the validation, where it says what is kept, with bars; MetatlError where no cell is."""
     unit = study.problem.unit
     total = sum(study.work(key[0], study.part(key)) for key in missing(study, cells))
     with working(budget, "transfer", unit, total) as tell:
