@@ -19,7 +19,17 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     {"deadline", "errors", "front_door", "opening", "text", "types", "tree", "threads", "recorded"}
     | {"positive", "fields"},
-    {"calls", "norm", "norm_calls", "module_checks", "additions", "net", "order_of_use", "rules"}
+    {
+        "calls",
+        "norm",
+        "norm_calls",
+        "module_checks",
+        "additions",
+        "net",
+        "order_of_use",
+        "output_layer",
+        "rules",
+    }
     | {"arithmetic", "layer_inputs"},
     {"data", "density_ratio", "importing", "language", "peers", "processes", "views", "weights"},
     {"alignments", "loss"},
