@@ -53,9 +53,8 @@ def add(
         "--methods",
         help="comma-separated rows, files of your own rows, or usual, all; see 'metatl methods' [usual]",
     )
-    transfer.add_argument(
-        "--save", metavar="ROW", help="the row of --methods or --sweep whose model is kept [the best]"
-    )
+    saved = "the row of --methods or --sweep whose model is kept [the best]"
+    transfer.add_argument("--save", metavar="ROW", help=saved)
     transfer.add_argument("--minutes", type=float, default=10.0, help="time for all of it [10]")
     transfer.add_argument(
         "--out", help="folder for the table, the plots and the model [runs/transfer-<name>]"
