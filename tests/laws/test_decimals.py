@@ -100,3 +100,15 @@ def test_booleans_that_python_holds_are_no_text(no: str, yes: str) -> None:
         assert found["a"].tolist() == [True, False]
         assert found.formats == formats
     assert np.isnan(read_table({"a": [True, None]}, formats=formats)["a"]).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("words", [("False", "True"), ("no", "yes"), ("FALSE", "TRUE")])
+def test_a_file_may_write_the_booleans_that_python_held_in_either_way(
+    tmp_path: Path, words: tuple[str, str]
+) -> None:
+    """What pandas writes of a frame was refused by a model of this frame."""
+    form = read_table({"a": [True, False]}).formats["a"]
+    found = table(tmp_path, f"a;b\n{words[1]};1\n{words[0]};2\n", a=form)
+    assert found["a"].tolist() == [True, False]
+    with pytest.raises(MetatlError, match="line 2: a is 'ja'"):
+        table(tmp_path, "a;b\nja;1\n", a=form)
