@@ -86,6 +86,10 @@ def _array(y: Any) -> Array:
     array = as_given(array)
     if array.dtype.kind == "c":
         raise MetatlError("Complex data not supported: give real targets")
+    if array.dtype.kind == "S" or (
+        array.dtype.kind == "O" and any(isinstance(one, bytes) for one in array.flat)
+    ):
+        raise MetatlError("Unknown label type: these are bytes; decode them to text")
     if array.ndim not in (1, 2) or not array.size:
         raise MetatlError(f"y has shape {list(array.shape)}; it needs [n], or [n, targets]")
     if array.dtype.kind == "f" and not np.isfinite(array).all():

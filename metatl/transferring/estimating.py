@@ -25,7 +25,7 @@ from metatl.transferring.model import SavedModel, Transferred
 from metatl.transferring.one_way import OneWay, fit_one
 from metatl.transferring.open_model import open_model
 from metatl.transferring.predict import prepared
-from metatl.transferring.prepared import reads
+from metatl.transferring.prepared import check_reads, warn_of
 from metatl.types import MetatlError
 
 Told = Callable[[SavedModel, Any], Tensor]
@@ -92,6 +92,7 @@ class TransferEstimator(ABC):
 
     def _examples(self, x: Any, y: Any, known: Known) -> tuple[Examples, dict[str, Any]]:
         inputs, reader = given(x, known)
+        warn_of(() if inputs.columns is None else inputs.columns.notes)
         targets, told = self._targets(y)
         if len(inputs) != len(targets.values):
             raise MetatlError(
@@ -121,8 +122,7 @@ class TransferEstimator(ABC):
             model = self.model
             unit = model.preparation.unit
             inputs, _ = given(x, Known(unit, _columns(model), getattr(model.reader, "formats", {})))
-            if not reads(model.preparation, inputs):
-                raise MetatlError(f"the model reads {unit}s, and these are {inputs.unit}s; give {unit}s")
+            check_reads(model.preparation, inputs)
             return torch.cat([_batch(model, inputs, first, told) for first in range(0, len(inputs), BATCH)])
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +98,21 @@ def remarks(preparation: Any, inputs: Inputs) -> tuple[str, ...]:
     """What a preparation has to say of these rows."""
     held = whole(preparation, inputs)
     return preparation.notes(map(inputs.shown, range(len(inputs))) if held is None else held)
+
+
+def check_reads(preparation: Any, inputs: Inputs) -> None:
+    """Raise MetatlError for rows of another unit; warn of values and columns of a table that say nothing."""
+    unit = preparation.unit
+    if not reads(preparation, inputs):
+        raise MetatlError(f"the model reads {unit}s, and these are {inputs.unit}s; give {unit}s")
+    if inputs.columns is not None:
+        warn_of((*inputs.columns.notes, *remarks(preparation, inputs)))
+
+
+def warn_of(notes: Iterable[str]) -> None:
+    """Each note as a warning: in Python there is no console on which a command would write it."""
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=5)
 
 
 def prepared_rows(inputs: Inputs, net: Backbone) -> Prepared:

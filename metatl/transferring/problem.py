@@ -52,12 +52,13 @@ class Problem:
 
     @property
     def twins(self) -> int:
-        """Test rows with the content of a labelled one."""
-        test = self.task.test
-        if test is None:
-            return 0
-        labelled = {self.digests[i] for i in self.task.pool}
-        return sum(self.digests[i] in labelled for i in test)
+        """Rows that judge, in the test part or a fold, with the content of one that is labelled with them."""
+        count = 0
+        for draw in range(self.task.draws(None, 1)):
+            part = self.task.draw(None, draw)
+            labelled = {self.digests[i] for i in part.labelled}
+            count += sum(self.digests[i] in labelled for i in part.test)
+        return count
 
 
 def read_problem(

@@ -184,7 +184,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "no day of the calendar": (as_text(NAMES[:-1], inputs(to("day", "31.02.2024"))), "day is '31.02.2024'"),
     "words for numbers": (as_text(NAMES[:-1], inputs(to("acid", "1", "1", "high"))), "acid is 'high'"),
     "decimal commas": (as_text(NAMES[:-1], inputs(to("acid", "1,5"))), "acid is '1,5', .* numbers"),
-    "another yes": (as_text(NAMES[:-1], inputs(to("ok", "TRUE"))), "ok is 'TRUE'.*no/yes"),
+    "no yes": (as_text(NAMES[:-1], inputs(to("ok", "ja"))), "ok is 'ja'.*no/yes"),
     "a colon between fields": (as_text(NAMES[:-1], inputs(), ":"), "one column.*separate fields by , ; |"),
     "two lines of names": (
         as_text(NAMES[:-1], [["", "%", "g/l", "", "", "", "", "", ""], *inputs()]),

@@ -74,3 +74,41 @@ def test_arrays_of_text_likewise() -> None:
     assert found["b"][[0, 2]].tolist() == [100.99, 3]
     assert np.isnan(found["b"][1])
     assert found["n"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("form", ["number", "number 1,234.5", "number 1.234,5"])
+def test_numbers_that_python_holds_are_no_text(form: str) -> None:
+    """A model of a table with decimal commas took the number 1.234 for 1234."""
+    numbers = [1.234, -1303.25, 1e-7, 1.5e22, 7.0]
+    text = "2,5" if form.endswith(",5") else "2.5"
+    single = np.array(numbers[:2], np.float32)
+    for held in (numbers, np.array(numbers), np.array(numbers, object)):
+        assert read_table({"a": held}, formats={"a": form})["a"].tolist() == numbers
+    assert read_table({"a": single}, formats={"a": form})["a"].tolist() == single.tolist()
+    mixed = read_table({"a": [*numbers, text, None]}, formats={"a": form})["a"]
+    assert mixed[:6].tolist() == [*numbers, 2.5]
+    assert np.isnan(mixed[6])
+    assert read_table({"a": [1.125, text]})["a"].tolist() == [1.125, 2.5]
+
+
+@pytest.mark.parametrize(("no", "yes"), [("no", "yes"), ("false", "true"), ("False", "TRUE")])
+def test_booleans_that_python_holds_are_no_text(no: str, yes: str) -> None:
+    """A model of a table with `true` and `false` refused what pandas reads of this table."""
+    formats = {"a": f"boolean {no}/{yes}"}
+    for held in (np.array([True, False]), [True, False], [True, no]):
+        found = read_table({"a": held}, formats=formats)
+        assert found["a"].tolist() == [True, False]
+        assert found.formats == formats
+    assert np.isnan(read_table({"a": [True, None]}, formats=formats)["a"]).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("words", [("False", "True"), ("no", "yes"), ("FALSE", "TRUE")])
+def test_a_file_may_write_the_booleans_that_python_held_in_either_way(
+    tmp_path: Path, words: tuple[str, str]
+) -> None:
+    """What pandas writes of a frame was refused by a model of this frame."""
+    form = read_table({"a": [True, False]}).formats["a"]
+    found = table(tmp_path, f"a;b\n{words[1]};1\n{words[0]};2\n", a=form)
+    assert found["a"].tolist() == [True, False]
+    with pytest.raises(MetatlError, match="line 2: a is 'ja'"):
+        table(tmp_path, "a;b\nja;1\n", a=form)

@@ -168,8 +168,10 @@ def test_columns_of_every_type_by_name(frame: bool, tmp_path: Path) -> None:
     assert np.array_equal(found.predict_proba(turned), found.predict_proba(x)), "columns are known by name"
     some = {name: np.asarray(x[name][:3]) for name in x}
     some["ward"] = np.array(["a ward that nobody saw", "south", "north"])
+    with pytest.warns(UserWarning, match="1 value of ward not seen when fitted, taken as unknown"):
+        unseen = found.predict_proba(some)
     assert np.array_equal(
-        found.predict_proba(some)[1:],
+        unseen[1:],
         found.predict_proba({**some, "ward": np.array(["south", "south", "north"])})[1:],
     )
     found.save(tmp_path)
@@ -325,3 +327,25 @@ def test_parameters_have_names() -> None:
     assert repr(Regressor(method="ridge", seed=3)) == "Regressor(method='ridge', seed=3)"
     with pytest.raises(TypeError):
         Classifier().fit(X, Y, sample_weight=[1] * 12)  # pyright: ignore[reportCallIssue] - rows count alike
+
+
+def test_what_new_rows_have_that_says_nothing_is_a_warning() -> None:
+    """The command wrote it; in Python unknown words and infinities passed without one."""
+    rows = {"word": ["a", "b"] * 6, "size": [float(i) for i in range(12)]}
+    made = Classifier().fit(rows, ["x", "y"] * 6)
+    for column, value, said in (
+        ("word", "new", "1 value of word not seen when fitted, taken as unknown"),
+        ("size", float("inf"), "column size: 1 infinite values are taken as missing"),
+        ("extra", 1, "extra unknown to the model, ignored"),
+    ):
+        with pytest.warns(UserWarning, match=said):
+            made.predict({"word": ["a"], "size": [1.0]} | {column: [value]})
+    with pytest.warns(UserWarning, match="infinite"):
+        Classifier().fit(rows | {"size": [float("inf"), *rows["size"][1:]]}, ["x", "y"] * 6)
+
+
+@pytest.mark.parametrize("dtype", ["S1", object])
+def test_classes_that_are_bytes_are_refused(dtype: Any) -> None:
+    """They were answered as texts of their printed form, and the score of every model was 0."""
+    with pytest.raises(MetatlError, match="these are bytes; decode them"):
+        Classifier().fit(np.arange(8.0).reshape(8, 1), np.array([b"x", b"y"] * 4, dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 from metatl.data.fixed import Fixed, stratified
 from metatl.data.photos import photo_files, read_photo_folder
+from metatl.data.table_rows import table_examples
+from metatl.transferring.backbone import no_net
+from metatl.transferring.problem import read_problem
 from metatl.types import MetatlError
 from tests.photos import drawn
 
@@ -153,3 +157,22 @@ def test_files_of_another_kind_are_named_and_hidden_ones_are_not(tmp_path: Path)
         (folder / "green" / name).write_bytes(b"x")
     (said,) = read_photo_folder(folder).notes
     assert said == "2 files beside the photos, of another kind, left out: film.mp4, song.mp3"
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_rows_that_judge_with_the_content_of_a_labelled_one_are_counted(tmp_path: Path, folder: bool) -> None:
+    """Folds part twins too, so that a net that remembers is right; only those of a test part were told."""
+    rows = [f"{i}.5,{'ab'[i % 2]}" for i in range(20)]
+    twins = [rows[0]] * 9 + rows  # whatever the folds are, some of the nine judge beside another one
+    for name, held in (("train", rows), ("test", twins)) if folder else (("rows", twins), ("once", rows)):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,y", *held]))
+    place = tmp_path if folder else tmp_path / "rows.csv"
+    problem = read_problem(table_examples(place, "y")[0], no_net(), 0)
+    if folder:
+        assert problem.twins == len(twins)
+        return
+    assert problem.twins >= 10
+    once = read_problem(table_examples(tmp_path / "once.csv", "y")[0], no_net(), 0)
+    assert once.twins == 0
+    together = Fixed(once.task.labels, once.task.pool, None, group=np.arange(20) % 10)
+    assert replace(once, digests=tuple(str(i % 10) for i in range(20)), task=together).twins == 0

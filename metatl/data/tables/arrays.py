@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
-from decimal import Decimal
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +12,9 @@ from metatl.data.bounds import check_bytes
 from metatl.data.cache import NPZ_ERRORS, read_arrays
 from metatl.data.tables.columns import Array, Columns
 from metatl.data.tables.decimals import settle
-from metatl.data.tables.formats import NUMBERS, Typed, typed
+from metatl.data.tables.formats import NUMBERS, Typed
 from metatl.data.tables.matrices import as_columns
+from metatl.data.tables.objects import of_objects, own_format, plain
 from metatl.data.tables.sparse import with_dense
 from metatl.data.windows import window_columns, windows_of
 from metatl.opening import reading
@@ -55,7 +53,7 @@ def _texts(
     found = dict[str, list[str | None]]()
     for name, one in read.items():
         if name not in given and one.format in NUMBERS and held[name].dtype.kind in "OU":
-            values = [_plain(value) for value in held[name].tolist()]
+            values = [plain(value) for value in held[name].tolist()]
             if all(value is None or isinstance(value, str) for value in values):
                 found[name] = values
     return found
@@ -148,51 +146,16 @@ def _typed(array: Array, name: str, where: str, given: str | None) -> Typed:
     kind = array.dtype.kind
     if kind == "S":
         array, kind = np.char.decode(array, "utf-8", "replace"), "U"
-    if kind == "b" and given in (None, "missing"):
-        return Typed(array.astype(np.bool_), "boolean no/yes")
-    if kind in "iufb" and given in (None, "missing", "number"):
+    form = own_format(kind == "b", given)
+    if kind == "b" and form.startswith("boolean"):
+        return Typed(array.astype(np.bool_), form)
+    if kind in "iufb" and form in NUMBERS:
         values = array.astype(np.float64)
         odd = np.isinf(values)
         note = f"column {name}: {odd.sum()} infinite values are taken as missing" if odd.any() else ""
-        return Typed(np.where(odd, np.nan, values), "number", note)
+        return Typed(np.where(odd, np.nan, values), form, note)
     if kind == "M":
         return Typed(array.astype("datetime64[s]"), "date")
     if kind not in "OUiufb":
         raise MetatlError(f"{where}: column {name} holds {array.dtype} values; leave it out")
-    return _of_objects([_plain(value) for value in array.tolist()], name, where, given)
-
-
-def _plain(value: Any) -> Any:
-    """None for what stands for a missing value; numbers as float, bytes as text."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
-        return None
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    return float(value) if isinstance(value, Real | Decimal) else value
-
-
-def _of_objects(values: list[Any], name: str, where: str, given: str | None) -> Typed:
-    """A column of Python's own values: of one kind, missing ones aside, else categories."""
-    kinds = {type(value) for value in values if value is not None}
-    bad = next((kind for kind in kinds if not issubclass(kind, str | float | bool | date)), None)
-    if bad is not None:
-        raise MetatlError(f"{where}: column {name} holds {bad.__name__} values; leave it out")
-    if given in (None, "missing", "number") and kinds and kinds <= {float, bool}:
-        spelt = "boolean no/yes" if kinds == {bool} else "number"
-        floats = np.array([np.nan if value is None else float(value) for value in values])
-        whole = spelt.startswith("boolean") and None not in values
-        return Typed(floats.astype(np.bool_) if whole else floats, spelt)
-    if kinds and all(issubclass(kind, date) for kind in kinds):
-        days = ["NaT" if value is None else value.isoformat()[:19] for value in values]
-        return Typed(np.array(days, "datetime64[s]"), "date")
-    return typed([_text(value) for value in values], name, lambda i: f"{where} row {i + 1}", given)
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return repr(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return of_objects([plain(value) for value in array.tolist()], name, where, given)

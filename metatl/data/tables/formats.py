@@ -90,11 +90,15 @@ def check(formats: Mapping[str, str]) -> None:
 
 
 def parse(value: str, form: str) -> Any:
-    """One value: float, bool or datetime64; None where it is not written in this format."""
+    """One value: float, bool or datetime64; None where it is not written in this format.
+
+    A column of booleans takes the words of every pair: what Python holds, a file may write in either way.
+    """
     front = form.partition(" ")[0]
     if front == "boolean":
-        pair = [word.lower() for word in form.split(" ", 1)[1].split("/")]
-        return pair.index(value.lower()) == 1 if value.lower() in pair else None
+        own = tuple(word.lower() for word in form.split(" ", 1)[1].split("/"))
+        pair = next((pair for pair in (own, *PAIRS) if value.lower() in pair), None)
+        return None if pair is None else pair.index(value.lower()) == 1
     if front == "date":
         return DATES[form](value)
     return _number(value, form)
