@@ -31,7 +31,8 @@ def scores(found: Mapping[str, Any]) -> Figure:
     for name in sorted(names, key=lambda name: name in shown):
         shift = 0.035 * (list(shown).index(name) - (len(shown) - 1) / 2) if name in shown else 0.0
         _line(axes, [row for row in rows if row["method"] == name], labels, shown.get(name), shift)
-    _ends(axes, rows, labels, shown, len(names) > len(shown))
+    form = ".1f" if protocol["unit"] == "%" else ".4g"
+    _ends(axes, rows, labels, shown, len(names) > len(shown), form)
     axes.set_xticks(range(len(labels)), ["all" if k == "all" else str(k) for k in labels])
     axes.tick_params(axis="both", labelsize=12)
     each = " of each class" if protocol["targets"] == "classes" else ""
@@ -81,13 +82,13 @@ def _line(axes: Axes, rows: Any, labels: list[Any], colour: str | None, shift: f
             axes.plot([x, x], row["ci95"], color=colour, linewidth=1.4, alpha=0.55, zorder=2)
 
 
-def _ends(axes: Axes, rows: Any, labels: list[Any], shown: dict[str, str], others: bool) -> None:
-    """Names beside the ends of the lines, pushed apart where they would overlap."""
+def _ends(axes: Axes, rows: Any, labels: list[Any], shown: dict[str, str], others: bool, form: str) -> None:
+    """Names and scores, in this format, beside the ends of the lines, pushed apart where they would overlap."""
     ends: list[tuple[float, str, str]] = []
     for name, colour in shown.items():
         own = [row for row in rows if row["method"] == name]
         last = max(own, key=lambda row: labels.index(row["labelled"]))
-        ends.append((last["score"], f"{name}  {last['score']:.4g}", colour))
+        ends.append((last["score"], f"{name}  {last['score']:{form}}", colour))
     low, high = axes.get_ylim()
     gap = 0.048 * (high - low)
     ends.sort()
