@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metatl.affinity.tasks import Found, Task, divided_in, found_in, usable
+from metatl.affinity.tasks import Task, divided_in, found_in, usable
 from metatl.data.tables import Columns, Encoder
+from metatl.data.tables.plan import without_part
 from metatl.transferring.backbone import Backbone, backbone, no_net
 from metatl.transferring.opened import Words
 from metatl.transferring.problem import Problem, read_problem
@@ -37,9 +38,16 @@ def read_tasks(
         _check(one, task.most, k)
         if len(read[one].digests) != len(examples[one].inputs):
             raise MetatlError(f"task {one!r}: {read[one].left_out[0]}; repair or remove it")
-    x = _numbers(read, {one: task.pool for one, task in tasks.items()}, made.moves)
+    pools = {one: task.pool for one, task in tasks.items()}
+    labelled = None if made.moves else _joined([read[one].inputs.columns.take(pools[one]) for one in read])
+    x = _numbers(read, pools, labelled)
     made_of = [Task(one, x[one], read[one].targets, tasks[one]) for one in read]
-    return made_of, made, [*out, *_notes(read, found)]
+    told = () if labelled is None else without_part(labelled)
+    said = dict.fromkeys(
+        note for one in (read if labelled is None else examples).values() for note in one.notes
+    )
+    shared = ["All tasks have the same rows."] if found.shared else []
+    return made_of, made, [*out, *said, *told, *shared]
 
 
 def _check(name: str, most: int, k: int) -> None:
@@ -50,13 +58,14 @@ def _check(name: str, most: int, k: int) -> None:
         )
 
 
-def _numbers(read: Mapping[str, Problem], pools: Mapping[str, Any], moves: bool) -> dict[str, Tensor]:
-    if moves:
+def _numbers(
+    read: Mapping[str, Problem], pools: Mapping[str, Any], labelled: Columns | None
+) -> dict[str, Tensor]:
+    if labelled is None:
         found = {one: p.features.of(np.arange(len(p.digests)), pools[one]) for one, p in read.items()}
     else:
-        columns = {one: p.inputs.columns for one, p in read.items()}
-        encoder = Encoder.fit(_joined([columns[one].take(pools[one]) for one in read]))
-        found = {one: encoder(held) for one, held in columns.items()}
+        encoder = Encoder.fit(labelled)
+        found = {one: encoder(p.inputs.columns) for one, p in read.items()}
     pooled = torch.cat([found[one][torch.from_numpy(pools[one])] for one in found])
     mean, spread = pooled.mean(0), pooled.std(0)
     spread = torch.where(spread > 1e-6, spread, torch.ones_like(spread))
@@ -69,8 +78,3 @@ def _joined(parts: list[Columns]) -> Columns:
         part.require(parts[0])
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return replace(parts[0], arrays=arrays, lines=None, signals=None)
-
-
-def _notes(read: Mapping[str, Problem], found: Found) -> list[str]:
-    said = dict.fromkeys(note for one in read.values() for note in one.notes)
-    return [*said, *(["All tasks have the same rows."] if found.shared else [])]

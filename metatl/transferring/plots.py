@@ -83,7 +83,7 @@ def _line(axes: Axes, rows: Any, labels: list[Any], colour: str | None, shift: f
 
 
 def _ends(axes: Axes, rows: Any, labels: list[Any], shown: dict[str, str], others: bool, form: str) -> None:
-    """Names and scores, in this format, beside the ends of the lines, pushed apart where they would overlap."""
+    """Names and scores, written so, beside the ends of the lines, pushed apart where they would overlap."""
     ends: list[tuple[float, str, str]] = []
     for name, colour in shown.items():
         own = [row for row in rows if row["method"] == name]

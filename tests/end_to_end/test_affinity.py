@@ -56,6 +56,17 @@ def test_values_of_a_column_are_tasks(tmp_path: Path) -> None:
     )
 
 
+def test_a_column_that_tells_tasks_apart_plays_a_part(tmp_path: Path) -> None:
+    """It is the same value in every row of a task, and was told as one that is left out."""
+    path = table(tmp_path / "t.csv")
+    lines = path.read_text().splitlines()
+    place = [f"{line},{line.split(',')[4]}-height,5" for line in lines[1:]]
+    path.write_text("\n".join([f"{lines[0]},place,same", *place]))
+    words = (path, "--tasks", "group", "--target", "y", "--drop", "id,z,w", *FEW)
+    found = metatl("affinity", *words, "--out", tmp_path / "o")
+    assert "labelled: same (the same value in every row)\n" in found.out
+
+
 def test_several_targets_are_tasks_on_the_same_rows(tmp_path: Path) -> None:
     words = (table(tmp_path / "t.csv"), "--target", "z,w", "--drop", "id,group,y", *FEW)
     found = metatl("affinity", *words, "--labelled", "10", "--out", tmp_path / "o")
