@@ -16,8 +16,8 @@ are there. Resumable: what is done is not done again, and `--minutes` above 1 go
 reach; `--only cifar10` and `--only hymenoptera` can run at the same time, the command without it then writes
 README.md.
 
-Duration: an hour and a half of one busy core for either target, half of it to choose rates, and an hour for the
-sources. The minutes decide how many draws rows get, which every table says.
+Duration: an hour and a half of one busy core for either target, half of it to choose rates, and an hour for
+the sources. The minutes decide how many draws rows get, which every table says.
 """
 
 from __future__ import annotations
