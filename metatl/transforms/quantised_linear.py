@@ -55,5 +55,4 @@ class QuantisedLinear(nn.Linear):
             scale = decoded(whole, held["scale_scale"], dynamic())[: len(scale)] + held["scale_offset"]
         flat = decoded(unpacked(codes) if four else codes, scale, nf4() if four else int8())
         whole = flat[: self.out_features * self.in_features].view(self.out_features, self.in_features)
-        lowered = held_in.itemsize < 4  # by a pass in half precision
-        return whole.to(held_in if lowered else self.dtype)
+        return whole.to(held_in if held_in.itemsize < 4 else self.dtype)  # < 4: a pass in half precision
