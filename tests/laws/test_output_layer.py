@@ -154,3 +154,14 @@ def test_peft_files_hold_it_or_are_refused(tmp_path: Path) -> None:
         save_peft(tmp_path / kind, net, learned)
         again, found = FromPeft(str(tmp_path / kind))(plain, plain.start())
         torch.testing.assert_close(again(found.params, {}, X), net(learned.params, {}, X))
+
+
+def test_a_half_precision_encoder_with_a_faster_eval_mode_is_a_net() -> None:
+    """In bfloat16 torch's own path of eval mode rounds otherwise than layers called one by one."""
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    module = nn.Sequential(nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(8, 3))
+    x = torch.randn(4, 5, 8).bfloat16()
+    net = Net.of(module.bfloat16().eval(), example=x)
+    start = net.start()
+    torch.testing.assert_close(net(start.params, start.buffers, x), module(x), rtol=0.04, atol=0.04)
